@@ -1,0 +1,3 @@
+//! The `resnet` command line.
+#![forbid(unsafe_code)]
+fn main() {}
