@@ -1,1 +1,5 @@
-//! dsl
+//! The compiler.
+#![forbid(unsafe_code)]
+
+pub mod diag;
+pub mod spec;

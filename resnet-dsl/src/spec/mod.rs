@@ -1,0 +1,3 @@
+//! Specs: the language a network is described in.
+
+pub mod network;
