@@ -29,11 +29,7 @@ pub struct Diagnostics {
 impl Diagnostic {
     /// A mistake at `span`.
     pub fn new(message: impl Into<String>, span: Span) -> Self {
-        Diagnostic {
-            message: message.into(),
-            labels: vec![(span, String::new())],
-            help: None,
-        }
+        Diagnostic { message: message.into(), labels: vec![(span, String::new())], help: None }
     }
 
     /// The same with a note at its own place.

@@ -1,0 +1,180 @@
+//! Aligned memory, and the disjoint typed views that a compiled network lays over it.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::tensor::Shape;
+
+/// Every view begins at a multiple of this many bytes: a cache line, and the widest vector.
+pub const ALIGNMENT: usize = 64;
+
+/// From this size on memory is aligned to (and rounded up to) whole huge pages, so that the system can use them.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Zeroed memory on the heap, aligned to [`ALIGNMENT`]: activations of a session, packed weights of a network.
+pub struct Arena {
+    start: NonNull<u8>,
+    layout: Layout,
+    bytes: usize,
+}
+
+// SAFETY: an arena owns its memory, which is plain numbers, as a `Vec<u8>` does.
+unsafe impl Send for Arena {}
+// SAFETY: shared references give no way to write.
+unsafe impl Sync for Arena {}
+
+/// Where the tensors `S` (a tuple of [`Shape`]s) lie in an arena: aligned, and no two in the same place.
+///
+/// Made in a constant, so that the compiler of the user's crate refuses a memory plan that is wrong.
+pub struct Views<S> {
+    offsets: [usize; MAX_VIEWS],
+    end: usize,
+    set: PhantomData<fn() -> S>,
+}
+
+/// The most views that are taken at once.
+pub const MAX_VIEWS: usize = 8;
+
+/// A tuple of tensor types, of which an arena gives a tuple of references.
+pub trait TensorSet: sealed::TensorSet {
+    /// Sizes in bytes.
+    const BYTES: &'static [usize];
+    /// References to the tensors.
+    type Refs<'a>;
+
+    /// # Safety
+    /// `start + offsets[i]` must be valid for reads and writes of the i-th tensor for `'a`, aligned to
+    /// [`ALIGNMENT`], initialized, disjoint from all others, and borrowed by nobody else.
+    #[doc(hidden)]
+    unsafe fn refs<'a>(start: *mut u8, offsets: &[usize; MAX_VIEWS]) -> Self::Refs<'a>;
+}
+
+impl Arena {
+    /// `bytes` bytes of zeros.
+    pub fn zeroed(bytes: usize) -> Self {
+        let huge = bytes >= HUGE_PAGE;
+        let alignment = if huge { HUGE_PAGE } else { ALIGNMENT };
+        let size = bytes.max(1).next_multiple_of(alignment);
+        let Ok(layout) = Layout::from_size_align(size, alignment) else {
+            panic!("an arena of {bytes} bytes is larger than the address space");
+        };
+        // SAFETY: the layout's size is at least one byte.
+        let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        Arena { start, layout, bytes }
+    }
+
+    /// Size in bytes, as asked for.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The whole memory as numbers.
+    pub fn as_slice(&self) -> &[f32] {
+        // SAFETY: the memory is initialized, aligned for f32 and at least `bytes` long.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.bytes / size_of::<f32>()) }
+    }
+
+    /// The whole memory as numbers, to be written.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        // SAFETY: as in `as_slice`; the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.bytes / size_of::<f32>()) }
+    }
+
+    /// The tensors of `views`, all at once.
+    ///
+    /// # Panics
+    /// If a view lies outside the arena; a compiled network asks for an arena of the size its plan says.
+    pub fn views<S: TensorSet>(&mut self, views: &Views<S>) -> S::Refs<'_> {
+        assert!(views.end <= self.bytes, "a view ends at {} in an arena of {}", views.end, self.bytes);
+        // SAFETY: `Views::at` has checked that the views are aligned and disjoint, the assertion that they lie in
+        // the arena, whose memory is initialized and exclusively borrowed for the life of the references.
+        unsafe { S::refs(self.start.as_ptr(), &views.offsets) }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this very layout in `zeroed`.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+impl<S: TensorSet> Views<S> {
+    /// The i-th tensor of `S` at byte `offsets[i]`.
+    ///
+    /// # Panics
+    /// (In a constant: does not compile.) If an offset is not aligned, or two tensors overlap.
+    pub const fn at(offsets: &[usize]) -> Self {
+        assert!(offsets.len() == S::BYTES.len(), "one offset a tensor");
+        let mut places = [0; MAX_VIEWS];
+        let mut end = 0;
+        let mut i = 0;
+        while i < offsets.len() {
+            assert!(offsets[i].is_multiple_of(ALIGNMENT), "a view is not aligned");
+            let mut j = 0;
+            while j < i {
+                let apart = offsets[i] + S::BYTES[i] <= offsets[j] || offsets[j] + S::BYTES[j] <= offsets[i];
+                assert!(apart, "two views overlap");
+                j += 1;
+            }
+            places[i] = offsets[i];
+            if offsets[i] + S::BYTES[i] > end {
+                end = offsets[i] + S::BYTES[i];
+            }
+            i += 1;
+        }
+        Views { offsets: places, end, set: PhantomData }
+    }
+}
+
+macro_rules! tensor_set {
+    ($($tensor:ident $index:literal),*) => {
+        impl<$($tensor: Shape),*> sealed::TensorSet for ($($tensor,)*) {}
+        impl<$($tensor: Shape),*> TensorSet for ($($tensor,)*) {
+            const BYTES: &'static [usize] = &[$($tensor::BYTES),*];
+            type Refs<'a> = ($(&'a mut $tensor,)*);
+
+            unsafe fn refs<'a>(start: *mut u8, offsets: &[usize; MAX_VIEWS]) -> Self::Refs<'a> {
+                // SAFETY: the caller's contract, for each tensor; a `Shape` is a transparent array of numbers.
+                unsafe { ($(&mut *start.add(offsets[$index]).cast::<$tensor>(),)*) }
+            }
+        }
+    };
+}
+
+tensor_set!(A 0);
+tensor_set!(A 0, B 1);
+tensor_set!(A 0, B 1, C 2);
+tensor_set!(A 0, B 1, C 2, D 3);
+tensor_set!(A 0, B 1, C 2, D 3, E 4);
+tensor_set!(A 0, B 1, C 2, D 3, E 4, F 5);
+tensor_set!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tensor_set!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+mod sealed {
+    pub trait TensorSet {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    #[test]
+    fn views_lie_where_the_plan_says() {
+        const PLAN: Views<(Tensor<f32, 1, 1, 2, 8>, Tensor<f32, 1, 1, 1, 3>)> = Views::at(&[64, 0]);
+        let mut arena = Arena::zeroed(128);
+        let (a, b) = arena.views(&PLAN);
+        a.as_mut_slice().fill(1.0);
+        b.as_mut_slice().fill(2.0);
+        assert_eq!(arena.as_slice()[..4], [2.0, 2.0, 2.0, 0.0]);
+        assert_eq!(arena.as_slice()[16..], [1.0; 16]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two views overlap")]
+    fn views_that_overlap_are_refused() {
+        let _ = Views::<(Tensor<f32, 1, 1, 2, 9>, Tensor<f32, 1, 1, 1, 3>)>::at(&[0, 64]);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a compiled network tells the runtime of itself: its constants, its weights, its forward function.
+
+use crate::arena::Arena;
+use crate::tensor::Shape;
+use crate::threads::Threads;
+use crate::weights::Weights;
+
+/// A compiled network. The `resnet!` macro writes the only implementations.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// What goes in: `[N, H, W, C]`.
+    type Input: Shape<Element = f32>;
+    /// What comes out.
+    type Output: Shape<Element = f32>;
+    /// Everything that is known when the network is compiled.
+    const DESCRIPTION: Description;
+
+    /// A network with these weights.
+    fn from_weights(weights: Weights) -> Self;
+    /// Its weights.
+    fn weights(&self) -> &Weights;
+    /// Computes the output, which lies in the arena.
+    fn forward<'a>(context: &Context<'_>, input: &Self::Input, arena: &'a mut Arena) -> &'a Self::Output;
+}
+
+/// What layers run with.
+pub struct Context<'a> {
+    /// The packed weights, and the kernels they are packed for.
+    pub weights: &'a Weights,
+    /// The threads that share each layer.
+    pub threads: &'a Threads,
+}
+
+/// Everything that is known of a network when it is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The spec's name.
+    pub name: &'static str,
+    /// What the layers compute in.
+    pub precision: Precision,
+    /// The layers that have weights, in the order of use.
+    pub layers: &'static [LayerWeights],
+    /// Endings of tensor names that a weight file may hold though the network does not use them.
+    pub ignored: &'static [&'static str],
+    /// The naming scheme of the weights.
+    pub scheme: Scheme,
+    /// Size of the whole activation arena in bytes.
+    pub peak_bytes: usize,
+    /// Working memory of each thread in bytes, beside the arena.
+    pub scratch_bytes: usize,
+    /// Learnable parameters.
+    pub parameters: usize,
+    /// Multiply-adds of one run, the whole batch.
+    pub macs: u64,
+    /// Size of the weights in bytes, batch norms folded, without padding.
+    pub weight_bytes: usize,
+    /// Whether the output is the softmax's, so that it sums to one.
+    pub probabilities: bool,
+    /// How a picture becomes an input.
+    pub preprocessing: Preprocessing,
+    /// Names of the classes, in the order of the output; may be empty.
+    pub labels: &'static [&'static str],
+}
+
+/// What the layers of a network compute in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32-bit floating point.
+    F32,
+}
+
+/// The weights of one convolution; a dense layer is a convolution with a window as large as its input.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerWeights {
+    /// The layer's name in the spec.
+    pub name: &'static str,
+    /// Height, width, inputs, outputs.
+    pub shape: [usize; 4],
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Tensor name of the bias.
+    pub bias: Option<&'static str>,
+    /// The batch norm that is folded into kernel and bias.
+    pub batch_norm: Option<BatchNorm>,
+}
+
+/// A kernel in a weight file.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// Tensor name.
+    pub name: &'static str,
+    /// The tensor's sizes in the file: `[H, W, I, O]` or `[O, I, H, W]`, two for a dense layer.
+    pub dims: &'static [usize],
+    /// Order of the elements.
+    pub layout: KernelLayout,
+}
+
+/// Order of a kernel's elements in a weight file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelLayout {
+    /// `[height, width, input, output]`: Keras.
+    Hwio,
+    /// `[output, input, height, width]`: PyTorch.
+    Oihw,
+}
+
+/// A batch norm in a weight file, and its constant.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm {
+    /// Tensor name of the scale.
+    pub gamma: &'static str,
+    /// Tensor name of the offset.
+    pub beta: &'static str,
+    /// Tensor name of the running mean.
+    pub mean: &'static str,
+    /// Tensor name of the running variance.
+    pub variance: &'static str,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// The naming scheme of a network's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Keras layer names: `res2a_branch2a/kernel`.
+    Document,
+    /// torchvision's: `layer1.0.conv1.weight`.
+    Torchvision,
+    /// The user's own.
+    Custom,
+}
+
+/// How a picture becomes an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Preprocessing {
+    /// Resize the shorter side to this many pixels first.
+    pub resize: Option<usize>,
+    /// Cut the middle out of the resized picture; otherwise it is resized to the input's size, aspect lost.
+    pub crop: bool,
+    /// Order of the channels.
+    pub channels: ChannelOrder,
+    /// Multiplied with each byte before mean and deviation.
+    pub scale: f32,
+    /// Subtracted, a channel.
+    pub mean: &'static [f32],
+    /// Divided by, a channel.
+    pub std: &'static [f32],
+}
+
+/// Order of a picture's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel of brightness.
+    Gray,
+}

@@ -1,0 +1,140 @@
+//! Tensors of fixed shape: NHWC arrays whose four sizes are part of the type.
+
+use crate::Error;
+
+/// An element that tensors can hold: plain numbers of which every bit pattern is a value.
+pub trait Element: sealed::Element + Copy + Default + Send + Sync + 'static {}
+
+impl Element for f32 {}
+
+/// A dense NHWC array: `N` images of `H` rows of `W` pixels of `C` channels, channels next to each other.
+///
+/// A tensor is only ever seen through a reference, into a slice of the caller's or into an arena: it can be
+/// megabytes large and has no business on a stack.
+#[repr(transparent)]
+pub struct Tensor<T: Element, const N: usize, const H: usize, const W: usize, const C: usize> {
+    data: [[[[T; C]; W]; H]; N],
+}
+
+/// A tensor type: its shape as constants.
+pub trait Shape: sealed::Shape + Send + Sync + 'static {
+    /// What it holds.
+    type Element: Element;
+    /// Batch, height, width, channels.
+    const DIMS: [usize; 4];
+    /// Number of elements.
+    const LEN: usize;
+    /// Size in bytes.
+    const BYTES: usize = Self::LEN * size_of::<Self::Element>();
+
+    /// A view of `slice`, without a copy.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless the slice has exactly `LEN` elements.
+    fn from_slice(slice: &[Self::Element]) -> Result<&Self, Error>
+    where
+        Self: Sized;
+    /// All elements in memory order.
+    fn as_slice(&self) -> &[Self::Element];
+    /// All elements in memory order, to be written.
+    fn as_mut_slice(&mut self) -> &mut [Self::Element];
+}
+
+impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize> Tensor<T, N, H, W, C> {
+    /// Batch, height, width, channels.
+    pub const DIMS: [usize; 4] = [N, H, W, C];
+
+    /// A view of `slice`, without a copy.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless the slice has exactly `N * H * W * C` elements.
+    pub fn from_slice(slice: &[T]) -> Result<&Self, Error> {
+        Self::check(slice.len())?;
+        // SAFETY: `Tensor` is a transparent array of exactly `slice.len()` elements `T`, so size, alignment and
+        // validity are those of the slice; the lifetime and the sharing are the slice's.
+        Ok(unsafe { &*slice.as_ptr().cast::<Self>() })
+    }
+
+    /// A view of `slice` to be written, without a copy.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless the slice has exactly `N * H * W * C` elements.
+    pub fn from_mut_slice(slice: &mut [T]) -> Result<&mut Self, Error> {
+        Self::check(slice.len())?;
+        // SAFETY: as in `from_slice`; the exclusive borrow of the slice passes to the view.
+        Ok(unsafe { &mut *slice.as_mut_ptr().cast::<Self>() })
+    }
+
+    /// All elements: images, then rows, then pixels, then channels.
+    pub fn as_slice(&self) -> &[T] {
+        self.data.as_flattened().as_flattened().as_flattened()
+    }
+
+    /// All elements, to be written.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        self.data.as_flattened_mut().as_flattened_mut().as_flattened_mut()
+    }
+
+    /// The front of this memory as a smaller tensor: how a part of the arena serves one shape after another.
+    pub fn prefix_mut<S: Shape<Element = T>>(&mut self) -> &mut S {
+        const { assert!(S::LEN <= N * H * W * C, "the tensor outgrows the memory it is put in") };
+        // SAFETY: a `Shape` is a transparent array of `LEN` elements `T` (the trait is sealed to `Tensor`), no
+        // longer than this one; the exclusive borrow passes to the view.
+        unsafe { &mut *(&raw mut self.data).cast::<S>() }
+    }
+
+    fn check(found: usize) -> Result<(), Error> {
+        let expected = N * H * W * C;
+        if found == expected { Ok(()) } else { Err(Error::Length { dims: Self::DIMS, expected, found }) }
+    }
+}
+
+impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize> Shape
+    for Tensor<T, N, H, W, C>
+{
+    type Element = T;
+    const DIMS: [usize; 4] = [N, H, W, C];
+    const LEN: usize = N * H * W * C;
+
+    fn from_slice(slice: &[T]) -> Result<&Self, Error> {
+        Self::from_slice(slice)
+    }
+    fn as_slice(&self) -> &[T] {
+        self.as_slice()
+    }
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        self.as_mut_slice()
+    }
+}
+
+impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize> std::fmt::Debug
+    for Tensor<T, N, H, W, C>
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor<{}, {N}, {H}, {W}, {C}>", std::any::type_name::<T>())
+    }
+}
+
+mod sealed {
+    pub trait Element {}
+    impl Element for f32 {}
+
+    pub trait Shape {}
+    impl<T: super::Element, const N: usize, const H: usize, const W: usize, const C: usize> Shape
+        for super::Tensor<T, N, H, W, C>
+    {
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_needs_the_exact_length() {
+        let pixels = [1.0f32; 24];
+        assert_eq!(Tensor::<f32, 1, 2, 4, 3>::from_slice(&pixels).unwrap().as_slice(), &pixels);
+        let error = Tensor::<f32, 1, 2, 4, 4>::from_slice(&pixels).unwrap_err();
+        assert_eq!(error.to_string(), "a 1x2x4x4 tensor has 32 elements, the slice has 24");
+    }
+}

@@ -1,0 +1,1 @@
+//! The threads of a session: a fixed team that shares out one layer after another.
