@@ -1,0 +1,383 @@
+//! A plan is written down as Rust: one type, its constants, and a forward function of safe calls into the runtime.
+//!
+//! ```text
+//! cut the steps into functions: a block of the spec is one, as long as the buffers it touches either lie apart
+//!     or begin at the same place (a function's parameters are views that lie apart)
+//! write each function down, its layers as constants that the compiler of the user's crate checks against their tensors;
+//!     functions of equal text become one
+//! forward: for each function, lay its views over the arena and call it
+//! ```
+
+use std::collections::HashMap;
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::ops::Dims;
+use crate::ops::Split;
+use crate::plan::{Action, Plan, PoolKind, Step, View};
+
+mod description;
+
+pub use description::Metadata;
+
+/// The type that is written.
+pub struct Item<'a> {
+    /// Doc comments and other attributes of the user's, before the type.
+    pub attributes: TokenStream,
+    /// `pub`, or what the user wrote.
+    pub visibility: TokenStream,
+    /// The type's name.
+    pub name: Ident,
+    /// Files whose change must rebuild the crate: absolute paths.
+    pub files: &'a [String],
+}
+
+/// The most views that the runtime lays at once (`resnet_runtime::arena::MAX_VIEWS`).
+const MAX_VIEWS: usize = 8;
+
+/// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
+pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStream {
+    let Item { attributes, visibility, name, files } = item;
+    let input = tensor(plan.input);
+    let output = tensor(plan.output.dims);
+    let (functions, calls) = functions(plan);
+    let end = Literal::usize_unsuffixed(plan.buffers[plan.output.buffer].offset);
+    let description = description::description(plan, metadata);
+    let summary = description::summary(plan);
+    let parameters = Literal::usize_unsuffixed(plan.parameters());
+    let macs = Literal::u64_unsuffixed(plan.macs);
+    let weight_bytes = Literal::usize_unsuffixed(plan.weight_bytes());
+    let peak_bytes = Literal::usize_unsuffixed(plan.peak_bytes);
+    quote! {
+        #attributes
+        #[doc = #summary]
+        #[derive(::core::clone::Clone)]
+        #visibility struct #name {
+            weights: ::resnet::runtime::Weights,
+        }
+
+        const _: () = {
+            use ::resnet::runtime;
+
+            #(const _: &[u8] = ::core::include_bytes!(#files);)*
+
+            impl #name {
+                /// Size of a session's activation arena in bytes: input copy, halos and output, whatever the threads.
+                pub const PEAK_BYTES: usize = #peak_bytes;
+                /// Working memory of each thread in bytes, beside the arena.
+                pub const SCRATCH_BYTES: usize = 0;
+                /// Learnable parameters.
+                pub const PARAMETERS: usize = #parameters;
+                /// Multiply-adds of one run.
+                pub const MACS: u64 = #macs;
+                /// Size of the weights in bytes, batch norms folded, without padding.
+                pub const WEIGHT_BYTES: usize = #weight_bytes;
+
+                /// Reads a safetensors file: checks every tensor, folds batch norms, packs for this machine.
+                ///
+                /// # Errors
+                /// If the file cannot be read, or does not hold exactly the tensors of this network; all faults are named.
+                pub fn load(
+                    path: impl ::core::convert::AsRef<::std::path::Path>,
+                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                    runtime::Weights::load(&<Self as runtime::Network>::DESCRIPTION, path.as_ref())
+                        .map(<Self as runtime::Network>::from_weights)
+                }
+
+                /// The same from memory.
+                ///
+                /// # Errors
+                /// As [`Self::load`].
+                pub fn from_bytes(bytes: &[u8]) -> ::core::result::Result<Self, ::resnet::Error> {
+                    runtime::Weights::from_bytes(&<Self as runtime::Network>::DESCRIPTION, bytes)
+                        .map(<Self as runtime::Network>::from_weights)
+                }
+
+                /// Glorot-uniform weights from a seed, for those who bring none.
+                pub fn init(seed: u64) -> Self {
+                    <Self as runtime::Network>::from_weights(runtime::Weights::init(
+                        &<Self as runtime::Network>::DESCRIPTION,
+                        seed,
+                    ))
+                }
+
+                /// A session with one thread a core.
+                pub fn session(&self) -> runtime::Session<Self> {
+                    runtime::Session::new(self)
+                }
+
+                /// A session with so many threads, the caller's included.
+                pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> runtime::Session<Self> {
+                    runtime::Session::with_threads(self, threads)
+                }
+            }
+
+            impl runtime::Network for #name {
+                type Input = #input;
+                type Output = #output;
+                const DESCRIPTION: runtime::Description = #description;
+
+                fn from_weights(weights: runtime::Weights) -> Self {
+                    Self { weights }
+                }
+
+                fn weights(&self) -> &runtime::Weights {
+                    &self.weights
+                }
+
+                fn forward<'a>(
+                    context: &runtime::Context<'_>,
+                    input: &Self::Input,
+                    arena: &'a mut runtime::Arena,
+                ) -> &'a Self::Output {
+                    #(#calls)*
+                    const OUTPUT: runtime::Views<(#output,)> = runtime::Views::at(&[#end]);
+                    arena.views(&OUTPUT).0
+                }
+            }
+
+            #(#functions)*
+        };
+    }
+}
+
+/// A place of the arena that one function sees as one parameter.
+struct Slot {
+    offset: usize,
+    bytes: usize,
+    dims: Vec<Dims>,
+}
+
+/// Steps that become one function.
+struct Segment<'a> {
+    steps: &'a [Step],
+    slots: Vec<Slot>,
+}
+
+/// The functions, each once, and the statements of `forward` that call them.
+fn functions(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut functions: Vec<(Ident, Vec<&str>, TokenStream)> = Vec::new();
+    let mut calls = Vec::new();
+    for (index, segment) in segments(plan).iter().enumerate() {
+        let block = &segment.steps[0].block;
+        let code = function(plan, segment);
+        let known = known.entry(code.to_string()).or_insert_with(|| {
+            let name = identifier(block, functions.iter().map(|(name, ..)| name));
+            functions.push((name, Vec::new(), code));
+            functions.len() - 1
+        });
+        let (name, blocks, _) = &mut functions[*known];
+        blocks.push(block);
+        let types = segment.slots.iter().map(Slot::ty);
+        let offsets = segment.slots.iter().map(|slot| Literal::usize_unsuffixed(slot.offset));
+        let views = format_ident!("VIEWS_{index}");
+        let parameters: Vec<_> = (0..segment.slots.len()).map(parameter).collect();
+        let input = segment.reads_input().then(|| quote!(input,));
+        let layer = Literal::usize_unsuffixed(segment.first_layer());
+        let tuple = quote!((#(#types,)*));
+        calls.push(quote! {
+            const #views: runtime::Views<#tuple> = runtime::Views::at(&[#(#offsets),*]);
+            let (#(#parameters,)*) = arena.views(&#views);
+            #name(context, #layer, #input #(#parameters),*);
+        });
+    }
+    let functions = functions.into_iter().map(|(name, mut blocks, code)| {
+        blocks.dedup();
+        let doc = format!(" {}", blocks.join(", "));
+        quote!(#[doc = #doc] #[inline(never)] fn #name #code)
+    });
+    (functions.collect(), calls)
+}
+
+fn segments(plan: &Plan) -> Vec<Segment<'_>> {
+    let mut segments: Vec<Segment<'_>> = Vec::new();
+    let mut start = 0;
+    for (index, step) in plan.steps.iter().enumerate() {
+        let same_block = index > start && plan.steps[start].block == step.block;
+        let joined =
+            segments.last().filter(|_| same_block).and_then(|segment| join(plan, &segment.slots, step));
+        match (joined, segments.last_mut()) {
+            (Some(slots), Some(segment)) => {
+                *segment = Segment { steps: &plan.steps[start..=index], slots };
+            }
+            _ => {
+                start = index;
+                let slots = join(plan, &[], step).unwrap_or_default();
+                segments.push(Segment { steps: &plan.steps[index..=index], slots });
+            }
+        }
+    }
+    segments
+}
+
+/// The slots of a function that also does `step`; `None` if its buffers do not go with them.
+fn join(plan: &Plan, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
+    let mut slots: Vec<Slot> = slots.iter().map(|slot| Slot { dims: slot.dims.clone(), ..*slot }).collect();
+    for view in step.read.iter().chain([&step.write]) {
+        let offset = plan.buffers[view.buffer].offset;
+        let bytes = view.bytes();
+        match slots.iter_mut().find(|slot| slot.offset == offset) {
+            Some(slot) => {
+                slot.bytes = slot.bytes.max(bytes);
+                if !slot.dims.contains(&view.dims) {
+                    slot.dims.push(view.dims);
+                }
+            }
+            None => slots.push(Slot { offset, bytes, dims: vec![view.dims] }),
+        }
+    }
+    let apart = |a: &Slot, b: &Slot| a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+    let all_apart = slots.iter().enumerate().all(|(i, a)| slots[i + 1..].iter().all(|b| apart(a, b)));
+    (slots.len() <= MAX_VIEWS && all_apart).then_some(slots)
+}
+
+impl Slot {
+    /// The parameter's type: the tensor's, or plain numbers if it holds one tensor after another.
+    fn ty(&self) -> TokenStream {
+        match self.dims[..] {
+            [dims] => tensor(dims),
+            _ => tensor([1, 1, 1, self.bytes / size_of::<f32>()]),
+        }
+    }
+}
+
+impl Segment<'_> {
+    fn reads_input(&self) -> bool {
+        self.steps.iter().any(|step| step.action == Action::Input)
+    }
+
+    /// Index of the first weights that the steps use.
+    fn first_layer(&self) -> usize {
+        let layer = |step: &Step| match step.action {
+            Action::Conv { layer, .. } => Some(layer),
+            _ => None,
+        };
+        self.steps.iter().find_map(layer).unwrap_or(0)
+    }
+
+    /// A view as an argument.
+    fn argument(&self, plan: &Plan, view: &View) -> TokenStream {
+        let offset = plan.buffers[view.buffer].offset;
+        let index = self.slots.iter().position(|slot| slot.offset == offset).unwrap_or_default();
+        let name = parameter(index);
+        if self.slots[index].dims.len() == 1 {
+            return quote!(#name);
+        }
+        let ty = tensor(view.dims);
+        quote!(#name.prefix_mut::<#ty>())
+    }
+}
+
+/// Parameters and body of a function.
+fn function(plan: &Plan, segment: &Segment<'_>) -> TokenStream {
+    let first = segment.first_layer();
+    let input = segment.reads_input().then(|| {
+        let ty = tensor(plan.input);
+        quote!(input: &#ty,)
+    });
+    let names = (0..segment.slots.len()).map(parameter);
+    let types = segment.slots.iter().map(Slot::ty);
+    let body = segment.steps.iter().map(|step| statement(plan, segment, step, first));
+    quote! {
+        (context: &runtime::Context<'_>, layer: usize, #input #(#names: &mut #types),*) {
+            #(#body)*
+            let _ = (context, layer);
+        }
+    }
+}
+
+fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> TokenStream {
+    let y = segment.argument(plan, &step.write);
+    let y_type = tensor(step.write.dims);
+    let to = interior(&step.write);
+    if step.action == Action::Clear {
+        return quote!(runtime::clear_halo(#y, #to););
+    }
+    let Some(read) = &step.read else {
+        let x_type = tensor(plan.input);
+        let from = interior(&View { dims: plan.input, at: [0, 0], size: step.write.size, buffer: 0 });
+        return quote! {{
+            const COPY: runtime::Copy<#x_type, #y_type> = runtime::Copy::new(#from, #to);
+            COPY.run(context, input, #y);
+        }};
+    };
+    let x = segment.argument(plan, read);
+    let x_type = tensor(read.dims);
+    let from = interior(read);
+    let (layer_type, new, call) = match step.action {
+        Action::Conv { layer, kernel, stride, from, accumulate, relu, split } => {
+            let layer = Literal::usize_unsuffixed(layer - first);
+            let method = if accumulate { quote!(accumulate) } else { quote!(run) };
+            let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
+            let split = match split {
+                Split::Pixels => quote!(runtime::Split::Pixels),
+                Split::Channels => quote!(runtime::Split::Channels),
+            };
+            let numbers = quote! {
+                runtime::Conv { kernel: #kernel, stride: #stride, from: #from, to: #to, relu: #relu, split: #split }
+            };
+            (quote!(Conv2d), quote!(#numbers), quote!(#method(context, layer + #layer, #x, #y)))
+        }
+        Action::Pool { kind, window, stride, padding } => {
+            let (window, stride) = (pair(window), pair(stride));
+            let padding = padding.map(Literal::usize_unsuffixed);
+            let numbers = quote! {
+                runtime::Pool { window: #window, stride: #stride, padding: [#(#padding),*], from: #from, to: #to }
+            };
+            let (ty, numbers) = match kind {
+                PoolKind::Max => (quote!(MaxPool), numbers),
+                PoolKind::Average => (quote!(AveragePool), quote!(#numbers, false)),
+                PoolKind::AverageWithPadding => (quote!(AveragePool), quote!(#numbers, true)),
+            };
+            (ty, numbers, quote!(run(context, #x, #y)))
+        }
+        Action::Subsample { stride, front } => {
+            let (stride, front) = (pair(stride), Literal::usize_unsuffixed(front));
+            (quote!(Subsample), quote!(#stride, #front, #from, #to), quote!(run(context, #x, #y)))
+        }
+        Action::Add { relu } => (quote!(Add), quote!(#from, #to, #relu), quote!(run(context, #x, #y))),
+        Action::Softmax => (quote!(Softmax), quote!(), quote!(run(context, #x, #y))),
+        Action::Copy | Action::Input | Action::Clear => {
+            (quote!(Copy), quote!(#from, #to), quote!(run(context, #x, #y)))
+        }
+    };
+    quote! {{
+        const LAYER: runtime::#layer_type<#x_type, #y_type> = runtime::#layer_type::new(#new);
+        LAYER.#call;
+    }}
+}
+
+fn tensor(dims: Dims) -> TokenStream {
+    let dims = dims.map(Literal::usize_unsuffixed);
+    quote!(runtime::Tensor<f32, #(#dims),*>)
+}
+
+fn interior(view: &View) -> TokenStream {
+    let (at, size) = (pair(view.at), pair(view.size));
+    quote!(runtime::Interior { at: #at, size: #size })
+}
+
+fn pair(numbers: [usize; 2]) -> TokenStream {
+    let numbers = numbers.map(Literal::usize_unsuffixed);
+    quote!([#(#numbers),*])
+}
+
+fn parameter(index: usize) -> Ident {
+    const NAMES: [&str; MAX_VIEWS] = ["x", "y", "z", "u", "v", "w", "s", "t"];
+    Ident::new(NAMES[index], Span::call_site())
+}
+
+/// `layer1.0` as `layer1_0`, or the next one that is free.
+fn identifier<'a>(block: &str, taken: impl Iterator<Item = &'a Ident> + Clone) -> Ident {
+    let mut name: String = block.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        name.insert_str(0, "block_");
+    }
+    let free = |name: &String| taken.clone().all(|taken| taken != name);
+    let mut tries = (1..).map(|n| if n == 1 { format!("{name}_") } else { format!("{name}_{n}") });
+    let plain = syn::parse_str::<Ident>(&name).is_ok() && free(&name);
+    let name = if plain { name } else { tries.find(free).unwrap_or_default() };
+    Ident::new(&name, Span::mixed_site())
+}

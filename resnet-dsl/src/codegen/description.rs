@@ -1,0 +1,137 @@
+//! The constants of a network: what the runtime and the command line know of it.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use crate::ir::param::{BiasParam, KernelParam, Layout, Norm};
+use crate::plan::{Layer, Plan};
+use crate::spec::network::{ChannelOrder, Preprocessing, Scheme};
+
+/// What a spec says that is no part of the computation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metadata {
+    /// Naming scheme of the weights.
+    pub scheme: Scheme,
+    /// Endings of tensor names that a weight file may hold and the network does not use.
+    pub ignored: Vec<String>,
+    /// How a picture becomes an input.
+    pub preprocessing: Preprocessing,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+}
+
+/// One line for the type's documentation.
+pub(super) fn summary(plan: &Plan) -> String {
+    let ([n, h, w, c], [_, oh, ow, oc]) = (plan.input, plan.output.dims);
+    format!(
+        " `{}`: {n} x {h}x{w}x{c} in, {n} x {oh}x{ow}x{oc} out, {:.2} million parameters, {:.2} billion multiply-adds.",
+        plan.name,
+        plan.parameters() as f64 / 1e6,
+        plan.macs as f64 / 1e9
+    )
+}
+
+/// `runtime::Description { .. }`
+pub(super) fn description(plan: &Plan, metadata: &Metadata) -> TokenStream {
+    let Metadata { scheme, ignored, preprocessing, labels } = metadata;
+    let name = &plan.name;
+    let layers = plan.layers.iter().map(layer);
+    let scheme = match scheme {
+        Scheme::Document => quote!(Document),
+        Scheme::Torchvision => quote!(Torchvision),
+        Scheme::Custom => quote!(Custom),
+    };
+    let preprocessing = self::preprocessing(preprocessing);
+    let probabilities = plan.probabilities;
+    quote! {
+        runtime::Description {
+            name: #name,
+            precision: runtime::Precision::F32,
+            layers: &[#(#layers),*],
+            ignored: &[#(#ignored),*],
+            scheme: runtime::Scheme::#scheme,
+            peak_bytes: Self::PEAK_BYTES,
+            scratch_bytes: Self::SCRATCH_BYTES,
+            parameters: Self::PARAMETERS,
+            macs: Self::MACS,
+            weight_bytes: Self::WEIGHT_BYTES,
+            probabilities: #probabilities,
+            preprocessing: #preprocessing,
+            labels: &[#(#labels),*],
+        }
+    }
+}
+
+fn layer(layer: &Layer) -> TokenStream {
+    let Layer { name, shape: [height, width, inputs, outputs], kernel, bias } = layer;
+    let tensor = kernel.tensor();
+    let (dims, layout) = match tensor.layout {
+        Layout::Hwio => (vec![*height, *width, *inputs, *outputs], quote!(Hwio)),
+        Layout::Oihw => (vec![*outputs, *inputs, *height, *width], quote!(Oihw)),
+        Layout::Io => (vec![height * width * inputs, *outputs], quote!(Hwio)),
+        Layout::Oi => (vec![*outputs, height * width * inputs], quote!(Oihw)),
+    };
+    let dims = dims.into_iter().map(Literal::usize_unsuffixed);
+    let shape = layer.shape.map(Literal::usize_unsuffixed);
+    let kernel_name = &tensor.name;
+    let bias_name = optional(match bias {
+        Some(BiasParam::Load(name) | BiasParam::Folded(Some(name), _)) => Some(quote!(#name)),
+        Some(BiasParam::Folded(None, _)) | None => None,
+    });
+    let batch_norm = optional(match kernel {
+        KernelParam::Folded(_, norm) => Some(batch_norm(norm)),
+        KernelParam::Load(_) => None,
+    });
+    quote! {
+        runtime::LayerWeights {
+            name: #name,
+            shape: [#(#shape),*],
+            kernel: runtime::Kernel {
+                name: #kernel_name,
+                dims: &[#(#dims),*],
+                layout: runtime::KernelLayout::#layout,
+            },
+            bias: #bias_name,
+            batch_norm: #batch_norm,
+        }
+    }
+}
+
+fn batch_norm(norm: &Norm) -> TokenStream {
+    let Norm { gamma, beta, mean, variance, epsilon } = norm;
+    quote! {
+        runtime::BatchNorm {
+            gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon,
+        }
+    }
+}
+
+fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
+    let Preprocessing { resize, crop, channels, scale, mean, std } = preprocessing;
+    let resize = optional(resize.map(|size| {
+        let size = Literal::usize_unsuffixed(size);
+        quote!(#size)
+    }));
+    let channels = match channels {
+        ChannelOrder::Rgb => quote!(Rgb),
+        ChannelOrder::Bgr => quote!(Bgr),
+        ChannelOrder::Gray => quote!(Gray),
+    };
+    quote! {
+        runtime::Preprocessing {
+            resize: #resize,
+            crop: #crop,
+            channels: runtime::ChannelOrder::#channels,
+            scale: #scale,
+            mean: &[#(#mean),*],
+            std: &[#(#std),*],
+        }
+    }
+}
+
+fn optional(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

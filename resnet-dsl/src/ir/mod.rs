@@ -1,0 +1,14 @@
+//! The intermediate representation: a typed graph of operators with a text form that is printed and read back.
+
+pub mod build;
+pub mod graph;
+pub mod op;
+pub mod param;
+pub mod print;
+pub mod read;
+pub mod ty;
+pub mod verify;
+
+pub use graph::{Graph, Node, Value};
+pub use op::Op;
+pub use ty::Type;

@@ -1,0 +1,147 @@
+//! The closed set of operators. A new one is an arm here, and the compiler lists what else it needs.
+
+use std::ops::RangeInclusive;
+
+use crate::ops::{
+    Attributes, AveragePool, BatchNorm, Conv2d, Dense, Dims, Pool, ShapeError, Subsample, Text, shape,
+};
+use crate::spec::network::Sides;
+
+/// An operator with its attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// The network's input.
+    Input(Dims),
+    /// Zeros around each image.
+    ZeroPad(Sides),
+    /// Convolution, with all that can be fused into it.
+    Conv2d(Conv2d),
+    /// Batch normalization.
+    BatchNorm(BatchNorm),
+    /// Rectified linear unit.
+    Relu,
+    /// Sum of two values of one type, and a ReLU that is fused into it.
+    Add {
+        /// Whether negative sums become zero.
+        relu: bool,
+    },
+    /// Maximum of a window.
+    MaxPool(Pool),
+    /// Mean of a window.
+    AveragePool(AveragePool),
+    /// Every n-th pixel, with zero channels put around.
+    Subsample(Subsample),
+    /// `[N, H, W, C]` to `[N, 1, 1, H*W*C]`.
+    Flatten,
+    /// Fully connected layer.
+    Dense(Dense),
+    /// Softmax over channels.
+    Softmax,
+}
+
+impl Op {
+    /// The operator's name in the text form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input(_) => "input",
+            Op::ZeroPad(_) => "zero_pad",
+            Op::Conv2d(_) => "conv2d",
+            Op::BatchNorm(_) => "batch_norm",
+            Op::Relu => "relu",
+            Op::Add { .. } => "add",
+            Op::MaxPool(_) => "max_pool",
+            Op::AveragePool(_) => "average_pool",
+            Op::Subsample(_) => "subsample",
+            Op::Flatten => "flatten",
+            Op::Dense(_) => "dense",
+            Op::Softmax => "softmax",
+        }
+    }
+
+    /// How many operands it takes. A convolution's second one is the residual that is added to its sums.
+    pub fn arity(&self) -> RangeInclusive<usize> {
+        match self {
+            Op::Input(_) => 0..=0,
+            Op::Add { .. } => 2..=2,
+            Op::Conv2d(_) => 1..=2,
+            _ => 1..=1,
+        }
+    }
+
+    /// The shape of the result, given those of the operands. What depends on them (`same` padding, a global window) is
+    /// put in numbers on the way.
+    ///
+    /// # Errors
+    /// Why the operands do not fit.
+    pub fn infer(&mut self, inputs: &[Dims]) -> Result<Dims, ShapeError> {
+        match (self, inputs) {
+            (Op::Input(dims), []) => Ok(*dims),
+            (Op::ZeroPad(sides), &[x]) => Ok(shape::zero_pad(sides, x)),
+            (Op::Conv2d(conv), &[x]) => conv.infer(x, None),
+            (Op::Conv2d(conv), &[x, residual]) => conv.infer(x, Some(residual)),
+            (Op::BatchNorm(_) | Op::Relu | Op::Softmax, &[x]) => Ok(x),
+            (Op::Add { .. }, &[x, y]) => shape::add(x, y),
+            (Op::MaxPool(pool), &[x]) => pool.infer(x),
+            (Op::AveragePool(pool), &[x]) => pool.infer(x),
+            (Op::Subsample(subsample), &[x]) => subsample.infer(x),
+            (Op::Flatten, &[x]) => Ok(shape::flatten(x)),
+            (Op::Dense(dense), &[x]) => dense.infer(x),
+            (op, inputs) => {
+                Err(ShapeError::new(format!("`{}` does not take {} operands", op.name(), inputs.len())))
+            }
+        }
+    }
+
+    /// Multiply-adds to compute a result of this shape from operands of those shapes.
+    pub fn macs(&self, inputs: &[Dims], output: Dims) -> u64 {
+        match (self, inputs) {
+            (Op::Conv2d(conv), [x, ..]) => conv.macs(*x, output),
+            (Op::Dense(_), [x, ..]) => (x.iter().product::<usize>() * output[3]) as u64,
+            _ => 0,
+        }
+    }
+
+    /// Attributes as they are printed.
+    pub fn attributes(&self) -> Attributes {
+        let mut attributes = Attributes::default();
+        let to = &mut attributes;
+        match self {
+            Op::Input(dims) => to.put("dims", Text(*dims)),
+            Op::ZeroPad(sides) => to.put("p", Text(*sides)),
+            Op::Conv2d(conv) => conv.print(to),
+            Op::BatchNorm(norm) => norm.print(to),
+            Op::Add { relu } => to.flag("relu", *relu),
+            Op::MaxPool(pool) => pool.print(to),
+            Op::AveragePool(pool) => pool.print(to),
+            Op::Subsample(subsample) => subsample.print(to),
+            Op::Dense(dense) => dense.print(to),
+            Op::Relu | Op::Flatten | Op::Softmax => {}
+        }
+        attributes
+    }
+
+    /// The operator of this name with these attributes.
+    ///
+    /// # Errors
+    /// What is unknown, missing, left over or malformed.
+    pub fn read(name: &str, mut from: Attributes) -> Result<Op, String> {
+        let from = &mut from;
+        let op = match name {
+            "input" => Op::Input(from.take::<Text<Dims>>("dims")?.0),
+            "zero_pad" => Op::ZeroPad(from.take::<Text<Sides>>("p")?.0),
+            "conv2d" => Op::Conv2d(Conv2d::read(from)?),
+            "batch_norm" => Op::BatchNorm(BatchNorm::read(from)?),
+            "relu" => Op::Relu,
+            "add" => Op::Add { relu: from.take_flag("relu") },
+            "max_pool" => Op::MaxPool(Pool::read(from)?),
+            "average_pool" => Op::AveragePool(AveragePool::read(from)?),
+            "subsample" => Op::Subsample(Subsample::read(from)?),
+            "flatten" => Op::Flatten,
+            "dense" => Op::Dense(Dense::read(from)?),
+            "softmax" => Op::Softmax,
+            _ => return Err(format!("`{name}` is not an operator")),
+        };
+        from.finish()?;
+        Ok(op)
+    }
+}

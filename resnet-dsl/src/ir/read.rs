@@ -1,0 +1,94 @@
+//! Reads the text form that [`print`](crate::ir::print) describes.
+
+use std::collections::HashMap;
+
+use crate::diag::Span;
+use crate::ir::graph::{Graph, Node, Value};
+use crate::ir::op::Op;
+use crate::ir::param::is_name;
+use crate::ops::{Attributes, Text};
+use crate::spec::network::Sides;
+
+/// Why a text is not a graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct ReadError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// The graph of a text. Empty lines, and what follows `//`, are passed over.
+///
+/// # Errors
+/// The first line that is not of the text form, uses a value before it is defined or defines one twice.
+pub fn read(text: &str) -> Result<Graph, ReadError> {
+    let mut graph = Graph::new("");
+    let mut values: HashMap<String, Value> = HashMap::new();
+    let mut block = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split("//").next().unwrap_or_default().trim();
+        let result = if line.is_empty() {
+            Ok(())
+        } else if let Some(name) = line.strip_prefix("network ") {
+            graph.name = name.trim().to_owned();
+            Ok(())
+        } else if let Some(name) = line.strip_suffix(':').filter(|name| is_name(name)) {
+            block = name.to_owned();
+            Ok(())
+        } else if let Some(name) = line.strip_prefix("return ") {
+            find(&values, name).map(|value| graph.set_output(value))
+        } else {
+            node(line, &block, &values).and_then(|(node, operands)| {
+                let name = node.name.clone();
+                match values.insert(name.clone(), graph.add(node, &operands)) {
+                    None => Ok(()),
+                    Some(_) => Err(format!("%{name} is defined twice")),
+                }
+            })
+        };
+        result.map_err(|message| ReadError { line: index + 1, message })?;
+    }
+    Ok(graph)
+}
+
+/// `%name = operator %operands {attributes} : type halo=sides`
+fn node(line: &str, block: &str, values: &HashMap<String, Value>) -> Result<(Node, Vec<Value>), String> {
+    let (name, rest) = line.split_once(" = ").ok_or("this is no `%name = operator` line")?;
+    let name = name.strip_prefix('%').filter(|name| is_name(name)).ok_or("a value is written %name")?;
+    let (rest, halo) = match rest.rsplit_once(" halo=") {
+        Some((rest, halo)) => (rest, halo.parse::<Text<Sides>>()?.0),
+        None => (rest, Sides::default()),
+    };
+    let (rest, ty) = match rest.rsplit_once(" : ") {
+        Some((rest, ty)) => (rest, Some(ty.parse()?)),
+        None => (rest, None),
+    };
+    let (rest, attributes) = match rest.find('{') {
+        Some(place) => (&rest[..place], rest[place..].trim().parse()?),
+        None => (rest, Attributes::default()),
+    };
+    let (operator, operands) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
+    let operands = operands
+        .split(',')
+        .map(str::trim)
+        .filter(|operand| !operand.is_empty())
+        .map(|operand| find(values, operand))
+        .collect::<Result<_, _>>()?;
+    let node = Node {
+        name: name.to_owned(),
+        op: Op::read(operator, attributes)?,
+        ty,
+        halo,
+        block: block.to_owned(),
+        span: Span::default(),
+    };
+    Ok((node, operands))
+}
+
+fn find(values: &HashMap<String, Value>, name: &str) -> Result<Value, String> {
+    let name = name.trim();
+    let value = name.strip_prefix('%').and_then(|name| values.get(name));
+    value.copied().ok_or_else(|| format!("{name} is not defined before this line"))
+}

@@ -1,0 +1,56 @@
+//! Types of values: `f32[1,28,28,128]`, batch, height, width, channels.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The type of a value: a dense NHWC array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// What it holds.
+    pub element: Element,
+    /// Batch, height, width, channels.
+    pub dims: [usize; 4],
+}
+
+/// What a value holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 32-bit floating point.
+    F32,
+}
+
+impl Type {
+    /// `f32` of these sizes.
+    pub fn f32(dims: [usize; 4]) -> Self {
+        Type { element: Element::F32, dims }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Type { element: Element::F32, dims: [n, h, w, c] } = self;
+        write!(f, "f32[{n},{h},{w},{c}]")
+    }
+}
+
+impl FromStr for Type {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("`{text}` is not a type, which is written like f32[1,56,56,64]");
+        let dims = text.strip_prefix("f32[").and_then(|rest| rest.strip_suffix(']')).ok_or_else(error)?;
+        let dims: Vec<usize> =
+            dims.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| error())?;
+        Ok(Type::f32(dims.try_into().map_err(|_| error())?))
+    }
+}

@@ -1,0 +1,109 @@
+//! Convolution, with everything that is fused into it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ir::param::{BiasParam, KernelParam};
+use crate::ops::window::image;
+use crate::ops::{Attributes, Dims, ShapeError, Text, window};
+use crate::spec::network::Padding;
+
+/// A convolution: `relu?(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    /// Output channels.
+    pub filters: usize,
+    /// Window height and width.
+    pub kernel: [usize; 2],
+    /// Step.
+    pub stride: [usize; 2],
+    /// Zeros around the input; numbers from shape inference on.
+    pub padding: Padding,
+    /// Kernel.
+    pub weights: KernelParam,
+    /// Bias, of `filters` numbers.
+    pub bias: Option<BiasParam>,
+    /// Whether negative sums become zero.
+    pub relu: bool,
+    /// What threads share out, from `assign-split` on.
+    pub split: Option<Split>,
+}
+
+/// What the threads of a layer share out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Output pixels: every thread reads all weights.
+    Pixels,
+    /// Output channels: every thread reads its own part of the weights, and the whole input.
+    Channels,
+}
+
+impl Conv2d {
+    /// Shape of the result.
+    ///
+    /// # Errors
+    /// If the window is larger than the padded input, or the residual has another shape.
+    pub fn infer(&mut self, x: Dims, residual: Option<Dims>) -> Result<Dims, ShapeError> {
+        let (sides, [height, width]) = window::resolve(x, self.kernel, self.stride, self.padding, false)?;
+        self.padding = Padding::Sides(sides);
+        let output = [x[0], height, width, self.filters];
+        match residual {
+            Some(other) if other != output => {
+                Err(ShapeError::new(format!("a residual of {} is added to {}", image(other), image(output))))
+            }
+            _ => Ok(output),
+        }
+    }
+
+    /// Multiply-adds.
+    pub fn macs(&self, x: Dims, output: Dims) -> u64 {
+        (output.iter().product::<usize>() * self.kernel[0] * self.kernel[1] * x[3]) as u64
+    }
+
+    pub(crate) fn print(&self, to: &mut Attributes) {
+        window::print(self.kernel, self.stride, self.padding, to);
+        to.put("filters", self.filters);
+        to.put("w", &self.weights);
+        if let Some(bias) = &self.bias {
+            to.put("b", bias);
+        }
+        to.flag("relu", self.relu);
+        if let Some(split) = self.split {
+            to.put("split", split);
+        }
+    }
+
+    pub(crate) fn read(from: &mut Attributes) -> Result<Self, String> {
+        Ok(Conv2d {
+            kernel: from.take::<Text<_>>("k")?.0,
+            stride: from.take::<Text<_>>("s")?.0,
+            padding: from.take::<Text<_>>("p")?.0,
+            filters: from.take_size("filters")?,
+            weights: from.take("w")?,
+            bias: from.take_optional("b")?,
+            relu: from.take_flag("relu"),
+            split: from.take_optional("split")?,
+        })
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Pixels => "pixels",
+            Split::Channels => "channels",
+        })
+    }
+}
+
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pixels" => Ok(Split::Pixels),
+            "channels" => Ok(Split::Channels),
+            _ => Err(format!("`{text}` is not a split: pixels or channels")),
+        }
+    }
+}

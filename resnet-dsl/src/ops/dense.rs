@@ -1,0 +1,46 @@
+//! Fully connected layer. Before code is made it becomes a convolution as large as its input.
+
+use crate::ir::param::{BiasParam, KernelParam};
+use crate::ops::window::image;
+use crate::ops::{Attributes, Dims, ShapeError};
+
+/// `bias + x . kernel`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// Outputs.
+    pub units: usize,
+    /// Kernel.
+    pub weights: KernelParam,
+    /// Bias, of `units` numbers.
+    pub bias: Option<BiasParam>,
+}
+
+impl Dense {
+    /// Shape of the result.
+    ///
+    /// # Errors
+    /// If the input is not flat.
+    pub fn infer(&self, x: Dims) -> Result<Dims, ShapeError> {
+        match x {
+            [n, 1, 1, _] => Ok([n, 1, 1, self.units]),
+            _ => Err(ShapeError::new(format!("a dense layer needs a flat input, this one is {}", image(x)))
+                .help("put `flatten` before it")),
+        }
+    }
+
+    pub(crate) fn print(&self, to: &mut Attributes) {
+        to.put("units", self.units);
+        to.put("w", &self.weights);
+        if let Some(bias) = &self.bias {
+            to.put("b", bias);
+        }
+    }
+
+    pub(crate) fn read(from: &mut Attributes) -> Result<Self, String> {
+        Ok(Dense {
+            units: from.take_size("units")?,
+            weights: from.take("w")?,
+            bias: from.take_optional("b")?,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The operators: attributes, shape rule, cost and text of each side by side.
+
+mod attributes;
+mod conv;
+mod dense;
+mod norm;
+mod pool;
+pub mod shape;
+mod subsample;
+mod window;
+
+pub use attributes::{Attributes, Text};
+pub use conv::{Conv2d, Split};
+pub use dense::Dense;
+pub use norm::BatchNorm;
+pub use pool::{AveragePool, Pool};
+pub use subsample::Subsample;
+pub use window::resolve;
+
+/// Batch, height, width, channels.
+pub type Dims = [usize; 4];
+
+/// Why operands do not fit an operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ShapeError {
+    /// What does not fit.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl ShapeError {
+    /// An error without advice.
+    pub fn new(message: impl Into<String>) -> Self {
+        ShapeError { message: message.into(), help: None }
+    }
+
+    /// The same with advice.
+    pub fn help(mut self, advice: impl Into<String>) -> Self {
+        self.help = Some(advice.into());
+        self
+    }
+}

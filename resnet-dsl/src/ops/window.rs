@@ -1,0 +1,82 @@
+//! The arithmetic of sliding windows, shared by convolution and pooling.
+
+use crate::ops::{Dims, ShapeError, Text};
+use crate::spec::network::{Padding, Sides};
+
+/// Padding in numbers, and the output's height and width.
+///
+/// Per axis, with `n` input pixels, a window of `k` and a step of `s`:
+/// ```text
+/// valid, numbers:  floor((n + before + behind - k) / s) + 1
+/// ceil:            the same rounded up, but no window may start behind the input and its padding in front
+/// same:            ceil(n / s); the zeros that needs are halved, the odd one goes behind (TensorFlow)
+/// ```
+///
+/// # Errors
+/// If the window is larger than the padded input.
+pub fn resolve(
+    input: Dims,
+    window: [usize; 2],
+    stride: [usize; 2],
+    padding: Padding,
+    ceil: bool,
+) -> Result<(Sides, [usize; 2]), ShapeError> {
+    let [_, height, width, _] = input;
+    if window.contains(&0) || stride.contains(&0) {
+        return Err(ShapeError::new("windows and strides are at least 1"));
+    }
+    let sides = match padding {
+        Padding::Valid => Sides::default(),
+        Padding::Sides(sides) => sides,
+        Padding::Same => {
+            let [top, bottom] = same(height, window[0], stride[0]);
+            let [left, right] = same(width, window[1], stride[1]);
+            Sides { top, bottom, left, right }
+        }
+    };
+    let padded = [height + sides.top + sides.bottom, width + sides.left + sides.right];
+    if window[0] > padded[0] || window[1] > padded[1] {
+        let [h, w] = padded;
+        return Err(ShapeError::new(format!(
+            "a window of {}x{} is larger than its input of {height}x{width}{}",
+            window[0],
+            window[1],
+            if padded == [height, width] { String::new() } else { format!(" (padded: {h}x{w})") }
+        ))
+        .help("use a smaller window, more padding, a larger input or fewer strides before it"));
+    }
+    let size = |axis: usize, before: usize, unpadded: usize| {
+        let steps = padded[axis] - window[axis];
+        if !ceil {
+            return steps / stride[axis] + 1;
+        }
+        let size = steps.div_ceil(stride[axis]) + 1;
+        if (size - 1) * stride[axis] >= unpadded + before { size - 1 } else { size }
+    };
+    Ok((sides, [size(0, sides.top, height), size(1, sides.left, width)]))
+}
+
+/// TensorFlow's `same` zeros before and behind.
+fn same(input: usize, window: usize, stride: usize) -> [usize; 2] {
+    let output = input.div_ceil(stride);
+    let total = ((output.max(1) - 1) * stride + window).saturating_sub(input);
+    [total / 2, total - total / 2]
+}
+
+/// `56x56x64`, as errors show a shape; the batch is no concern of theirs.
+pub(crate) fn image(dims: Dims) -> String {
+    let [_, height, width, channels] = dims;
+    format!("{height}x{width}x{channels}")
+}
+
+/// The four attributes of a window in the text form.
+pub(crate) fn print(
+    window: [usize; 2],
+    stride: [usize; 2],
+    padding: Padding,
+    to: &mut crate::ops::Attributes,
+) {
+    to.put("k", format_args!("{}x{}", window[0], window[1]));
+    to.put("s", Text(stride));
+    to.put("p", Text(padding));
+}

@@ -1,0 +1,34 @@
+//! `add(conv(x), shortcut)` becomes `conv(x, shortcut)`: the sums start where the shortcut ends, and no tensor is
+//! written only to be read again by an add.
+
+use crate::diag::Diagnostics;
+use crate::ir::Op;
+use crate::ir::graph::{Graph, Value};
+
+pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
+    for value in graph.topological() {
+        if graph.node(value).op != (Op::Add { relu: false }) {
+            continue;
+        }
+        let operands = graph.operands(value);
+        let (main, shortcut) = (operands[0], operands[1]);
+        // The main branch is the first operand; its last convolution runs after the shortcut.
+        let Some((branch, other)) = [(main, shortcut), (shortcut, main)]
+            .into_iter()
+            .find(|(branch, _)| can_add(graph, *branch, value))
+        else {
+            continue;
+        };
+        let op = graph.node(branch).op.clone();
+        graph.replace(value, op, branch);
+        let x = graph.operands(value)[0];
+        graph.set_operands(value, &[x, other]);
+    }
+    Ok(())
+}
+
+fn can_add(graph: &Graph, branch: Value, add: Value) -> bool {
+    matches!(&graph.node(branch).op, Op::Conv2d(conv) if !conv.relu)
+        && graph.operands(branch).len() == 1
+        && graph.only_user(branch) == Some(add)
+}

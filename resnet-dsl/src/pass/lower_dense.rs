@@ -1,0 +1,37 @@
+//! A dense layer is a convolution whose window is its whole input: `dense(flatten(x))` becomes `conv2d(x)`.
+//!
+//! No kernel of its own is needed, and the order in which a weight file flattens an image (channels last or first) is
+//! the order of a convolution's kernel (`hwio` or `oihw`).
+
+use crate::diag::Diagnostics;
+use crate::ir::Op;
+use crate::ir::graph::Graph;
+use crate::ops::Conv2d;
+use crate::spec::network::{Padding, Sides};
+
+pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
+    for value in graph.topological() {
+        let Op::Dense(dense) = &graph.node(value).op else { continue };
+        let dense = dense.clone();
+        let flat = graph.operands(value)[0];
+        let flattened = graph.node(flat).op == Op::Flatten && graph.only_user(flat) == Some(value);
+        let source = if flattened { graph.operands(flat)[0] } else { flat };
+        let Some(ty) = graph.node(source).ty else { continue };
+        let conv = Conv2d {
+            filters: dense.units,
+            kernel: [ty.dims[1], ty.dims[2]],
+            stride: [1, 1],
+            padding: Padding::Sides(Sides::default()),
+            weights: dense.weights,
+            bias: dense.bias,
+            relu: false,
+            split: None,
+        };
+        if flattened {
+            graph.replace(value, Op::Conv2d(conv), flat);
+        } else {
+            graph.node_mut(value).op = Op::Conv2d(conv);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The passes: each one a free function that rewrites the graph, in the order of [`PIPELINE`].
+//!
+//! Three rules hold for all of them. A value keeps its name as long as it computes the same thing, so that graphs
+//! before and after a pass can be compared value by value. A fused operator takes the place and the name of the last
+//! one it replaces. The verifier runs after each pass, and names it if something no longer holds.
+
+mod assign_layout;
+mod assign_split;
+mod eliminate_dead;
+mod fold_batch_norm;
+mod fuse_relu;
+mod fuse_residual;
+mod infer_shapes;
+mod lower_dense;
+
+use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::ir::Graph;
+use crate::ir::verify::verify;
+
+/// A named rewrite.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Its name, as `--after` takes it.
+    pub name: &'static str,
+    /// One line on what it does.
+    pub summary: &'static str,
+    /// The rewrite.
+    pub run: fn(&mut Graph) -> Result<(), Diagnostics>,
+}
+
+/// All passes, in order.
+pub const PIPELINE: &[Pass] = &[
+    Pass {
+        name: "infer-shapes",
+        summary: "give every value its type, and put `same` padding and global windows in numbers",
+        run: infer_shapes::run,
+    },
+    Pass {
+        name: "fold-batch-norm",
+        summary: "fold batch norms into the weights of the convolutions before them, symbolically",
+        run: fold_batch_norm::run,
+    },
+    Pass {
+        name: "lower-dense",
+        summary: "make dense layers convolutions as large as their input",
+        run: lower_dense::run,
+    },
+    Pass {
+        name: "fuse-residual",
+        summary: "let the last convolution of a branch add the shortcut to its sums",
+        run: fuse_residual::run,
+    },
+    Pass {
+        name: "fuse-relu",
+        summary: "let convolutions and adds cut negative results off",
+        run: fuse_relu::run,
+    },
+    Pass {
+        name: "eliminate-dead",
+        summary: "remove what the output does not need",
+        run: eliminate_dead::run,
+    },
+    Pass {
+        name: "assign-split",
+        summary: "choose what the threads of a convolution share out",
+        run: assign_split::run,
+    },
+    Pass {
+        name: "assign-layout",
+        summary: "give every buffer the halo that its users' padding needs",
+        run: assign_layout::run,
+    },
+];
+
+/// Runs the pipeline up to and including the pass `last`, or all of it. `observe` sees the graph after each pass.
+///
+/// # Errors
+/// What a pass finds wrong with the network; or a fault of a pass, found by the verifier.
+pub fn run_until(
+    graph: &mut Graph,
+    last: Option<&str>,
+    mut observe: impl FnMut(&Pass, &Graph),
+) -> Result<(), Diagnostics> {
+    sound(graph, "building the graph")?;
+    for pass in PIPELINE {
+        (pass.run)(graph)?;
+        sound(graph, pass.name)?;
+        observe(pass, graph);
+        if last == Some(pass.name) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn sound(graph: &Graph, culprit: &str) -> Result<(), Diagnostics> {
+    let mut errors = Diagnostics::default();
+    for fault in verify(graph) {
+        errors.push(Diagnostic::new(format!("after {culprit}: {fault}"), Span::default()));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}

@@ -1,0 +1,243 @@
+//! Values become views of buffers, operators become steps.
+//!
+//! ```text
+//! for each value in order:
+//!     a sum           is written over its residual (over a copy, if somebody still needs the residual)
+//!     a padded image  is a larger view of the image's buffer
+//!     a flat image    is another shape of the image's buffer (of a copy, if the image has a halo)
+//!     anything else   gets a buffer: its shape and its halo; a halo is cleared before the buffer is first written
+//! ```
+
+use std::collections::HashMap;
+
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::ir::Op;
+use crate::ir::graph::{Graph, Node, Value};
+use crate::ops::{Conv2d, Dims, Pool, Split};
+use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Step, View};
+use crate::spec::network::{Padding, Sides};
+
+/// Every buffer begins at a multiple of this: a cache line.
+pub(super) const ALIGNMENT: usize = 64;
+
+/// Steps and buffers, without places.
+///
+/// # Errors
+/// Operators that have no kernel on their own.
+pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics> {
+    let position = order.iter().enumerate().map(|(place, value)| (*value, place)).collect();
+    let mut lowering = Lowering {
+        graph,
+        position,
+        views: HashMap::new(),
+        buffers: Vec::new(),
+        steps: Vec::new(),
+        layers: Vec::new(),
+    };
+    let mut errors = Diagnostics::default();
+    let mut macs = 0;
+    for value in order {
+        let operands = graph.operands(*value);
+        let inputs: Vec<Dims> = operands.iter().map(|operand| dims(graph, *operand)).collect();
+        macs += graph.node(*value).op.macs(&inputs, dims(graph, *value));
+        if let Err(error) = lowering.value(*value, &operands) {
+            errors.push(error);
+        }
+    }
+    let Some(output) = graph.output().filter(|_| errors.is_empty()) else { return Err(errors) };
+    let probabilities = graph.node(output).op == Op::Softmax;
+    let output = lowering.dense(output);
+    let Lowering { mut buffers, steps, layers, .. } = lowering;
+    for (index, step) in steps.iter().enumerate() {
+        for view in step.read.iter().chain([&step.write]) {
+            buffers[view.buffer].live[1] = index;
+        }
+    }
+    buffers[output.buffer].live[1] = steps.len();
+    let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
+    Ok(Plan {
+        name: graph.name.clone(),
+        input: input.map_or([0; 4], |input| dims(graph, *input)),
+        output,
+        buffers,
+        steps,
+        layers,
+        peak_bytes: 0,
+        macs,
+        probabilities,
+    })
+}
+
+struct Lowering<'a> {
+    graph: &'a Graph,
+    position: HashMap<Value, usize>,
+    views: HashMap<Value, View>,
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+    layers: Vec<Layer>,
+}
+
+impl Lowering<'_> {
+    fn value(&mut self, value: Value, operands: &[Value]) -> Result<(), Diagnostic> {
+        let node = self.graph.node(value);
+        let read = operands.first().map(|operand| self.views[operand]);
+        match (&node.op, read) {
+            (Op::Input(_), _) => self.compute(value, None, Action::Input),
+            (Op::ZeroPad(_), Some(read)) => {
+                let Sides { top, left, .. } = node.halo;
+                let [_, height, width, _] = dims(self.graph, value);
+                self.views.insert(value, View { at: [top, left], size: [height, width], ..read });
+            }
+            (Op::Flatten, Some(_)) => {
+                let read = self.dense(operands[0]);
+                let flat = dims(self.graph, value);
+                self.views.insert(value, View { dims: flat, at: [0, 0], size: [1, 1], ..read });
+            }
+            (Op::Conv2d(conv), Some(read)) => {
+                let action =
+                    self.convolution(node, conv, read, dims(self.graph, operands[0]), operands.len() > 1)?;
+                match operands.get(1) {
+                    Some(residual) => self.accumulate(value, *residual, read, action),
+                    None => self.compute(value, Some(read), action),
+                }
+            }
+            (Op::Add { relu }, Some(read)) => {
+                self.accumulate(value, operands[1], read, Action::Add { relu: *relu });
+            }
+            (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
+            (Op::AveragePool(average), read) => {
+                let kind =
+                    if average.count_padding { PoolKind::AverageWithPadding } else { PoolKind::Average };
+                match &average.pool {
+                    Some(pool) => self.compute(value, read, pooling(node, kind, pool)?),
+                    None => return Err(without_kernel(node)),
+                }
+            }
+            (Op::Subsample(subsample), read) => {
+                let action = Action::Subsample { stride: subsample.stride, front: subsample.front };
+                self.compute(value, read, action);
+            }
+            (Op::Softmax, Some(_)) => {
+                let read = self.dense(operands[0]);
+                self.compute(value, Some(read), Action::Softmax);
+            }
+            _ => return Err(without_kernel(node)),
+        }
+        Ok(())
+    }
+
+    /// Computes a value into a buffer of its own.
+    fn compute(&mut self, value: Value, read: Option<View>, action: Action) {
+        let node = self.graph.node(value);
+        let write = self.allocate(node, dims(self.graph, value), node.halo);
+        self.step(node, action, read, write);
+        self.views.insert(value, write);
+    }
+
+    /// Computes a value over its residual.
+    fn accumulate(&mut self, value: Value, residual: Value, read: View, action: Action) {
+        let node = self.graph.node(value);
+        let mut write = self.views[&residual];
+        if self.last_use(residual) > self.position[&value] || self.graph.output() == Some(residual) {
+            let copy = self.allocate(node, dims(self.graph, residual), node.halo);
+            self.step(node, Action::Copy, Some(write), copy);
+            write = copy;
+        }
+        self.step(node, action, Some(read), write);
+        self.views.insert(value, write);
+    }
+
+    /// When a value is read last, by itself or as another view of its buffer.
+    fn last_use(&self, value: Value) -> usize {
+        let last = |user: &Value| match self.graph.node(*user).op {
+            Op::ZeroPad(_) | Op::Flatten => self.last_use(*user),
+            _ => self.position.get(user).copied().unwrap_or(0),
+        };
+        self.graph.users(value).iter().map(last).max().unwrap_or(0)
+    }
+
+    /// A value without a halo, copied if need be.
+    fn dense(&mut self, value: Value) -> View {
+        let view = self.views[&value];
+        if view.is_dense() {
+            return view;
+        }
+        let node = self.graph.node(value);
+        let copy = self.allocate(node, dims(self.graph, value), Sides::default());
+        self.step(node, Action::Copy, Some(view), copy);
+        copy
+    }
+
+    fn allocate(&mut self, node: &Node, [n, h, w, c]: Dims, halo: Sides) -> View {
+        let Sides { top, bottom, left, right } = halo;
+        let view = View {
+            buffer: self.buffers.len(),
+            dims: [n, top + h + bottom, left + w + right, c],
+            at: [top, left],
+            size: [h, w],
+        };
+        let first = self.steps.len();
+        self.buffers.push(Buffer {
+            name: node.name.clone(),
+            bytes: view.bytes().next_multiple_of(ALIGNMENT),
+            offset: 0,
+            live: [first, first],
+        });
+        if !view.is_dense() {
+            self.step(node, Action::Clear, None, view);
+        }
+        view
+    }
+
+    fn step(&mut self, node: &Node, action: Action, read: Option<View>, write: View) {
+        self.steps.push(Step { name: node.name.clone(), block: node.block.clone(), action, read, write });
+    }
+
+    fn convolution(
+        &mut self,
+        node: &Node,
+        conv: &Conv2d,
+        read: View,
+        input: Dims,
+        accumulate: bool,
+    ) -> Result<Action, Diagnostic> {
+        let Sides { top, left, .. } = numbers(node, conv.padding)?;
+        self.layers.push(Layer {
+            name: node.name.clone(),
+            shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
+            kernel: conv.weights.clone(),
+            bias: conv.bias.clone(),
+        });
+        Ok(Action::Conv {
+            layer: self.layers.len() - 1,
+            kernel: conv.kernel,
+            stride: conv.stride,
+            from: [read.at[0] - top, read.at[1] - left],
+            accumulate,
+            relu: conv.relu,
+            split: conv.split.unwrap_or(Split::Pixels),
+        })
+    }
+}
+
+fn pooling(node: &Node, kind: PoolKind, pool: &Pool) -> Result<Action, Diagnostic> {
+    let Sides { top, bottom, left, right } = numbers(node, pool.padding)?;
+    Ok(Action::Pool { kind, window: pool.window, stride: pool.stride, padding: [top, bottom, left, right] })
+}
+
+fn numbers(node: &Node, padding: Padding) -> Result<Sides, Diagnostic> {
+    match padding {
+        Padding::Sides(sides) => Ok(sides),
+        _ => Err(Diagnostic::new(format!("the padding of `{}` is not in numbers", node.name), node.span)),
+    }
+}
+
+fn dims(graph: &Graph, value: Value) -> Dims {
+    graph.node(value).ty.map_or([0; 4], |ty| ty.dims)
+}
+
+fn without_kernel(node: &Node) -> Diagnostic {
+    let name = node.op.name();
+    Diagnostic::new(format!("`{name}` cannot stand on its own, as `{}` does", node.name), node.span)
+        .help("it is computed as a part of the convolution, add or dense layer next to it")
+}

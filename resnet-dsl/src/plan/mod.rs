@@ -1,0 +1,215 @@
+//! The plan: a network as a list of steps over buffers of known places. All that code is made from.
+//!
+//! `Graph -> schedule -> lower -> memory -> check`, one file each.
+
+pub mod check;
+mod lower;
+mod memory;
+mod print;
+mod schedule;
+
+use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::ir::Graph;
+use crate::ir::param::{BiasParam, KernelParam};
+use crate::ops::{Dims, Split};
+
+/// A network, ready to be written down as code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The network's name.
+    pub name: String,
+    /// Shape of the input.
+    pub input: Dims,
+    /// The output, dense.
+    pub output: View,
+    /// The parts of the arena.
+    pub buffers: Vec<Buffer>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// The weights, in the order of use.
+    pub layers: Vec<Layer>,
+    /// Size of the arena.
+    pub peak_bytes: usize,
+    /// Multiply-adds of one run.
+    pub macs: u64,
+    /// Whether the output is a softmax's.
+    pub probabilities: bool,
+}
+
+/// A part of the arena, for as long as what it holds is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// The first value that it holds.
+    pub name: String,
+    /// Size.
+    pub bytes: usize,
+    /// Place in the arena.
+    pub offset: usize,
+    /// The first and the last step that use it.
+    pub live: [usize; 2],
+}
+
+/// A tensor in a buffer, and the part of it that is a value; around that lies the halo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Index of the buffer.
+    pub buffer: usize,
+    /// The tensor's shape, halo included.
+    pub dims: Dims,
+    /// The value's first row and column.
+    pub at: [usize; 2],
+    /// The value's height and width.
+    pub size: [usize; 2],
+}
+
+/// One thing to do: a call of the runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The value that is computed.
+    pub name: String,
+    /// The block of the spec that it belongs to.
+    pub block: String,
+    /// What is done.
+    pub action: Action,
+    /// What is read; nothing where the network's input is.
+    pub read: Option<View>,
+    /// What is written.
+    pub write: View,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// Copies the network's input into the arena.
+    Input,
+    /// Writes zeros around the value.
+    Clear,
+    /// Copies a value.
+    Copy,
+    /// Convolves.
+    Conv {
+        /// Index of the weights.
+        layer: usize,
+        /// Window height and width.
+        kernel: [usize; 2],
+        /// Step.
+        stride: [usize; 2],
+        /// Row and column of the read tensor at which the first window begins.
+        from: [usize; 2],
+        /// Whether the sums are added to what is already there.
+        accumulate: bool,
+        /// Whether negative sums become zero.
+        relu: bool,
+        /// What the threads share out.
+        split: Split,
+    },
+    /// Pools.
+    Pool {
+        /// Which way.
+        kind: PoolKind,
+        /// Window height and width.
+        window: [usize; 2],
+        /// Step.
+        stride: [usize; 2],
+        /// Top, bottom, left, right.
+        padding: [usize; 4],
+    },
+    /// Takes every n-th pixel, with `front` zero channels in front.
+    Subsample {
+        /// Step.
+        stride: [usize; 2],
+        /// Zero channels in front.
+        front: usize,
+    },
+    /// Adds to what is already there.
+    Add {
+        /// Whether negative sums become zero.
+        relu: bool,
+    },
+    /// Softmax over channels.
+    Softmax,
+}
+
+/// The ways of pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// The maximum.
+    Max,
+    /// The mean of the pixels of the image.
+    Average,
+    /// The mean of those and the padding's zeros.
+    AverageWithPadding,
+}
+
+/// The weights of one convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// The value that it computes.
+    pub name: String,
+    /// Height, width, inputs, outputs.
+    pub shape: [usize; 4],
+    /// The kernel.
+    pub kernel: KernelParam,
+    /// The bias.
+    pub bias: Option<BiasParam>,
+}
+
+/// Plans a graph that has been through all passes.
+///
+/// # Errors
+/// An operator that has no kernel on its own; or a fault of the planner, found by the checker.
+pub fn plan(graph: &Graph) -> Result<Plan, Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let order = schedule::schedule(graph);
+    for value in order.iter().map(|value| graph.node(*value)).filter(|node| node.ty.is_none()) {
+        errors.push(Diagnostic::new(format!("`{}` has no type: infer shapes first", value.name), value.span));
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut plan = lower::lower(graph, &order)?;
+    plan.peak_bytes = memory::place(&mut plan.buffers);
+    for fault in check::check(&plan) {
+        errors.push(Diagnostic::new(format!("the plan is wrong: {fault}"), Span::default()));
+    }
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
+}
+
+impl Plan {
+    /// Learnable parameters: kernels, biases, and the scales and offsets of batch norms.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(Layer::parameters).sum()
+    }
+
+    /// Size of the weights, batch norms folded, without padding.
+    pub fn weight_bytes(&self) -> usize {
+        let numbers = |layer: &Layer| {
+            layer.shape.iter().product::<usize>() + layer.bias.as_ref().map_or(0, |_| layer.shape[3])
+        };
+        self.layers.iter().map(numbers).sum::<usize>() * size_of::<f32>()
+    }
+}
+
+impl Layer {
+    fn parameters(&self) -> usize {
+        let tensors = match &self.bias {
+            None => 0,
+            Some(BiasParam::Load(_)) => 1,
+            Some(BiasParam::Folded(None, _)) => 2,
+            Some(BiasParam::Folded(Some(_), _)) => 3,
+        };
+        self.shape.iter().product::<usize>() + tensors * self.shape[3]
+    }
+}
+
+impl View {
+    /// Size of the tensor.
+    pub fn bytes(&self) -> usize {
+        self.dims.iter().product::<usize>() * size_of::<f32>()
+    }
+
+    /// Whether the value fills its tensor.
+    pub fn is_dense(&self) -> bool {
+        self.size == [self.dims[1], self.dims[2]]
+    }
+}

@@ -1,0 +1,82 @@
+//! `Display` of a plan: a report of where everything lies and what is done when. It is not read back.
+
+use std::fmt;
+
+use crate::plan::{Action, Plan, View};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan {}", self.name)?;
+        writeln!(
+            f,
+            "arena {} bytes, weights {} bytes, {} multiply-adds",
+            self.peak_bytes,
+            self.weight_bytes(),
+            self.macs
+        )?;
+        writeln!(f, "buffers:")?;
+        for (index, buffer) in self.buffers.iter().enumerate() {
+            let [first, last] = buffer.live;
+            writeln!(
+                f,
+                "  {index:>3}: bytes {:>8}..{:<8} steps {first:>3}..{last:<3} {}",
+                buffer.offset,
+                buffer.offset + buffer.bytes,
+                buffer.name
+            )?;
+        }
+        let mut block = None;
+        for (index, step) in self.steps.iter().enumerate() {
+            if block != Some(&step.block) {
+                writeln!(f, "{}:", step.block)?;
+                block = Some(&step.block);
+            }
+            write!(f, "  {index:>3}: {} = {}", step.name, step.action)?;
+            if let Some(read) = &step.read {
+                write!(f, " {read}")?;
+            }
+            writeln!(f, " -> {}", step.write)?;
+        }
+        Ok(())
+    }
+}
+
+/// `#3 58x58x64 (1,1)+56x56`: buffer, tensor, and the value in it, unless that fills the tensor.
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let View { buffer, dims: [n, h, w, c], at: [top, left], size: [height, width] } = self;
+        write!(f, "#{buffer} {n}x{h}x{w}x{c}")?;
+        if self.is_dense() { Ok(()) } else { write!(f, " ({top},{left})+{height}x{width}") }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Input => f.write_str("input"),
+            Action::Clear => f.write_str("clear"),
+            Action::Copy => f.write_str("copy"),
+            Action::Conv {
+                layer,
+                kernel: [h, w],
+                stride: [down, right],
+                from: [y, x],
+                accumulate,
+                relu,
+                split,
+            } => {
+                write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), split {split}")?;
+                f.write_str(if *accumulate { ", accumulate" } else { "" })?;
+                f.write_str(if *relu { ", relu" } else { "" })
+            }
+            Action::Pool { kind, window: [h, w], stride: [down, right], .. } => {
+                write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
+            }
+            Action::Subsample { stride: [down, right], front } => {
+                write!(f, "subsample /{down}x{right}, {front} zero channels in front")
+            }
+            Action::Add { relu } => f.write_str(if *relu { "add, relu" } else { "add" }),
+            Action::Softmax => f.write_str("softmax"),
+        }
+    }
+}
