@@ -1,3 +1,58 @@
-//! The `resnet` command line.
+//! The `resnet` command line: run, time, inspect and classify with compiled networks.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod arrays;
+mod bench;
+mod classify;
+mod inspect;
+mod networks;
+mod picture;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Residual networks compiled ahead of time into plain Rust.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compute a network's output for an input in a file.
+    Run(run::Arguments),
+    /// Time a network.
+    Bench(bench::Arguments),
+    /// Show what the compiler makes of a spec, stage by stage.
+    Inspect(inspect::Arguments),
+    /// Say what is in pictures.
+    Classify(classify::Arguments),
+}
+
+/// 0, or 1 for an error; a command line that is wrong ends with 2, in `parse`.
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Classify(arguments) => classify::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough: `resnet inspect ... | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}

@@ -1,4 +1,7 @@
-//! The compiler.
+//! The compiler: a spec becomes a graph, the graph is optimized and planned, the plan is written down as Rust.
+//!
+//! [`Spec::compile`] is the whole road; [`codegen::generate`] is its end. This is an ordinary library, without I/O and
+//! without `proc_macro`: the `resnet!` macro and `resnet inspect` are thin shells over it.
 #![forbid(unsafe_code)]
 
 pub mod codegen;
@@ -7,4 +10,57 @@ pub mod ir;
 pub mod ops;
 pub mod pass;
 pub mod plan;
+pub mod shipped;
 pub mod spec;
+
+use codegen::Metadata;
+use diag::Diagnostics;
+use ir::Graph;
+use plan::Plan;
+use spec::network::Network;
+use spec::{Overrides, ReadFile};
+
+/// A spec's text, and where it is from.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec<'a> {
+    /// The file or model, as messages name it.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// What the caller asks for instead.
+    pub overrides: &'a Overrides,
+}
+
+/// A compiled network.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The graph after all passes.
+    pub graph: Graph,
+    /// The plan.
+    pub plan: Plan,
+    /// What is no part of the computation.
+    pub metadata: Metadata,
+}
+
+impl Spec<'_> {
+    /// The checked network. `read` gives the text of a file that the spec names (class labels).
+    ///
+    /// # Errors
+    /// All mistakes of the spec.
+    pub fn parse(&self, read: ReadFile<'_>) -> Result<Network, Diagnostics> {
+        spec::parse(self.text, self.overrides, read)
+    }
+
+    /// The whole pipeline: parse, build the graph, run the passes, plan.
+    ///
+    /// # Errors
+    /// All mistakes of the spec.
+    pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
+        let network = self.parse(read)?;
+        let mut graph = ir::build::build(&network)?;
+        pass::run_until(&mut graph, None, |_, _| {})?;
+        let plan = plan::plan(&graph)?;
+        let Network { scheme, ignored, preprocessing, labels, .. } = network;
+        Ok(Compiled { graph, plan, metadata: Metadata { scheme, ignored, preprocessing, labels } })
+    }
+}

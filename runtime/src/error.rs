@@ -1,5 +1,10 @@
 //! What can go wrong, and what to do about it.
 
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::isa::IsaError;
+
 /// An error of loading or running a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,4 +19,58 @@ pub enum Error {
         /// The slice's.
         found: usize,
     },
+    /// A file that cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Bytes that are not a safetensors file.
+    #[error("{origin} is not a safetensors file, or only a part of one: {reason}")]
+    Format {
+        /// The file.
+        origin: String,
+        /// Where it stops being one.
+        reason: String,
+    },
+    /// A file that does not hold the weights of the network.
+    #[error("{origin} does not hold the weights of `{network}`:{}", Faults(.faults))]
+    Weights {
+        /// The file.
+        origin: String,
+        /// The network's name.
+        network: &'static str,
+        /// Everything that is wrong, one line each.
+        faults: Vec<String>,
+    },
+    /// Formula weights of a network whose naming scheme has none.
+    #[error(
+        "`{network}` has no formula weights: they exist for the document's and torchvision's tensor names only"
+    )]
+    NoFormula {
+        /// The network's name.
+        network: &'static str,
+    },
+    /// An instruction set that the machine does not have.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+}
+
+/// Faults, one a line, as many as a person reads.
+struct Faults<'a>(&'a [String]);
+
+const MOST: usize = 20;
+
+impl fmt::Display for Faults<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fault in self.0.iter().take(MOST) {
+            write!(f, "\n  {fault}")?;
+        }
+        match self.0.len().saturating_sub(MOST) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
 }

@@ -69,6 +69,14 @@ pub enum Precision {
     F32,
 }
 
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+        })
+    }
+}
+
 /// The weights of one convolution; a dense layer is a convolution with a window as large as its input.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights {

@@ -1,1 +1,200 @@
 //! The threads of a session: a fixed team that shares out one layer after another.
+//!
+//! A network is some fifty layers of 20 to 300 microseconds, cut into equal parts when it is compiled. There is nothing to
+//! balance, so there are no queues: the caller publishes one job, does part 0 itself and waits for the others.
+//!
+//! ```text
+//! run(work):   publish work, count up the generation, wake who sleeps; work(0); wait until nobody is at it
+//! worker i:    watch the generation for a while, then sleep; when it has changed: work(i), report
+//! ```
+
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// A team of threads, the caller's among them.
+pub struct Threads {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// Makes the type `!Sync`: two jobs at once would overwrite each other.
+    one_caller: std::marker::PhantomData<Cell<()>>,
+}
+
+struct Shared {
+    /// Counts jobs; [`STOP`] ends the workers.
+    generation: AtomicUsize,
+    /// Workers that have not finished the job.
+    busy: AtomicUsize,
+    /// The job, while `busy` is not zero.
+    job: UnsafeCell<Option<Job>>,
+    /// The first panic of a worker in this job.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// The work of one `run`; the lifetime is that of the call, which outlasts every use.
+type Job = *const (dyn Fn(usize) + Sync + 'static);
+
+// SAFETY: `job` is written only by the caller of `run`, while no worker is busy, and read by workers only between the
+// release of `generation` and their own release of `busy`. What it points to is `Sync`.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+/// The generation that ends the workers.
+const STOP: usize = usize::MAX;
+
+/// How often a thread looks before it sleeps: some 50 microseconds, longer than what lies between two layers.
+const SPINS: usize = 2_000;
+
+impl Threads {
+    /// A team of `count` threads, of which one is the caller's. If the system refuses some, the team is smaller.
+    pub fn new(count: NonZeroUsize) -> Threads {
+        let shared = Arc::new(Shared {
+            generation: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
+            panic: Mutex::new(None),
+        });
+        let spawn = |index: usize| {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name(format!("resnet-{index}")).spawn(move || serve(&shared, index)).ok()
+        };
+        let workers = (1..count.get()).map_while(spawn).collect();
+        Threads { shared, workers, one_caller: std::marker::PhantomData }
+    }
+
+    /// How many there are, the caller's included.
+    pub fn count(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `work(0)` to `work(count - 1)`, each on its thread, and returns when all have returned.
+    ///
+    /// # Panics
+    /// If one of them panics, after the others have returned.
+    pub fn run(&self, work: impl Fn(usize) + Sync) {
+        if self.workers.is_empty() {
+            return work(0);
+        }
+        let job: *const (dyn Fn(usize) + Sync + '_) = &work;
+        // SAFETY: only the lifetime changes; `work` lives until this function returns, and it does not return or unwind
+        // before every worker has reported that it is done with the job.
+        let job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(job) };
+        // SAFETY: no worker is busy, so none looks at the job; the release below shows it to them.
+        unsafe { *self.shared.job.get() = Some(job) };
+        self.shared.busy.store(self.workers.len(), Ordering::Relaxed);
+        let generation = self.shared.generation.load(Ordering::Relaxed);
+        self.shared.generation.store((generation + 1) % STOP, Ordering::Release);
+        for worker in &self.workers {
+            worker.thread().unpark();
+        }
+        let own = catch_unwind(AssertUnwindSafe(|| work(0)));
+        let mut looked = 0;
+        while self.shared.busy.load(Ordering::Acquire) != 0 {
+            looked += 1;
+            if looked < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+        }
+        let theirs = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(panic) = own.err().or(theirs) {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// A worker's life.
+fn serve(shared: &Shared, index: usize) {
+    let mut seen = 0;
+    loop {
+        let mut looked = 0;
+        let generation = loop {
+            let generation = shared.generation.load(Ordering::Acquire);
+            if generation != seen {
+                break generation;
+            }
+            looked += 1;
+            if looked < SPINS { std::hint::spin_loop() } else { thread::park() }
+        };
+        if generation == STOP {
+            return;
+        }
+        seen = generation;
+        // SAFETY: the acquire of the generation shows the job that was written before it; the caller leaves it alone, and
+        // what it points to alive, until this worker counts itself out below.
+        let result = catch_unwind(AssertUnwindSafe(|| unsafe {
+            if let Some(job) = *shared.job.get() {
+                (*job)(index);
+            }
+        }));
+        if let Err(panic) = result {
+            shared.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+        }
+        shared.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.generation.store(STOP, Ordering::Release);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker catches every panic of the work, so it always ends by itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team(count: usize) -> Threads {
+        Threads::new(NonZeroUsize::new(count).unwrap())
+    }
+
+    #[test]
+    fn every_part_is_done_once_and_again() {
+        for count in 1..=4 {
+            let threads = team(count);
+            let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..1_000 {
+                threads.run(|index| {
+                    done[index].fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            assert!(done.iter().all(|count| count.load(Ordering::Relaxed) == 1_000));
+        }
+    }
+
+    #[test]
+    fn workers_that_sleep_are_woken() {
+        let threads = team(2);
+        for _ in 0..3 {
+            thread::sleep(std::time::Duration::from_millis(5));
+            let done = AtomicUsize::new(0);
+            threads.run(|_| {
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(done.into_inner(), 2);
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+        let threads = team(3);
+        for guilty in 0..3 {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                threads.run(|index| assert_ne!(index, guilty, "part {index} fails"));
+            }));
+            assert!(result.is_err());
+        }
+        let done = AtomicUsize::new(0);
+        threads.run(|_| {
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(done.into_inner(), 3);
+    }
+}

@@ -18,8 +18,10 @@ use crate::ops::Split;
 use crate::plan::{Action, Plan, PoolKind, Step, View};
 
 mod description;
+mod skeleton;
 
 pub use description::Metadata;
+pub use skeleton::skeleton;
 
 /// The type that is written.
 pub struct Item<'a> {

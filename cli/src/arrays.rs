@@ -1,0 +1,53 @@
+//! NumPy files: float32 arrays, NHWC.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use npyz::WriterBuilder;
+
+/// The first size of an array: the batch.
+pub(crate) fn batch(path: &Path) -> anyhow::Result<usize> {
+    Ok(open(path)?.shape().first().map_or(0, |size| *size as usize))
+}
+
+/// Reads an array of this shape.
+pub(crate) fn read(path: &Path, dims: [usize; 4]) -> anyhow::Result<Vec<f32>> {
+    let name = path.display();
+    let array = open(path)?;
+    let shape: Vec<usize> = array.shape().iter().map(|size| *size as usize).collect();
+    if shape != dims {
+        bail!("{name} has shape {shape:?}, the network takes {dims:?} (batch, height, width, channels)");
+    }
+    if array.order() != npyz::Order::C {
+        bail!("{name} is in Fortran order: save it with numpy.ascontiguousarray");
+    }
+    let dtype = array.dtype();
+    array
+        .data::<f32>()
+        .map_err(|_| anyhow::anyhow!("{name} holds {}, the network takes float32 (<f4)", dtype.descr()))?
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{name} ends too early"))
+}
+
+/// Writes an array of this shape.
+pub(crate) fn write(path: &Path, dims: [usize; 4], data: &[f32]) -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
+        let shape: Vec<u64> = dims.iter().map(|size| *size as u64).collect();
+        let mut array = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(BufWriter::new(File::create(path)?))
+            .begin_nd()?;
+        array.extend(data.iter())?;
+        array.finish()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn open(path: &Path) -> anyhow::Result<npyz::NpyFile<BufReader<File>>> {
+    let name = path.display();
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    npyz::NpyFile::new(BufReader::new(file)).with_context(|| format!("{name} is not an npy file"))
+}

@@ -1,0 +1,142 @@
+//! The networks that are compiled into this program, and the weights that a command line asks for.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use resnet::runtime::{Description, Isa, Shape, Weights};
+use resnet::{Network, Session};
+
+/// A network that is compiled into this program.
+pub(crate) struct Variant {
+    /// The spec's path under `specs/`, without its ending.
+    pub(crate) model: &'static str,
+    /// `[N, H, W, C]` of the input.
+    pub(crate) input: [usize; 4],
+    /// `[N, H, W, C]` of the output.
+    pub(crate) output: [usize; 4],
+    /// Its constants.
+    pub(crate) description: &'static Description,
+    start: fn(Weights, NonZeroUsize) -> Box<dyn Run>,
+}
+
+/// A session of some network.
+pub(crate) trait Run {
+    /// Output of an input, both NHWC.
+    fn run(&mut self, input: &[f32]) -> Result<&[f32], resnet::Error>;
+    /// Threads it runs on.
+    fn threads(&self) -> usize;
+}
+
+/// `model "path" batch, ...`: a type and a variant for each line.
+macro_rules! variants {
+    ($($name:ident $model:literal $batch:literal;)*) => {
+        $(resnet::resnet! { struct $name; model $model, batch: $batch })*
+
+        /// All compiled variants.
+        pub(crate) const VARIANTS: &[Variant] = &[$(Variant::of::<$name>($model)),*];
+    };
+}
+
+variants! {
+    ResNet50 "resnet50" 1;
+    TorchvisionResNet18 "torchvision/resnet18" 1;
+    TorchvisionResNet18Batch8 "torchvision/resnet18" 8;
+    TorchvisionResNet34 "torchvision/resnet34" 1;
+    TorchvisionResNet50 "torchvision/resnet50" 1;
+    TorchvisionResNet50Batch8 "torchvision/resnet50" 8;
+    TorchvisionResNet101 "torchvision/resnet101" 1;
+    TorchvisionResNet152 "torchvision/resnet152" 1;
+    CifarResNet20 "cifar/resnet20" 1;
+    Digits "digits" 1;
+}
+
+/// The weights of `digits`, trained by `training/digits/train.py`.
+const DIGITS: &[u8] = include_bytes!("../../models/digits.safetensors");
+
+impl Variant {
+    const fn of<N: Network>(model: &'static str) -> Self {
+        Variant {
+            model,
+            input: N::Input::DIMS,
+            output: N::Output::DIMS,
+            description: &N::DESCRIPTION,
+            start: |weights, threads| Box::new(Session::with_threads(&N::from_weights(weights), threads)),
+        }
+    }
+
+    /// What its layers compute in.
+    pub(crate) fn precision(&self) -> String {
+        self.description.precision.to_string()
+    }
+
+    /// A session with these weights.
+    pub(crate) fn start(&self, weights: Weights, threads: NonZeroUsize) -> Box<dyn Run> {
+        (self.start)(weights, threads)
+    }
+
+    /// Reads a weight file, or fills the weights by the reference formula.
+    pub(crate) fn weights(&self, file: &Path, isa: Isa) -> anyhow::Result<Weights> {
+        if file.as_os_str() == "formula" {
+            return Ok(Weights::formula_for(isa, self.description)?);
+        }
+        Ok(Weights::load_for(isa, self.description, file)?)
+    }
+
+    /// The weights that are embedded in this program.
+    pub(crate) fn embedded_weights(&self, isa: Isa) -> anyhow::Result<Weights> {
+        match self.model {
+            "digits" => Ok(Weights::from_bytes_for(isa, self.description, DIGITS)?),
+            model => bail!("no weights of `{model}` are built in: give a file with --weights"),
+        }
+    }
+}
+
+impl<N: Network> Run for Session<N> {
+    fn run(&mut self, input: &[f32]) -> Result<&[f32], resnet::Error> {
+        Session::run(self, N::Input::from_slice(input)?).map(Shape::as_slice)
+    }
+
+    fn threads(&self) -> usize {
+        Session::threads(self)
+    }
+}
+
+/// The variant of a model with a batch size and a precision.
+pub(crate) fn find(model: &str, batch: usize, precision: &str) -> anyhow::Result<&'static Variant> {
+    let found = VARIANTS.iter().find(|v| v.model == model && v.input[0] == batch && v.precision() == precision);
+    found.with_context(|| {
+        let line = |v: &Variant| format!("\n  {} batch {} {}", v.model, v.input[0], v.precision());
+        let known: String = VARIANTS.iter().map(line).collect();
+        format!("`{model}` batch {batch} {precision} is not compiled into this program; these are:{known}")
+    })
+}
+
+/// Threads and instruction set, as every command takes them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Machine {
+    /// Threads, this one included [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Instruction set: scalar, avx2 or avx512 [default: the best that the machine has]
+    #[arg(long, value_name = "NAME", env = "RESNET_ISA")]
+    isa: Option<String>,
+}
+
+impl Machine {
+    /// The number of threads.
+    pub(crate) fn threads(&self) -> anyhow::Result<NonZeroUsize> {
+        match self.threads {
+            None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+            Some(count) => NonZeroUsize::new(count).context("--threads must be at least 1"),
+        }
+    }
+
+    /// The instruction set.
+    pub(crate) fn isa(&self) -> anyhow::Result<Isa> {
+        match &self.isa {
+            None => Ok(Isa::best()),
+            Some(name) => Ok(Isa::choose(name)?),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What is written instead of a network that has mistakes: the errors, and a type that the user's code compiles with, so
+//! that nothing but the mistakes is reported.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::codegen::Item;
+
+/// One compile error a message, at `span`, and an empty shell of the type.
+pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span) -> TokenStream {
+    let Item { attributes, visibility, name, files } = item;
+    let errors = messages.iter().map(|message| quote_spanned!(span=> ::core::compile_error! { #message }));
+    quote! {
+        #(#errors)*
+
+        #attributes
+        #[derive(::core::clone::Clone)]
+        #visibility struct #name {}
+
+        const _: () = {
+            #(const _: &[u8] = ::core::include_bytes!(#files);)*
+
+            #[allow(missing_docs, unused_variables)]
+            impl #name {
+                pub const PEAK_BYTES: usize = 0;
+                pub const SCRATCH_BYTES: usize = 0;
+                pub const PARAMETERS: usize = 0;
+                pub const MACS: u64 = 0;
+                pub const WEIGHT_BYTES: usize = 0;
+                pub fn load(
+                    path: impl ::core::convert::AsRef<::std::path::Path>,
+                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                    ::core::result::Result::Ok(Self {})
+                }
+                pub fn from_bytes(bytes: &[u8]) -> ::core::result::Result<Self, ::resnet::Error> {
+                    ::core::result::Result::Ok(Self {})
+                }
+                pub fn init(seed: u64) -> Self {
+                    Self {}
+                }
+                pub fn session(&self) -> ::resnet::runtime::NoSession {
+                    ::resnet::runtime::NoSession
+                }
+                pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> ::resnet::runtime::NoSession {
+                    ::resnet::runtime::NoSession
+                }
+            }
+        };
+    }
+}

@@ -1,0 +1,112 @@
+//! What stands between the braces of the macro.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, LitInt, LitStr, Token, Visibility};
+
+/// `pub struct Name; include "path", classes: 6`
+pub(crate) struct Resnet {
+    pub(crate) item: Item,
+    pub(crate) network: Arguments,
+}
+
+/// The type that the user asks for.
+pub(crate) struct Item {
+    pub(crate) attributes: TokenStream,
+    pub(crate) visibility: TokenStream,
+    pub(crate) name: Ident,
+}
+
+/// `include "path", classes: 6, input: 160x160x3, batch: 8`
+pub(crate) struct Arguments {
+    pub(crate) source: Source,
+    pub(crate) classes: Option<usize>,
+    pub(crate) input: Option<[usize; 3]>,
+    pub(crate) batch: Option<usize>,
+}
+
+/// Where the spec is.
+pub(crate) enum Source {
+    /// A file, relative to the user's Cargo.toml.
+    File(LitStr),
+    /// A spec that is built into the compiler.
+    Model(LitStr),
+}
+
+impl Parse for Resnet {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut attributes = TokenStream::new();
+        for attribute in input.call(Attribute::parse_outer)? {
+            attribute.to_tokens(&mut attributes);
+        }
+        let visibility = input.parse::<Visibility>()?.into_token_stream();
+        input.parse::<Token![struct]>()?;
+        let name = input.parse()?;
+        input.parse::<Token![;]>()?;
+        Ok(Resnet { item: Item { attributes, visibility, name }, network: input.parse()? })
+    }
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let kind: Ident = input.parse()?;
+        let source = match kind.to_string().as_str() {
+            "include" => Source::File(input.parse()?),
+            "model" => Source::Model(input.parse()?),
+            _ => {
+                return Err(syn::Error::new(
+                    kind.span(),
+                    "expected `include \"path/to/spec.yaml\"` or `model \"torchvision/resnet50\"`",
+                ));
+            }
+        };
+        let mut arguments = Arguments { source, classes: None, input: None, batch: None };
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let key: Ident = input.parse()?;
+            input.parse::<Token![:]>()?;
+            let value: LitInt = input.parse()?;
+            let twice = match key.to_string().as_str() {
+                "classes" => arguments.classes.replace(number(&value)?).is_some(),
+                "batch" => arguments.batch.replace(number(&value)?).is_some(),
+                "input" => arguments.input.replace(size(&value)?).is_some(),
+                _ => {
+                    let message = format!("unknown key `{key}`: `classes`, `input` or `batch`");
+                    return Err(syn::Error::new(key.span(), message));
+                }
+            };
+            if twice {
+                return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+impl Source {
+    /// Where the user wrote it.
+    pub(crate) fn span(&self) -> Span {
+        let (Source::File(text) | Source::Model(text)) = self;
+        text.span()
+    }
+}
+
+fn number(literal: &LitInt) -> syn::Result<usize> {
+    if literal.suffix().is_empty() {
+        return literal.base10_parse();
+    }
+    Err(syn::Error::new(literal.span(), "expected a number"))
+}
+
+/// `160x160x3`, which Rust reads as the number 160 with the suffix `x160x3`.
+fn size(literal: &LitInt) -> syn::Result<[usize; 3]> {
+    let text = format!("{}{}", literal.base10_digits(), literal.suffix());
+    let numbers: Option<Vec<usize>> = text.split('x').map(|number| number.parse().ok()).collect();
+    numbers
+        .and_then(|numbers| numbers.try_into().ok())
+        .ok_or_else(|| syn::Error::new(literal.span(), "expected height x width x channels, as in 224x224x3"))
+}

@@ -1,0 +1,80 @@
+//! The algorithms, written once over the [`Simd`](crate::isa) operations of an instruction set.
+//!
+//! One idea carries the convolutions. Activations are NHWC, and the zeros of a convolution's padding are there in memory.
+//! Then, for one row of the window, the numbers that an output pixel needs lie next to each other: `KW` pixels of `C`
+//! channels. A convolution is a sum of `KH` such *row runs*,
+//!
+//! ```text
+//! y[p, :] = bias + sum over kh of  x[p + kh rows][0 .. KW*C] . w[kh][0 .. KW*C, :]
+//! ```
+//!
+//! and one small matrix kernel computes them all: 1x1, 3x3, the 7x7 of a stem, a dense layer (a window as large as the
+//! input). A stride only changes how far apart two pixels' runs begin. Nothing is copied out (no im2col), and there is
+//! no code for edges.
+//!
+//! Functions here check their geometry against their slices and share the work out over threads; what they call
+//! through [`Kernels`](crate::isa) is compiled for one instruction set and takes pointers.
+
+pub(crate) mod add;
+pub(crate) mod conv;
+pub mod pack;
+pub(crate) mod pool;
+
+use std::ops::Range;
+
+pub(crate) use add::AddTask;
+pub use add::{AddGeometry, add};
+pub(crate) use conv::ConvTask;
+pub use conv::{ConvGeometry, Epilogue, PackedConv, Split, convolve};
+pub(crate) use pool::PoolTask;
+pub use pool::{PoolGeometry, PoolKind, pool};
+
+/// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at
+/// `start + n * image + y * row + x * pixel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// The first pixel.
+    pub start: usize,
+    /// From one image to the next.
+    pub image: usize,
+    /// From one row to the next.
+    pub row: usize,
+    /// From one pixel to the next.
+    pub pixel: usize,
+}
+
+impl Pixels {
+    /// Where a pixel begins.
+    #[inline(always)]
+    pub fn at(&self, image: usize, row: usize, column: usize) -> usize {
+        self.start + image * self.image + row * self.row + column * self.pixel
+    }
+
+    /// The end of a run of `length` elements from the last pixel on.
+    pub(crate) fn end(&self, batch: usize, [height, width]: [usize; 2], length: usize) -> usize {
+        self.at(batch - 1, height - 1, width - 1) + length
+    }
+}
+
+/// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.
+#[inline(always)]
+pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
+    total * index / count..total * (index + 1) / count
+}
+
+/// A pointer that threads share, each to write its own part behind it.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(pub(crate) *mut f32);
+
+// SAFETY: a pointer is only an address; whoever writes through it states which part is whose.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The pointer. (A method, so that closures capture the whole of `Shared`.)
+    #[inline(always)]
+    pub(crate) fn pointer(self) -> *mut f32 {
+        self.0
+    }
+}

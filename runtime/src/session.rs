@@ -1,0 +1,62 @@
+//! A session: one network, one arena, one team of threads.
+
+use std::num::NonZeroUsize;
+
+use crate::Error;
+use crate::arena::Arena;
+use crate::network::{Context, Network};
+use crate::threads::Threads;
+
+/// Runs a network, one input after another. Everything it needs is allocated when it is made.
+pub struct Session<N: Network> {
+    network: N,
+    arena: Arena,
+    threads: Threads,
+}
+
+impl<N: Network> Session<N> {
+    /// A session with one thread a core.
+    pub fn new(network: &N) -> Self {
+        Self::with_threads(network, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// A session with so many threads, the caller's included. If the system refuses some, it has fewer.
+    pub fn with_threads(network: &N, threads: NonZeroUsize) -> Self {
+        Session {
+            network: network.clone(),
+            arena: Arena::zeroed(N::DESCRIPTION.peak_bytes),
+            threads: Threads::new(threads),
+        }
+    }
+
+    /// The network's output for `input`, which stays until the next run. Nothing is allocated.
+    ///
+    /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
+    ///
+    /// # Errors
+    /// None so far; later precisions may refuse an input.
+    pub fn run(&mut self, input: &N::Input) -> Result<&N::Output, Error> {
+        let context = Context { weights: self.network.weights(), threads: &self.threads };
+        Ok(N::forward(&context, input, &mut self.arena))
+    }
+
+    /// Threads that it runs on, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+}
+
+/// What `session()` of a network that did not compile gives, so that only the mistake itself is reported.
+#[doc(hidden)]
+pub struct NoSession;
+
+#[doc(hidden)]
+impl NoSession {
+    pub fn run<I: ?Sized>(&mut self, _: &I) -> Result<&'static crate::Tensor<f32, 1, 1, 1, 1>, Error> {
+        Err(Error::Length { dims: [0; 4], expected: 0, found: 0 })
+    }
+
+    pub fn threads(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,86 @@
+//! Weights that are made up: by the reference's formula, or at random from a seed.
+//!
+//! Both draw from one source: number `i` of a stream is the top 24 bits of splitmix64 (Steele, Lea and Flood 2014, "Fast
+//! splittable pseudorandom number generators") of `state + i`; the state is a hash of the tensor's name, so a tensor's
+//! numbers depend on nothing else.
+
+use crate::weights::{Role, Tensor};
+
+/// How to make weights up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Filler {
+    /// The formula of the reference logits: every number of every tensor takes part in them.
+    Formula,
+    /// Glorot-uniform kernels, biases of zero, batch norms that change nothing.
+    Glorot {
+        /// Another seed, other kernels.
+        seed: u64,
+    },
+}
+
+impl Filler {
+    /// The numbers of a tensor, in the order of a weight file.
+    pub(crate) fn fill(self, tensor: Tensor<'_>) -> Vec<f32> {
+        let Tensor { name, dims, role } = tensor;
+        let count: usize = dims.iter().product();
+        let state = fnv1a64(name.as_bytes());
+        let stream = |state: u64, f: &dyn Fn(f32) -> f32| -> Vec<f32> {
+            (0..count as u64).map(|i| f(uniform(state.wrapping_add(i)))).collect()
+        };
+        match (self, role) {
+            (Filler::Formula, Role::Kernel { fan_in, .. }) => {
+                let limit = (3.0 / fan_in as f64).sqrt() as f32;
+                stream(state, &|u| (2.0 * u - 1.0) * limit)
+            }
+            (Filler::Formula, Role::Bias) => stream(state, &|u| (2.0 * u - 1.0) * 0.1),
+            (Filler::Formula, Role::Gamma) => stream(state, &|u| 0.6 + 0.6 * u),
+            (Filler::Formula, Role::Beta | Role::Mean) => stream(state, &|u| (2.0 * u - 1.0) * 0.2),
+            (Filler::Formula, Role::Variance { .. }) => stream(state, &|u| 0.5 + u),
+            (Filler::Glorot { seed }, Role::Kernel { fan_in, fan_out }) => {
+                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
+                stream(state ^ mix(seed), &|u| (2.0 * u - 1.0) * limit)
+            }
+            (Filler::Glorot { .. }, Role::Gamma | Role::Variance { .. }) => vec![1.0; count],
+            (Filler::Glorot { .. }, Role::Bias | Role::Beta | Role::Mean) => vec![0.0; count],
+        }
+    }
+}
+
+/// A number in [0, 1).
+fn uniform(state: u64) -> f32 {
+    (mix(state) >> 40) as f32 / (1u32 << 24) as f32
+}
+
+/// One step of splitmix64.
+fn mix(state: u64) -> u64 {
+    let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// The 64-bit FNV-1a hash (Fowler, Noll and Vo).
+fn fnv1a64(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that numpy computes from the formula.
+    #[test]
+    fn the_formula_is_numpys() {
+        let fill = |name, dims: &[usize], role| Filler::Formula.fill(Tensor { name, dims, role });
+        let kernel = fill("conv1.weight", &[64, 3, 7, 7], Role::Kernel { fan_in: 147, fan_out: 3136 });
+        assert_eq!(kernel.len(), 9408);
+        assert_eq!(kernel[..3], KERNEL);
+        let variance = fill("bn1.running_var", &[64], Role::Variance { epsilon: 1e-5 });
+        assert_eq!(variance[..3], VARIANCE);
+    }
+
+    const KERNEL: [f32; 3] = [0.0; 3];
+    const VARIANCE: [f32; 3] = [0.0; 3];
+}

@@ -1,0 +1,223 @@
+//! The weights of a network: read from a file or made up, batch norms folded, packed for one instruction set.
+
+mod file;
+mod fill;
+mod fold;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::Error;
+use crate::arena::{ALIGNMENT, Arena};
+use crate::isa::Isa;
+use crate::kernels::{PackedConv, pack};
+use crate::network::{Description, LayerWeights, Scheme};
+
+use file::File;
+use fill::Filler;
+use fold::fold;
+
+/// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
+#[derive(Clone)]
+pub struct Weights {
+    packed: Arc<Packed>,
+}
+
+struct Packed {
+    isa: Isa,
+    memory: Arena,
+    places: Vec<Place>,
+}
+
+/// Where a layer's weights lie, in elements.
+#[derive(Clone)]
+struct Place {
+    panels: Range<usize>,
+    bias: Range<usize>,
+}
+
+/// A tensor that a network needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Tensor<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) dims: &'a [usize],
+    pub(crate) role: Role,
+}
+
+/// What a tensor is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Role {
+    /// Inputs and outputs that meet in one number: the window's size times the channels.
+    Kernel {
+        fan_in: usize,
+        fan_out: usize,
+    },
+    Bias,
+    Gamma,
+    Beta,
+    Mean,
+    Variance {
+        epsilon: f64,
+    },
+}
+
+impl Weights {
+    /// Reads a safetensors file, for the best instruction set or the one that `RESNET_ISA` names.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no safetensors file, or does not hold exactly the network's tensors, finite and in
+    /// f32, f64, f16 or bf16: all faults at once. If `RESNET_ISA` names what the machine does not have.
+    pub fn load(network: &Description, path: &Path) -> Result<Self, Error> {
+        Self::load_for(Isa::from_environment()?, network, path)
+    }
+
+    /// [`Weights::load`], for one instruction set.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn load_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::from_file(isa, network, &bytes, &path.display().to_string())
+    }
+
+    /// [`Weights::load`], of a file in memory.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn from_bytes(network: &Description, bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes_for(Isa::from_environment()?, network, bytes)
+    }
+
+    /// [`Weights::from_bytes`], for one instruction set.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn from_bytes_for(isa: Isa, network: &Description, bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_file(isa, network, bytes, "the data")
+    }
+
+    /// Kernels uniform in `+-sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, "Understanding the difficulty of
+    /// training deep feedforward neural networks", eq. 16) from a seed, batch norms that change nothing, no biases.
+    ///
+    /// An instruction set in `RESNET_ISA` that the machine does not have is passed over.
+    pub fn init(network: &Description, seed: u64) -> Self {
+        Self::init_for(Isa::from_environment().unwrap_or(Isa::best()), network, seed)
+    }
+
+    /// [`Weights::init`], for one instruction set.
+    pub fn init_for(isa: Isa, network: &Description, seed: u64) -> Self {
+        Self::filled(isa, network, Filler::Glorot { seed })
+    }
+
+    /// The weights of the reference, a formula of each tensor's name: networks can be compared without a weight file.
+    ///
+    /// # Errors
+    /// If the network's naming scheme is not the document's or torchvision's.
+    pub fn formula_for(isa: Isa, network: &Description) -> Result<Self, Error> {
+        match network.scheme {
+            Scheme::Custom => Err(Error::NoFormula { network: network.name }),
+            Scheme::Document | Scheme::Torchvision => Ok(Self::filled(isa, network, Filler::Formula)),
+        }
+    }
+
+    /// Weights given layer by layer: `[KH, KW, C, OC]` kernels with their sizes, and biases. For tests of layers.
+    ///
+    /// # Panics
+    /// If a kernel or bias does not have its size.
+    pub fn from_layers(isa: Isa, layers: &[([usize; 4], Vec<f32>, Vec<f32>)]) -> Self {
+        let shapes: Vec<[usize; 4]> = layers.iter().map(|(shape, ..)| *shape).collect();
+        Self::packed(isa, &shapes, |index, panels, to| {
+            let (shape, kernel, bias) = &layers[index];
+            pack::pack(isa, kernel, shape[..3].iter().product(), shape[3], panels);
+            to[..shape[3]].copy_from_slice(bias);
+        })
+    }
+
+    /// The weights of one layer.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn layer(&self, index: usize) -> PackedConv<'_> {
+        let Place { panels, bias } = self.packed.places[index].clone();
+        let memory = self.packed.memory.as_slice();
+        PackedConv { panels: &memory[panels], bias: &memory[bias] }
+    }
+
+    /// The instruction set that they are packed for.
+    pub fn isa(&self) -> Isa {
+        self.packed.isa
+    }
+
+    /// The memory that they take.
+    pub fn bytes(&self) -> usize {
+        self.packed.memory.bytes()
+    }
+
+    fn from_file(isa: Isa, network: &Description, bytes: &[u8], origin: &str) -> Result<Self, Error> {
+        let file = File::open(bytes, origin)?;
+        file.check(network)?;
+        Ok(Self::folded(isa, network, |tensor| file.read(tensor)))
+    }
+
+    fn filled(isa: Isa, network: &Description, filler: Filler) -> Self {
+        Self::folded(isa, network, |tensor| filler.fill(tensor))
+    }
+
+    fn folded(isa: Isa, network: &Description, read: impl Fn(Tensor<'_>) -> Vec<f32>) -> Self {
+        let shapes: Vec<[usize; 4]> = network.layers.iter().map(|layer| layer.shape).collect();
+        Self::packed(isa, &shapes, |index, panels, bias| {
+            fold(isa, &network.layers[index], &read, panels, bias);
+        })
+    }
+
+    /// Lays the layers out and lets `write` fill each one's panels and bias, which are zero.
+    fn packed(isa: Isa, shapes: &[[usize; 4]], write: impl Fn(usize, &mut [f32], &mut [f32])) -> Self {
+        let mut end = 0;
+        let mut place = |length: usize| {
+            let start = end;
+            end = (start + length).next_multiple_of(ALIGNMENT / size_of::<f32>());
+            start..start + length
+        };
+        let places: Vec<Place> = shapes
+            .iter()
+            .map(|[height, width, inputs, outputs]| Place {
+                panels: place(pack::packed_len(isa, height * width * inputs, *outputs)),
+                bias: place(pack::padded(isa, *outputs)),
+            })
+            .collect();
+        let mut memory = Arena::zeroed(end * size_of::<f32>());
+        for (index, Place { panels, bias }) in places.iter().enumerate() {
+            let (front, back) = memory.as_mut_slice().split_at_mut(bias.start);
+            write(index, &mut front[panels.clone()], &mut back[..bias.len()]);
+        }
+        Weights { packed: Arc::new(Packed { isa, memory, places }) }
+    }
+}
+
+impl std::fmt::Debug for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Packed { isa, places, .. } = &*self.packed;
+        write!(f, "Weights({} layers, {} bytes, packed for {isa})", places.len(), self.bytes())
+    }
+}
+
+/// Everything that a layer reads.
+pub(crate) fn tensors(layer: &LayerWeights) -> Vec<Tensor<'_>> {
+    let [height, width, inputs, outputs] = layer.shape;
+    let window = height * width;
+    let kernel = Role::Kernel { fan_in: window * inputs, fan_out: window * outputs };
+    let channels = &layer.shape[3..];
+    let mut tensors = vec![Tensor { name: layer.kernel.name, dims: layer.kernel.dims, role: kernel }];
+    let mut add = |name, role| tensors.push(Tensor { name, dims: channels, role });
+    if let Some(bias) = layer.bias {
+        add(bias, Role::Bias);
+    }
+    if let Some(norm) = &layer.batch_norm {
+        add(norm.gamma, Role::Gamma);
+        add(norm.beta, Role::Beta);
+        add(norm.mean, Role::Mean);
+        add(norm.variance, Role::Variance { epsilon: norm.epsilon });
+    }
+    tensors
+}
