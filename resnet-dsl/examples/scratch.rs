@@ -1,9 +1,18 @@
 fn main() {
-    let text = std::fs::read_to_string(std::env::args().nth(1).unwrap()).unwrap();
-    let mut g = resnet_dsl::ir::read::read(&text).unwrap();
-    resnet_dsl::pass::run_until(&mut g, None, |p, g| println!("== {}\n{g}", p.name)).unwrap();
-    let t = g.to_string();
-    assert_eq!(resnet_dsl::ir::read::read(&t).unwrap().to_string(), t);
-    let plan = resnet_dsl::plan::plan(&g).unwrap();
-    println!("{plan}");
+    for name in std::env::args().skip(1) {
+        let text = resnet_dsl::shipped::get(&name)
+            .map(str::to_owned)
+            .unwrap_or_else(|| std::fs::read_to_string(&name).unwrap());
+        let o = Default::default();
+        let spec = resnet_dsl::Spec { name: &name, text: &text, overrides: &o };
+        match spec.compile(&mut |_| Err("no".into())) {
+            Ok(c) => println!(
+                "{name}: peak {} params {} macs {}",
+                c.plan.peak_bytes,
+                c.plan.parameters(),
+                c.plan.macs
+            ),
+            Err(e) => println!("{}", e.render(&name, &text)),
+        }
+    }
 }

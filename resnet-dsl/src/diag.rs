@@ -1,5 +1,7 @@
 //! Diagnostics: what is wrong, where, and what to do. They accumulate, so that one run reports every mistake.
 
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
 /// A range of bytes in the source text; the empty default stands for "no place".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -51,6 +53,34 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    fn render(&self, origin: &str, text: &str) -> String {
+        let mut snippet = Snippet::source(text).path(origin);
+        for (index, (span, note)) in self.labels.iter().enumerate() {
+            let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(within(*span, text));
+            snippet = snippet.annotation(if note.is_empty() { annotation } else { annotation.label(note) });
+        }
+        let mut group: Group<'_> = Level::ERROR.primary_title(&self.message).element(snippet);
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        Renderer::plain().render(&[group])
+    }
+}
+
+/// A span as a range that begins and ends inside the text and between letters.
+fn within(span: Span, text: &str) -> std::ops::Range<usize> {
+    let floor = |mut place: usize| {
+        while !text.is_char_boundary(place) {
+            place -= 1;
+        }
+        place
+    };
+    let start = floor(span.start.min(text.len()));
+    start..floor(span.end.clamp(start, text.len())).max(start)
+}
+
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
@@ -64,6 +94,18 @@ impl Diagnostics {
 
     /// All, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.list.iter()
+        let mut sorted: Vec<&Diagnostic> = self.list.iter().collect();
+        sorted.sort_by_key(|diagnostic| diagnostic.labels.first().map(|(span, _)| span.start));
+        sorted.into_iter()
+    }
+
+    /// All as rustc would show them: message, file, line, column and the line's text. `origin` names the file.
+    pub fn render(&self, origin: &str, text: &str) -> String {
+        self.messages(origin, text).join("\n\n")
+    }
+
+    /// The same, one string each.
+    pub fn messages(&self, origin: &str, text: &str) -> Vec<String> {
+        self.iter().map(|diagnostic| diagnostic.render(origin, text)).collect()
     }
 }

@@ -73,14 +73,13 @@ mod tests {
     /// Values that numpy computes from the formula.
     #[test]
     fn the_formula_is_numpys() {
-        let fill = |name, dims: &[usize], role| Filler::Formula.fill(Tensor { name, dims, role });
-        let kernel = fill("conv1.weight", &[64, 3, 7, 7], Role::Kernel { fan_in: 147, fan_out: 3136 });
-        assert_eq!(kernel.len(), 9408);
-        assert_eq!(kernel[..3], KERNEL);
-        let variance = fill("bn1.running_var", &[64], Role::Variance { epsilon: 1e-5 });
-        assert_eq!(variance[..3], VARIANCE);
+        let first = |name, role| Filler::Formula.fill(Tensor { name, dims: &[64, 3, 7, 7], role })[..3].to_vec();
+        let kernel = Role::Kernel { fan_in: 147, fan_out: 3136 };
+        assert_eq!(first("conv1.weight", kernel), [0.012_878_555, -0.121_481_51, 0.131_433_96]);
+        let variance = Role::Variance { epsilon: 1e-5 };
+        assert_eq!(first("bn1.running_var", variance), [1.142_307_5, 0.984_806_7, 0.589_049_7]);
+        assert_eq!(first("bn1.weight", Role::Gamma), [0.816_122_4, 0.876_168, 0.768_894_8]);
+        assert_eq!(first("bn1.bias", Role::Beta), [-0.131_121_52, -0.177_438_36, -0.050_969_58]);
+        assert_eq!(first("fc.bias", Role::Bias), [-0.004_469_740_7, -0.054_915_737, -0.000_019_156_932]);
     }
-
-    const KERNEL: [f32; 3] = [0.0; 3];
-    const VARIANCE: [f32; 3] = [0.0; 3];
 }

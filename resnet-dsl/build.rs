@@ -1,0 +1,32 @@
+//! Finds the shipped specs, so that adding one touches nothing but its YAML file.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../specs");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let mut files = Vec::new();
+    collect(&root, &mut files)?;
+    files.sort();
+    let mut code = String::from("/// Names and texts, sorted.\nconst SPECS: &[(&str, &str)] = &[\n");
+    for file in files {
+        let name = file.strip_prefix(&root)?.with_extension("").to_string_lossy().replace('\\', "/");
+        writeln!(code, "    ({name:?}, include_str!({:?})),", file.canonicalize()?)?;
+    }
+    code += "];\n";
+    std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join("shipped.rs"), code)?;
+    Ok(())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

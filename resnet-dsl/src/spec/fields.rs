@@ -1,0 +1,255 @@
+//! The fields of a map, taken out one by one. What is missing, of the wrong type or left over becomes a diagnostic, and
+//! reading goes on with a default, so that one look reports everything.
+
+use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::spec::network::{Padding, Sides};
+use crate::spec::tree::{Key, Kind, Node};
+
+/// The largest size, stride, filter count or padding; larger ones are taken for mistakes.
+pub(super) const LARGEST: usize = 1 << 16;
+
+/// The fields of one map.
+pub(super) struct Fields<'a> {
+    /// What the map is, as messages call it: `a stage`.
+    what: &'static str,
+    span: Span,
+    rest: Vec<&'a (Key, Node)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a map; of anything else, none, and a diagnostic.
+    pub(super) fn of(node: &'a Node, what: &'static str, errors: &mut Diagnostics) -> Self {
+        let rest = match &node.kind {
+            Kind::Map(map) => map.iter().collect(),
+            other => {
+                let message = format!("{what} is a map of keys and values, not {}", other.describe());
+                errors.push(Diagnostic::new(message, node.span));
+                Vec::new()
+            }
+        };
+        Fields { what, span: node.span, rest, known: Vec::new() }
+    }
+
+    /// Where the map stands.
+    pub(super) fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Takes a field out.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.known.push(key);
+        let place = self.rest.iter().position(|(k, _)| k.text == key)?;
+        Some(&self.rest.remove(place).1)
+    }
+
+    /// Takes a field out that must be there.
+    pub(super) fn required(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<&'a Node> {
+        let node = self.take(key);
+        if node.is_none() {
+            errors.push(Diagnostic::new(format!("{} needs `{key}`", self.what), self.span));
+        }
+        node
+    }
+
+    /// Takes a field out and reads it, if it is there.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        errors: &mut Diagnostics,
+        read: impl FnOnce(&'a Node, &mut Diagnostics) -> Option<T>,
+    ) -> Option<T> {
+        self.take(key).and_then(|node| read(node, errors))
+    }
+
+    /// Whatever is left is not known here.
+    pub(super) fn finish(self, errors: &mut Diagnostics) {
+        for (key, _) in self.rest {
+            let message = format!("{} has no key `{}`", self.what, key.text);
+            let nearest = nearest(&key.text, &self.known);
+            let help = match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("the keys are {}", self.known.join(", ")),
+            };
+            errors.push(Diagnostic::new(message, key.span).help(help));
+        }
+    }
+}
+
+/// The known word that is at most a third of its letters away from this one.
+pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let distances = known.iter().map(|known| (distance(word, known), *known));
+    distances.min().filter(|(distance, known)| *distance <= known.len().div_ceil(3)).map(|(_, known)| known)
+}
+
+/// Levenshtein's distance of the first 64 letters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn wrong(node: &Node, expected: &str, errors: &mut Diagnostics) {
+    let message = format!("expected {expected}, found {}", node.kind.describe());
+    errors.push(Diagnostic::new(message, node.span));
+}
+
+/// A number from 0 to [`LARGEST`].
+pub(super) fn count(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+    match node.kind {
+        Kind::Int(number) if (0..=LARGEST as i64).contains(&number) => Some(number as usize),
+        Kind::Int(number) if number > 0 => {
+            errors.push(Diagnostic::new(format!("{number} is too large: at most {LARGEST}"), node.span));
+            None
+        }
+        _ => {
+            wrong(node, "a number of at least 0", errors);
+            None
+        }
+    }
+}
+
+/// A number from 1 to [`LARGEST`].
+pub(super) fn size(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+    match node.kind {
+        Kind::Int(number) if number < 1 => {
+            wrong(node, "a number of at least 1", errors);
+            None
+        }
+        Kind::Int(_) => count(node, errors),
+        _ => {
+            wrong(node, "a number of at least 1", errors);
+            None
+        }
+    }
+}
+
+/// Height and width: `3`, or `3x5`, or `[3, 5]`.
+pub(super) fn pair(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 2]> {
+    match &node.kind {
+        Kind::List(list) if list.len() == 2 => Some([size(&list[0], errors)?, size(&list[1], errors)?]),
+        Kind::Text(_) => sizes::<2>(node, "a size: 3, or height x width as in 3x5", errors),
+        _ => size(node, errors).map(|side| [side, side]),
+    }
+}
+
+/// `224x224x3`.
+pub(super) fn sizes<const N: usize>(
+    node: &Node,
+    expected: &str,
+    errors: &mut Diagnostics,
+) -> Option<[usize; N]> {
+    let Kind::Text(text) = &node.kind else {
+        wrong(node, expected, errors);
+        return None;
+    };
+    let numbers: Option<Vec<usize>> = text.split('x').map(|number| number.trim().parse().ok()).collect();
+    match numbers.map(<[usize; N]>::try_from) {
+        Some(Ok(sizes)) if sizes.iter().all(|size| (1..=LARGEST).contains(size)) => Some(sizes),
+        Some(Ok(_)) => {
+            let message = format!("every size is from 1 to {LARGEST}, unlike in `{text}`");
+            errors.push(Diagnostic::new(message, node.span));
+            None
+        }
+        _ => {
+            wrong(node, expected, errors);
+            None
+        }
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
+    match node.kind {
+        Kind::Bool(value) => Some(value),
+        _ => {
+            wrong(node, "`true` or `false`", errors);
+            None
+        }
+    }
+}
+
+/// A number.
+pub(super) fn number(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
+    match node.kind {
+        Kind::Int(number) => Some(number as f64),
+        Kind::Float(number) if number.is_finite() => Some(number),
+        _ => {
+            wrong(node, "a number", errors);
+            None
+        }
+    }
+}
+
+/// A word.
+pub(super) fn text(node: &Node, errors: &mut Diagnostics) -> Option<String> {
+    match &node.kind {
+        Kind::Text(text) if !text.is_empty() => Some(text.clone()),
+        Kind::Int(number) => Some(number.to_string()),
+        _ => {
+            wrong(node, "a word", errors);
+            None
+        }
+    }
+}
+
+/// One of some words.
+pub(super) fn choice<T: Copy>(
+    node: &Node,
+    choices: &[(&'static str, T)],
+    errors: &mut Diagnostics,
+) -> Option<T> {
+    let found = match &node.kind {
+        Kind::Text(text) => choices.iter().find(|(name, _)| name == text),
+        _ => None,
+    };
+    if found.is_none() {
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+        wrong(node, &format!("one of {}", names.join(", ")), errors);
+    }
+    found.map(|(_, value)| *value)
+}
+
+/// Each item of a list.
+pub(super) fn list<'a, T>(
+    node: &'a Node,
+    errors: &mut Diagnostics,
+    mut item: impl FnMut(&'a Node, &mut Diagnostics) -> Option<T>,
+) -> Option<Vec<T>> {
+    match &node.kind {
+        Kind::List(list) => Some(list.iter().filter_map(|node| item(node, errors)).collect()),
+        _ => {
+            wrong(node, "a list", errors);
+            None
+        }
+    }
+}
+
+/// A padding: `valid`, `same`, a number, or numbers a side.
+pub(super) fn padding(node: &Node, errors: &mut Diagnostics) -> Option<Padding> {
+    match &node.kind {
+        Kind::Text(_) => choice(node, &[("valid", Padding::Valid), ("same", Padding::Same)], errors),
+        _ => sides(node, errors).map(Padding::Sides),
+    }
+}
+
+/// Pixels on each side: a number, or a map.
+pub(super) fn sides(node: &Node, errors: &mut Diagnostics) -> Option<Sides> {
+    if let Kind::Map(_) = node.kind {
+        let mut fields = Fields::of(node, "a padding", errors);
+        let mut side = |key| fields.read(key, errors, count).unwrap_or(0);
+        let sides =
+            Sides { top: side("top"), bottom: side("bottom"), left: side("left"), right: side("right") };
+        fields.finish(errors);
+        return Some(sides);
+    }
+    count(node, errors).map(|side| Sides { top: side, bottom: side, left: side, right: side })
+}

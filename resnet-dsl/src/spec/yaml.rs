@@ -1,0 +1,135 @@
+//! YAML to [`tree`](crate::spec::tree).
+//!
+//! Derived deserialization stops at the first mistake; a tree of everything that is there can be checked to the end.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, Spanned};
+
+use crate::diag::{Diagnostic, Span};
+use crate::spec::tree::{Key, Kind, Node};
+
+/// The most bytes of a spec.
+const LARGEST: usize = 1 << 20;
+
+/// The tree of a YAML text.
+///
+/// # Errors
+/// Where the text is not YAML.
+pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
+    if text.len() > LARGEST {
+        let message = format!("the spec is {} bytes long, more than {LARGEST}", text.len());
+        return Err(Diagnostic::new(message, Span::default()));
+    }
+    let options = serde_saphyr::options! { with_snippet: false };
+    let tree: Result<Spanned<Yaml>, _> = serde_saphyr::from_str_with_options(text, options);
+    match tree {
+        Ok(tree) => Ok(node(tree, text)),
+        Err(error) => {
+            let span = error.location().map_or_else(Span::default, |location| span(&location, text));
+            Err(Diagnostic::new("this is not YAML", span).label(first_line(&error.to_string())))
+        }
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// What serde sees: the tree with serde_saphyr's places.
+enum Yaml {
+    Scalar(Kind),
+    List(Vec<Spanned<Yaml>>),
+    Map(Vec<(Spanned<String>, Spanned<Yaml>)>),
+}
+
+fn node(Spanned { value, referenced, .. }: Spanned<Yaml>, text: &str) -> Node {
+    let span = span(&referenced, text);
+    let kind = match value {
+        Yaml::Scalar(kind) => kind,
+        Yaml::List(list) => Kind::List(list.into_iter().map(|item| node(item, text)).collect()),
+        Yaml::Map(map) => {
+            let entry = |(key, value): (Spanned<String>, _)| {
+                let span = self::span(&key.referenced, text);
+                (Key { text: key.value, span }, node(value, text))
+            };
+            Kind::Map(map.into_iter().map(entry).collect())
+        }
+    };
+    // A map or list of many lines is shown by its first line.
+    let first = text.get(span.start..span.end).and_then(|part| part.find('\n'));
+    Node { span: Span { end: first.map_or(span.end, |length| span.start + length), ..span }, kind }
+}
+
+fn span(location: &Location, text: &str) -> Span {
+    let place = location.span();
+    let bytes = place.byte_offset().zip(place.byte_len());
+    let (start, length) = bytes.map_or((0, 0), |(start, length)| (start as usize, length as usize));
+    let start = start.min(text.len());
+    Span { start, end: (start + length).min(text.len()) }
+}
+
+impl<'de> Deserialize<'de> for Yaml {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Yaml;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map, a list, a word or a number")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(Kind::Bool(value)))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(Kind::Int(value)))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(i64::try_from(value).map_or(Kind::Float(value as f64), Kind::Int)))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(Kind::Float(value)))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(Kind::Text(value.to_owned())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(Kind::Null))
+            }
+
+            fn visit_none<E>(self) -> Result<Yaml, E> {
+                Ok(Yaml::Scalar(Kind::Null))
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Yaml, D::Error> {
+                deserializer.deserialize_any(self)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Yaml, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = access.next_element()? {
+                    list.push(item);
+                }
+                Ok(Yaml::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Yaml, A::Error> {
+                let mut map = Vec::new();
+                while let Some(entry) = access.next_entry()? {
+                    map.push(entry);
+                }
+                Ok(Yaml::Map(map))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
