@@ -51,7 +51,7 @@ variants! {
     Digits "digits" 1;
 }
 
-/// The weights of `digits`, trained by `training/digits/train.py`.
+/// The weights of `digits`, trained by `models/train_digits.py`.
 const DIGITS: &[u8] = include_bytes!("../../models/digits.safetensors");
 
 impl Variant {
