@@ -93,9 +93,9 @@ impl Simd for Avx2 {
 
     // `maxps` gives its second operand if either is NaN.
     #[inline(always)]
-    fn relu(self, a: __m256) -> __m256 {
+    fn at_least(self, floor: __m256, value: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
+        unsafe { _mm256_max_ps(floor, value) }
     }
 }
 

@@ -85,9 +85,9 @@ impl Simd for Avx512 {
 
     // `maxps` gives its second operand if either is NaN.
     #[inline(always)]
-    fn relu(self, a: __m512) -> __m512 {
+    fn at_least(self, floor: __m512, value: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512F.
-        unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
+        unsafe { _mm512_max_ps(floor, value) }
     }
 }
 

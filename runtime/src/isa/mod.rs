@@ -173,8 +173,8 @@ pub(crate) trait Simd: Copy {
     /// The larger of each pair; NaN if either is.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
-    /// `max(a, 0)`; NaN stays NaN.
-    fn relu(self, a: Self::Vector) -> Self::Vector;
+    /// The larger of each pair; NaN where `value` is. `floor` holds none.
+    fn at_least(self, floor: Self::Vector, value: Self::Vector) -> Self::Vector;
 }
 
 /// The table of an instruction set: its algorithms, compiled under its target features.

@@ -76,8 +76,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn relu(self, a: [f32; 4]) -> [f32; 4] {
-        a.map(|number| if number < 0.0 { 0.0 } else { number })
+    fn at_least(self, floor: [f32; 4], value: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| if value[lane] < floor[lane] { floor[lane] } else { value[lane] })
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask) {
                     let y = task.y.add(y.at(image, row, column) + channel);
                     let mut sum = simd.add(simd.load_partial(x, rest), simd.load_partial(y, rest));
                     if task.relu {
-                        sum = simd.relu(sum);
+                        sum = simd.at_least(simd.splat(0.0), sum);
                     }
                     simd.store_partial(y, sum, rest);
                 }

@@ -236,18 +236,32 @@ unsafe fn tile_of<S: Simd, const TILE: usize, const VECTORS: usize>(simd: S, til
 
 /// Computes `P` pixels by `V` vectors of channels.
 ///
+/// The sums stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
+///
 /// # Safety
 /// As [`run`], for the tile's first `P` pixels and its channels, which fill `V` vectors (the last one in part).
 #[inline(always)]
 unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<'_>) {
-    let Tile { task, weights, channel, channels, .. } = tile;
+    let Tile { task, channel, channels, .. } = *tile;
     let ConvGeometry { rows, run, pitch, .. } = task.geometry;
-    // SAFETY: pixel offsets lie in `x`; the bias is filled up to whole vectors; the loops below stay in the `rows` runs
-    // of each pixel's window and in the panel's `rows * run` times `V` vectors; stores write the channels that there are.
+    let last = channels - (V - 1) * S::LANES;
+    // SAFETY: pixel offsets lie in `x` and `y`; the bias is filled up to whole vectors; the loops stay in the `rows` runs
+    // of each pixel's window and in the panel's `rows * run` times `V` vectors; of the last vector only the channels
+    // that there are get read and written.
     unsafe {
         let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(task.bias.add(channel + v * S::LANES)));
+        let y: [*mut f32; P] = std::array::from_fn(|p| task.y.add(*tile.y.get_unchecked(p) + channel));
         let mut sums = [bias; P];
-        let mut weights = *weights;
+        if task.epilogue.accumulate {
+            for p in 0..P {
+                for v in 0..V - 1 {
+                    sums[p][v] = simd.add(sums[p][v], simd.load(y[p].add(v * S::LANES)));
+                }
+                let old = simd.load_partial(y[p].add((V - 1) * S::LANES), last);
+                sums[p][V - 1] = simd.add(sums[p][V - 1], old);
+            }
+        }
+        let mut weights = tile.weights;
         for row in 0..rows {
             let x: [*const f32; P] =
                 std::array::from_fn(|p| task.x.add(*tile.x.get_unchecked(p) + row * pitch));
@@ -262,22 +276,19 @@ unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<
                 }
             }
         }
-        let whole = channels / S::LANES;
-        let rest = channels % S::LANES;
+        let floor = simd.splat(if task.epilogue.relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {
-            let y = task.y.add(*tile.y.get_unchecked(p) + channel);
-            for v in 0..V {
-                let y = y.add(v * S::LANES);
-                let mut sum = sums[p][v];
-                let full = v < whole;
-                if task.epilogue.accumulate {
-                    let old = if full { simd.load(y) } else { simd.load_partial(y, rest) };
-                    sum = simd.add(sum, old);
-                }
-                if task.epilogue.relu {
-                    sum = simd.relu(sum);
-                }
-                if full { simd.store(y, sum) } else { simd.store_partial(y, sum, rest) }
+            for v in 0..V - 1 {
+                simd.store(y[p].add(v * S::LANES), simd.at_least(floor, sums[p][v]));
+            }
+        }
+        if last == S::LANES {
+            for p in 0..P {
+                simd.store(y[p].add((V - 1) * S::LANES), simd.at_least(floor, sums[p][V - 1]));
+            }
+        } else {
+            for p in 0..P {
+                simd.store_partial(y[p].add((V - 1) * S::LANES), simd.at_least(floor, sums[p][V - 1]), last);
             }
         }
     }
