@@ -20,6 +20,8 @@ pub struct Diagnostic {
     pub labels: Vec<(Span, String)>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether what stands around it can be understood all the same, as around an unknown key.
+    pub minor: bool,
 }
 
 /// All mistakes of one source text.
@@ -31,7 +33,13 @@ pub struct Diagnostics {
 impl Diagnostic {
     /// A mistake at `span`.
     pub fn new(message: impl Into<String>, span: Span) -> Self {
-        Diagnostic { message: message.into(), labels: vec![(span, String::new())], help: None }
+        Diagnostic { message: message.into(), labels: vec![(span, String::new())], help: None, minor: false }
+    }
+
+    /// The same, marked as one that leaves all around it clear.
+    pub fn minor(mut self) -> Self {
+        self.minor = true;
+        self
     }
 
     /// The same with a note at its own place.
@@ -85,6 +93,16 @@ impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
+    }
+
+    /// Adds all of another list.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.list.extend(other.list);
+    }
+
+    /// How many there are that leave something unclear.
+    pub fn serious(&self) -> usize {
+        self.list.iter().filter(|diagnostic| !diagnostic.minor).count()
     }
 
     /// Whether there is none.

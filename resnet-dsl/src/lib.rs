@@ -48,7 +48,17 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Network, Diagnostics> {
-        spec::parse(self.text, self.overrides, read)
+        let (network, mut errors) = spec::parse(self.text, self.overrides, read);
+        match network {
+            Some(network) if errors.is_empty() => return Ok(network),
+            Some(network) if !network.layers.is_empty() => {
+                let graph = ir::build::build(&network);
+                let shapes = graph.and_then(|mut graph| pass::infer_shapes(&mut graph));
+                errors.extend(shapes.err().unwrap_or_default());
+            }
+            _ => {}
+        }
+        Err(errors)
     }
 
     /// The whole pipeline: parse, build the graph, run the passes, plan.

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use crate::kernels::{self, AddGeometry, ConvGeometry, Epilogue, Pixels, PoolGeometry, PoolKind};
+use crate::kernels::{self, AddGeometry, ConvGeometry, Convolution, Pixels, PoolGeometry, PoolKind};
 use crate::network::Context;
 use crate::tensor::Shape;
 
@@ -54,9 +54,7 @@ pub struct Pool {
 
 /// A convolution from tensors `X` to tensors `Y`, as row runs: see [`crate::kernels`].
 pub struct Conv2d<X, Y> {
-    geometry: ConvGeometry,
-    relu: bool,
-    split: Split,
+    convolution: Convolution,
     tensors: Tensors<X, Y>,
 }
 
@@ -126,7 +124,10 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
             x: pixels::<X>(from, stride),
             y: pixels::<Y>(to.at, [1, 1]),
         };
-        Conv2d { geometry, relu, split, tensors: PhantomData }
+        Conv2d {
+            convolution: Convolution { geometry, accumulate: false, relu, split },
+            tensors: PhantomData,
+        }
     }
 
     /// `y = relu?(conv(x))`, with the weights of layer `layer`.
@@ -143,12 +144,10 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
         kernels::convolve(
             context.weights.isa(),
             context.threads,
-            self.split,
-            &self.geometry,
+            &Convolution { accumulate, ..self.convolution },
             x.as_slice(),
             context.weights.layer(layer),
             y.as_mut_slice(),
-            Epilogue { accumulate, relu: self.relu },
         );
     }
 }

@@ -14,7 +14,11 @@ use crate::ops::Dims;
 /// The most elements that a value or a kernel may have: 1 GiB of f32.
 const LARGEST: usize = 1 << 28;
 
-pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
+/// The pass.
+///
+/// # Errors
+/// Every operator that does not take its operands.
+pub fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let mut errors = Diagnostics::default();
     for value in graph.topological() {
         let operands = graph.operands(value);

@@ -17,6 +17,9 @@ use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
 use crate::ir::verify::verify;
 
+/// The first pass, for a network that is only looked at for mistakes.
+pub use infer_shapes::run as infer_shapes;
+
 /// A named rewrite.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {

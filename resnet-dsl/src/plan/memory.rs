@@ -14,7 +14,7 @@ use crate::plan::Buffer;
 
 /// Gives every buffer its place; the size of the arena that holds them all.
 pub(super) fn place(buffers: &mut [Buffer]) -> usize {
-    let orders: [fn(&Buffer) -> (Reverse<usize>, usize); 3] = [
+    let orders: [fn(&Buffer) -> Rank; 3] = [
         |buffer| (Reverse(buffer.bytes), buffer.live[0]),
         |buffer| (Reverse(buffer.bytes * (buffer.live[1] - buffer.live[0] + 1)), buffer.live[0]),
         |buffer| (Reverse(0), buffer.live[0]),
@@ -27,7 +27,10 @@ pub(super) fn place(buffers: &mut [Buffer]) -> usize {
     peak
 }
 
-fn first_fit(buffers: &[Buffer], key: impl Fn(&Buffer) -> (Reverse<usize>, usize)) -> (usize, Vec<usize>) {
+/// By what buffers are sorted: those that compare less are placed first.
+type Rank = (Reverse<usize>, usize);
+
+fn first_fit(buffers: &[Buffer], key: impl Fn(&Buffer) -> Rank) -> (usize, Vec<usize>) {
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|index| key(&buffers[*index]));
     let mut offsets = vec![0; buffers.len()];

@@ -71,6 +71,8 @@ pub enum LayerKind {
     },
     /// `softmax`
     Softmax,
+    /// Something that could not be understood; what follows it cannot be checked.
+    Unclear,
 }
 
 /// A convolution of stem or head, and what follows it.
@@ -110,6 +112,8 @@ pub struct Block {
     pub filters: Vec<usize>,
     /// Step; 1 for all but the first block of a stage.
     pub stride: [usize; 2],
+    /// Whether something of it could not be understood; what follows it cannot be checked.
+    pub unclear: bool,
     /// Where it stands.
     pub span: Span,
 }

@@ -14,7 +14,7 @@ use crate::spec::ast::{self, Block, BlockKind, Relu, Shortcut, Spec, StrideOn};
 use crate::spec::names::{Name, Names, Place};
 use crate::spec::network::{Layer, LayerKind, Network, Operand, Padding, Sides, Weights};
 
-/// The network of a spec.
+/// The network of a spec, up to the first layer or block that is unclear.
 pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
     let [height, width, channels] = spec.input;
     let mut layers = Layers {
@@ -26,19 +26,7 @@ pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
         group: "stem".to_owned(),
         convs: 0,
     };
-    for layer in &spec.stem {
-        layers.layer(layer, errors);
-    }
-    for (index, stage) in spec.stages.iter().enumerate() {
-        for (block_index, block) in stage.blocks.iter().enumerate() {
-            let name = block.name.clone().unwrap_or_else(|| spec.names.block(block_index));
-            layers.block(block, spec.names.first_stage + index, &name, errors);
-        }
-    }
-    layers.group = "head".to_owned();
-    for layer in &spec.head {
-        layers.layer(layer, errors);
-    }
+    layers.all(&spec, errors);
     let list = layers.list;
     if list.is_empty() && errors.is_empty() {
         errors.push(
@@ -98,6 +86,24 @@ struct Branch {
 }
 
 impl Layers<'_> {
+    /// Everything up to the first thing that is unclear; then `None`.
+    fn all(&mut self, spec: &Spec, errors: &mut Diagnostics) -> Option<()> {
+        for layer in &spec.stem {
+            self.layer(layer, errors)?;
+        }
+        for (index, stage) in spec.stages.iter().enumerate() {
+            for (block_index, block) in stage.blocks.iter().enumerate() {
+                let name = block.name.clone().unwrap_or_else(|| spec.names.block(block_index));
+                self.block(block, spec.names.first_stage + index, &name, errors)?;
+            }
+        }
+        self.group = "head".to_owned();
+        for layer in &spec.head {
+            self.layer(layer, errors)?;
+        }
+        Some(())
+    }
+
     fn push(&mut self, name: String, inputs: Vec<Operand>, kind: LayerKind, span: Span) -> Operand {
         self.list.push(Layer { name, inputs, kind, block: self.group.clone(), span });
         self.value = Operand::Layer(self.list.len() - 1);
@@ -141,8 +147,8 @@ impl Layers<'_> {
         }
     }
 
-    /// A layer of the stem or the head.
-    fn layer(&mut self, layer: &ast::Layer, errors: &mut Diagnostics) {
+    /// A layer of the stem or the head; `None` if it is unclear.
+    fn layer(&mut self, layer: &ast::Layer, errors: &mut Diagnostics) -> Option<()> {
         let span = layer.span;
         let classes = self.classes.unwrap_or(0);
         let named = |name: Name, conv: usize| {
@@ -192,7 +198,7 @@ impl Layers<'_> {
                         Diagnostic::new("a dense layer needs `units`", span)
                             .help("or give the spec `classes`, its default"),
                     );
-                    return;
+                    return None;
                 };
                 let weights = self.weights(&name, *bias);
                 self.chain(name, LayerKind::Dense { units, weights }, span);
@@ -202,11 +208,16 @@ impl Layers<'_> {
                 let name = named(Name::Softmax, 0);
                 self.chain(name, LayerKind::Softmax, span);
             }
+            ast::LayerKind::Unclear => return None,
         }
+        Some(())
     }
 
-    /// A residual block.
-    fn block(&mut self, block: &Block, stage: usize, name: &str, errors: &mut Diagnostics) {
+    /// A residual block; `None` if it is unclear.
+    fn block(&mut self, block: &Block, stage: usize, name: &str, errors: &mut Diagnostics) -> Option<()> {
+        if block.unclear {
+            return None;
+        }
         let Block { settings, filters, stride, span, .. } = block;
         let place = |conv| Place { stage, block: name, conv, ..Place::default() };
         let input = self.value;
@@ -268,6 +279,7 @@ impl Layers<'_> {
             self.chain(self.names.name(Name::Block, place(0)), LayerKind::Relu, *span);
         }
         self.channels = Some(output);
+        Some(())
     }
 }
 

@@ -71,7 +71,7 @@ impl<'a> Fields<'a> {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("the keys are {}", self.known.join(", ")),
             };
-            errors.push(Diagnostic::new(message, key.span).help(help));
+            errors.push(Diagnostic::new(message, key.span).help(help).minor());
         }
     }
 }

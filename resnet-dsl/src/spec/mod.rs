@@ -30,23 +30,18 @@ pub struct Overrides {
 /// Gives the text of a file that a spec names, or says why it cannot.
 pub type ReadFile<'a> = &'a mut dyn FnMut(&str) -> Result<String, String>;
 
-/// The checked network of a YAML text.
-///
-/// # Errors
-/// All mistakes.
-pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> Result<Network, Diagnostics> {
+/// The network of a YAML text, and all mistakes of the text. If there are any, the network is what can be understood: it
+/// ends before the first layer or block that cannot, and its shapes may be looked at for more mistakes.
+pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<Network>, Diagnostics) {
     let mut errors = Diagnostics::default();
-    let tree = match yaml::read(text) {
-        Ok(tree) => tree,
+    let network = match yaml::read(text) {
+        Ok(tree) => {
+            parse::spec(&tree, overrides, read, &mut errors).map(|spec| blocks::expand(spec, &mut errors))
+        }
         Err(error) => {
             errors.push(error);
-            return Err(errors);
+            None
         }
     };
-    let network =
-        parse::spec(&tree, overrides, read, &mut errors).map(|spec| blocks::expand(spec, &mut errors));
-    match network {
-        Some(network) if errors.is_empty() => Ok(network),
-        _ => Err(errors),
-    }
+    (network, errors)
 }

@@ -141,10 +141,13 @@ fn letter(index: usize) -> String {
 
 /// `torchvision`, `document`, or a map: one of them under `like`, and what is different.
 pub(super) fn parse(node: &Node, errors: &mut Diagnostics) -> Option<Names> {
-    const SCHEMES: [(&str, fn() -> Names); 2] =
-        [("torchvision", Names::torchvision), ("document", Names::document)];
-    let scheme =
-        |node: &Node, errors: &mut Diagnostics| fields::choice(node, &SCHEMES, errors).map(|new| new());
+    let schemes = [("torchvision", Scheme::Torchvision), ("document", Scheme::Document)];
+    let scheme = |node: &Node, errors: &mut Diagnostics| {
+        Some(match fields::choice(node, &schemes, errors)? {
+            Scheme::Document => Names::document(),
+            _ => Names::torchvision(),
+        })
+    };
     if !matches!(node.kind, Kind::Map(_)) {
         return scheme(node, errors);
     }

@@ -39,11 +39,13 @@ pub(super) fn spec(
         bias: false,
         batch_norm: Some(1e-5),
     };
+    let before = errors.serious();
     let settings = settings(&mut fields, &defaults, errors);
+    let unclear = errors.serious() > before;
     let stem =
         fields.read("stem", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
     let stages =
-        fields.read("stages", errors, |node, errors| stages(node, &settings, errors)).unwrap_or_default();
+        fields.read("stages", errors, |node, errors| stages(node, &settings, unclear, errors)).unwrap_or_default();
     let head =
         fields.read("head", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
     let preprocessing_node = fields.take("preprocessing");
@@ -73,7 +75,7 @@ pub(super) fn spec(
         return None;
     }
     Some(Spec {
-        name: name?,
+        name: name.unwrap_or_default(),
         input: input?,
         input_span: input_node.map_or(tree.span, |node| node.span),
         batch: overrides.batch.or(batch).unwrap_or(1),
@@ -164,42 +166,55 @@ fn shortcut(node: &Node, errors: &mut Diagnostics) -> Option<Shortcut> {
     projection.or(subsample)
 }
 
-fn stages(node: &Node, outer: &Settings, errors: &mut Diagnostics) -> Option<Vec<Stage>> {
+/// `unclear`: the settings are not understood.
+fn stages(node: &Node, outer: &Settings, unclear: bool, errors: &mut Diagnostics) -> Option<Vec<Stage>> {
     let mut budget = MOST_BLOCKS;
-    list(node, errors, |node, errors| stage(node, outer, &mut budget, errors))
+    list(node, errors, |node, errors| {
+        let before = errors.serious();
+        let mut stage = stage(node, outer, &mut budget, errors);
+        if unclear || errors.serious() > before {
+            stage.blocks.iter_mut().for_each(|block| block.unclear = true);
+        }
+        Some(stage)
+    })
 }
 
-fn stage(node: &Node, outer: &Settings, budget: &mut usize, errors: &mut Diagnostics) -> Option<Stage> {
+fn stage(node: &Node, outer: &Settings, budget: &mut usize, errors: &mut Diagnostics) -> Stage {
     let mut fields = Fields::of(node, "a stage", errors);
     let settings = settings(&mut fields, outer, errors);
     let stride = fields.read("stride", errors, pair).unwrap_or([1, 1]);
-    let filters = fields.read("filters", errors, |node, errors| filters(node, settings.kind, errors));
+    let filters = fields.take("filters").map(|node| filters(node, settings.kind, errors).unwrap_or_default());
     let entries = fields.required("blocks", errors).and_then(|node| blocks(node, budget, errors));
     let span = fields.span();
     fields.finish(errors);
+    // A stage that is not understood stands as one block, so that nothing behind it is taken to follow what is before.
+    let unclear = entries.is_none();
+    let entries = entries.unwrap_or_else(|| vec![Entry { name: None, node: None, own: None }]);
     let mut blocks = Vec::new();
-    for (index, entry) in entries?.into_iter().enumerate() {
+    for (index, entry) in entries.into_iter().enumerate() {
         let stride = if index == 0 { stride } else { [1, 1] };
         let plain = Block {
             name: entry.name.map(str::to_owned),
             settings: settings.clone(),
             filters: filters.clone().unwrap_or_default(),
             stride,
+            unclear,
             span: entry.node.map_or(span, |node| node.span),
         };
-        blocks.push(match entry.own {
+        let (block, has_filters) = match entry.own {
             Some(own) => own_block(own, plain, errors),
-            None => plain,
-        });
+            None => (plain, false),
+        };
+        let told = blocks.last().is_some_and(|last: &Block| last.span == block.span);
+        if filters.is_none() && !has_filters && !unclear && !told {
+            errors.push(
+                Diagnostic::new("a block has no filters", block.span)
+                    .help("give `filters` to the stage, or to each of its blocks"),
+            );
+        }
+        blocks.push(block);
     }
-    for block in blocks.iter().filter(|block| block.filters.is_empty()) {
-        errors.push(
-            Diagnostic::new("a block has no filters", block.span)
-                .help("give `filters` to the stage, or to each of its blocks"),
-        );
-        return None;
-    }
-    Some(Stage { blocks })
+    Stage { blocks }
 }
 
 /// One of a stage's blocks: its name, where it stands, and the settings of its own.
@@ -239,13 +254,15 @@ fn blocks<'a>(node: &'a Node, budget: &mut usize, errors: &mut Diagnostics) -> O
     Some(entries)
 }
 
-fn own_block(node: &Node, plain: Block, errors: &mut Diagnostics) -> Block {
+/// A block with settings of its own, and whether `filters` are among them.
+fn own_block(node: &Node, plain: Block, errors: &mut Diagnostics) -> (Block, bool) {
     let mut fields = Fields::of(node, "a block", errors);
     let settings = settings(&mut fields, &plain.settings, errors);
-    let filters = fields.read("filters", errors, |node, errors| filters(node, settings.kind, errors));
+    let filters = fields.take("filters").map(|node| filters(node, settings.kind, errors).unwrap_or_default());
     let stride = fields.read("stride", errors, pair).unwrap_or(plain.stride);
     fields.finish(errors);
-    Block { filters: filters.unwrap_or(plain.filters), settings, stride, ..plain }
+    let has_filters = filters.is_some();
+    (Block { filters: filters.unwrap_or(plain.filters), settings, stride, ..plain }, has_filters)
 }
 
 /// `[F1, F2]` of a basic block, `[F1, F2, F3]` of a bottleneck; one number F is `[F, F]`, or `[F, F, 4F]`.
@@ -261,17 +278,22 @@ fn filters(node: &Node, kind: BlockKind, errors: &mut Diagnostics) -> Option<Vec
             BlockKind::Bottleneck => vec![filters, filters, 4 * filters],
         });
     }
+    let before = errors.serious();
     let filters = list(node, errors, size)?;
-    if filters.len() == expected {
-        return Some(filters);
+    if filters.len() != expected && errors.serious() == before {
+        let message = format!("a {name} has {expected} convolutions, here are {} filters", filters.len());
+        errors.push(Diagnostic::new(message, node.span));
     }
-    let message = format!("a {name} has {expected} convolutions, here are {} filters", filters.len());
-    errors.push(Diagnostic::new(message, node.span));
-    None
+    (filters.len() == expected).then_some(filters)
 }
 
 fn layers(node: &Node, settings: &Settings, errors: &mut Diagnostics) -> Option<Vec<Layer>> {
-    list(node, errors, |node, errors| layer(node, settings, errors))
+    list(node, errors, |node, errors| {
+        let before = errors.serious();
+        let layer = layer(node, settings, errors);
+        let unclear = Layer { name: None, kind: LayerKind::Unclear, span: node.span };
+        Some(layer.filter(|_| errors.serious() == before).unwrap_or(unclear))
+    })
 }
 
 /// `flatten`, or `conv: {...}`.

@@ -55,19 +55,22 @@ pub enum Split {
     Channels,
 }
 
-/// What is done with the sums.
+/// A convolution, and what is done with its sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epilogue {
+pub struct Convolution {
+    /// Its numbers.
+    pub geometry: ConvGeometry,
     /// Add what the output holds.
     pub accumulate: bool,
     /// Cut negative results off.
     pub relu: bool,
+    /// What the threads share out.
+    pub split: Split,
 }
 
 /// The part of a convolution that one thread does.
 pub(crate) struct ConvTask {
-    geometry: ConvGeometry,
-    epilogue: Epilogue,
+    convolution: Convolution,
     x: *const f32,
     panels: *const f32,
     bias: *const f32,
@@ -86,13 +89,12 @@ const BLOCK: usize = 84;
 pub fn convolve(
     isa: Isa,
     threads: &Threads,
-    split: Split,
-    geometry: &ConvGeometry,
+    convolution: &Convolution,
     x: &[f32],
     weights: PackedConv<'_>,
     y: &mut [f32],
-    epilogue: Epilogue,
 ) {
+    let Convolution { geometry, split, .. } = convolution;
     let ConvGeometry { batch, output, rows, run, pitch, channels, .. } = *geometry;
     let kernels = isa.kernels();
     if batch == 0 || output.contains(&0) || channels == 0 {
@@ -107,7 +109,7 @@ pub fn convolve(
     assert!(weights.bias.len() >= padded, "the bias has another length");
     let pixels = batch * output[0] * output[1];
     let panels = channels.div_ceil(kernels.panel);
-    let by_channels = split == Split::Channels && panels >= threads.count();
+    let by_channels = *split == Split::Channels && panels >= threads.count();
     let shared = Shared(y.as_mut_ptr());
     let count = threads.count();
     threads.run(|index| {
@@ -118,8 +120,7 @@ pub fn convolve(
             (tiles.start * kernels.tile..(tiles.end * kernels.tile).min(pixels), 0..panels)
         };
         let task = ConvTask {
-            geometry: *geometry,
-            epilogue,
+            convolution: *convolution,
             x: x.as_ptr(),
             panels: weights.panels.as_ptr(),
             bias: weights.bias.as_ptr(),
@@ -140,7 +141,7 @@ pub fn convolve(
 /// `panels` and `bias` hold all channels as `pack` lays them out for this tile. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn run<S: Simd, const TILE: usize, const VECTORS: usize>(simd: S, task: &ConvTask) {
-    let ConvTask { geometry, pixels, panel_range, .. } = task;
+    let ConvTask { convolution: Convolution { geometry, .. }, pixels, panel_range, .. } = task;
     let width = VECTORS * S::LANES;
     let depth = geometry.rows * geometry.run;
     let mut x_offsets = [0usize; BLOCK];
@@ -243,7 +244,7 @@ unsafe fn tile_of<S: Simd, const TILE: usize, const VECTORS: usize>(simd: S, til
 #[inline(always)]
 unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<'_>) {
     let Tile { task, channel, channels, .. } = *tile;
-    let ConvGeometry { rows, run, pitch, .. } = task.geometry;
+    let Convolution { geometry: ConvGeometry { rows, run, pitch, .. }, accumulate, relu, .. } = task.convolution;
     let last = channels - (V - 1) * S::LANES;
     // SAFETY: pixel offsets lie in `x` and `y`; the bias is filled up to whole vectors; the loops stay in the `rows` runs
     // of each pixel's window and in the panel's `rows * run` times `V` vectors; of the last vector only the channels
@@ -252,7 +253,7 @@ unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<
         let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(task.bias.add(channel + v * S::LANES)));
         let y: [*mut f32; P] = std::array::from_fn(|p| task.y.add(*tile.y.get_unchecked(p) + channel));
         let mut sums = [bias; P];
-        if task.epilogue.accumulate {
+        if accumulate {
             for p in 0..P {
                 for v in 0..V - 1 {
                     sums[p][v] = simd.add(sums[p][v], simd.load(y[p].add(v * S::LANES)));
@@ -276,7 +277,7 @@ unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<
                 }
             }
         }
-        let floor = simd.splat(if task.epilogue.relu { 0.0 } else { f32::NEG_INFINITY });
+        let floor = simd.splat(if relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {
             for v in 0..V - 1 {
                 simd.store(y[p].add(v * S::LANES), simd.at_least(floor, sums[p][v]));

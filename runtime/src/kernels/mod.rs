@@ -25,7 +25,7 @@ use std::ops::Range;
 pub(crate) use add::AddTask;
 pub use add::{AddGeometry, add};
 pub(crate) use conv::ConvTask;
-pub use conv::{ConvGeometry, Epilogue, PackedConv, Split, convolve};
+pub use conv::{ConvGeometry, Convolution, PackedConv, Split, convolve};
 pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};
 

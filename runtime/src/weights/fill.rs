@@ -8,7 +8,7 @@ use crate::weights::{Role, Tensor};
 
 /// How to make weights up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Filler {
+pub enum Filler {
     /// The formula of the reference logits: every number of every tensor takes part in them.
     Formula,
     /// Glorot-uniform kernels, biases of zero, batch norms that change nothing.
@@ -20,13 +20,12 @@ pub(crate) enum Filler {
 
 impl Filler {
     /// The numbers of a tensor, in the order of a weight file.
-    pub(crate) fn fill(self, tensor: Tensor<'_>) -> Vec<f32> {
+    pub fn fill(self, tensor: Tensor<'_>) -> Vec<f32> {
         let Tensor { name, dims, role } = tensor;
         let count: usize = dims.iter().product();
         let state = fnv1a64(name.as_bytes());
-        let stream = |state: u64, f: &dyn Fn(f32) -> f32| -> Vec<f32> {
-            (0..count as u64).map(|i| f(uniform(state.wrapping_add(i)))).collect()
-        };
+        let stream =
+            |state: u64, f: &dyn Fn(f32) -> f32| -> Vec<f32> { stream(state).take(count).map(f).collect() };
         match (self, role) {
             (Filler::Formula, Role::Kernel { fan_in, .. }) => {
                 let limit = (3.0 / fan_in as f64).sqrt() as f32;
@@ -46,9 +45,13 @@ impl Filler {
     }
 }
 
-/// A number in [0, 1).
-fn uniform(state: u64) -> f32 {
-    (mix(state) >> 40) as f32 / (1u32 << 24) as f32
+/// The formula's numbers for a name, in [0, 1), without end.
+pub fn uniform(name: &str) -> impl Iterator<Item = f32> {
+    stream(fnv1a64(name.as_bytes()))
+}
+
+fn stream(state: u64) -> impl Iterator<Item = f32> {
+    (0..).map(move |i| (mix(state.wrapping_add(i)) >> 40) as f32 / (1u32 << 24) as f32)
 }
 
 /// One step of splitmix64.

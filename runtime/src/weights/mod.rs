@@ -1,7 +1,7 @@
 //! The weights of a network: read from a file or made up, batch norms folded, packed for one instruction set.
 
 mod file;
-mod fill;
+pub mod fill;
 mod fold;
 
 use std::ops::Range;
@@ -37,27 +37,38 @@ struct Place {
     bias: Range<usize>,
 }
 
-/// A tensor that a network needs.
-#[derive(Clone, Copy)]
-pub(crate) struct Tensor<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) dims: &'a [usize],
-    pub(crate) role: Role,
+/// A tensor of a weight file.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensor<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its sizes.
+    pub dims: &'a [usize],
+    /// What it is for.
+    pub role: Role,
 }
 
 /// What a tensor is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Role {
-    /// Inputs and outputs that meet in one number: the window's size times the channels.
+pub enum Role {
+    /// The kernel of a convolution or dense layer.
     Kernel {
+        /// Numbers that go into one of the output: the window's size times the input channels.
         fan_in: usize,
+        /// The window's size times the output channels.
         fan_out: usize,
     },
+    /// The bias of a convolution or dense layer.
     Bias,
+    /// A batch norm's scale.
     Gamma,
+    /// A batch norm's offset.
     Beta,
+    /// A batch norm's running mean.
     Mean,
+    /// A batch norm's running variance.
     Variance {
+        /// What is added to it.
         epsilon: f64,
     },
 }
@@ -202,8 +213,8 @@ impl std::fmt::Debug for Weights {
     }
 }
 
-/// Everything that a layer reads.
-pub(crate) fn tensors(layer: &LayerWeights) -> Vec<Tensor<'_>> {
+/// The tensors of a weight file that a layer reads.
+pub fn tensors(layer: &LayerWeights) -> Vec<Tensor<'_>> {
     let [height, width, inputs, outputs] = layer.shape;
     let window = height * width;
     let kernel = Role::Kernel { fan_in: window * inputs, fan_out: window * outputs };
