@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use quote::{format_ident, quote};
 use resnet_dsl::diag::Diagnostics;
-use resnet_dsl::ir::{Graph, build};
+use resnet_dsl::ir::Graph;
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Spec, codegen, pass, plan, shipped};
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ fn show(arguments: &Arguments, spec: &Spec<'_>, folder: Option<&Path>) -> Result
             (network.to_string(), json!({ "network": network.name, "layers": lines }))
         }
         Stage::Ir => {
-            let mut graph = build::build(&spec.parse(&mut labels)?)?;
+            let mut graph = spec.graph(&mut labels)?;
             if let Some(last) = &arguments.after {
                 pass::run_until(&mut graph, Some(last), |_, _| {})?;
             }

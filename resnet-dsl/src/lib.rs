@@ -48,17 +48,15 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Network, Diagnostics> {
-        let (network, mut errors) = spec::parse(self.text, self.overrides, read);
-        match network {
-            Some(network) if errors.is_empty() => return Ok(network),
-            Some(network) if !network.layers.is_empty() => {
-                let graph = ir::build::build(&network);
-                let shapes = graph.and_then(|mut graph| pass::infer_shapes(&mut graph));
-                errors.extend(shapes.err().unwrap_or_default());
-            }
-            _ => {}
-        }
-        Err(errors)
+        self.check(read).map(|(network, _)| network)
+    }
+
+    /// The graph of the network, as the spec says it: before all passes.
+    ///
+    /// # Errors
+    /// All mistakes of the spec.
+    pub fn graph(&self, read: ReadFile<'_>) -> Result<Graph, Diagnostics> {
+        self.check(read).map(|(_, graph)| graph)
     }
 
     /// The whole pipeline: parse, build the graph, run the passes, plan.
@@ -66,11 +64,27 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let network = self.parse(read)?;
-        let mut graph = ir::build::build(&network)?;
+        let (network, mut graph) = self.check(read)?;
         pass::run_until(&mut graph, None, |_, _| {})?;
         let plan = plan::plan(&graph)?;
         let Network { scheme, ignored, preprocessing, labels, .. } = network;
         Ok(Compiled { graph, plan, metadata: Metadata { scheme, ignored, preprocessing, labels } })
+    }
+
+    /// The network and its graph. Shapes are looked at even if there are other mistakes, so that all are told at once.
+    fn check(&self, read: ReadFile<'_>) -> Result<(Network, Graph), Diagnostics> {
+        let (network, mut errors) = spec::parse(self.text, self.overrides, read);
+        let Some(network) = network.filter(|network| !network.layers.is_empty()) else { return Err(errors) };
+        match ir::build::build(&network) {
+            Ok(graph) => {
+                let shapes = pass::infer_shapes(&mut graph.clone());
+                errors.extend(shapes.err().unwrap_or_default());
+                if errors.is_empty() {
+                    return Ok((network, graph));
+                }
+            }
+            Err(more) => errors.extend(more),
+        }
+        Err(errors)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use evaluator::evaluate;
-use resnet_dsl::ir::{Graph, build};
+use resnet_dsl::ir::Graph;
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Spec, pass, shipped};
 use resnet_runtime::reference::Image;
@@ -21,7 +21,7 @@ fn unoptimized(model: &str) -> Graph {
     let text = shipped::get(model).unwrap();
     let overrides = Overrides::default();
     let spec = Spec { name: model, text, overrides: &overrides };
-    build::build(&spec.parse(&mut |_| Err("no files".to_owned())).unwrap()).unwrap()
+    spec.graph(&mut |_| Err("no files".to_owned())).unwrap()
 }
 
 /// The reference's input: torchvision's is drawn channels first.

@@ -20,12 +20,12 @@ use crate::spec::network::Sides;
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "network {}", self.name)?;
-        let mut block = None;
+        let mut block = "";
         for value in self.topological() {
             let node = self.node(value);
-            if block != Some(&node.block) {
+            if block != node.block {
                 writeln!(f, "{}:", node.block)?;
-                block = Some(&node.block);
+                block = &node.block;
             }
             writeln!(f, "  {}", line(self, value))?;
         }

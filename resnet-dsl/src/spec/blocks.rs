@@ -7,7 +7,7 @@
 //! block:       relu(branch + shortcut)
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{self, Block, BlockKind, Relu, Shortcut, Spec, StrideOn};
@@ -49,8 +49,12 @@ pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
 
 fn unique(layers: &[Layer], errors: &mut Diagnostics) {
     let mut seen: HashMap<&str, Span> = HashMap::from([("input", Span::default())]);
+    let mut told = HashSet::new();
     for layer in layers {
-        if let Some(first) = seen.insert(&layer.name, layer.span) {
+        if let Some(first) = seen.insert(&layer.name, layer.span)
+            // Blocks of one name have layers of one name: that is one mistake.
+            && told.insert((first.start, layer.span.start))
+        {
             let message = format!("the name `{}` is used twice", layer.name);
             let diagnostic = Diagnostic::new(message, layer.span).help("give one of the two another `name`");
             errors.push(if first == Span::default() {

@@ -13,6 +13,8 @@ pub(super) struct Fields<'a> {
     /// What the map is, as messages call it: `a stage`.
     what: &'static str,
     span: Span,
+    /// Whether it is a map at all; if not, that is said, and nothing is missing from it.
+    is_map: bool,
     rest: Vec<&'a (Key, Node)>,
     known: Vec<&'static str>,
 }
@@ -28,7 +30,8 @@ impl<'a> Fields<'a> {
                 Vec::new()
             }
         };
-        Fields { what, span: node.span, rest, known: Vec::new() }
+        let is_map = matches!(node.kind, Kind::Map(_));
+        Fields { what, span: node.span, is_map, rest, known: Vec::new() }
     }
 
     /// Where the map stands.
@@ -46,7 +49,7 @@ impl<'a> Fields<'a> {
     /// Takes a field out that must be there.
     pub(super) fn required(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<&'a Node> {
         let node = self.take(key);
-        if node.is_none() {
+        if node.is_none() && self.is_map {
             errors.push(Diagnostic::new(format!("{} needs `{key}`", self.what), self.span));
         }
         node

@@ -54,7 +54,7 @@ pub enum Name {
 const PATTERNS: [(Name, &str, &str, &str); 20] = [
     (Name::StemConv, "stem_conv", "conv{conv}", "conv{conv}"),
     (Name::StemNorm, "stem_norm", "bn{conv}", "bn_conv{conv}"),
-    (Name::StemRelu, "stem_relu", "relu", "conv{conv}_relu"),
+    (Name::StemRelu, "stem_relu", "relu{conv}", "conv{conv}_relu"),
     (Name::MaxPool, "max_pool", "maxpool", "pool1"),
     (Name::AveragePool, "average_pool", "avgpool", "avg_pool"),
     (Name::Conv, "conv", "layer{stage}.{block}.conv{conv}", "res{stage}{block}_branch2{letter}"),

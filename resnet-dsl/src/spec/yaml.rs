@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
 
 use crate::diag::{Diagnostic, Span};
 use crate::spec::tree::{Key, Kind, Node};
@@ -28,13 +28,20 @@ pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
         Ok(tree) => Ok(node(tree, text)),
         Err(error) => {
             let span = error.location().map_or_else(Span::default, |location| span(&location, text));
-            Err(Diagnostic::new("this is not YAML", span).label(first_line(&error.to_string())))
+            Err(match error.without_snippet() {
+                Error::DuplicateMappingKey { key: Some(key), .. } => {
+                    Diagnostic::new(format!("the key `{key}` is given twice"), span)
+                }
+                error => {
+                    let reason = error.render_with_formatter(&UserMessageFormatter);
+                    let line = reason.lines().next().unwrap_or_default();
+                    // The place is shown by the diagnostic.
+                    let line = line.split(" at line ").next().unwrap_or_default();
+                    Diagnostic::new("this is not YAML", span).label(line)
+                }
+            })
         }
     }
-}
-
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
 }
 
 /// What serde sees: the tree with serde_saphyr's places.
@@ -64,10 +71,20 @@ fn node(Spanned { value, referenced, .. }: Spanned<Yaml>, text: &str) -> Node {
 
 fn span(location: &Location, text: &str) -> Span {
     let place = location.span();
-    let bytes = place.byte_offset().zip(place.byte_len());
-    let (start, length) = bytes.map_or((0, 0), |(start, length)| (start as usize, length as usize));
+    let (start, length) = match place.byte_offset().zip(place.byte_len()) {
+        Some((start, length)) => (start as usize, length as usize),
+        None => (at(location.line() as usize, location.column() as usize, text), 0),
+    };
     let start = start.min(text.len());
     Span { start, end: (start + length).min(text.len()) }
+}
+
+/// The byte at a line and column, both from 1.
+fn at(line: usize, column: usize, text: &str) -> usize {
+    let lines = text.split_inclusive('\n');
+    let start: usize = lines.take(line.saturating_sub(1)).map(str::len).sum();
+    let before = text[start..].chars().take(column.saturating_sub(1));
+    start + before.map(char::len_utf8).sum::<usize>()
 }
 
 impl<'de> Deserialize<'de> for Yaml {
