@@ -46,7 +46,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     measure(session.as_mut(), &input, seconds / 5)?;
     let times = measure(session.as_mut(), &input, seconds)?;
     let report = Report::new(variant, isa.to_string(), session.threads(), &times);
-    if arguments.json { report.print_json() } else { report.print() }
+    if arguments.json {
+        report.print_json()
+    } else {
+        report.print()
+    }
     Ok(())
 }
 
@@ -128,5 +132,7 @@ fn measure(session: &mut dyn networks::Run, input: &[f32], budget: Duration) -> 
 
 /// Numbers in [-2, 2), the same on every machine.
 fn noise(count: usize) -> Vec<f32> {
-    (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1u32 << 22) as f32 - 2.0).collect()
+    (0..count as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1u32 << 22) as f32 - 2.0)
+        .collect()
 }

@@ -51,8 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (text, folder) = read(&arguments.spec)?;
     let overrides = Overrides::default();
     let spec = Spec { name: &arguments.spec, text: &text, overrides: &overrides };
-    let shown = show(arguments, &spec, folder.as_deref())
-        .map_err(|errors| anyhow!("{} cannot be compiled\n\n{}", spec.name, errors.render(spec.name, spec.text)))?;
+    let shown = show(arguments, &spec, folder.as_deref()).map_err(|errors| {
+        anyhow!("{} cannot be compiled\n\n{}", spec.name, errors.render(spec.name, spec.text))
+    })?;
     let mut out = std::io::stdout().lock();
     match (arguments.format, shown) {
         (Format::Text, (text, _)) => writeln!(out, "{}", text.trim_end())?,
@@ -62,7 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The stage as text and as JSON.
-fn show(arguments: &Arguments, spec: &Spec<'_>, folder: Option<&Path>) -> Result<(String, Value), Diagnostics> {
+fn show(
+    arguments: &Arguments,
+    spec: &Spec<'_>,
+    folder: Option<&Path>,
+) -> Result<(String, Value), Diagnostics> {
     let mut labels = |file: &str| {
         let path = folder.ok_or("a built-in spec has no files beside it")?.join(file);
         std::fs::read_to_string(path).map_err(|error| error.to_string())
@@ -176,6 +181,7 @@ fn read(name: &str) -> anyhow::Result<(String, Option<std::path::PathBuf>)> {
 }
 
 fn pass_names() -> clap::builder::PossibleValuesParser {
-    let names = pass::PIPELINE.iter().map(|pass| clap::builder::PossibleValue::new(pass.name).help(pass.summary));
+    let names =
+        pass::PIPELINE.iter().map(|pass| clap::builder::PossibleValue::new(pass.name).help(pass.summary));
     clap::builder::PossibleValuesParser::new(names)
 }

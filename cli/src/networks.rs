@@ -104,7 +104,8 @@ impl<N: Network> Run for Session<N> {
 
 /// The variant of a model with a batch size and a precision.
 pub(crate) fn find(model: &str, batch: usize, precision: &str) -> anyhow::Result<&'static Variant> {
-    let found = VARIANTS.iter().find(|v| v.model == model && v.input[0] == batch && v.precision() == precision);
+    let found =
+        VARIANTS.iter().find(|v| v.model == model && v.input[0] == batch && v.precision() == precision);
     found.with_context(|| {
         let line = |v: &Variant| format!("\n  {} batch {} {}", v.model, v.input[0], v.precision());
         let known: String = VARIANTS.iter().map(line).collect();

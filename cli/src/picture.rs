@@ -40,7 +40,8 @@ fn scaled((width, height): (u32, u32), shorter: u32, keep_aspect: bool) -> (u32,
     if !keep_aspect {
         return (shorter, shorter);
     }
-    let long = |long: u32, short: u32| (u64::from(shorter) * u64::from(long) / u64::from(short.max(1))) as u32;
+    let long =
+        |long: u32, short: u32| (u64::from(shorter) * u64::from(long) / u64::from(short.max(1))) as u32;
     if width <= height { (shorter, long(height, width)) } else { (long(width, height), shorter) }
 }
 

@@ -71,7 +71,9 @@ fn either(result: Result<String, String>) -> String {
 
 #[test]
 fn specs() {
-    run("spec", |text| either(with_spec(text, |spec| spec.parse(&mut file).map(|network| network.to_string()))));
+    run("spec", |text| {
+        either(with_spec(text, |spec| spec.parse(&mut file).map(|network| network.to_string())))
+    });
 }
 
 #[test]

@@ -69,12 +69,16 @@ fn compare_norms(reference: &str, values: &HashMap<String, Image>) {
     for (layer, expected) in norms.as_object().unwrap() {
         let name = value_of(layer, values);
         let value = values.get(&name).unwrap_or_else(|| panic!("{reference}: no value for {layer}"));
-        let count: u64 = expected["shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap()).product();
+        let count: u64 =
+            expected["shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap()).product();
         assert_eq!(value.data.len() as u64, count, "{reference}: {layer}");
         let norm = value.data.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let expected = expected["l2"].as_f64().unwrap();
         let error = (norm - expected).abs() / expected;
-        assert!(error <= TOLERANCE, "{reference}: the norm of {layer} is {norm}, not {expected}: {error:.1e}");
+        assert!(
+            error <= TOLERANCE,
+            "{reference}: the norm of {layer} is {norm}, not {expected}: {error:.1e}"
+        );
     }
 }
 

@@ -74,7 +74,10 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
 
 /// The spec's name and text, and the folder that its own paths are relative to. Files that were read, or would be if
 /// they were there, are added to `files`.
-fn read(arguments: &Arguments, files: &mut Vec<String>) -> Result<(String, String, Option<PathBuf>), Vec<String>> {
+fn read(
+    arguments: &Arguments,
+    files: &mut Vec<String>,
+) -> Result<(String, String, Option<PathBuf>), Vec<String>> {
     match &arguments.source {
         Source::Model(name) => match resnet_dsl::shipped::get(&name.value()) {
             Some(text) => Ok((name.value(), text.to_owned(), None)),

@@ -5,7 +5,9 @@
 
 use std::marker::PhantomData;
 
-use crate::kernels::{self, AddGeometry, ConvGeometry, Convolution, Pixels, PoolGeometry, PoolKind};
+use crate::kernels::{
+    self, AddGeometry, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
+};
 use crate::network::Context;
 use crate::tensor::Shape;
 
@@ -77,18 +79,10 @@ pub struct Add<X, Y> {
     tensors: Tensors<X, Y>,
 }
 
-/// Every n-th pixel, between channels of zeros.
-pub struct Subsample<X, Y> {
-    stride: [usize; 2],
-    front: usize,
-    from: Interior,
-    to: Interior,
-    tensors: Tensors<X, Y>,
-}
-
-/// A value copied from one tensor to another.
+/// A value copied from one tensor to another: all of it, or every n-th pixel between channels of zeros.
 pub struct Copy<X, Y> {
-    rows: Subsample<X, Y>,
+    geometry: CopyGeometry,
+    tensors: Tensors<X, Y>,
 }
 
 /// Softmax over the channels of each pixel.
@@ -124,10 +118,7 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
             x: pixels::<X>(from, stride),
             y: pixels::<Y>(to.at, [1, 1]),
         };
-        Conv2d {
-            convolution: Convolution { geometry, accumulate: false, relu, split },
-            tensors: PhantomData,
-        }
+        Conv2d { convolution: Convolution { geometry, accumulate: false, relu, split }, tensors: PhantomData }
     }
 
     /// `y = relu?(conv(x))`, with the weights of layer `layer`.
@@ -209,62 +200,43 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Add<X, Y> {
     }
 }
 
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Subsample<X, Y> {
-    /// `front`: zero channels before those of `X`; what is left of `Y`'s follows them.
+impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Copy<X, Y> {
+    /// All of a value.
+    ///
+    /// # Panics
+    /// (In a constant: does not compile.) If sizes differ, or a value lies outside its tensor.
+    pub const fn new(from: Interior, to: Interior) -> Self {
+        assert!(from.size[0] == to.size[0] && from.size[1] == to.size[1], "the sizes differ");
+        assert!(X::DIMS[3] == Y::DIMS[3], "the channels differ");
+        Self::subsample([1, 1], 0, from, to)
+    }
+
+    /// Every n-th pixel; `front` zero channels before those of `X`, and behind them what is left of `Y`'s.
     ///
     /// # Panics
     /// (In a constant: does not compile.) If sizes do not fit.
-    pub const fn new(stride: [usize; 2], front: usize, from: Interior, to: Interior) -> Self {
+    pub const fn subsample(stride: [usize; 2], front: usize, from: Interior, to: Interior) -> Self {
         same_batch::<X, Y>();
         inside::<X>(from);
         inside::<Y>(to);
         assert!(front + X::DIMS[3] <= Y::DIMS[3], "the channels do not fit");
         assert!((to.size[0] - 1) * stride[0] < from.size[0], "the rows do not fit");
         assert!((to.size[1] - 1) * stride[1] < from.size[1], "the columns do not fit");
-        Subsample { stride, front, from, to, tensors: PhantomData }
-    }
-
-    /// `y = x`, every n-th pixel of it.
-    pub fn run(&self, _: &Context<'_>, x: &X, y: &mut Y) {
-        let from = pixels::<X>(self.from.at, self.stride);
-        let to = pixels::<Y>(self.to.at, [1, 1]);
-        let (x, y) = (x.as_slice(), y.as_mut_slice());
-        for image in 0..Y::DIMS[0] {
-            for row in 0..self.to.size[0] {
-                for column in 0..self.to.size[1] {
-                    let x = &x[from.at(image, row, column)..][..X::DIMS[3]];
-                    let y = &mut y[to.at(image, row, column)..][..Y::DIMS[3]];
-                    let (front, y) = y.split_at_mut(self.front);
-                    let (middle, back) = y.split_at_mut(X::DIMS[3]);
-                    front.fill(0.0);
-                    middle.copy_from_slice(x);
-                    back.fill(0.0);
-                }
-            }
-        }
-    }
-}
-
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Copy<X, Y> {
-    /// # Panics
-    /// (In a constant: does not compile.) If sizes differ, or a value lies outside its tensor.
-    pub const fn new(from: Interior, to: Interior) -> Self {
-        assert!(from.size[0] == to.size[0] && from.size[1] == to.size[1], "the sizes differ");
-        assert!(X::DIMS[3] == Y::DIMS[3], "the channels differ");
-        Copy { rows: Subsample::new([1, 1], 0, from, to) }
+        let geometry = CopyGeometry {
+            batch: Y::DIMS[0],
+            size: to.size,
+            channels: X::DIMS[3],
+            front,
+            back: Y::DIMS[3] - X::DIMS[3] - front,
+            x: pixels::<X>(from.at, stride),
+            y: pixels::<Y>(to.at, [1, 1]),
+        };
+        Copy { geometry, tensors: PhantomData }
     }
 
     /// `y = x`
     pub fn run(&self, _: &Context<'_>, x: &X, y: &mut Y) {
-        let from = pixels::<X>(self.rows.from.at, [1, 1]);
-        let to = pixels::<Y>(self.rows.to.at, [1, 1]);
-        let length = self.rows.to.size[1] * Y::DIMS[3];
-        for image in 0..Y::DIMS[0] {
-            for row in 0..self.rows.to.size[0] {
-                let x = &x.as_slice()[from.at(image, row, 0)..][..length];
-                y.as_mut_slice()[to.at(image, row, 0)..][..length].copy_from_slice(x);
-            }
-        }
+        kernels::copy(&self.geometry, x.as_slice(), y.as_mut_slice());
     }
 }
 
@@ -281,40 +253,15 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Softmax<X, Y> {
         Softmax { tensors: PhantomData }
     }
 
-    /// `y = exp(x - max(x)) / sum(exp(x - max(x)))` for each pixel.
+    /// `y = softmax(x)`, for each pixel.
     pub fn run(&self, _: &Context<'_>, x: &X, y: &mut Y) {
-        let channels = Y::DIMS[3];
-        let pixels = x.as_slice().chunks_exact(channels).zip(y.as_mut_slice().chunks_exact_mut(channels));
-        for (x, y) in pixels {
-            // A NaN makes the sum NaN, and with it every share.
-            let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = (x - largest).exp();
-                sum += *y;
-            }
-            for y in y {
-                *y /= sum;
-            }
-        }
+        kernels::softmax(Y::DIMS[3], x.as_slice(), y.as_mut_slice());
     }
 }
 
 /// Writes zeros everywhere around a value, in each image.
 pub fn clear_halo<Y: Shape<Element = f32>>(y: &mut Y, interior: Interior) {
-    let [_, height, width, channels] = Y::DIMS;
-    let Interior { at: [top, left], size: [rows, columns] } = interior;
-    let pitch = width * channels;
-    for image in y.as_mut_slice().chunks_exact_mut(height * pitch) {
-        let (above, rest) = image.split_at_mut(top * pitch);
-        let (middle, below) = rest.split_at_mut(rows * pitch);
-        above.fill(0.0);
-        below.fill(0.0);
-        for row in middle.chunks_exact_mut(pitch) {
-            row[..left * channels].fill(0.0);
-            row[(left + columns) * channels..].fill(0.0);
-        }
-    }
+    kernels::clear_halo(Y::DIMS, interior.at, interior.size, y.as_mut_slice());
 }
 
 const fn pooling<X: Shape, Y: Shape>(pool: Pool, kind: PoolKind) -> PoolGeometry {

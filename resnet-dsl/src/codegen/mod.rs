@@ -308,7 +308,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     let x = segment.argument(plan, read);
     let x_type = tensor(read.dims);
     let from = interior(read);
-    let (layer_type, new, call) = match step.action {
+    let (layer, made, call) = match step.action {
         Action::Conv { layer, kernel, stride, from, accumulate, relu, split } => {
             let layer = Literal::usize_unsuffixed(layer - first);
             let method = if accumulate { quote!(accumulate) } else { quote!(run) };
@@ -320,7 +320,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             let numbers = quote! {
                 runtime::Conv { kernel: #kernel, stride: #stride, from: #from, to: #to, relu: #relu, split: #split }
             };
-            (quote!(Conv2d), quote!(#numbers), quote!(#method(context, layer + #layer, #x, #y)))
+            (quote!(Conv2d), quote!(new(#numbers)), quote!(#method(context, layer + #layer, #x, #y)))
         }
         Action::Pool { kind, window, stride, padding } => {
             let (window, stride) = (pair(window), pair(stride));
@@ -328,25 +328,26 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             let numbers = quote! {
                 runtime::Pool { window: #window, stride: #stride, padding: [#(#padding),*], from: #from, to: #to }
             };
-            let (ty, numbers) = match kind {
-                PoolKind::Max => (quote!(MaxPool), numbers),
-                PoolKind::Average => (quote!(AveragePool), quote!(#numbers, false)),
-                PoolKind::AverageWithPadding => (quote!(AveragePool), quote!(#numbers, true)),
+            let (layer, made) = match kind {
+                PoolKind::Max => (quote!(MaxPool), quote!(new(#numbers))),
+                PoolKind::Average => (quote!(AveragePool), quote!(new(#numbers, false))),
+                PoolKind::AverageWithPadding => (quote!(AveragePool), quote!(new(#numbers, true))),
             };
-            (ty, numbers, quote!(run(context, #x, #y)))
+            (layer, made, quote!(run(context, #x, #y)))
         }
         Action::Subsample { stride, front } => {
             let (stride, front) = (pair(stride), Literal::usize_unsuffixed(front));
-            (quote!(Subsample), quote!(#stride, #front, #from, #to), quote!(run(context, #x, #y)))
+            let made = quote!(subsample(#stride, #front, #from, #to));
+            (quote!(Copy), made, quote!(run(context, #x, #y)))
         }
-        Action::Add { relu } => (quote!(Add), quote!(#from, #to, #relu), quote!(run(context, #x, #y))),
-        Action::Softmax => (quote!(Softmax), quote!(), quote!(run(context, #x, #y))),
+        Action::Add { relu } => (quote!(Add), quote!(new(#from, #to, #relu)), quote!(run(context, #x, #y))),
+        Action::Softmax => (quote!(Softmax), quote!(new()), quote!(run(context, #x, #y))),
         Action::Copy | Action::Input | Action::Clear => {
-            (quote!(Copy), quote!(#from, #to), quote!(run(context, #x, #y)))
+            (quote!(Copy), quote!(new(#from, #to)), quote!(run(context, #x, #y)))
         }
     };
     quote! {{
-        const LAYER: runtime::#layer_type<#x_type, #y_type> = runtime::#layer_type::new(#new);
+        const LAYER: runtime::#layer<#x_type, #y_type> = runtime::#layer::#made;
         LAYER.#call;
     }}
 }

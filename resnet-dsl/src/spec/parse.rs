@@ -44,8 +44,9 @@ pub(super) fn spec(
     let unclear = errors.serious() > before;
     let stem =
         fields.read("stem", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
-    let stages =
-        fields.read("stages", errors, |node, errors| stages(node, &settings, unclear, errors)).unwrap_or_default();
+    let stages = fields
+        .read("stages", errors, |node, errors| stages(node, &settings, unclear, errors))
+        .unwrap_or_default();
     let head =
         fields.read("head", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
     let preprocessing_node = fields.take("preprocessing");

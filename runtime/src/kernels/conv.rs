@@ -242,9 +242,12 @@ unsafe fn tile_of<S: Simd, const TILE: usize, const VECTORS: usize>(simd: S, til
 /// # Safety
 /// As [`run`], for the tile's first `P` pixels and its channels, which fill `V` vectors (the last one in part).
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
+
 unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<'_>) {
     let Tile { task, channel, channels, .. } = *tile;
-    let Convolution { geometry: ConvGeometry { rows, run, pitch, .. }, accumulate, relu, .. } = task.convolution;
+    let Convolution { geometry: ConvGeometry { rows, run, pitch, .. }, accumulate, relu, .. } =
+        task.convolution;
     let last = channels - (V - 1) * S::LANES;
     // SAFETY: pixel offsets lie in `x` and `y`; the bias is filled up to whole vectors; the loops stay in the `rows` runs
     // of each pixel's window and in the panel's `rows * run` times `V` vectors; of the last vector only the channels

@@ -17,8 +17,10 @@
 
 pub(crate) mod add;
 pub(crate) mod conv;
+pub(crate) mod copy;
 pub mod pack;
 pub(crate) mod pool;
+pub(crate) mod softmax;
 
 use std::ops::Range;
 
@@ -26,8 +28,10 @@ pub(crate) use add::AddTask;
 pub use add::{AddGeometry, add};
 pub(crate) use conv::ConvTask;
 pub use conv::{ConvGeometry, Convolution, PackedConv, Split, convolve};
+pub use copy::{CopyGeometry, clear_halo, copy};
 pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};
+pub use softmax::softmax;
 
 /// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at
 /// `start + n * image + y * row + x * pixel`.

@@ -76,7 +76,8 @@ mod tests {
     /// Values that numpy computes from the formula.
     #[test]
     fn the_formula_is_numpys() {
-        let first = |name, role| Filler::Formula.fill(Tensor { name, dims: &[64, 3, 7, 7], role })[..3].to_vec();
+        let first =
+            |name, role| Filler::Formula.fill(Tensor { name, dims: &[64, 3, 7, 7], role })[..3].to_vec();
         let kernel = Role::Kernel { fan_in: 147, fan_out: 3136 };
         assert_eq!(first("conv1.weight", kernel), [0.012_878_555, -0.121_481_51, 0.131_433_96]);
         let variance = Role::Variance { epsilon: 1e-5 };

@@ -1,0 +1,67 @@
+//! Copies: all pixels of a value, or every n-th one between channels of zeros.
+//!
+//! ```text
+//! for each pixel of y:  zeros, the channels of its pixel of x, zeros
+//! ```
+//! Where that is the whole of both rows, a row is one copy. Copies are short, and one thread makes them.
+
+use crate::kernels::Pixels;
+
+/// A copy in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyGeometry {
+    /// Images.
+    pub batch: usize,
+    /// Height and width of what is written.
+    pub size: [usize; 2],
+    /// Channels that are copied.
+    pub channels: usize,
+    /// Zero channels before them.
+    pub front: usize,
+    /// Zero channels behind them.
+    pub back: usize,
+    /// Where the pixels lie that are copied.
+    pub x: Pixels,
+    /// Where they go.
+    pub y: Pixels,
+}
+
+/// `y = x`
+///
+/// # Panics
+/// If the geometry reaches outside the slices.
+pub fn copy(geometry: &CopyGeometry, x: &[f32], y: &mut [f32]) {
+    let CopyGeometry { batch, size: [height, width], channels, front, back, x: from, y: to } = *geometry;
+    let whole_rows = front + back == 0 && from.pixel == channels && to.pixel == channels;
+    let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
+    for image in 0..batch {
+        for row in 0..height {
+            for column in 0..steps {
+                let x = &x[from.at(image, row, column)..][..length];
+                let y = &mut y[to.at(image, row, column)..][..front + length + back];
+                y[..front].fill(0.0);
+                y[front..front + length].copy_from_slice(x);
+                y[front + length..].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Writes zeros everywhere around a value of `size` at row and column `at`, in each image of an NHWC array.
+///
+/// # Panics
+/// If the value reaches outside an image.
+pub fn clear_halo(dims: [usize; 4], [top, left]: [usize; 2], [rows, columns]: [usize; 2], y: &mut [f32]) {
+    let [_, height, width, channels] = dims;
+    let pitch = width * channels;
+    for image in y.chunks_exact_mut(height * pitch) {
+        let (above, rest) = image.split_at_mut(top * pitch);
+        let (middle, below) = rest.split_at_mut(rows * pitch);
+        above.fill(0.0);
+        below.fill(0.0);
+        for row in middle.chunks_exact_mut(pitch) {
+            row[..left * channels].fill(0.0);
+            row[(left + columns) * channels..].fill(0.0);
+        }
+    }
+}
