@@ -54,7 +54,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
     quote! {
         #attributes
         #[doc = #summary]
-        #[derive(::core::clone::Clone)]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #visibility struct #name {
             weights: ::resnet::runtime::Weights,
         }

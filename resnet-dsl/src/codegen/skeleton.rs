@@ -14,7 +14,7 @@ pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span) -> TokenStream
         #(#errors)*
 
         #attributes
-        #[derive(::core::clone::Clone)]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #visibility struct #name {}
 
         const _: () = {

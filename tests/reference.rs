@@ -1,0 +1,59 @@
+//! The scores that torchvision's networks and Keras' version of the document's have, with weights that a formula makes.
+
+mod common;
+
+use common::{isas, npy, path, run, session};
+use resnet::Network;
+use resnet::runtime::weights::fill::uniform;
+use resnet::runtime::{Shape, Weights};
+
+resnet::resnet! { struct ResNet18; model "torchvision/resnet18" }
+resnet::resnet! { struct TorchvisionResNet50; model "torchvision/resnet50" }
+resnet::resnet50! { include "specs/resnet50.yaml" }
+
+/// The largest error, as a share of the largest score.
+const TOLERANCE: f32 = 5e-6;
+
+/// The reference's input; `channels_first`: the order in which it was drawn.
+fn input<N: Network>(channels_first: bool) -> Vec<f32> {
+    let [_, height, width, channels] = N::Input::DIMS;
+    let drawn: Vec<f32> = uniform("input").take(N::Input::LEN).map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    if !channels_first {
+        return drawn;
+    }
+    let place = |index: usize| index % channels * height * width + index / channels;
+    (0..drawn.len()).map(|index| drawn[place(index)]).collect()
+}
+
+fn check<N: Network>(name: &str, channels_first: bool) {
+    let expected = npy(&path(&format!("tests/data/reference/{name}.npy")));
+    let input = input::<N>(channels_first);
+    let largest = expected.iter().fold(0.0f32, |max, score| max.max(score.abs()));
+    for isa in isas(name) {
+        let weights = Weights::formula_for(isa, &N::DESCRIPTION).unwrap();
+        for threads in [1, 2] {
+            let scores = run(&mut session::<N>(weights.clone(), threads), &input);
+            assert_eq!(scores.len(), expected.len());
+            let errors = scores.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            let error = errors.fold(0.0, f32::max) / largest;
+            assert!(error <= TOLERANCE, "{name} on {isa}, {threads} threads: {error:.1e}");
+        }
+    }
+}
+
+#[test]
+fn torchvision_resnet18() {
+    check::<ResNet18>("resnet18", true);
+}
+
+#[test]
+fn torchvision_resnet50() {
+    check::<TorchvisionResNet50>("resnet50", true);
+    assert_eq!(TorchvisionResNet50::PARAMETERS, 25_557_032);
+    const { assert!(TorchvisionResNet50::PEAK_BYTES <= 5_600_000) };
+}
+
+#[test]
+fn the_documents_resnet50() {
+    check::<ResNet50>("seed64", false);
+}

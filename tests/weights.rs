@@ -1,0 +1,127 @@
+//! Weight files that are not as they should be: one error that names every fault. The messages are in
+//! `tests/data/weights/`; `BLESS=1` writes them anew.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::path;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+
+resnet::resnet! { struct Digits; model "digits" }
+
+/// A tensor of a file.
+#[derive(Clone)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+fn good() -> Vec<u8> {
+    std::fs::read(path("models/digits.safetensors")).unwrap()
+}
+
+/// The good file with changes.
+fn changed(change: impl Fn(&mut BTreeMap<String, Entry>)) -> Vec<u8> {
+    let bytes = good();
+    let entry = |view: TensorView<'_>| Entry {
+        dtype: view.dtype(),
+        shape: view.shape().to_vec(),
+        data: view.data().to_vec(),
+    };
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut entries = file.tensors().into_iter().map(|(name, view)| (name, entry(view))).collect();
+    change(&mut entries);
+    let views = entries.iter().map(|(name, Entry { dtype, shape, data })| {
+        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    serialize(views, None).unwrap()
+}
+
+fn set(entry: &mut Entry, place: usize, number: f32) {
+    entry.data[4 * place..][..4].copy_from_slice(&number.to_le_bytes());
+}
+
+fn check(name: &str, bytes: &[u8]) {
+    let error =
+        Digits::from_bytes(bytes).err().unwrap_or_else(|| panic!("{name} is loaded")).to_string() + "\n";
+    let file = path(&format!("tests/data/weights/{name}.txt"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&file, &error).unwrap();
+    }
+    assert_eq!(error, std::fs::read_to_string(&file).unwrap_or_default(), "{}", file.display());
+}
+
+#[test]
+fn every_fault_is_named() {
+    let bytes = changed(|entries| {
+        entries.remove("conv1.weight");
+        entries.remove("layer2.0.bn1.running_mean");
+        let extra = entries["fc.bias"].clone();
+        entries.insert("fc2.bias".to_owned(), extra.clone());
+        entries.insert("bn1.num_batches_tracked".to_owned(), extra); // PyTorch's counter is no fault
+        entries.get_mut("fc.weight").unwrap().shape = vec![64, 10];
+        set(entries.get_mut("fc.bias").unwrap(), 3, f32::NAN);
+        set(entries.get_mut("bn1.bias").unwrap(), 0, f32::INFINITY);
+        set(entries.get_mut("bn1.running_var").unwrap(), 1, -1.0);
+        entries.get_mut("layer1.0.conv1.weight").unwrap().dtype = Dtype::I32;
+    });
+    check("faults", &bytes);
+}
+
+#[test]
+fn another_networks_file() {
+    let bytes = changed(|entries| {
+        let all = std::mem::take(entries);
+        *entries = all.into_iter().map(|(name, entry)| (format!("model.{name}"), entry)).collect();
+    });
+    check("other", &bytes);
+}
+
+#[test]
+fn bytes_that_are_no_safetensors_file() {
+    let good = good();
+    check("empty", &[]);
+    check("truncated", &good[..good.len() - 1]);
+    check("header", &good[..100]);
+    check("text", b"this is not a safetensors file at all");
+    let mut longer = good;
+    longer.push(0);
+    check("longer", &longer);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let error = Digits::load("no/such/file.safetensors").unwrap_err();
+    assert_eq!(error.to_string(), "cannot read no/such/file.safetensors");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+/// Half precision and double precision give what single precision gives, up to their rounding.
+#[test]
+fn other_floating_point_types() {
+    let widened = changed(|entries| {
+        for entry in entries.values_mut() {
+            let numbers = entry.data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            entry.data = numbers.flat_map(|number| f64::from(number).to_le_bytes()).collect();
+            entry.dtype = Dtype::F64;
+        }
+    });
+    let pixels = [0.25; 28 * 28];
+    let image = resnet::Tensor::from_slice(&pixels).unwrap();
+    let scores = |bytes: &[u8]| {
+        let mut session = Digits::from_bytes(bytes).unwrap().session();
+        session.run(image).unwrap().as_slice().to_vec()
+    };
+    assert_eq!(scores(&good()), scores(&widened));
+}
+
+#[test]
+fn init_is_a_function_of_the_seed() {
+    let pixels = [0.25; 28 * 28];
+    let image = resnet::Tensor::from_slice(&pixels).unwrap();
+    let scores = |seed| Digits::init(seed).session().run(image).unwrap().as_slice().to_vec();
+    assert_eq!(scores(0), scores(0));
+    assert_ne!(scores(0), scores(1));
+}
