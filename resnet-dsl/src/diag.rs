@@ -63,6 +63,10 @@ impl Diagnostic {
 
 impl Diagnostic {
     fn render(&self, origin: &str, text: &str) -> String {
+        if self.labels[0].0 == Span::default() {
+            let help = self.help.iter().map(|help| format!("\n  = help: {help}"));
+            return format!("error: {}{}", self.message, help.collect::<String>());
+        }
         let mut snippet = Snippet::source(text).path(origin);
         for (index, (span, note)) in self.labels.iter().enumerate() {
             let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };

@@ -71,6 +71,14 @@ impl Spec<'_> {
         Ok(Compiled { graph, plan, metadata: Metadata { scheme, ignored, preprocessing, labels } })
     }
 
+    /// What a spec with mistakes probably stands for: batch, height, width and channels of the output. With it, code that
+    /// uses the network is not reported along with the mistakes.
+    pub fn probable_output(&self) -> [usize; 4] {
+        let (network, _) = spec::parse(self.text, self.overrides, &mut |_| Ok(String::new()));
+        let (batch, classes) = network.map_or((1, None), |network| (network.input[0], network.classes));
+        [batch, 1, 1, classes.unwrap_or(1)]
+    }
+
     /// The network and its graph. Shapes are looked at even if there are other mistakes, so that all are told at once.
     fn check(&self, read: ReadFile<'_>) -> Result<(Network, Graph), Diagnostics> {
         let (network, mut errors) = spec::parse(self.text, self.overrides, read);

@@ -46,9 +46,9 @@ pub fn resnet50(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
 
 fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
     let mut files = Vec::new();
+    let overrides = Overrides { classes: arguments.classes, input: arguments.input, batch: arguments.batch };
+    let mut output = [arguments.batch.unwrap_or(1), 1, 1, arguments.classes.unwrap_or(1)];
     let compiled = read(arguments, &mut files).and_then(|(name, text, folder)| {
-        let overrides =
-            Overrides { classes: arguments.classes, input: arguments.input, batch: arguments.batch };
         let spec = Spec { name: &name, text: &text, overrides: &overrides };
         spec.compile(&mut |file| {
             let path = folder.as_deref().ok_or("a built-in spec has no files beside it")?.join(file);
@@ -56,7 +56,10 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
             files.extend(path.to_str().map(str::to_owned));
             text
         })
-        .map_err(|errors| errors.messages(&name, &text))
+        .map_err(|errors| {
+            output = spec.probable_output();
+            errors.messages(&name, &text)
+        })
     });
     let files = existing(files);
     let Item { attributes, visibility, name } = item;
@@ -68,7 +71,7 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
     };
     match compiled {
         Ok(compiled) => codegen::generate(&compiled.plan, &compiled.metadata, &item),
-        Err(messages) => codegen::skeleton(&item, &messages, arguments.source.span()),
+        Err(messages) => codegen::skeleton(&item, &messages, arguments.source.span(), output),
     }
 }
 

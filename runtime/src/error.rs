@@ -58,19 +58,11 @@ pub enum Error {
     Isa(#[from] IsaError),
 }
 
-/// Faults, one a line, as many as a person reads.
+/// Faults, one a line.
 struct Faults<'a>(&'a [String]);
-
-const MOST: usize = 20;
 
 impl fmt::Display for Faults<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for fault in self.0.iter().take(MOST) {
-            write!(f, "\n  {fault}")?;
-        }
-        match self.0.len().saturating_sub(MOST) {
-            0 => Ok(()),
-            more => write!(f, "\n  and {more} more"),
-        }
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }

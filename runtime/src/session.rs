@@ -48,11 +48,20 @@ impl<N: Network> Session<N> {
 
 /// What `session()` of a network that did not compile gives, so that only the mistake itself is reported.
 #[doc(hidden)]
-pub struct NoSession;
+pub struct NoSession<O> {
+    output: std::marker::PhantomData<fn() -> O>,
+}
 
 #[doc(hidden)]
-impl NoSession {
-    pub fn run<I: ?Sized>(&mut self, _: &I) -> Result<&'static crate::Tensor<f32, 1, 1, 1, 1>, Error> {
+impl<O> Default for NoSession<O> {
+    fn default() -> Self {
+        NoSession { output: std::marker::PhantomData }
+    }
+}
+
+#[doc(hidden)]
+impl<O> NoSession<O> {
+    pub fn run<I: ?Sized>(&mut self, _: &I) -> Result<&O, Error> {
         Err(Error::Length { dims: [0; 4], expected: 0, found: 0 })
     }
 

@@ -1,14 +1,17 @@
 //! What is written instead of a network that has mistakes: the errors, and a type that the user's code compiles with, so
 //! that nothing but the mistakes is reported.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::codegen::Item;
+use crate::ops::Dims;
 
-/// One compile error a message, at `span`, and an empty shell of the type.
-pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span) -> TokenStream {
+/// One compile error a message, at `span`, and an empty shell of the type whose sessions claim to give `output`.
+pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) -> TokenStream {
     let Item { attributes, visibility, name, files } = item;
+    let [n, h, w, c] = output.map(Literal::usize_unsuffixed);
+    let session = quote!(::resnet::runtime::NoSession<::resnet::Tensor<f32, #n, #h, #w, #c>>);
     let errors = messages.iter().map(|message| quote_spanned!(span=> ::core::compile_error! { #message }));
     quote! {
         #(#errors)*
@@ -38,11 +41,11 @@ pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span) -> TokenStream
                 pub fn init(seed: u64) -> Self {
                     Self {}
                 }
-                pub fn session(&self) -> ::resnet::runtime::NoSession {
-                    ::resnet::runtime::NoSession
+                pub fn session(&self) -> #session {
+                    ::core::default::Default::default()
                 }
-                pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> ::resnet::runtime::NoSession {
-                    ::resnet::runtime::NoSession
+                pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> #session {
+                    ::core::default::Default::default()
                 }
             }
         };

@@ -43,6 +43,7 @@ pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
         scheme: spec.names.scheme,
         ignored: spec.names.ignored.clone(),
         preprocessing: spec.preprocessing,
+        classes: spec.classes,
         labels: spec.labels,
     }
 }

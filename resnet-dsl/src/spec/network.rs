@@ -23,6 +23,8 @@ pub struct Network {
     pub ignored: Vec<String>,
     /// How a picture becomes an input.
     pub preprocessing: Preprocessing,
+    /// How many classes there are, if that is known.
+    pub classes: Option<usize>,
     /// Names of the classes, in the order of the output; empty where the spec names none.
     pub labels: Vec<String>,
 }

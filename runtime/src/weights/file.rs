@@ -49,6 +49,10 @@ impl<'a> File<'a> {
         if faults.is_empty() {
             return Ok(());
         }
+        if !self.tensors.names().iter().any(|name| known.contains(name)) {
+            let hint = "no tensor has a name of the network's: is it another network's file, or another naming scheme?";
+            faults.insert(0, hint.to_owned());
+        }
         Err(Error::Weights { origin: self.origin.to_owned(), network: network.name, faults })
     }
 

@@ -1,0 +1,86 @@
+//! The macros in a user's crate: what compiles, and the errors of what does not.
+//!
+//! Each folder of `tests/macros/` is the source of a crate; its errors are in `expected.txt` (none: it compiles), one
+//! block each: where the compiler shows it, and what it says. `BLESS=1` writes them anew. All mistakes must be there,
+//! and nothing that only follows from them.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::path;
+use serde_json::Value;
+
+const MANIFEST: &str = r#"
+[package]
+name = "user"
+edition = "2024"
+[[bin]]
+name = "user"
+path = "main.rs"
+[dependencies]
+resnet = { path = "RESNET" }
+[workspace]
+"#;
+
+/// A crate in the build's own folder, with the sources of a case.
+fn user_crate(case: &Path) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("user");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    for entry in fs::read_dir(case).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+    let manifest = MANIFEST.replace("RESNET", &path("").display().to_string().replace('\\', "/"));
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    // The versions that this workspace is built with, so that nothing is fetched.
+    fs::copy(path("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    folder
+}
+
+/// The errors that the compiler reports.
+fn errors(folder: &Path) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["check", "--offline", "--quiet", "--message-format=json"])
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("user-target"))
+        .env_remove("RUSTFLAGS")
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut errors = String::new();
+    for message in messages.filter(|message| message["reason"] == "compiler-message") {
+        let message = &message["message"];
+        let summary = message["message"].as_str().unwrap_or_default();
+        if message["level"] == "error" && !summary.starts_with("aborting due to") {
+            let span = &message["spans"][0];
+            let place = format!("{}:{}:{}", span["file_name"], span["line_start"], span["column_start"]);
+            errors += &format!("{}\n{summary}\n\n", place.replace('"', ""));
+        }
+    }
+    let failed = !output.status.success();
+    assert_eq!(failed, !errors.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    errors.replace(&folder.display().to_string(), "$DIR")
+}
+
+// One test, since the cases share a build folder.
+#[test]
+fn user_crates() {
+    let mut failed = Vec::new();
+    for case in ["good", "mistakes", "missing_file", "unknown_model", "arguments"] {
+        let case = path("tests/macros").join(case);
+        let found = errors(&user_crate(&case));
+        let file = case.join("expected.txt");
+        if std::env::var_os("BLESS").is_some() && !found.is_empty() {
+            fs::write(&file, &found).unwrap();
+        }
+        if found != fs::read_to_string(&file).unwrap_or_default() {
+            failed.push(format!("{}:\n{found}", file.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
