@@ -11,7 +11,7 @@ use resnet_runtime::weights::fill::Filler;
 use resnet_runtime::weights::{Role, Tensor};
 
 /// All values of a graph, by name.
-pub fn evaluate(graph: &Graph, input: &Image) -> HashMap<String, Image> {
+pub(crate) fn evaluate(graph: &Graph, input: &Image) -> HashMap<String, Image> {
     let mut values: HashMap<String, Image> = HashMap::new();
     let mut flattened: HashMap<String, [usize; 4]> = HashMap::new();
     for value in graph.topological() {

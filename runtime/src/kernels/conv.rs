@@ -243,7 +243,6 @@ unsafe fn tile_of<S: Simd, const TILE: usize, const VECTORS: usize>(simd: S, til
 /// As [`run`], for the tile's first `P` pixels and its channels, which fill `V` vectors (the last one in part).
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-
 unsafe fn compute<S: Simd, const P: usize, const V: usize>(simd: S, tile: &Tile<'_>) {
     let Tile { task, channel, channels, .. } = *tile;
     let Convolution { geometry: ConvGeometry { rows, run, pitch, .. }, accumulate, relu, .. } =

@@ -1,0 +1,98 @@
+//! Every distinct convolution of torchvision's ResNet-18 and ResNet-50, alone, one thread, on the best instruction set:
+//! the geometries are those of the compiled plans.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use resnet::runtime::kernels::{self, ConvGeometry, Convolution, PackedConv, Pixels, Split, pack};
+use resnet::runtime::threads::Threads;
+use resnet::runtime::{Arena, Isa};
+use resnet_dsl::Spec;
+use resnet_dsl::plan::Action;
+
+/// A convolution of a plan: tensors, window and step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shape {
+    /// Height, width, channels.
+    input: [usize; 3],
+    output: [usize; 3],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+}
+
+fn shapes(model: &str) -> Vec<Shape> {
+    let text = resnet_dsl::shipped::get(model).expect("a shipped model");
+    let overrides = Default::default();
+    let spec = Spec { name: model, text, overrides: &overrides };
+    let plan = spec.compile(&mut |_| Err("no files".to_owned())).expect("a shipped model").plan;
+    let mut seen = BTreeSet::new();
+    let shapes = plan.steps.iter().filter_map(|step| match (&step.action, &step.read) {
+        (Action::Conv { kernel, stride, .. }, Some(read)) => {
+            let [_, height, width, channels] = read.dims;
+            let ([rows, columns], [.., filters]) = (step.write.size, step.write.dims);
+            let (input, output) = ([height, width, channels], [rows, columns, filters]);
+            Some(Shape { input, output, kernel: *kernel, stride: *stride })
+        }
+        _ => None,
+    });
+    shapes.filter(|shape| seen.insert(*shape)).collect()
+}
+
+fn convolution(criterion: &mut Criterion, model: &str) {
+    let isa = Isa::best();
+    let threads = Threads::new(NonZeroUsize::MIN);
+    let mut group = criterion.benchmark_group(format!("{model}/{isa}"));
+    for Shape { input, output, kernel, stride } in shapes(model) {
+        let depth = kernel[0] * kernel[1] * input[2];
+        let pixels = |[_, width, channels]: [usize; 3], [down, right]: [usize; 2]| Pixels {
+            start: 0,
+            image: 0,
+            row: down * width * channels,
+            pixel: right * channels,
+        };
+        let geometry = ConvGeometry {
+            batch: 1,
+            output: [output[0], output[1]],
+            rows: kernel[0],
+            run: kernel[1] * input[2],
+            pitch: input[1] * input[2],
+            channels: output[2],
+            x: pixels(input, stride),
+            y: pixels(output, [1, 1]),
+        };
+        let numbers = |count: usize| Arena::zeroed(count * size_of::<f32>());
+        let (x, mut y) = (numbers(input.iter().product()), numbers(output.iter().product()));
+        let panels = numbers(pack::packed_len(isa, depth, output[2]));
+        let bias = numbers(pack::padded(isa, output[2]));
+        let weights = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
+        let convolution = Convolution { geometry, accumulate: false, relu: true, split: Split::Pixels };
+        let macs = output.iter().product::<usize>() * depth;
+        group.throughput(Throughput::Elements(2 * macs as u64));
+        let [height, width, channels] = input;
+        let name = format!(
+            "{}x{}/{} {height}x{width}x{channels} to {}x{}x{}",
+            kernel[0], kernel[1], stride[0], output[0], output[1], output[2]
+        );
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                kernels::convolve(isa, &threads, &convolution, x.as_slice(), weights, y.as_mut_slice());
+            });
+        });
+    }
+    group.finish();
+}
+
+fn convolutions(criterion: &mut Criterion) {
+    convolution(criterion, "torchvision/resnet18");
+    convolution(criterion, "torchvision/resnet50");
+}
+
+criterion_group! {
+    name = all;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = convolutions
+}
+criterion_main!(all);

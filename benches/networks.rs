@@ -1,0 +1,63 @@
+//! Latency of the shipped networks, a run of `run` each, on every instruction set of this machine, with one thread and
+//! with one a core; and the time from a weight file in memory to a network.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use resnet::runtime::{Isa, Shape, Weights};
+use resnet::{Network, Session};
+
+resnet::resnet! { struct ResNet50; include "specs/resnet50.yaml" }
+resnet::resnet! { struct TorchvisionResNet18; model "torchvision/resnet18" }
+resnet::resnet! { struct TorchvisionResNet34; model "torchvision/resnet34" }
+resnet::resnet! { struct TorchvisionResNet50; model "torchvision/resnet50" }
+resnet::resnet! { struct TorchvisionResNet101; model "torchvision/resnet101" }
+resnet::resnet! { struct TorchvisionResNet152; model "torchvision/resnet152" }
+resnet::resnet! { struct CifarResNet20; model "cifar/resnet20" }
+resnet::resnet! { struct Digits; model "digits" }
+
+fn network<N: Network>(criterion: &mut Criterion, model: &str) {
+    let mut group = criterion.benchmark_group(model);
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let input = vec![0.5; N::Input::LEN];
+    let input = N::Input::from_slice(&input).expect("of the input's length");
+    for isa in Isa::available() {
+        let network = N::from_weights(Weights::init_for(isa, &N::DESCRIPTION, 0));
+        let mut counts = vec![NonZeroUsize::MIN, cores];
+        counts.dedup();
+        for threads in counts {
+            let mut session = Session::with_threads(&network, threads);
+            let id = BenchmarkId::new(isa.name(), format!("{threads} threads"));
+            group.bench_function(id, |bencher| bencher.iter(|| session.run(input).map(|_| ())));
+        }
+    }
+    group.finish();
+}
+
+fn networks(criterion: &mut Criterion) {
+    network::<Digits>(criterion, "digits");
+    network::<CifarResNet20>(criterion, "cifar/resnet20");
+    network::<ResNet50>(criterion, "resnet50");
+    network::<TorchvisionResNet18>(criterion, "torchvision/resnet18");
+    network::<TorchvisionResNet34>(criterion, "torchvision/resnet34");
+    network::<TorchvisionResNet50>(criterion, "torchvision/resnet50");
+    network::<TorchvisionResNet101>(criterion, "torchvision/resnet101");
+    network::<TorchvisionResNet152>(criterion, "torchvision/resnet152");
+}
+
+fn load(criterion: &mut Criterion) {
+    let bytes = include_bytes!("../models/digits.safetensors");
+    criterion.bench_function("load/digits", |bencher| bencher.iter(|| Digits::from_bytes(bytes).map(|_| ())));
+    criterion.bench_function("load/session", |bencher| {
+        let network = Digits::init(0);
+        bencher.iter(|| network.session().threads());
+    });
+}
+
+criterion_group! {
+    name = all;
+    config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(2));
+    targets = networks, load
+}
+criterion_main!(all);

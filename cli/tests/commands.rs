@@ -1,0 +1,191 @@
+//! The command line from outside: what it prints, what it refuses, how it ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use npyz::WriterBuilder;
+use serde_json::Value;
+
+fn resnet(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_resnet"))
+        .args(arguments)
+        .env_remove("RESNET_ISA")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .output()
+        .unwrap()
+}
+
+/// What a command prints that must succeed.
+fn stdout(arguments: &[&str]) -> String {
+    let output = resnet(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The message of a command that must end with this code, having printed nothing else.
+fn stderr(code: i32, arguments: &[&str]) -> String {
+    let output = resnet(arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    message
+}
+
+/// A place for a file of this test's own.
+fn scratch(name: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    folder.join(name).display().to_string()
+}
+
+fn write_npy<T: npyz::AutoSerialize + Copy>(name: &str, shape: &[u64], data: &[T]) -> String {
+    let path = scratch(name);
+    let file = std::fs::File::create(&path).unwrap();
+    let mut array = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd().unwrap();
+    array.extend(data.iter().copied()).unwrap();
+    array.finish().unwrap();
+    path
+}
+
+#[test]
+fn classify_names_the_shipped_digits() {
+    let images: Vec<String> =
+        (0..10).map(|digit| format!("examples/images/{digit}-handwritten.png")).collect();
+    let mut arguments = vec!["classify", "--top", "1"];
+    arguments.extend(images.iter().map(String::as_str));
+    let text = stdout(&arguments);
+    for (digit, image) in images.iter().enumerate() {
+        let line = text.lines().find(|line| line.starts_with(image)).unwrap();
+        assert!(line.starts_with(&format!("{image}  {digit} ")), "{line}");
+    }
+    let summary = text.lines().last().unwrap();
+    assert!(summary.contains("10 image(s)") && summary.contains("of memory"), "{summary}");
+}
+
+#[test]
+fn classify_goes_on_after_a_bad_picture() {
+    let text = scratch("text.png");
+    std::fs::write(&text, "no picture").unwrap();
+    let output = resnet(&["classify", &text, "no/such.png", "examples/images/3-handwritten.png"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("3-handwritten.png  3 "));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("text.png") && message.contains("no/such.png"), "{message}");
+    assert!(message.contains("2 picture(s) could not be read"), "{message}");
+}
+
+#[test]
+fn run_gives_the_references_scores() {
+    // 64x64x3, in the reference's own order: the formula of tests/data/reference.
+    let numbers = resnet::runtime::weights::fill::uniform("input").take(64 * 64 * 3);
+    let input: Vec<f32> = numbers.map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    let input = write_npy("input.npy", &[1, 64, 64, 3], &input);
+    let output = scratch("output.npy");
+    stdout(&["run", "resnet50", "--weights", "formula", "--input", &input, "--output", &output]);
+    let read = |path: &str| {
+        let bytes = std::fs::read(path).unwrap();
+        let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+        (file.shape().to_vec(), file.into_vec::<f32>().unwrap())
+    };
+    let (shape, scores) = read(&output);
+    assert_eq!(shape, [1, 1, 1, 6]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/reference/seed64.npy");
+    let (_, expected) = read(root.to_str().unwrap());
+    for (score, expected) in scores.iter().zip(&expected) {
+        assert!((score - expected).abs() <= 5e-6, "{scores:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn run_refuses_what_does_not_fit() {
+    let output = scratch("never.npy");
+    let zeros = vec![0.0f32; 28 * 28];
+    let good = write_npy("good.npy", &[1, 28, 28, 1], &zeros);
+    let other_shape = write_npy("shape.npy", &[1, 28, 14, 2], &zeros);
+    let other_type = write_npy("type.npy", &[1, 28, 28, 1], &vec![0.0f64; 28 * 28]);
+    let no_batch = write_npy("batch.npy", &[3, 28, 28, 1], &vec![0.0f32; 3 * 28 * 28]);
+    let weights = "models/digits.safetensors";
+    let run = |input: &str, weights: &str, more: &[&str]| {
+        let mut arguments =
+            vec!["run", "digits", "--weights", weights, "--input", input, "--output", &output];
+        arguments.extend(more);
+        stderr(1, &arguments)
+    };
+    for (message, expected) in [
+        (run(&other_shape, weights, &[]), "shape [1, 28, 14, 2], the network takes [1, 28, 28, 1]"),
+        (run(&other_type, weights, &[]), "the network takes float32"),
+        (run(&no_batch, weights, &[]), "`digits` batch 3 f32 is not compiled into this program"),
+        (run("no/such.npy", weights, &[]), "cannot open no/such.npy"),
+        (run(weights, weights, &[]), "is not an npy file"),
+        (run(&good, "no/such.safetensors", &[]), "cannot read no/such.safetensors"),
+        (run(&good, "Cargo.toml", &[]), "is not a safetensors file"),
+        (run(&good, weights, &["--threads", "0"]), "--threads must be at least 1"),
+        (run(&good, weights, &["--isa", "altivec"]), "is not an instruction set of this machine"),
+        (run(&good, weights, &["--precision", "int3"]), "not compiled into this program"),
+    ] {
+        assert!(message.contains(expected), "{message}\ndoes not contain {expected}");
+    }
+    assert!(!Path::new(&output).exists(), "nothing is written on an error");
+    let message =
+        stderr(1, &["run", "cifar/resnet20", "--weights", "formula", "--input", &good, "--output", &output]);
+    assert!(message.contains("[1, 32, 32, 3]"), "{message}");
+    let input = write_npy("cifar.npy", &[1, 32, 32, 3], &vec![0.0f32; 32 * 32 * 3]);
+    let message =
+        stderr(1, &["run", "cifar/resnet20", "--weights", "formula", "--input", &input, "--output", &output]);
+    assert!(message.contains("has no formula weights"), "{message}");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    for arguments in
+        [&["runn"][..], &["run", "digits"], &["bench"], &["inspect", "digits", "--after", "magic"], &[]]
+    {
+        stderr(2, arguments);
+    }
+}
+
+#[test]
+fn bench_prints_one_json_object() {
+    let text =
+        stdout(&["bench", "digits", "--seconds", "0.01", "--threads", "2", "--isa", "scalar", "--json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    for key in ["min_ms", "median_ms", "p90_ms", "gflops", "peak_bytes", "weight_bytes"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{key} in {text}");
+    }
+    assert_eq!(report["model"], "digits");
+    assert_eq!(report["precision"], "f32");
+    assert_eq!(report["isa"], "scalar");
+    assert_eq!((report["threads"].as_u64(), report["batch"].as_u64()), (Some(2), Some(1)));
+    let message = stderr(1, &["bench", "digits", "--batch", "7"]);
+    assert!(message.contains("torchvision/resnet50 batch 8 f32"), "{message}");
+}
+
+#[test]
+fn inspect_shows_every_stage() {
+    assert!(stdout(&["inspect", "digits", "--stage", "spec"]).contains("conv1 = conv 3x3"));
+    assert!(stdout(&["inspect", "digits"]).contains("%bn1 = batch_norm %conv1"));
+    assert!(
+        stdout(&["inspect", "specs/digits.yaml", "--after", "fold-batch-norm"])
+            .contains("fold(@conv1.weight")
+    );
+    assert!(stdout(&["inspect", "digits", "--stage", "plan"]).contains("arena "));
+    let code = stdout(&["inspect", "digits", "--stage", "code"]);
+    assert!(code.contains("pub struct Network") && !code.contains("unsafe"));
+    let graph: Value = serde_json::from_str(&stdout(&["inspect", "digits", "--format", "json"])).unwrap();
+    assert!(graph.to_string().contains("layer1.0.conv1"));
+    let message = stderr(1, &["inspect", "no/such.yaml"]);
+    assert!(message.contains("no/such.yaml"), "{message}");
+    let broken = scratch("broken.yaml");
+    std::fs::write(&broken, "name: broken\ninput: 8x8\n").unwrap();
+    let message = stderr(1, &["inspect", &broken]);
+    assert!(message.contains("broken.yaml:2:8") && message.contains("input: 8x8"), "{message}");
+}
+
+#[test]
+fn every_text_form_of_a_graph_is_read_back() {
+    for pass in resnet_dsl::pass::PIPELINE {
+        let text = stdout(&["inspect", "torchvision/resnet50", "--after", pass.name]);
+        let graph = resnet_dsl::ir::read::read(&text).unwrap();
+        assert_eq!(graph.to_string(), text, "after {}", pass.name);
+    }
+}
