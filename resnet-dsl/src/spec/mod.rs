@@ -1,6 +1,6 @@
 //! Specs: the language a network is described in (`docs/spec-language.md`).
 //!
-//! `text -> tree -> ast -> Network`: [`yaml`] reads the text, [`parse`] checks keys and values, [`blocks`] spells the
+//! `text -> tree -> ast -> Network`: `yaml` reads the text, `parse` checks keys and values, `blocks` spells the
 //! layers out. Each goes on after a mistake, so that all are reported in one go.
 
 pub mod ast;
