@@ -10,7 +10,7 @@
 //! | [`threads`] | the team that shares a layer out |
 //! | [`weights`] | weight files, batch-norm folding, packing |
 //! | [`network`], [`session`] | what a compiled network is, and how it is run |
-//! | [`reference`] | naive kernels, what every test compares with |
+//! | [`mod@reference`] | naive kernels, what every test compares with |
 
 pub mod arena;
 mod error;

@@ -1,6 +1,6 @@
 //! Instruction sets: one file each, from its vector operations to its table of kernels.
 //!
-//! The algorithms in [`crate::kernels`] are written once, over [`Simd`]. Each instruction set compiles them under its
+//! The algorithms in [`crate::kernels`] are written once, over `Simd`. Each instruction set compiles them under its
 //! own `#[target_feature]`; which of them runs is chosen once, when weights are loaded (they are packed for it).
 
 use std::fmt;
