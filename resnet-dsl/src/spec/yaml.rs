@@ -76,7 +76,8 @@ fn span(location: &Location, text: &str) -> Span {
         None => (at(location.line() as usize, location.column() as usize, text), 0),
     };
     let start = start.min(text.len());
-    Span { start, end: (start + length).min(text.len()) }
+    // Never empty: that would stand for no place.
+    Span { start, end: (start + length.max(1)).min(text.len()) }
 }
 
 /// The byte at a line and column, both from 1.
