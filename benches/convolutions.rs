@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use resnet::runtime::kernels::{self, ConvGeometry, Convolution, PackedConv, Pixels, Split, pack};
+use resnet::runtime::kernels::{self, Algorithm, ConvGeometry, Convolution, PackedConv, Pixels, Split, pack};
 use resnet::runtime::threads::Threads;
 use resnet::runtime::{Arena, Isa};
 use resnet_dsl::Spec;
@@ -67,7 +67,13 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         let panels = numbers(pack::packed_len(isa, depth, output[2]));
         let bias = numbers(pack::padded(isa, output[2]));
         let weights = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
-        let convolution = Convolution { geometry, accumulate: false, relu: true, split: Split::Pixels };
+        let convolution = Convolution {
+            geometry,
+            algorithm: Algorithm::Direct,
+            accumulate: false,
+            relu: true,
+            split: Split::Pixels,
+        };
         let macs = output.iter().product::<usize>() * depth;
         group.throughput(Throughput::Elements(2 * macs as u64));
         let [height, width, channels] = input;

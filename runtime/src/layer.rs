@@ -11,7 +11,7 @@ use crate::kernels::{
 use crate::network::Context;
 use crate::tensor::Shape;
 
-pub use crate::kernels::Split;
+pub use crate::kernels::{Algorithm, Split};
 
 /// Where a value lies in a tensor; around it is the halo, room for the padding of what reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Conv {
     pub relu: bool,
     /// What the threads share out.
     pub split: Split,
+    /// How it is computed.
+    pub algorithm: Algorithm,
 }
 
 /// A pooling layer's numbers.
@@ -96,7 +98,7 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
     /// # Panics
     /// (In a constant: does not compile.) If the batches differ, a window lies outside `X` or the output outside `Y`.
     pub const fn new(conv: Conv) -> Self {
-        let Conv { kernel, stride, from, to, relu, split } = conv;
+        let Conv { kernel, stride, from, to, relu, split, algorithm } = conv;
         same_batch::<X, Y>();
         inside::<Y>(to);
         assert!(kernel[0] > 0 && kernel[1] > 0, "a window is empty");
@@ -118,7 +120,10 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
             x: pixels::<X>(from, stride),
             y: pixels::<Y>(to.at, [1, 1]),
         };
-        Conv2d { convolution: Convolution { geometry, accumulate: false, relu, split }, tensors: PhantomData }
+        Conv2d {
+            convolution: Convolution { geometry, algorithm, accumulate: false, relu, split },
+            tensors: PhantomData,
+        }
     }
 
     /// `y = relu?(conv(x))`, with the weights of layer `layer`.

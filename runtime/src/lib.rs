@@ -27,7 +27,9 @@ pub mod weights;
 pub use arena::{Arena, Views};
 pub use error::Error;
 pub use isa::{Isa, IsaError};
-pub use layer::{Add, AveragePool, Conv, Conv2d, Copy, Interior, MaxPool, Pool, Softmax, Split, clear_halo};
+pub use layer::{
+    Add, Algorithm, AveragePool, Conv, Conv2d, Copy, Interior, MaxPool, Pool, Softmax, Split, clear_halo,
+};
 pub use network::{
     BatchNorm, ChannelOrder, Context, Description, Kernel, KernelLayout, LayerWeights, Network, Precision,
     Preprocessing, Scheme,

@@ -1,6 +1,7 @@
 //! What a compiled network tells the runtime of itself: its constants, its weights, its forward function.
 
 use crate::arena::Arena;
+use crate::kernels::Algorithm;
 use crate::tensor::Shape;
 use crate::threads::Threads;
 use crate::weights::Weights;
@@ -84,6 +85,8 @@ pub struct LayerWeights {
     pub name: &'static str,
     /// Height, width, inputs, outputs.
     pub shape: [usize; 4],
+    /// How the convolution is computed, which its weights are packed for.
+    pub algorithm: Algorithm,
     /// The kernel.
     pub kernel: Kernel,
     /// Tensor name of the bias.

@@ -25,7 +25,7 @@ impl<N: Network> Session<N> {
         Session {
             network: network.clone(),
             arena: Arena::zeroed(N::DESCRIPTION.peak_bytes),
-            threads: Threads::new(threads),
+            threads: Threads::with_scratch(threads, N::DESCRIPTION.scratch_bytes),
         }
     }
 

@@ -16,12 +16,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::arena::Arena;
+
 /// A team of threads, the caller's among them.
 pub struct Threads {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Makes the type `!Sync`: two jobs at once would overwrite each other.
-    one_caller: std::marker::PhantomData<Cell<()>>,
+    /// One for each thread, the caller's first.
+    scratch: Vec<Scratch>,
+    scratch_len: usize,
+    /// Whether there is a job. (The `Cell` also makes the type `!Sync`: it has one caller.)
+    running: Cell<bool>,
 }
 
 struct Shared {
@@ -50,9 +55,20 @@ const STOP: usize = usize::MAX;
 /// How often a thread looks before it sleeps: some 50 microseconds, longer than what lies between two layers.
 const SPINS: usize = 2_000;
 
+/// Memory that a thread works in during a job.
+struct Scratch(UnsafeCell<Arena>);
+
+// SAFETY: in a job, each thread takes only its own, and there is one job at a time.
+unsafe impl Sync for Scratch {}
+
 impl Threads {
     /// A team of `count` threads, of which one is the caller's. If the system refuses some, the team is smaller.
     pub fn new(count: NonZeroUsize) -> Threads {
+        Self::with_scratch(count, 0)
+    }
+
+    /// The same, each with so many bytes to work in.
+    pub fn with_scratch(count: NonZeroUsize, scratch_bytes: usize) -> Threads {
         let shared = Arc::new(Shared {
             generation: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
@@ -63,8 +79,16 @@ impl Threads {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("resnet-{index}")).spawn(move || serve(&shared, index)).ok()
         };
-        let workers = (1..count.get()).map_while(spawn).collect();
-        Threads { shared, workers, one_caller: std::marker::PhantomData }
+        let workers: Vec<JoinHandle<()>> = (1..count.get()).map_while(spawn).collect();
+        let scratch = || Scratch(UnsafeCell::new(Arena::zeroed(scratch_bytes)));
+        let scratch = (0..=workers.len()).map(|_| scratch()).collect();
+        let scratch_len = scratch_bytes / size_of::<f32>();
+        Threads { shared, workers, scratch, scratch_len, running: Cell::new(false) }
+    }
+
+    /// Elements of scratch memory that each thread has.
+    pub fn scratch(&self) -> usize {
+        self.scratch_len
     }
 
     /// How many there are, the caller's included.
@@ -72,11 +96,17 @@ impl Threads {
         self.workers.len() + 1
     }
 
-    /// Calls `work(0)` to `work(count - 1)`, each on its thread, and returns when all have returned.
+    /// Calls `work(0, scratch)` to `work(count - 1, scratch)`, each on its thread with its own memory, and returns when all
+    /// have returned. What is in the memory is left over from earlier jobs.
     ///
     /// # Panics
-    /// If one of them panics, after the others have returned.
-    pub fn run(&self, work: impl Fn(usize) + Sync) {
+    /// If one of them panics, after the others have returned. If one of them calls this.
+    pub fn run(&self, work: impl Fn(usize, &mut [f32]) + Sync) {
+        assert!(!self.running.replace(true), "a job cannot start another one in its own team");
+        let _running = Running(&self.running);
+        let scratch = &self.scratch;
+        // SAFETY: this thread's own memory, and there is one job at a time.
+        let work = |index: usize| work(index, unsafe { &mut *scratch[index].0.get() }.as_mut_slice());
         if self.workers.is_empty() {
             return work(0);
         }
@@ -102,6 +132,15 @@ impl Threads {
         if let Some(panic) = own.err().or(theirs) {
             resume_unwind(panic);
         }
+    }
+}
+
+/// A job; when it ends, by return or by panic, there is none.
+struct Running<'a>(&'a Cell<bool>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 
@@ -161,7 +200,7 @@ mod tests {
             let threads = team(count);
             let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
             for _ in 0..1_000 {
-                threads.run(|index| {
+                threads.run(|index, _| {
                     done[index].fetch_add(1, Ordering::Relaxed);
                 });
             }
@@ -175,7 +214,7 @@ mod tests {
         for _ in 0..3 {
             thread::sleep(std::time::Duration::from_millis(5));
             let done = AtomicUsize::new(0);
-            threads.run(|_| {
+            threads.run(|_, _| {
                 done.fetch_add(1, Ordering::Relaxed);
             });
             assert_eq!(done.into_inner(), 2);
@@ -187,12 +226,12 @@ mod tests {
         let threads = team(3);
         for guilty in 0..3 {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                threads.run(|index| assert_ne!(index, guilty, "part {index} fails"));
+                threads.run(|index, _| assert_ne!(index, guilty, "part {index} fails"));
             }));
             assert!(result.is_err());
         }
         let done = AtomicUsize::new(0);
-        threads.run(|_| {
+        threads.run(|_, _| {
             done.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(done.into_inner(), 3);

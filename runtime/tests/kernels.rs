@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use resnet_runtime::Isa;
 use resnet_runtime::kernels::{
-    self, AddGeometry, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry, PoolKind,
-    Split, pack,
+    self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
+    PoolKind, Split, pack,
 };
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
@@ -199,8 +199,82 @@ fn convolution() {
             };
             let mut array = y.array(UNTOUCHED);
             let weights = PackedConv { panels: &panels, bias: &padded_bias };
-            let convolution = Convolution { geometry, accumulate, relu, split };
+            let convolution = Convolution { geometry, algorithm: Algorithm::Direct, accumulate, relu, split };
             kernels::convolve(isa, &threads(count), &convolution, &x.array(0.0), weights, &mut array);
+            check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
+        },
+    );
+}
+
+/// Winograd's algorithm, whose weights are transformed as they are when loaded.
+#[test]
+fn winograd() {
+    let case = (
+        (1usize..3, 1usize..14, 1usize..14, 1usize..40, 1usize..100),
+        (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (any::<bool>(), 1usize..20),
+        any::<u64>(),
+    );
+    on_every_isa(
+        "winograd",
+        &case,
+        |isa, ((batch, height, width, inputs, outputs), rest, (four, block), seed)| {
+            let (to_halo, accumulate, relu, by_channels, count) = rest;
+            let output = if four { 4 } else { 2 };
+            // A number that is not finite reaches more outputs than those of a direct sum: not here.
+            let tame = |mut image: Image| {
+                image.data.iter_mut().for_each(|x| *x = if x.abs() <= 1.0 { *x } else { 0.5 });
+                image
+            };
+            let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [1; 4] };
+            let y = Placed { image: tame(image([batch, height, width, outputs], seed ^ 1)), halo: to_halo };
+            let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
+            let mut bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
+
+            let window = Window { size: [3, 3], stride: [1, 1], padding: [0; 4], output: [height, width] };
+            let padded = Image { dims: x.dims(), data: x.array(0.0) };
+            let mut expected = reference::conv2d(&padded, &kernel, &bias, outputs, &window);
+            if accumulate {
+                expected = reference::add(&expected, &y.image);
+            }
+            if relu {
+                expected = reference::relu(&expected);
+            }
+
+            let matrix = kernels::winograd::kernel_matrix(output);
+            let planes = matrix.len() * matrix.len();
+            let mut transformed = vec![0.0; planes * inputs * outputs];
+            for (plane, numbers) in transformed.chunks_exact_mut(inputs * outputs).enumerate() {
+                let (row, column) = (matrix[plane / matrix.len()], matrix[plane % matrix.len()]);
+                for (place, number) in numbers.iter_mut().enumerate() {
+                    let weight = |k: usize| f64::from(kernel[k * inputs * outputs + place]);
+                    *number = (0..9).map(|k| row[k / 3] * column[k % 3] * weight(k)).sum::<f64>() as f32;
+                }
+            }
+            let depth = planes * inputs;
+            let mut panels = vec![0.0; pack::packed_len(isa, depth, outputs)];
+            pack::pack(isa, &transformed, depth, outputs, &mut panels);
+            bias.resize(pack::padded(isa, outputs), 0.0);
+            let geometry = ConvGeometry {
+                batch,
+                output: [height, width],
+                rows: 3,
+                run: 3 * inputs,
+                pitch: x.dims()[2] * inputs,
+                channels: outputs,
+                x: x.pixels([0, 0], [1, 1]),
+                y: y.interior(),
+            };
+            let split = if by_channels { Split::Channels } else { Split::Pixels };
+            let algorithm = Algorithm::Winograd { output, block };
+            let scratch = 4 * kernels::winograd::scratch_len(output, block, inputs);
+            let threads = Threads::with_scratch(NonZeroUsize::new(count).unwrap(), scratch);
+            let mut array = y.array(UNTOUCHED);
+            let weights = PackedConv { panels: &panels, bias: &bias };
+            let convolution = Convolution { geometry, algorithm, accumulate, relu, split };
+            kernels::convolve(isa, &threads, &convolution, &x.array(0.0), weights, &mut array);
+            // All numbers are at most 1, so a sum of n products has a magnitude of at most n.
+            let tolerance = vec![2e-6 * (9 * inputs) as f32; expected.data.len()];
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );

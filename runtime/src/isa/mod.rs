@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::kernels::{AddTask, ConvTask, PoolTask};
+use crate::kernels::{AddTask, InputTile, OutputTile, PoolTask, Product};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -125,7 +125,9 @@ pub(crate) struct Kernels {
     pub(crate) panel: usize,
     /// Output pixels in a tile.
     pub(crate) tile: usize,
-    pub(crate) conv: unsafe fn(&ConvTask),
+    pub(crate) product: unsafe fn(&Product<'_>),
+    pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
+    pub(crate) winograd_output: unsafe fn(&OutputTile),
     pub(crate) max_pool: unsafe fn(&PoolTask),
     pub(crate) average_pool: unsafe fn(&PoolTask),
     pub(crate) add: unsafe fn(&AddTask),
@@ -164,6 +166,9 @@ pub(crate) trait Simd: Copy {
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// `a - b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// `a * b`
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
@@ -187,26 +192,40 @@ macro_rules! kernels {
             /// # Safety
             /// The machine has the instruction set, and the task's pointers cover its geometry.
             $(#[$feature])?
-            unsafe fn conv(task: &kernels::ConvTask) {
+            unsafe fn product(task: &kernels::Product<'_>) {
                 // SAFETY: the caller's contract.
-                unsafe { kernels::conv::run::<$simd, $tile, $vectors>(<$simd>::assume(), task) }
+                unsafe { kernels::product::compute::<$simd, $tile, $vectors>(<$simd>::assume(), task) }
             }
             /// # Safety
-            /// As `conv`.
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn winograd_input(task: &kernels::InputTile<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::winograd::input(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn winograd_output(task: &kernels::OutputTile) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::winograd::output(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
             $(#[$feature])?
             unsafe fn max_pool(task: &kernels::PoolTask) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::pool::max(<$simd>::assume(), task) }
             }
             /// # Safety
-            /// As `conv`.
+            /// As `product`.
             $(#[$feature])?
             unsafe fn average_pool(task: &kernels::PoolTask) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::pool::average(<$simd>::assume(), task) }
             }
             /// # Safety
-            /// As `conv`.
+            /// As `product`.
             $(#[$feature])?
             unsafe fn add(task: &kernels::AddTask) {
                 // SAFETY: the caller's contract.
@@ -216,7 +235,9 @@ macro_rules! kernels {
                 lanes: <$simd>::LANES,
                 panel: $vectors * <$simd>::LANES,
                 tile: $tile,
-                conv,
+                product,
+                winograd_input,
+                winograd_output,
                 max_pool,
                 average_pool,
                 add,

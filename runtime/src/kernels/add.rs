@@ -44,7 +44,7 @@ pub fn add(isa: Isa, threads: &Threads, geometry: &AddGeometry, relu: bool, x: &
     assert!(geometry.y.end(batch, size, channels) <= y.len(), "pixels lie outside the output");
     let shared = Shared(y.as_mut_ptr());
     let count = threads.count();
-    threads.run(|index| {
+    threads.run(|index, _| {
         let rows = share(batch * size[0], index, count);
         let task = AddTask { geometry: *geometry, relu, x: x.as_ptr(), y: shared.pointer(), rows };
         // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do

@@ -20,18 +20,21 @@ pub(crate) mod conv;
 pub(crate) mod copy;
 pub mod pack;
 pub(crate) mod pool;
+pub(crate) mod product;
 pub(crate) mod softmax;
+pub mod winograd;
 
 use std::ops::Range;
 
 pub(crate) use add::AddTask;
 pub use add::{AddGeometry, add};
-pub(crate) use conv::ConvTask;
-pub use conv::{ConvGeometry, Convolution, PackedConv, Split, convolve};
+pub use conv::{Algorithm, ConvGeometry, Convolution, PackedConv, Split, convolve};
 pub use copy::{CopyGeometry, clear_halo, copy};
 pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};
+pub(crate) use product::Product;
 pub use softmax::softmax;
+pub(crate) use winograd::{InputTile, OutputTile};
 
 /// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at
 /// `start + n * image + y * row + x * pixel`.

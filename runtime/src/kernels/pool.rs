@@ -82,7 +82,7 @@ pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: &[f32], y: 
     let kernel = if geometry.kind == PoolKind::Max { kernels.max_pool } else { kernels.average_pool };
     let shared = Shared(y.as_mut_ptr());
     let count = threads.count();
-    threads.run(|index| {
+    threads.run(|index, _| {
         let rows = share(batch * output[0], index, count);
         let task = PoolTask { geometry: *geometry, x: x.as_ptr(), y: shared.pointer(), rows };
         // SAFETY: the machine has the instruction set; the assertions hold for every pixel of the geometry, input and

@@ -8,7 +8,7 @@
 //! in double precision, rounded once (Ioffe and Szegedy 2015, "Batch Normalization", section 3.1, at inference).
 
 use crate::isa::Isa;
-use crate::kernels::pack;
+use crate::kernels::{Algorithm, pack, winograd};
 use crate::network::{KernelLayout, LayerWeights};
 use crate::weights::{Role, Tensor, tensors};
 
@@ -51,18 +51,53 @@ pub(crate) fn fold(
         KernelLayout::Hwio => (1, outputs, inputs * outputs),
         KernelLayout::Oihw => (inputs * window, window, 1),
     };
+    let weight = |o: usize, input: usize, position: usize| {
+        f64::from(kernel[o * per_output + input * per_input + position * per_window]) * scale[o]
+    };
     let mut rest = panels;
     for (range, width) in pack::panels(isa, outputs) {
-        let (panel, behind) = rest.split_at_mut(window * inputs * width);
+        let (panel, behind) = rest.split_at_mut(depth(layer) * width);
         rest = behind;
-        let mut rows = panel.chunks_exact_mut(width);
-        for position in 0..window {
-            for (input, row) in (0..inputs).zip(&mut rows) {
-                let start = position * per_window + input * per_input;
-                for (to, o) in row.iter_mut().zip(range.clone()) {
-                    *to = (f64::from(kernel[start + o * per_output]) * scale[o]) as f32;
+        match layer.algorithm {
+            Algorithm::Direct => {
+                for (row, to) in panel.chunks_exact_mut(width).enumerate() {
+                    for (to, o) in to.iter_mut().zip(range.clone()) {
+                        *to = weight(o, row % inputs, row / inputs) as f32;
+                    }
                 }
             }
+            Algorithm::Winograd { output, .. } => {
+                for (lane, o) in range.enumerate() {
+                    for input in 0..inputs {
+                        let window: [f64; 9] = std::array::from_fn(|position| weight(o, input, position));
+                        transform(output, &window, |plane, number| {
+                            panel[(plane * inputs + input) * width + lane] = number as f32;
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a panel: numbers that a channel of the input has in the packed kernel.
+pub(super) fn depth(layer: &LayerWeights) -> usize {
+    let [height, width, inputs, _] = layer.shape;
+    inputs
+        * match layer.algorithm {
+            Algorithm::Direct => height * width,
+            Algorithm::Winograd { output, .. } => (output + 2) * (output + 2),
+        }
+}
+
+/// `G g G^T` of a 3x3 window: see [`winograd`].
+fn transform(output: usize, window: &[f64; 9], mut write: impl FnMut(usize, f64)) {
+    let matrix = winograd::kernel_matrix(output);
+    for (row, g) in matrix.iter().enumerate() {
+        let line: [f64; 3] =
+            std::array::from_fn(|column| (0..3).map(|k| g[k] * window[3 * k + column]).sum());
+        for (column, g) in matrix.iter().enumerate() {
+            write(row * matrix.len() + column, (0..3).map(|k| line[k] * g[k]).sum());
         }
     }
 }

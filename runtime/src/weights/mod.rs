@@ -16,7 +16,6 @@ use crate::network::{Description, LayerWeights, Scheme};
 
 use file::File;
 use fill::Filler;
-use fold::fold;
 
 /// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
 #[derive(Clone)]
@@ -132,19 +131,6 @@ impl Weights {
         }
     }
 
-    /// Weights given layer by layer: `[KH, KW, C, OC]` kernels with their sizes, and biases. For tests of layers.
-    ///
-    /// # Panics
-    /// If a kernel or bias does not have its size.
-    pub fn from_layers(isa: Isa, layers: &[([usize; 4], Vec<f32>, Vec<f32>)]) -> Self {
-        let shapes: Vec<[usize; 4]> = layers.iter().map(|(shape, ..)| *shape).collect();
-        Self::packed(isa, &shapes, |index, panels, to| {
-            let (shape, kernel, bias) = &layers[index];
-            pack::pack(isa, kernel, shape[..3].iter().product(), shape[3], panels);
-            to[..shape[3]].copy_from_slice(bias);
-        })
-    }
-
     /// The weights of one layer.
     ///
     /// # Panics
@@ -175,32 +161,26 @@ impl Weights {
         Self::folded(isa, network, |tensor| filler.fill(tensor))
     }
 
+    /// Lays the layers out, and folds and packs each.
     fn folded(isa: Isa, network: &Description, read: impl Fn(Tensor<'_>) -> Vec<f32>) -> Self {
-        let shapes: Vec<[usize; 4]> = network.layers.iter().map(|layer| layer.shape).collect();
-        Self::packed(isa, &shapes, |index, panels, bias| {
-            fold(isa, &network.layers[index], &read, panels, bias);
-        })
-    }
-
-    /// Lays the layers out and lets `write` fill each one's panels and bias, which are zero.
-    fn packed(isa: Isa, shapes: &[[usize; 4]], write: impl Fn(usize, &mut [f32], &mut [f32])) -> Self {
         let mut end = 0;
         let mut place = |length: usize| {
             let start = end;
             end = (start + length).next_multiple_of(ALIGNMENT / size_of::<f32>());
             start..start + length
         };
-        let places: Vec<Place> = shapes
+        let places: Vec<Place> = network
+            .layers
             .iter()
-            .map(|[height, width, inputs, outputs]| Place {
-                panels: place(pack::packed_len(isa, height * width * inputs, *outputs)),
-                bias: place(pack::padded(isa, *outputs)),
+            .map(|layer| Place {
+                panels: place(pack::packed_len(isa, fold::depth(layer), layer.shape[3])),
+                bias: place(pack::padded(isa, layer.shape[3])),
             })
             .collect();
         let mut memory = Arena::zeroed(end * size_of::<f32>());
-        for (index, Place { panels, bias }) in places.iter().enumerate() {
+        for (layer, Place { panels, bias }) in network.layers.iter().zip(&places) {
             let (front, back) = memory.as_mut_slice().split_at_mut(bias.start);
-            write(index, &mut front[panels.clone()], &mut back[..bias.len()]);
+            fold::fold(isa, layer, &read, &mut front[panels.clone()], &mut back[..bias.len()]);
         }
         Weights { packed: Arc::new(Packed { isa, memory, places }) }
     }

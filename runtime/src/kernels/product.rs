@@ -1,0 +1,132 @@
+//! The micro-kernel that all convolutions are made of: a tile of pixels by a panel of channels.
+//!
+//! ```text
+//! sums[p][:] = bias, and what the output holds if accumulating
+//! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
+//! y[p][:] = relu?(sums[p][:])
+//! ```
+//! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
+//! tile, so neither do its bits.
+
+use crate::isa::Simd;
+
+/// A tile to be computed: at most as many pixels as the instruction set's tile, at most a panel's channels.
+pub(crate) struct Product<'a> {
+    /// What pixel offsets count from.
+    pub(crate) x: *const f32,
+    /// Where each pixel's first run begins.
+    pub(crate) x_offsets: &'a [usize],
+    /// Runs.
+    pub(crate) rows: usize,
+    /// Length of a run.
+    pub(crate) run: usize,
+    /// From one run to the next.
+    pub(crate) pitch: usize,
+    /// `rows * run` times the panel's channels, filled up to whole vectors.
+    pub(crate) weights: *const f32,
+    /// The panel's, filled up to whole vectors.
+    pub(crate) bias: *const f32,
+    /// The panel's channels in the output; pixel offsets count from here.
+    pub(crate) y: *mut f32,
+    /// Where each pixel's channels go.
+    pub(crate) y_offsets: &'a [usize],
+    /// Channels, at most a panel's.
+    pub(crate) channels: usize,
+    /// Add what the output holds.
+    pub(crate) accumulate: bool,
+    /// Cut negative results off.
+    pub(crate) relu: bool,
+}
+
+/// Chooses the instance for as many pixels (1 to `TILE`) as there are, and as many vectors as the channels fill.
+///
+/// # Safety
+/// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
+/// bias hold what they say. The machine has the instructions of `S`.
+#[inline(always)]
+pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
+    simd: S,
+    product: &Product<'_>,
+) {
+    macro_rules! instance {
+        ($vectors:literal) => {
+            // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are.
+            unsafe {
+                match product.x_offsets.len() {
+                    1 => tile::<S, 1, $vectors>(simd, product),
+                    2 => tile::<S, 2, $vectors>(simd, product),
+                    3 => tile::<S, 3, $vectors>(simd, product),
+                    4 => tile::<S, 4, $vectors>(simd, product),
+                    5 if TILE >= 5 => tile::<S, 5, $vectors>(simd, product),
+                    6 if TILE >= 6 => tile::<S, 6, $vectors>(simd, product),
+                    pixels => unreachable!("a tile has 1 to {TILE} pixels, not {pixels}"),
+                }
+            }
+        };
+    }
+    match product.channels.div_ceil(S::LANES) {
+        1 => instance!(1),
+        2 => instance!(2),
+        3 if VECTORS >= 3 => instance!(3),
+        4 if VECTORS >= 4 => instance!(4),
+        vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
+    }
+}
+
+/// Computes `P` pixels by `V` vectors of channels.
+///
+/// The sums stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
+///
+/// # Safety
+/// As [`compute`], for `P` pixels, and channels that fill `V` vectors (the last one in part).
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
+unsafe fn tile<S: Simd, const P: usize, const V: usize>(simd: S, product: &Product<'_>) {
+    let Product { x_offsets, rows, run, pitch, y_offsets, channels, .. } = *product;
+    let last = channels - (V - 1) * S::LANES;
+    // SAFETY: the caller's contract: of the last vector only the channels that there are get read and written.
+    unsafe {
+        let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(product.bias.add(v * S::LANES)));
+        let y: [*mut f32; P] = std::array::from_fn(|p| product.y.add(*y_offsets.get_unchecked(p)));
+        let mut sums = [bias; P];
+        if product.accumulate {
+            for p in 0..P {
+                for v in 0..V - 1 {
+                    sums[p][v] = simd.add(sums[p][v], simd.load(y[p].add(v * S::LANES)));
+                }
+                let old = simd.load_partial(y[p].add((V - 1) * S::LANES), last);
+                sums[p][V - 1] = simd.add(sums[p][V - 1], old);
+            }
+        }
+        let mut weights = product.weights;
+        for row in 0..rows {
+            let x: [*const f32; P] =
+                std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(p) + row * pitch));
+            for k in 0..run {
+                let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
+                weights = weights.add(V * S::LANES);
+                for p in 0..P {
+                    let x = simd.splat(*x[p].add(k));
+                    for v in 0..V {
+                        sums[p][v] = simd.mul_add(x, w[v], sums[p][v]);
+                    }
+                }
+            }
+        }
+        let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
+        for p in 0..P {
+            for v in 0..V - 1 {
+                simd.store(y[p].add(v * S::LANES), simd.at_least(floor, sums[p][v]));
+            }
+        }
+        if last == S::LANES {
+            for p in 0..P {
+                simd.store(y[p].add((V - 1) * S::LANES), simd.at_least(floor, sums[p][V - 1]));
+            }
+        } else {
+            for p in 0..P {
+                simd.store_partial(y[p].add((V - 1) * S::LANES), simd.at_least(floor, sums[p][V - 1]), last);
+            }
+        }
+    }
+}
