@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
+use resnet_dsl::spec::Overrides;
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, LitInt, LitStr, Token, Visibility};
 
@@ -21,9 +22,7 @@ pub(crate) struct Item {
 /// `include "path", classes: 6, input: 160x160x3, batch: 8`
 pub(crate) struct Arguments {
     pub(crate) source: Source,
-    pub(crate) classes: Option<usize>,
-    pub(crate) input: Option<[usize; 3]>,
-    pub(crate) batch: Option<usize>,
+    pub(crate) overrides: Overrides,
 }
 
 /// Where the spec is.
@@ -61,7 +60,7 @@ impl Parse for Arguments {
                 ));
             }
         };
-        let mut arguments = Arguments { source, classes: None, input: None, batch: None };
+        let mut overrides = Overrides::default();
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -69,13 +68,13 @@ impl Parse for Arguments {
             }
             let key: Ident = input.parse()?;
             input.parse::<Token![:]>()?;
-            let value: LitInt = input.parse()?;
             let twice = match key.to_string().as_str() {
-                "classes" => arguments.classes.replace(number(&value)?).is_some(),
-                "batch" => arguments.batch.replace(number(&value)?).is_some(),
-                "input" => arguments.input.replace(size(&value)?).is_some(),
+                "classes" => overrides.classes.replace(number(&input.parse()?)?).is_some(),
+                "batch" => overrides.batch.replace(number(&input.parse()?)?).is_some(),
+                "input" => overrides.input.replace(size(&input.parse()?)?).is_some(),
+                "winograd" => overrides.winograd.replace(switch(&input.parse()?)?).is_some(),
                 _ => {
-                    let message = format!("unknown key `{key}`: `classes`, `input` or `batch`");
+                    let message = format!("unknown key `{key}`: `classes`, `input`, `batch` or `winograd`");
                     return Err(syn::Error::new(key.span(), message));
                 }
             };
@@ -83,7 +82,7 @@ impl Parse for Arguments {
                 return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
             }
         }
-        Ok(arguments)
+        Ok(Arguments { source, overrides })
     }
 }
 
@@ -100,6 +99,15 @@ fn number(literal: &LitInt) -> syn::Result<usize> {
         return literal.base10_parse();
     }
     Err(syn::Error::new(literal.span(), "expected a number"))
+}
+
+/// `on` or `off`
+fn switch(word: &Ident) -> syn::Result<bool> {
+    match word.to_string().as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(syn::Error::new(word.span(), "expected `on` or `off`")),
+    }
 }
 
 /// `160x160x3`, which Rust reads as the number 160 with the suffix `x160x3`.

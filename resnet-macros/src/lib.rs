@@ -9,7 +9,6 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use resnet_dsl::Spec;
 use resnet_dsl::codegen;
-use resnet_dsl::spec::Overrides;
 use syn::parse_macro_input;
 
 use arguments::{Arguments, Item, Resnet, Source};
@@ -21,7 +20,7 @@ use arguments::{Arguments, Item, Resnet, Source};
 /// resnet::resnet! { pub struct Head6; model "torchvision/resnet50", classes: 6, input: 160x160x3, batch: 8 }
 /// ```
 /// A path is relative to the folder of your `Cargo.toml`; `model` names a spec that ships with the compiler. `classes`,
-/// `input` (height x width x channels) and `batch` override the spec's.
+/// `input` (height x width x channels), `batch` and `winograd` (`on` or `off`) override the spec's.
 #[proc_macro]
 pub fn resnet(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let Resnet { item, network } = parse_macro_input!(tokens);
@@ -46,8 +45,8 @@ pub fn resnet50(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
 
 fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
     let mut files = Vec::new();
-    let overrides = Overrides { classes: arguments.classes, input: arguments.input, batch: arguments.batch };
-    let mut output = [arguments.batch.unwrap_or(1), 1, 1, arguments.classes.unwrap_or(1)];
+    let overrides = arguments.overrides;
+    let mut output = [overrides.batch.unwrap_or(1), 1, 1, overrides.classes.unwrap_or(1)];
     let compiled = read(arguments, &mut files).and_then(|(name, text, folder)| {
         let spec = Spec { name: &name, text: &text, overrides: &overrides };
         spec.compile(&mut |file| {

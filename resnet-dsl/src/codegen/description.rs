@@ -4,6 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use crate::ir::param::{BiasParam, KernelParam, Layout, Norm};
+use crate::ops::Algorithm;
 use crate::plan::{Layer, Plan};
 use crate::spec::network::{ChannelOrder, Preprocessing, Scheme};
 
@@ -63,7 +64,8 @@ pub(super) fn description(plan: &Plan, metadata: &Metadata) -> TokenStream {
 }
 
 fn layer(layer: &Layer) -> TokenStream {
-    let Layer { name, shape: [height, width, inputs, outputs], kernel, bias } = layer;
+    let Layer { name, shape: [height, width, inputs, outputs], algorithm, kernel, bias } = layer;
+    let algorithm = self::algorithm(*algorithm);
     let tensor = kernel.tensor();
     let (dims, layout) = match tensor.layout {
         Layout::Hwio => (vec![*height, *width, *inputs, *outputs], quote!(Hwio)),
@@ -86,6 +88,7 @@ fn layer(layer: &Layer) -> TokenStream {
         runtime::LayerWeights {
             name: #name,
             shape: [#(#shape),*],
+            algorithm: #algorithm,
             kernel: runtime::Kernel {
                 name: #kernel_name,
                 dims: &[#(#dims),*],
@@ -93,6 +96,17 @@ fn layer(layer: &Layer) -> TokenStream {
             },
             bias: #bias_name,
             batch_norm: #batch_norm,
+        }
+    }
+}
+
+/// `runtime::Algorithm::Winograd { .. }`
+pub(super) fn algorithm(algorithm: Algorithm) -> TokenStream {
+    match algorithm {
+        Algorithm::Direct => quote!(runtime::Algorithm::Direct),
+        Algorithm::Winograd { output, block } => {
+            let (output, block) = (Literal::usize_unsuffixed(output), Literal::usize_unsuffixed(block));
+            quote!(runtime::Algorithm::Winograd { output: #output, block: #block })
         }
     }
 }

@@ -51,6 +51,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
     let macs = Literal::u64_unsuffixed(plan.macs);
     let weight_bytes = Literal::usize_unsuffixed(plan.weight_bytes());
     let peak_bytes = Literal::usize_unsuffixed(plan.peak_bytes);
+    let scratch_bytes = Literal::usize_unsuffixed(plan.scratch_bytes);
     quote! {
         #attributes
         #[doc = #summary]
@@ -68,7 +69,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                 /// Size of a session's activation arena in bytes: input copy, halos and output, whatever the threads.
                 pub const PEAK_BYTES: usize = #peak_bytes;
                 /// Working memory of each thread in bytes, beside the arena.
-                pub const SCRATCH_BYTES: usize = 0;
+                pub const SCRATCH_BYTES: usize = #scratch_bytes;
                 /// Learnable parameters.
                 pub const PARAMETERS: usize = #parameters;
                 /// Multiply-adds of one run.
@@ -309,7 +310,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     let x_type = tensor(read.dims);
     let from = interior(read);
     let (layer, made, call) = match step.action {
-        Action::Conv { layer, kernel, stride, from, accumulate, relu, split } => {
+        Action::Conv { layer, kernel, stride, from, accumulate, relu, algorithm, split } => {
             let layer = Literal::usize_unsuffixed(layer - first);
             let method = if accumulate { quote!(accumulate) } else { quote!(run) };
             let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
@@ -317,8 +318,12 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
                 Split::Pixels => quote!(runtime::Split::Pixels),
                 Split::Channels => quote!(runtime::Split::Channels),
             };
+            let algorithm = description::algorithm(algorithm);
             let numbers = quote! {
-                runtime::Conv { kernel: #kernel, stride: #stride, from: #from, to: #to, relu: #relu, split: #split }
+                runtime::Conv {
+                    kernel: #kernel, stride: #stride, from: #from, to: #to, relu: #relu, split: #split,
+                    algorithm: #algorithm,
+                }
             };
             (quote!(Conv2d), quote!(new(#numbers)), quote!(#method(context, layer + #layer, #x, #y)))
         }

@@ -45,7 +45,7 @@ pub fn build(network: &Network) -> Result<Graph, Diagnostics> {
             .collect();
         let node = Node {
             name: layer.name.clone(),
-            op: operator(&layer.kind),
+            op: operator(&layer.kind, network.winograd),
             ty: None,
             halo: Sides::default(),
             block: layer.block.clone(),
@@ -60,7 +60,7 @@ pub fn build(network: &Network) -> Result<Graph, Diagnostics> {
     if errors.is_empty() { Ok(graph) } else { Err(errors) }
 }
 
-fn operator(kind: &LayerKind) -> Op {
+fn operator(kind: &LayerKind, winograd: bool) -> Op {
     match kind {
         LayerKind::ZeroPad(sides) => Op::ZeroPad(*sides),
         LayerKind::Conv { filters, kernel, stride, padding, weights } => Op::Conv2d(ops::Conv2d {
@@ -71,6 +71,7 @@ fn operator(kind: &LayerKind) -> Op {
             weights: kernel_param(weights, [Layout::Hwio, Layout::Oihw]),
             bias: weights.bias.clone().map(BiasParam::Load),
             relu: false,
+            algorithm: (!winograd).then_some(ops::Algorithm::Direct),
             split: None,
         }),
         LayerKind::BatchNorm { epsilon, gamma, beta, mean, variance } => Op::BatchNorm(ops::BatchNorm {

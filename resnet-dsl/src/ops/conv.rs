@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::window::image;
-use crate::ops::{Attributes, Dims, ShapeError, Text, window};
+use crate::ops::{Algorithm, Attributes, Dims, ShapeError, Text, window};
 use crate::spec::network::Padding;
 
 /// A convolution: `relu?(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
@@ -25,6 +25,8 @@ pub struct Conv2d {
     pub bias: Option<BiasParam>,
     /// Whether negative sums become zero.
     pub relu: bool,
+    /// How it is computed: from the start where the spec says it, else from `select-algorithms` on.
+    pub algorithm: Option<Algorithm>,
     /// What threads share out, from `assign-split` on.
     pub split: Option<Split>,
 }
@@ -46,6 +48,11 @@ impl Conv2d {
     pub fn infer(&mut self, x: Dims, residual: Option<Dims>) -> Result<Dims, ShapeError> {
         let (sides, [height, width]) = window::resolve(x, self.kernel, self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
+        if matches!(self.algorithm, Some(Algorithm::Winograd { .. }))
+            && (self.kernel != [3, 3] || self.stride != [1, 1])
+        {
+            return Err(ShapeError::new("Winograd's algorithm computes 3x3 windows of step 1"));
+        }
         let output = [x[0], height, width, self.filters];
         match residual {
             Some(other) if other != output => {
@@ -68,6 +75,9 @@ impl Conv2d {
             to.put("b", bias);
         }
         to.flag("relu", self.relu);
+        if let Some(algorithm) = self.algorithm {
+            to.put("algorithm", algorithm);
+        }
         if let Some(split) = self.split {
             to.put("split", split);
         }
@@ -82,6 +92,7 @@ impl Conv2d {
             weights: from.take("w")?,
             bias: from.take_optional("b")?,
             relu: from.take_flag("relu"),
+            algorithm: from.take_optional("algorithm")?,
             split: from.take_optional("split")?,
         })
     }

@@ -1,5 +1,6 @@
 //! The operators: attributes, shape rule, cost and text of each side by side.
 
+mod algorithm;
 mod attributes;
 mod conv;
 mod dense;
@@ -9,6 +10,7 @@ pub mod shape;
 mod subsample;
 mod window;
 
+pub use algorithm::Algorithm;
 pub use attributes::{Attributes, Text};
 pub use conv::{Conv2d, Split};
 pub use dense::Dense;

@@ -25,6 +25,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             weights: dense.weights,
             bias: dense.bias,
             relu: false,
+            algorithm: None,
             split: None,
         };
         if flattened {

@@ -12,6 +12,7 @@ mod fuse_relu;
 mod fuse_residual;
 mod infer_shapes;
 mod lower_dense;
+mod select_algorithms;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
@@ -62,6 +63,11 @@ pub const PIPELINE: &[Pass] = &[
         name: "eliminate-dead",
         summary: "remove what the output does not need",
         run: eliminate_dead::run,
+    },
+    Pass {
+        name: "select-algorithms",
+        summary: "choose how each convolution is computed, by what it costs",
+        run: select_algorithms::run,
     },
     Pass {
         name: "assign-split",

@@ -7,7 +7,9 @@
 //! 4. A step reads only what was written before: the value itself, and zeros around it if its window reaches there.
 //! 5. A step that adds finds something to add to; no step reads the buffer it writes.
 //! 6. The output was written, and is dense.
+//! 7. Winograd's algorithm has 3x3 windows of step 1, the weights it needs, and room to work in.
 
+use crate::ops::Algorithm;
 use crate::plan::{Action, Plan, Step, View};
 
 /// What is wrong with a plan; empty: nothing.
@@ -40,6 +42,15 @@ pub fn check(plan: &Plan) -> Vec<String> {
         let adds = matches!(step.action, Action::Add { .. } | Action::Conv { accumulate: true, .. });
         if adds && !written[step.write.buffer].covers(&step.write, rectangle(&step.write)) {
             faults.push(format!("step {time} ({}) adds to what was not written", step.name));
+        }
+        if let Action::Conv { layer, kernel, stride, algorithm: Algorithm::Winograd { .. }, .. } = step.action
+        {
+            let packed = &plan.layers[layer];
+            let fits = packed.algorithm.scratch_bytes(packed.shape[2]) <= plan.scratch_bytes;
+            if kernel != [3, 3] || stride != [1, 1] || packed.shape[..2] != kernel || !fits {
+                faults
+                    .push(format!("step {time} ({}) cannot be computed by Winograd's algorithm", step.name));
+            }
         }
         written[step.write.buffer].add(step);
     }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::Op;
 use crate::ir::graph::{Graph, Node, Value};
-use crate::ops::{Conv2d, Dims, Pool, Split};
+use crate::ops::{Algorithm, Conv2d, Dims, Pool, Split};
 use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Step, View};
 use crate::spec::network::{Padding, Sides};
 
@@ -54,6 +54,8 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         }
     }
     buffers[output.buffer].live[1] = steps.len();
+    let scratch = layers.iter().map(|layer| layer.algorithm.scratch_bytes(layer.shape[2]));
+    let scratch_bytes = scratch.max().unwrap_or(0);
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
     Ok(Plan {
         name: graph.name.clone(),
@@ -63,6 +65,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         steps,
         layers,
         peak_bytes: 0,
+        scratch_bytes,
         macs,
         probabilities,
     })
@@ -202,9 +205,11 @@ impl Lowering<'_> {
         accumulate: bool,
     ) -> Result<Action, Diagnostic> {
         let Sides { top, left, .. } = numbers(node, conv.padding)?;
+        let algorithm = conv.algorithm.unwrap_or(Algorithm::Direct);
         self.layers.push(Layer {
             name: node.name.clone(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
+            algorithm,
             kernel: conv.weights.clone(),
             bias: conv.bias.clone(),
         });
@@ -215,6 +220,7 @@ impl Lowering<'_> {
             from: [read.at[0] - top, read.at[1] - left],
             accumulate,
             relu: conv.relu,
+            algorithm,
             split: conv.split.unwrap_or(Split::Pixels),
         })
     }

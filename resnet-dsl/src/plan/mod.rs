@@ -11,7 +11,7 @@ mod schedule;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
 use crate::ir::param::{BiasParam, KernelParam};
-use crate::ops::{Dims, Split};
+use crate::ops::{Algorithm, Dims, Split};
 
 /// A network, ready to be written down as code.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Plan {
     pub layers: Vec<Layer>,
     /// Size of the arena.
     pub peak_bytes: usize,
+    /// Memory that each thread works in, beside the arena.
+    pub scratch_bytes: usize,
     /// Multiply-adds of one run.
     pub macs: u64,
     /// Whether the output is a softmax's.
@@ -100,6 +102,8 @@ pub enum Action {
         accumulate: bool,
         /// Whether negative sums become zero.
         relu: bool,
+        /// How it is computed.
+        algorithm: Algorithm,
         /// What the threads share out.
         split: Split,
     },
@@ -148,6 +152,8 @@ pub struct Layer {
     pub name: String,
     /// Height, width, inputs, outputs.
     pub shape: [usize; 4],
+    /// What the weights are packed for.
+    pub algorithm: Algorithm,
     /// The kernel.
     pub kernel: KernelParam,
     /// The bias.

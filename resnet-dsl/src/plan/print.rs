@@ -9,8 +9,9 @@ impl fmt::Display for Plan {
         writeln!(f, "plan {}", self.name)?;
         writeln!(
             f,
-            "arena {} bytes, weights {} bytes, {} multiply-adds",
+            "arena {} bytes, {} more a thread, weights {} bytes, {} multiply-adds",
             self.peak_bytes,
+            self.scratch_bytes,
             self.weight_bytes(),
             self.macs
         )?;
@@ -63,9 +64,10 @@ impl fmt::Display for Action {
                 from: [y, x],
                 accumulate,
                 relu,
+                algorithm,
                 split,
             } => {
-                write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), split {split}")?;
+                write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithm}, split {split}")?;
                 f.write_str(if *accumulate { ", accumulate" } else { "" })?;
                 f.write_str(if *relu { ", relu" } else { "" })
             }

@@ -17,6 +17,8 @@ pub struct Spec {
     pub batch: usize,
     /// `classes`
     pub classes: Option<usize>,
+    /// `winograd`
+    pub winograd: bool,
     /// `names`
     pub names: Names,
     /// `stem`

@@ -40,6 +40,7 @@ pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
         input: [spec.batch, height, width, channels],
         input_span: spec.input_span,
         layers: list,
+        winograd: spec.winograd,
         scheme: spec.names.scheme,
         ignored: spec.names.ignored.clone(),
         preprocessing: spec.preprocessing,

@@ -25,6 +25,8 @@ pub struct Overrides {
     pub input: Option<[usize; 3]>,
     /// Images a run.
     pub batch: Option<usize>,
+    /// Whether convolutions may be computed by Winograd's algorithm.
+    pub winograd: Option<bool>,
 }
 
 /// Gives the text of a file that a spec names, or says why it cannot.

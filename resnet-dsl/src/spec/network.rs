@@ -17,6 +17,8 @@ pub struct Network {
     pub input_span: Span,
     /// Layers in an order in which every layer follows its inputs; the last one is the network's output.
     pub layers: Vec<Layer>,
+    /// Whether convolutions may be computed by Winograd's algorithm.
+    pub winograd: bool,
     /// Whose formula weights the names allow.
     pub scheme: Scheme,
     /// Endings of tensor names that a weight file may hold and the network does not use (`num_batches_tracked`).

@@ -28,6 +28,7 @@ pub(super) fn spec(
     let input = input_node.and_then(|node| input(node, errors));
     let batch = fields.read("batch", errors, size);
     let classes = fields.read("classes", errors, size);
+    let winograd = fields.read("winograd", errors, switch).unwrap_or(true);
     let names = fields.read("names", errors, names::parse).unwrap_or_else(Names::torchvision);
     let defaults = Settings {
         kind: BlockKind::Bottleneck,
@@ -81,6 +82,7 @@ pub(super) fn spec(
         input_span: input_node.map_or(tree.span, |node| node.span),
         batch: overrides.batch.or(batch).unwrap_or(1),
         classes,
+        winograd: overrides.winograd.unwrap_or(winograd),
         names,
         stem,
         stages,
@@ -99,6 +101,14 @@ fn input(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 3]> {
     let sides = [side("height"), side("width"), side("channels")];
     fields.finish(errors);
     Some([sides[0]?, sides[1]?, sides[2]?])
+}
+
+/// `on` or `off`, which some YAML readers take for `true` and `false`.
+fn switch(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
+    match node.kind {
+        Kind::Bool(on) => Some(on),
+        _ => choice(node, &[("on", true), ("off", false)], errors),
+    }
 }
 
 /// The settings that a spec, a stage and a block may all give.

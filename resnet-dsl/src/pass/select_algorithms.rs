@@ -1,0 +1,21 @@
+//! Chooses how each convolution is computed: whatever costs least, unless the spec has chosen.
+
+use crate::diag::Diagnostics;
+use crate::ir::Op;
+use crate::ir::graph::Graph;
+use crate::ops::Algorithm;
+
+pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
+    for value in graph.topological() {
+        let input = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
+        let (Some(x), Some(y)) = (input, graph.node(value).ty) else { continue };
+        if let Op::Conv2d(conv) = &mut graph.node_mut(value).op
+            && conv.algorithm.is_none()
+        {
+            let candidates = Algorithm::candidates(conv, x.dims, y.dims);
+            conv.algorithm =
+                candidates.into_iter().min_by_key(|algorithm| algorithm.cost(conv, x.dims, y.dims));
+        }
+    }
+    Ok(())
+}
