@@ -140,6 +140,9 @@ pub(crate) trait Simd: Copy {
     /// Numbers in a vector.
     const LANES: usize;
 
+    /// Has the cache line at an address fetched into the second-level cache, if there is one; any address will do.
+    fn prefetch(self, from: *const f32);
+
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::Vector;
 

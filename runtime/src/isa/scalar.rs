@@ -20,6 +20,9 @@ impl Simd for Scalar {
     const LANES: usize = 4;
 
     #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
+
+    #[inline(always)]
     fn splat(self, value: f32) -> [f32; 4] {
         [value; 4]
     }

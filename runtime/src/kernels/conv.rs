@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
-use crate::kernels::product::Product;
+use crate::kernels::product::{LINE, Product};
 use crate::kernels::{Pixels, Shared, share, winograd};
 use crate::threads::Threads;
 
@@ -179,7 +179,9 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
         for panel in panel_range.clone() {
             let channel = panel * kernels.panel;
             let tiles = x_offsets[..count].chunks(kernels.tile).zip(y_offsets[..count].chunks(kernels.tile));
-            for (x_offsets, y_offsets) in tiles {
+            let channels = (geometry.channels - channel).min(kernels.panel);
+            let size = depth * channels.next_multiple_of(kernels.lanes);
+            for (index, (x_offsets, y_offsets)) in tiles.enumerate() {
                 // SAFETY: the caller's contract, for these pixels and channels. Earlier panels are all full, each of
                 // `depth` times its width.
                 unsafe {
@@ -190,10 +192,11 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         run: geometry.run,
                         pitch: geometry.pitch,
                         weights: task.panels.add(channel * depth),
+                        prefetch: task.panels.wrapping_add(channel * depth + size + index * depth * LINE),
                         bias: task.bias.add(channel),
                         y: task.y.add(channel),
                         y_offsets,
-                        channels: (geometry.channels - channel).min(kernels.panel),
+                        channels,
                         accumulate: *accumulate,
                         relu: *relu,
                     });

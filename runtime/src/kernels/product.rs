@@ -24,6 +24,8 @@ pub(crate) struct Product<'a> {
     pub(crate) pitch: usize,
     /// `rows * run` times the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const f32,
+    /// What is needed next: a line of it is fetched for each row of the weights.
+    pub(crate) prefetch: *const f32,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
     /// The panel's channels in the output; pixel offsets count from here.
@@ -37,6 +39,9 @@ pub(crate) struct Product<'a> {
     /// Cut negative results off.
     pub(crate) relu: bool,
 }
+
+/// Numbers of a cache line.
+pub(crate) const LINE: usize = 16;
 
 /// Chooses the instance for as many pixels (1 to `TILE`) as there are, and as many vectors as the channels fill.
 ///
@@ -99,12 +104,15 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize>(simd: S, product: &Produ
             }
         }
         let mut weights = product.weights;
+        let mut prefetch = product.prefetch;
         for row in 0..rows {
             let x: [*const f32; P] =
                 std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(p) + row * pitch));
             for k in 0..run {
                 let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
                 weights = weights.add(V * S::LANES);
+                simd.prefetch(prefetch);
+                prefetch = prefetch.wrapping_add(LINE);
                 for p in 0..P {
                     let x = simd.splat(*x[p].add(k));
                     for v in 0..V {

@@ -19,7 +19,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use crate::isa::{Kernels, Simd};
 use crate::kernels::conv::{Algorithm, ConvTask, Convolution};
-use crate::kernels::product::Product;
+use crate::kernels::product::{LINE, Product};
 
 /// The widest panel and vector of any instruction set.
 const WIDEST_PANEL: usize = 64;
@@ -145,6 +145,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             for plane in 0..planes {
                 for first in (0..count).step_by(kernels.tile) {
                     let last = (first + kernels.tile).min(count);
+                    let weights = (channel * planes + plane * width) * channels;
+                    let next = weights + width * channels + first / kernels.tile * channels * LINE;
                     // SAFETY: the slots lie in V and M; earlier panels are all full, each of `planes * channels` times
                     // its width; the bias is as long as the widest panel.
                     unsafe {
@@ -154,7 +156,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                             rows: 1,
                             run: channels,
                             pitch: 0,
-                            weights: task.panels.add((channel * planes + plane * width) * channels),
+                            weights: task.panels.add(weights),
+                            prefetch: task.panels.wrapping_add(next),
                             bias: NO_BIAS.as_ptr(),
                             y: m.as_mut_ptr().add(plane * m_plane),
                             y_offsets: &m_offsets[first..last],
