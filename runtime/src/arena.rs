@@ -4,19 +4,28 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use memmap2::MmapMut;
+
 use crate::tensor::Shape;
 
 /// Every view begins at a multiple of this many bytes: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;
 
-/// From this size on memory is aligned to (and rounded up to) whole huge pages, so that the system can use them.
+/// From this size on memory is asked for in huge pages: a network reads all of its weights each run, and the processor
+/// looks up the place of each page.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Zeroed memory on the heap, aligned to [`ALIGNMENT`]: activations of a session, packed weights of a network.
+/// Zeroed memory, aligned to [`ALIGNMENT`]: activations of a session, packed weights of a network.
 pub struct Arena {
     start: NonNull<u8>,
-    layout: Layout,
+    owner: Owner,
     bytes: usize,
+}
+
+/// What holds the memory until the arena is dropped.
+enum Owner {
+    Heap(Layout),
+    Pages { _map: MmapMut },
 }
 
 // SAFETY: an arena owns its memory, which is plain numbers, as a `Vec<u8>` does.
@@ -53,15 +62,27 @@ pub trait TensorSet: sealed::TensorSet {
 impl Arena {
     /// `bytes` bytes of zeros.
     pub fn zeroed(bytes: usize) -> Self {
-        let huge = bytes >= HUGE_PAGE;
-        let alignment = if huge { HUGE_PAGE } else { ALIGNMENT };
-        let size = bytes.max(1).next_multiple_of(alignment);
-        let Ok(layout) = Layout::from_size_align(size, alignment) else {
+        if bytes >= HUGE_PAGE
+            && let Some(arena) = Self::huge(bytes)
+        {
+            return arena;
+        }
+        let Ok(layout) = Layout::from_size_align(bytes.max(1), ALIGNMENT) else {
             panic!("an arena of {bytes} bytes is larger than the address space");
         };
         // SAFETY: the layout's size is at least one byte.
         let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        Arena { start, layout, bytes }
+        Arena { start, owner: Owner::Heap(layout), bytes }
+    }
+
+    /// The same, in huge pages if the system has them; `None` if it refuses.
+    fn huge(bytes: usize) -> Option<Self> {
+        let mut map = MmapMut::map_anon(bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE).ok()?;
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage); // without them it is only slower
+        let skipped = map.as_ptr().align_offset(HUGE_PAGE);
+        let start = NonNull::new(map.as_mut_ptr().wrapping_add(skipped))?;
+        (skipped < HUGE_PAGE).then_some(Arena { start, owner: Owner::Pages { _map: map }, bytes })
     }
 
     /// Size in bytes, as asked for.
@@ -95,8 +116,10 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: allocated with this very layout in `zeroed`.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        if let Owner::Heap(layout) = self.owner {
+            // SAFETY: allocated with this very layout in `zeroed`.
+            unsafe { dealloc(self.start.as_ptr(), layout) }
+        }
     }
 }
 
