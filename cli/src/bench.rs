@@ -7,6 +7,7 @@ use anyhow::Context;
 use resnet::runtime::Weights;
 use serde_json::json;
 
+use crate::layers;
 use crate::networks::{self, Machine, Variant};
 
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     seconds: f64,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, conflicts_with = "layers")]
     json: bool,
+    /// Print a table of the time of each step
+    #[arg(long)]
+    layers: bool,
     #[command(flatten)]
     machine: Machine,
 }
@@ -44,6 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut session = variant.start(weights, threads);
     let input = noise(variant.input.iter().product());
     measure(session.as_mut(), &input, seconds / 5)?;
+    if arguments.layers {
+        return layers::print(variant, session.as_mut(), &input, seconds, isa);
+    }
     let times = measure(session.as_mut(), &input, seconds)?;
     let report = Report::new(variant, isa.to_string(), session.threads(), &times);
     if arguments.json {

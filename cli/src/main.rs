@@ -5,6 +5,7 @@ mod arrays;
 mod bench;
 mod classify;
 mod inspect;
+mod layers;
 mod networks;
 mod picture;
 mod run;

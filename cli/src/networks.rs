@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use resnet::runtime::{Description, Isa, Shape, Weights};
@@ -24,6 +25,8 @@ pub(crate) struct Variant {
 pub(crate) trait Run {
     /// Output of an input, both NHWC.
     fn run(&mut self, input: &[f32]) -> Result<&[f32], resnet::Error>;
+    /// Time of each step of the plan.
+    fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, resnet::Error>;
     /// Threads it runs on.
     fn threads(&self) -> usize;
 }
@@ -95,6 +98,10 @@ impl Variant {
 impl<N: Network> Run for Session<N> {
     fn run(&mut self, input: &[f32]) -> Result<&[f32], resnet::Error> {
         Session::run(self, N::Input::from_slice(input)?).map(Shape::as_slice)
+    }
+
+    fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, resnet::Error> {
+        Session::run_timed(self, N::Input::from_slice(input)?)
     }
 
     fn threads(&self) -> usize {

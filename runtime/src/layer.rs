@@ -137,14 +137,12 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
     }
 
     fn compute(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y, accumulate: bool) {
-        kernels::convolve(
-            context.weights.isa(),
-            context.threads,
-            &Convolution { accumulate, ..self.convolution },
-            x.as_slice(),
-            context.weights.layer(layer),
-            y.as_mut_slice(),
-        );
+        let Context { weights, threads, .. } = context;
+        let convolution = Convolution { accumulate, ..self.convolution };
+        let layer = weights.layer(layer);
+        context.step(|| {
+            kernels::convolve(weights.isa(), threads, &convolution, x.as_slice(), layer, y.as_mut_slice());
+        });
     }
 }
 
@@ -158,7 +156,9 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> MaxPool<X, Y> {
     /// `y = max(windows of x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
         let isa = context.weights.isa();
-        kernels::pool(isa, context.threads, &self.geometry, x.as_slice(), y.as_mut_slice());
+        context.step(|| {
+            kernels::pool(isa, context.threads, &self.geometry, x.as_slice(), y.as_mut_slice());
+        });
     }
 }
 
@@ -175,7 +175,9 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> AveragePool<X, Y> {
     /// `y = mean(windows of x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
         let isa = context.weights.isa();
-        kernels::pool(isa, context.threads, &self.geometry, x.as_slice(), y.as_mut_slice());
+        context.step(|| {
+            kernels::pool(isa, context.threads, &self.geometry, x.as_slice(), y.as_mut_slice());
+        });
     }
 }
 
@@ -201,7 +203,9 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Add<X, Y> {
     /// `y = relu?(y + x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
         let isa = context.weights.isa();
-        kernels::add(isa, context.threads, &self.geometry, self.relu, x.as_slice(), y.as_mut_slice());
+        context.step(|| {
+            kernels::add(isa, context.threads, &self.geometry, self.relu, x.as_slice(), y.as_mut_slice());
+        });
     }
 }
 
@@ -240,8 +244,8 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Copy<X, Y> {
     }
 
     /// `y = x`
-    pub fn run(&self, _: &Context<'_>, x: &X, y: &mut Y) {
-        kernels::copy(&self.geometry, x.as_slice(), y.as_mut_slice());
+    pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
+        context.step(|| kernels::copy(&self.geometry, x.as_slice(), y.as_mut_slice()));
     }
 }
 
@@ -259,14 +263,14 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Softmax<X, Y> {
     }
 
     /// `y = softmax(x)`, for each pixel.
-    pub fn run(&self, _: &Context<'_>, x: &X, y: &mut Y) {
-        kernels::softmax(Y::DIMS[3], x.as_slice(), y.as_mut_slice());
+    pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
+        context.step(|| kernels::softmax(Y::DIMS[3], x.as_slice(), y.as_mut_slice()));
     }
 }
 
 /// Writes zeros everywhere around a value, in each image.
-pub fn clear_halo<Y: Shape<Element = f32>>(y: &mut Y, interior: Interior) {
-    kernels::clear_halo(Y::DIMS, interior.at, interior.size, y.as_mut_slice());
+pub fn clear_halo<Y: Shape<Element = f32>>(context: &Context<'_>, y: &mut Y, interior: Interior) {
+    context.step(|| kernels::clear_halo(Y::DIMS, interior.at, interior.size, y.as_mut_slice()));
 }
 
 const fn pooling<X: Shape, Y: Shape>(pool: Pool, kind: PoolKind) -> PoolGeometry {

@@ -1,5 +1,8 @@
 //! What a compiled network tells the runtime of itself: its constants, its weights, its forward function.
 
+use std::cell::RefCell;
+use std::time::Instant;
+
 use crate::arena::Arena;
 use crate::kernels::Algorithm;
 use crate::tensor::Shape;
@@ -29,6 +32,19 @@ pub struct Context<'a> {
     pub weights: &'a Weights,
     /// The threads that share each layer.
     pub threads: &'a Threads,
+    /// When the steps ended, if somebody wants to know.
+    pub(crate) clock: Option<RefCell<Vec<Instant>>>,
+}
+
+impl Context<'_> {
+    /// Does one step of the plan.
+    #[inline(always)]
+    pub(crate) fn step(&self, step: impl FnOnce()) {
+        step();
+        if let Some(clock) = &self.clock {
+            clock.borrow_mut().push(Instant::now());
+        }
+    }
 }
 
 /// Everything that is known of a network when it is compiled.

@@ -1,6 +1,8 @@
 //! A session: one network, one arena, one team of threads.
 
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::arena::Arena;
@@ -36,8 +38,21 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// None so far; later precisions may refuse an input.
     pub fn run(&mut self, input: &N::Input) -> Result<&N::Output, Error> {
-        let context = Context { weights: self.network.weights(), threads: &self.threads };
+        let context = Context { weights: self.network.weights(), threads: &self.threads, clock: None };
         Ok(N::forward(&context, input, &mut self.arena))
+    }
+
+    /// As [`Session::run`]; gives the time of each step of the plan, in order. (This allocates.)
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_timed(&mut self, input: &N::Input) -> Result<Vec<Duration>, Error> {
+        let clock = Some(RefCell::new(Vec::new()));
+        let context = Context { weights: self.network.weights(), threads: &self.threads, clock };
+        let mut last = Instant::now();
+        N::forward(&context, input, &mut self.arena);
+        let ends = context.clock.map(RefCell::into_inner).unwrap_or_default();
+        Ok(ends.into_iter().map(|end| end - std::mem::replace(&mut last, end)).collect())
     }
 
     /// Threads that it runs on, the caller's included.

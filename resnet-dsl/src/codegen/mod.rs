@@ -296,7 +296,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     let y_type = tensor(step.write.dims);
     let to = interior(&step.write);
     if step.action == Action::Clear {
-        return quote!(runtime::clear_halo(#y, #to););
+        return quote!(runtime::clear_halo(context, #y, #to););
     }
     let Some(read) = &step.read else {
         let x_type = tensor(plan.input);

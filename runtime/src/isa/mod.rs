@@ -131,6 +131,7 @@ pub(crate) struct Kernels {
     pub(crate) max_pool: unsafe fn(&PoolTask),
     pub(crate) average_pool: unsafe fn(&PoolTask),
     pub(crate) add: unsafe fn(&AddTask),
+    pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
 /// The vector operations that the algorithms are written in. A value of the type shows that the machine has them.
@@ -234,6 +235,13 @@ macro_rules! kernels {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::add::run(<$simd>::assume(), task) }
             }
+            /// # Safety
+            /// The machine has the instruction set.
+            $(#[$feature])?
+            unsafe fn peak(rounds: usize) -> f32 {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::peak::run(<$simd>::assume(), rounds) }
+            }
             crate::isa::Kernels {
                 lanes: <$simd>::LANES,
                 panel: $vectors * <$simd>::LANES,
@@ -244,6 +252,7 @@ macro_rules! kernels {
                 max_pool,
                 average_pool,
                 add,
+                peak,
             }
         };
     };

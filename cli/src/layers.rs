@@ -1,0 +1,81 @@
+//! `resnet bench --layers`: where a network's time goes, step by step, against the peak of the machine.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use resnet::runtime::Isa;
+use resnet::runtime::kernels::peak_gflops;
+use resnet_dsl::plan::{Action, Plan, Step};
+use resnet_dsl::spec::Overrides;
+use resnet_dsl::{Spec, shipped};
+
+use crate::networks::{Run, Variant};
+
+/// Prints one line a step: medians of the runs of some seconds.
+pub(crate) fn print(
+    variant: &Variant,
+    session: &mut dyn Run,
+    input: &[f32],
+    seconds: Duration,
+    isa: Isa,
+) -> anyhow::Result<()> {
+    let plan = plan(variant)?;
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); plan.steps.len()];
+    let start = Instant::now();
+    while times[0].len() < 3 || start.elapsed() < seconds {
+        for (times, time) in times.iter_mut().zip(session.run_timed(input)?) {
+            times.push(time.as_secs_f64() * 1e6);
+        }
+    }
+    let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
+    let total: f64 = medians.iter().sum();
+    let threads = session.threads();
+    let peak = peak_gflops(isa) * threads as f64;
+    println!("{} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s", variant.model);
+    println!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak");
+    for (step, time) in plan.steps.iter().zip(&medians) {
+        let share = 100.0 * time / total;
+        let action = step.action.to_string();
+        let (flops, of_peak) = match products(&plan, step) {
+            0 => (String::new(), String::new()),
+            macs => {
+                let gflops = 2e-3 * macs as f64 / time;
+                (format!("{gflops:.0}"), format!("{:.0}%", 100.0 * gflops / peak))
+            }
+        };
+        println!("{time:>9.1} {share:>5.1}% {flops:>8} {of_peak:>6}  {} = {action}", step.name);
+    }
+    let gflops = 2e-3 * plan.macs as f64 / total;
+    println!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak);
+    println!(
+        "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."
+    );
+    Ok(())
+}
+
+/// Multiply-adds of a step as a direct sum.
+fn products(plan: &Plan, step: &Step) -> usize {
+    match step.action {
+        Action::Conv { layer, .. } => {
+            let [batch, ..] = step.write.dims;
+            batch
+                * step.write.size.iter().product::<usize>()
+                * plan.layers[layer].shape.iter().product::<usize>()
+        }
+        _ => 0,
+    }
+}
+
+/// The plan that the variant was compiled from.
+fn plan(variant: &Variant) -> anyhow::Result<Plan> {
+    let text = shipped::get(variant.model).ok_or_else(|| anyhow!("`{}` does not ship", variant.model))?;
+    let overrides = Overrides { batch: Some(variant.input[0]), ..Overrides::default() };
+    let spec = Spec { name: variant.model, text, overrides: &overrides };
+    let compiled = spec.compile(&mut |_| Err("a built-in spec has no files beside it".to_owned()));
+    Ok(compiled.map_err(|errors| anyhow!("{}", errors.render(variant.model, text)))?.plan)
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

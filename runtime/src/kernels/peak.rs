@@ -1,0 +1,49 @@
+//! The yardstick: multiply-adds on registers, and nothing else.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crate::isa::{Isa, Simd};
+
+/// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
+const CHAINS: usize = 12;
+/// Multiply-adds of each chain in a measurement: some milliseconds.
+const ROUNDS: usize = 1 << 20;
+
+/// The most GFLOP/s that one core computes in an instruction set: the best of some measurements.
+///
+/// # Panics
+/// If the machine lacks `isa`.
+pub fn peak_gflops(isa: Isa) -> f64 {
+    assert!(isa.is_available(), "this machine has no {isa}");
+    let kernels = isa.kernels();
+    let measure = || {
+        let start = Instant::now();
+        // SAFETY: the machine has the instruction set.
+        black_box(unsafe { (kernels.peak)(ROUNDS) });
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..8).map(|_| measure()).fold(f64::INFINITY, f64::min);
+    2e-9 * (ROUNDS * CHAINS * kernels.lanes) as f64 / best
+}
+
+/// # Safety
+/// The machine has the instructions of `S`.
+#[inline(always)]
+pub(crate) unsafe fn run<S: Simd>(simd: S, rounds: usize) -> f32 {
+    let (x, y) = (simd.splat(black_box(0.5)), simd.splat(black_box(1.0)));
+    let mut sums = [y; CHAINS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = simd.mul_add(*sum, x, y);
+        }
+    }
+    let mut all = sums[0];
+    for sum in sums {
+        all = simd.add(all, sum);
+    }
+    let mut first = 0.0;
+    // SAFETY: one number is written.
+    unsafe { simd.store_partial(&mut first, all, 1) };
+    first
+}
