@@ -9,6 +9,7 @@ use resnet::runtime::{Shape, Weights};
 
 resnet::resnet! { struct ResNet18; model "torchvision/resnet18" }
 resnet::resnet! { struct TorchvisionResNet50; model "torchvision/resnet50" }
+resnet::resnet! { struct DirectResNet18; model "torchvision/resnet18", winograd: off }
 resnet::resnet50! { include "specs/resnet50.yaml" }
 
 /// The largest error, as a share of the largest score.
@@ -44,6 +45,13 @@ fn check<N: Network>(name: &str, channels_first: bool) {
 #[test]
 fn torchvision_resnet18() {
     check::<ResNet18>("resnet18", true);
+}
+
+#[test]
+fn torchvision_resnet18_without_winograd() {
+    check::<DirectResNet18>("resnet18", true);
+    assert_eq!(DirectResNet18::SCRATCH_BYTES, 0);
+    const { assert!(ResNet18::SCRATCH_BYTES > 0) };
 }
 
 #[test]

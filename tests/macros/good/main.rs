@@ -10,7 +10,7 @@ resnet::resnet! {
     include "pets.yaml"
 }
 
-resnet::resnet! { pub(crate) struct Large; include "pets.yaml", classes: 5, input: 40x32x3, batch: 2, }
+resnet::resnet! { pub(crate) struct Large; include "pets.yaml", classes: 5, input: 40x32x3, batch: 2, winograd: off, }
 
 mod inner {
     resnet::resnet50! { model "torchvision/resnet50", classes: 2 }
