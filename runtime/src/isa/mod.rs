@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::kernels::{AddTask, InputTile, OutputTile, PoolTask, Product};
+use crate::kernels::{AddTask, FoldTask, InputTile, OutputTile, PoolTask, Product};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -131,6 +131,7 @@ pub(crate) struct Kernels {
     pub(crate) max_pool: unsafe fn(&PoolTask),
     pub(crate) average_pool: unsafe fn(&PoolTask),
     pub(crate) add: unsafe fn(&AddTask),
+    pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
     pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
@@ -238,6 +239,12 @@ macro_rules! kernels {
             /// # Safety
             /// The machine has the instruction set.
             $(#[$feature])?
+            unsafe fn fold(task: &mut kernels::FoldTask<'_>) {
+                kernels::fold::run(task);
+            }
+            /// # Safety
+            /// As `fold`.
+            $(#[$feature])?
             unsafe fn peak(rounds: usize) -> f32 {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::peak::run(<$simd>::assume(), rounds) }
@@ -252,6 +259,7 @@ macro_rules! kernels {
                 max_pool,
                 average_pool,
                 add,
+                fold,
                 peak,
             }
         };

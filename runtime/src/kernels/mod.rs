@@ -18,6 +18,7 @@
 pub(crate) mod add;
 pub(crate) mod conv;
 pub(crate) mod copy;
+pub(crate) mod fold;
 pub mod pack;
 pub(crate) mod peak;
 pub(crate) mod pool;
@@ -31,6 +32,7 @@ pub(crate) use add::AddTask;
 pub use add::{AddGeometry, add};
 pub use conv::{Algorithm, ConvGeometry, Convolution, PackedConv, Split, convolve};
 pub use copy::{CopyGeometry, clear_halo, copy};
+pub(crate) use fold::{FoldTask, fold_panel};
 pub use peak::peak_gflops;
 pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};

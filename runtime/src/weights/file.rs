@@ -1,9 +1,13 @@
 //! Weights in a safetensors file: everything is checked before anything is used.
 
 use std::collections::HashSet;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 
 use crate::Error;
 use crate::network::Description;
@@ -11,91 +15,176 @@ use crate::weights::{Role, Tensor, tensors};
 
 /// An open file.
 pub(crate) struct File<'a> {
-    tensors: SafeTensors<'a>,
-    origin: &'a str,
+    source: Source<'a>,
+    metadata: Metadata,
+    /// Where the numbers begin.
+    data: usize,
+    origin: String,
 }
 
+/// Where the bytes are.
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    /// Read piece by piece, so that a file is never in memory as a whole.
+    Disk(Mutex<std::fs::File>),
+}
+
+/// The largest header that is taken for one (the `safetensors` crate's own limit).
+const LARGEST_HEADER: usize = 100_000_000;
+
 impl<'a> File<'a> {
-    /// Reads the header. `origin` names the file in errors.
+    /// Reads the header of a file on disk.
     ///
     /// # Errors
-    /// If the bytes are not a safetensors file.
-    pub(crate) fn open(bytes: &'a [u8], origin: &'a str) -> Result<Self, Error> {
-        match SafeTensors::deserialize(bytes) {
-            Ok(tensors) => Ok(File { tensors, origin }),
-            Err(error) => Err(Error::Format { origin: origin.to_owned(), reason: error.to_string() }),
+    /// If it cannot be read, or is no safetensors file.
+    pub(crate) fn open(path: &Path) -> Result<File<'static>, Error> {
+        let read = |source| Error::Read { path: path.to_owned(), source };
+        let file = std::fs::File::open(path).map_err(read)?;
+        let size = file.metadata().map_err(read)?.len() as usize;
+        File::new(Source::Disk(Mutex::new(file)), size, path.display().to_string())
+    }
+
+    /// The same of bytes in memory.
+    ///
+    /// # Errors
+    /// If they are no safetensors file.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Result<Self, Error> {
+        File::new(Source::Bytes(bytes), bytes.len(), "the data".to_owned())
+    }
+
+    fn new(source: Source<'a>, size: usize, origin: String) -> Result<Self, Error> {
+        match header(&source, size) {
+            Ok((metadata, data)) => Ok(File { source, metadata, data, origin }),
+            Err(reason) => Err(Error::Format { origin, reason }),
         }
     }
 
-    /// Looks whether the file holds the network's tensors, finite and of the right shapes, and no others.
+    /// What is wrong with the file as a whole: tensors that the network does not use.
+    pub(crate) fn extra(&self, network: &Description) -> Vec<String> {
+        let known: HashSet<&str> =
+            network.layers.iter().flat_map(tensors).map(|tensor| tensor.name).collect();
+        let mut names = self.metadata.offset_keys();
+        let mut faults = Vec::new();
+        if !names.iter().any(|name| known.contains(name.as_str())) {
+            let hint = "no tensor has a name of the network's: is it another network's file, or another naming scheme?";
+            faults.push(hint.to_owned());
+        }
+        names.retain(|name| {
+            !known.contains(name.as_str()) && !network.ignored.iter().any(|ending| name.ends_with(ending))
+        });
+        names.sort_unstable();
+        faults.extend(names.into_iter().map(|name| format!("extra: {name}, which the network does not use")));
+        faults
+    }
+
+    /// The error of a file with these faults.
+    pub(crate) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
+        Error::Weights { origin: self.origin.clone(), network: network.name, faults }
+    }
+
+    /// Reads a tensor's numbers as little-endian f32.
     ///
     /// # Errors
-    /// All that is wrong.
-    pub(crate) fn check(&self, network: &Description) -> Result<(), Error> {
-        let mut faults = Vec::new();
-        let mut known = HashSet::new();
-        for tensor in network.layers.iter().flat_map(tensors) {
-            known.insert(tensor.name);
-            if let Err(fault) = self.check_tensor(tensor) {
-                faults.push(fault);
+    /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
+    pub(crate) fn read(&self, tensor: Tensor<'_>, to: &mut Vec<[u8; 4]>) -> Result<(), String> {
+        let Tensor { name, dims, role } = tensor;
+        let info = self.metadata.info(name).ok_or_else(|| format!("missing: {name} {dims:?}"))?;
+        if info.shape != dims {
+            return Err(format!("misshapen: {name} is {:?}, the network has {dims:?}", info.shape));
+        }
+        let (start, end) = info.data_offsets;
+        let range = self.data + start..self.data + end;
+        let raw = |bytes: &mut [u8]| {
+            self.source.read(range.start, bytes).map_err(|error| format!("unreadable: {name}: {error}"))
+        };
+        to.clear();
+        match info.dtype {
+            Dtype::F32 => {
+                to.resize(range.len() / 4, [0; 4]);
+                raw(to.as_flattened_mut())?;
+            }
+            Dtype::F64 => convert(range.len(), raw, to, |bytes| f64::from_le_bytes(bytes) as f32)?,
+            Dtype::F16 => convert(range.len(), raw, to, |bytes| f16::from_le_bytes(bytes).to_f32())?,
+            Dtype::BF16 => convert(range.len(), raw, to, |bytes| bf16::from_le_bytes(bytes).to_f32())?,
+            other => {
+                return Err(format!(
+                    "wrong type: {name} holds {other:?}, which is not one of F32, F64, F16 and BF16"
+                ));
             }
         }
-        let mut extra: Vec<&str> = self.tensors.names();
-        extra.retain(|name| {
-            !known.contains(name) && !network.ignored.iter().any(|ending| name.ends_with(ending))
-        });
-        extra.sort_unstable();
-        faults.extend(extra.into_iter().map(|name| format!("extra: {name}, which the network does not use")));
-        if faults.is_empty() {
-            return Ok(());
-        }
-        if !self.tensors.names().iter().any(|name| known.contains(name)) {
-            let hint = "no tensor has a name of the network's: is it another network's file, or another naming scheme?";
-            faults.insert(0, hint.to_owned());
-        }
-        Err(Error::Weights { origin: self.origin.to_owned(), network: network.name, faults })
-    }
-
-    /// The numbers of a tensor that `check` has found right.
-    pub(crate) fn read(&self, tensor: Tensor<'_>) -> Vec<f32> {
-        self.tensors.tensor(tensor.name).ok().and_then(|view| numbers(&view)).unwrap_or_default()
-    }
-
-    fn check_tensor(&self, tensor: Tensor<'_>) -> Result<(), String> {
-        let Tensor { name, dims, role } = tensor;
-        let view = self.tensors.tensor(name).map_err(|_| format!("missing: {name} {dims:?}"))?;
-        if view.shape() != dims {
-            return Err(format!("misshapen: {name} is {:?}, the network has {dims:?}", view.shape()));
-        }
-        let Some(numbers) = numbers(&view) else {
-            let dtype = view.dtype();
-            return Err(format!(
-                "wrong type: {name} holds {dtype:?}, which is not one of F32, F64, F16 and BF16"
-            ));
-        };
-        if let Some(place) = numbers.iter().position(|number| !number.is_finite()) {
-            return Err(format!("not finite: {name} has {} at place {place}", numbers[place]));
+        if let Some((place, number)) = find(to, |number| !number.is_finite()) {
+            return Err(format!("not finite: {name} has {number} at place {place}"));
         }
         if let Role::Variance { epsilon } = role
-            && let Some(place) = numbers.iter().position(|number| f64::from(*number) + epsilon <= 0.0)
+            && let Some((place, number)) = find(to, |number| f64::from(number) + epsilon <= 0.0)
         {
-            return Err(format!("no variance: {name} has {} at place {place}", numbers[place]));
+            return Err(format!("no variance: {name} has {number} at place {place}"));
         }
         Ok(())
     }
 }
 
-/// A tensor as f32; `None` if it holds something else than floating-point numbers.
-fn numbers(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let data = view.data();
-    fn all<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        data.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+impl Source<'_> {
+    fn read(&self, start: usize, to: &mut [u8]) -> std::io::Result<()> {
+        match self {
+            Source::Bytes(bytes) => {
+                to.copy_from_slice(&bytes[start..start + to.len()]);
+                Ok(())
+            }
+            Source::Disk(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(start as u64))?;
+                file.read_exact(to)
+            }
+        }
     }
-    Some(match view.dtype() {
-        Dtype::F32 => all(data, f32::from_le_bytes),
-        Dtype::F64 => all(data, |bytes| f64::from_le_bytes(bytes) as f32),
-        Dtype::F16 => all(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => all(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        _ => return None,
-    })
+}
+
+/// The header, and where the numbers begin.
+fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String> {
+    const PREFIX: usize = 8;
+    let read = |start, length| {
+        let mut bytes = vec![0; length];
+        source.read(start, &mut bytes).map(|()| bytes).map_err(|error| error.to_string())
+    };
+    if size < PREFIX {
+        return Err(format!("it has {size} bytes"));
+    }
+    let length = read(0, PREFIX)?.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > LARGEST_HEADER || length > size - PREFIX {
+        return Err(format!("its header would have {length} bytes, of {size}"));
+    }
+    let metadata: Metadata =
+        serde_json::from_slice(&read(PREFIX, length)?).map_err(|error| error.to_string())?;
+    let data = PREFIX + length;
+    let expected = data + metadata.data_len();
+    if expected != size {
+        return Err(format!("by its header it has {expected} bytes, not {size}"));
+    }
+    Ok((metadata, data))
+}
+
+/// Reads numbers of `N` bytes.
+fn convert<const N: usize>(
+    length: usize,
+    raw: impl Fn(&mut [u8]) -> Result<(), String>,
+    to: &mut Vec<[u8; 4]>,
+    number: impl Fn([u8; N]) -> f32,
+) -> Result<(), String> {
+    let mut bytes = vec![0; length];
+    raw(&mut bytes)?;
+    to.extend(bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes).to_le_bytes()));
+    Ok(())
+}
+
+/// The first number that is `bad`.
+fn find(numbers: &[[u8; 4]], bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
+    // A block at a time, without a way out of its middle: that is fast.
+    const BLOCK: usize = 1 << 12;
+    let value = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
+    let any = |block: &[[u8; 4]]| block.iter().fold(false, |any, number| any | bad(value(number)));
+    let block = numbers.chunks(BLOCK).position(any)?;
+    let place = block * BLOCK + numbers[block * BLOCK..].iter().position(|number| bad(value(number)))?;
+    Some((place, value(&numbers[place])))
 }

@@ -4,9 +4,11 @@ mod file;
 pub mod fill;
 mod fold;
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use crate::Error;
 use crate::arena::{ALIGNMENT, Arena};
@@ -87,8 +89,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn load_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::from_file(isa, network, &bytes, &path.display().to_string())
+        Self::of_file(isa, network, &File::open(path)?)
     }
 
     /// [`Weights::load`], of a file in memory.
@@ -104,7 +105,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn from_bytes_for(isa: Isa, network: &Description, bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_file(isa, network, bytes, "the data")
+        Self::of_file(isa, network, &File::of_bytes(bytes)?)
     }
 
     /// Kernels uniform in `+-sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, "Understanding the difficulty of
@@ -151,18 +152,29 @@ impl Weights {
         self.packed.memory.bytes()
     }
 
-    fn from_file(isa: Isa, network: &Description, bytes: &[u8], origin: &str) -> Result<Self, Error> {
-        let file = File::open(bytes, origin)?;
-        file.check(network)?;
-        Ok(Self::folded(isa, network, |tensor| file.read(tensor)))
+    fn of_file(isa: Isa, network: &Description, file: &File<'_>) -> Result<Self, Error> {
+        let extra = file.extra(network);
+        match Self::folded(isa, network, |tensor, to| file.read(tensor, to)) {
+            Ok(weights) if extra.is_empty() => Ok(weights),
+            Ok(_) => Err(file.error(network, extra)),
+            Err(faults) => Err(file.error(network, faults.into_iter().chain(extra).collect())),
+        }
     }
 
     fn filled(isa: Isa, network: &Description, filler: Filler) -> Self {
-        Self::folded(isa, network, |tensor| filler.fill(tensor))
+        let fill = |tensor: Tensor<'_>, to: &mut Vec<[u8; 4]>| {
+            *to = filler.fill(tensor).into_iter().map(f32::to_le_bytes).collect();
+            Ok(())
+        };
+        Self::folded(isa, network, fill).expect("made-up weights have no faults")
     }
 
-    /// Lays the layers out, and folds and packs each.
-    fn folded(isa: Isa, network: &Description, read: impl Fn(Tensor<'_>) -> Vec<f32>) -> Self {
+    /// Lays the layers out; folds and packs each, on all cores.
+    fn folded(
+        isa: Isa,
+        network: &Description,
+        read: impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
+    ) -> Result<Self, Vec<String>> {
         let mut end = 0;
         let mut place = |length: usize| {
             let start = end;
@@ -178,11 +190,41 @@ impl Weights {
             })
             .collect();
         let mut memory = Arena::zeroed(end * size_of::<f32>());
-        for (layer, Place { panels, bias }) in network.layers.iter().zip(&places) {
-            let (front, back) = memory.as_mut_slice().split_at_mut(bias.start);
-            fold::fold(isa, layer, &read, &mut front[panels.clone()], &mut back[..bias.len()]);
+        let mut rest = memory.as_mut_slice();
+        let mut taken = 0;
+        let mut take = |range: &Range<usize>| {
+            let (part, behind) = std::mem::take(&mut rest)[range.start - taken..].split_at_mut(range.len());
+            (rest, taken) = (behind, range.end);
+            part
+        };
+        let jobs: Vec<_> =
+            network.layers.iter().zip(&places).map(|(l, p)| (l, take(&p.panels), take(&p.bias))).collect();
+        let jobs = Mutex::new(jobs.into_iter().enumerate());
+        let faults = Mutex::new(Vec::new());
+        let work = || {
+            let mut kernel = Vec::new();
+            loop {
+                let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((index, (layer, panels, bias))) = job else { return };
+                if let Err(found) = fold::fold(isa, layer, &read, panels, bias, &mut kernel) {
+                    faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
+                }
+            }
+        };
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        thread::scope(|scope| {
+            for _ in 1..cores.min(network.layers.len()) {
+                // Without it, the others do its part.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !faults.is_empty() {
+            faults.sort();
+            return Err(faults.into_iter().flat_map(|(_, faults)| faults).collect());
         }
-        Weights { packed: Arc::new(Packed { isa, memory, places }) }
+        Ok(Weights { packed: Arc::new(Packed { isa, memory, places }) })
     }
 }
 
