@@ -7,6 +7,7 @@ mod classify;
 mod inspect;
 mod layers;
 mod networks;
+mod pack;
 mod picture;
 mod run;
 
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Compute a network's output for an input in a file.
     Run(run::Arguments),
+    /// Write weights down as the kernels read them: loading them is a mapping.
+    Pack(pack::Arguments),
     /// Time a network.
     Bench(bench::Arguments),
     /// Show what the compiler makes of a spec, stage by stage.
@@ -38,6 +41,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Pack(arguments) => pack::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),

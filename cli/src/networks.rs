@@ -78,12 +78,12 @@ impl Variant {
         (self.start)(weights, threads)
     }
 
-    /// Reads a weight file, or fills the weights by the reference formula.
+    /// Reads a weight file (maps a packed one), or fills the weights by the reference formula.
     pub(crate) fn weights(&self, file: &Path, isa: Isa) -> anyhow::Result<Weights> {
         if file.as_os_str() == "formula" {
             return Ok(Weights::formula_for(isa, self.description)?);
         }
-        Ok(Weights::load_for(isa, self.description, file)?)
+        Ok(Weights::map_for(isa, self.description, file)?)
     }
 
     /// The weights that are embedded in this program.

@@ -27,6 +27,14 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file that cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Bytes that are not a safetensors file.
     #[error("{origin} is not a safetensors file, or only a part of one: {reason}")]
     Format {

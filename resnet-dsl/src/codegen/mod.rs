@@ -88,6 +88,17 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                         .map(<Self as runtime::Network>::from_weights)
                 }
 
+                /// [`Self::load`]; a file of packed weights is mapped, and not read. It must stay as it is until this is dropped.
+                ///
+                /// # Errors
+                /// As [`Self::load`].
+                pub fn map(
+                    path: impl ::core::convert::AsRef<::std::path::Path>,
+                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                    runtime::Weights::map(&<Self as runtime::Network>::DESCRIPTION, path.as_ref())
+                        .map(<Self as runtime::Network>::from_weights)
+                }
+
                 /// The same from memory.
                 ///
                 /// # Errors

@@ -35,6 +35,11 @@ pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) 
                 ) -> ::core::result::Result<Self, ::resnet::Error> {
                     ::core::result::Result::Ok(Self {})
                 }
+                pub fn map(
+                    path: impl ::core::convert::AsRef<::std::path::Path>,
+                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                    ::core::result::Result::Ok(Self {})
+                }
                 pub fn from_bytes(bytes: &[u8]) -> ::core::result::Result<Self, ::resnet::Error> {
                     ::core::result::Result::Ok(Self {})
                 }

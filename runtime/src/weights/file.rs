@@ -1,6 +1,6 @@
 //! Weights in a safetensors file: everything is checked before anything is used.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -10,8 +10,10 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use crate::Error;
+use crate::arena::Arena;
 use crate::network::Description;
-use crate::weights::{Role, Tensor, tensors};
+use crate::weights::mapping::Mapping;
+use crate::weights::{Memory, Role, Tensor, packed, tensors};
 
 /// An open file.
 pub(crate) struct File<'a> {
@@ -57,6 +59,41 @@ impl<'a> File<'a> {
             Ok((metadata, data)) => Ok(File { source, metadata, data, origin }),
             Err(reason) => Err(Error::Format { origin, reason }),
         }
+    }
+
+    /// What the file says of itself, if it is one of packed weights.
+    pub(crate) fn packed(&self) -> Option<&HashMap<String, String>> {
+        let labels = self.metadata.metadata().as_ref();
+        labels.filter(|_| packed::is_packed(labels))
+    }
+
+    /// The numbers of a packed file: mapped, or read.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn packed_numbers(&self, count: usize, map: bool) -> Result<Memory, String> {
+        let info = self.metadata.info(packed::TENSOR).filter(|info| info.dtype == Dtype::F32);
+        let Some(info) = info.filter(|info| info.shape == [count]) else {
+            return Err(format!("the tensor `{}` is not {count} numbers", packed::TENSOR));
+        };
+        let (start, end) = info.data_offsets;
+        let range = self.data + start..self.data + end;
+        if map && let Source::Disk(file) = &self.source {
+            let file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(mapping) = Mapping::new(&file, range.clone()) {
+                return Ok(Memory::Mapped(mapping));
+            }
+        }
+        let mut arena = Arena::zeroed(range.len());
+        let mut buffer = vec![[0; 4]; 1 << 14];
+        for (index, numbers) in arena.as_mut_slice().chunks_mut(1 << 14).enumerate() {
+            let bytes = buffer[..numbers.len()].as_flattened_mut();
+            self.source.read(range.start + (index << 16), bytes).map_err(|error| error.to_string())?;
+            for (number, bytes) in numbers.iter_mut().zip(&buffer) {
+                *number = f32::from_le_bytes(*bytes);
+            }
+        }
+        Ok(Memory::Arena(arena))
     }
 
     /// What is wrong with the file as a whole: tensors that the network does not use.

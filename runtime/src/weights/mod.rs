@@ -3,6 +3,8 @@
 mod file;
 pub mod fill;
 mod fold;
+mod mapping;
+mod packed;
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -18,6 +20,7 @@ use crate::network::{Description, LayerWeights, Scheme};
 
 use file::File;
 use fill::Filler;
+use mapping::Mapping;
 
 /// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
 #[derive(Clone)]
@@ -27,8 +30,23 @@ pub struct Weights {
 
 struct Packed {
     isa: Isa,
-    memory: Arena,
+    memory: Memory,
     places: Vec<Place>,
+}
+
+/// Where packed numbers lie.
+pub(crate) enum Memory {
+    Arena(Arena),
+    Mapped(Mapping),
+}
+
+impl Memory {
+    fn as_slice(&self) -> &[f32] {
+        match self {
+            Memory::Arena(arena) => arena.as_slice(),
+            Memory::Mapped(mapping) => mapping.as_slice(),
+        }
+    }
 }
 
 /// Where a layer's weights lie, in elements.
@@ -89,7 +107,35 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn load_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
-        Self::of_file(isa, network, &File::open(path)?)
+        Self::of_file(isa, network, &File::open(path)?, false)
+    }
+
+    /// [`Weights::load`]; a file of packed weights ([`Weights::save`]) is mapped, and not read: its pages come when they
+    /// are used, and are shared with other programs that map it.
+    ///
+    /// The file must stay as it is until the last clone of these weights is dropped: a program that cuts it off meanwhile
+    /// ends this one.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn map(network: &Description, path: &Path) -> Result<Self, Error> {
+        Self::map_for(Isa::from_environment()?, network, path)
+    }
+
+    /// [`Weights::map`], for one instruction set.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn map_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
+        Self::of_file(isa, network, &File::open(path)?, true)
+    }
+
+    /// Writes a file of packed weights, which loads and maps without work, on machines that have this instruction set.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save(&self, network: &Description, path: &Path) -> Result<(), Error> {
+        packed::write(self.isa(), network, self.packed.memory.as_slice(), path)
     }
 
     /// [`Weights::load`], of a file in memory.
@@ -105,7 +151,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn from_bytes_for(isa: Isa, network: &Description, bytes: &[u8]) -> Result<Self, Error> {
-        Self::of_file(isa, network, &File::of_bytes(bytes)?)
+        Self::of_file(isa, network, &File::of_bytes(bytes)?, false)
     }
 
     /// Kernels uniform in `+-sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, "Understanding the difficulty of
@@ -149,10 +195,16 @@ impl Weights {
 
     /// The memory that they take.
     pub fn bytes(&self) -> usize {
-        self.packed.memory.bytes()
+        size_of_val(self.packed.memory.as_slice())
     }
 
-    fn of_file(isa: Isa, network: &Description, file: &File<'_>) -> Result<Self, Error> {
+    fn of_file(isa: Isa, network: &Description, file: &File<'_>, map: bool) -> Result<Self, Error> {
+        if let Some(labels) = file.packed() {
+            packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
+            let (places, count) = places(isa, network);
+            let memory = file.packed_numbers(count, map).map_err(|fault| file.error(network, vec![fault]))?;
+            return Ok(Weights { packed: Arc::new(Packed { isa, memory, places }) });
+        }
         let extra = file.extra(network);
         match Self::folded(isa, network, |tensor, to| file.read(tensor, to)) {
             Ok(weights) if extra.is_empty() => Ok(weights),
@@ -175,21 +227,8 @@ impl Weights {
         network: &Description,
         read: impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
     ) -> Result<Self, Vec<String>> {
-        let mut end = 0;
-        let mut place = |length: usize| {
-            let start = end;
-            end = (start + length).next_multiple_of(ALIGNMENT / size_of::<f32>());
-            start..start + length
-        };
-        let places: Vec<Place> = network
-            .layers
-            .iter()
-            .map(|layer| Place {
-                panels: place(pack::packed_len(isa, fold::depth(layer), layer.shape[3])),
-                bias: place(pack::padded(isa, layer.shape[3])),
-            })
-            .collect();
-        let mut memory = Arena::zeroed(end * size_of::<f32>());
+        let (places, count) = places(isa, network);
+        let mut memory = Arena::zeroed(count * size_of::<f32>());
         let mut rest = memory.as_mut_slice();
         let mut taken = 0;
         let mut take = |range: &Range<usize>| {
@@ -224,8 +263,23 @@ impl Weights {
             faults.sort();
             return Err(faults.into_iter().flat_map(|(_, faults)| faults).collect());
         }
-        Ok(Weights { packed: Arc::new(Packed { isa, memory, places }) })
+        Ok(Weights { packed: Arc::new(Packed { isa, memory: Memory::Arena(memory), places }) })
     }
+}
+
+/// Where each layer's weights lie, in the order of use, and how many numbers there are in all.
+fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
+    let mut end = 0;
+    let mut place = |length: usize| {
+        let start = end;
+        end = (start + length).next_multiple_of(ALIGNMENT / size_of::<f32>());
+        start..start + length
+    };
+    let place = |layer: &LayerWeights| Place {
+        panels: place(pack::packed_len(isa, fold::depth(layer), layer.shape[3])),
+        bias: place(pack::padded(isa, layer.shape[3])),
+    };
+    (network.layers.iter().map(place).collect(), end)
 }
 
 impl std::fmt::Debug for Weights {

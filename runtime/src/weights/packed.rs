@@ -1,0 +1,106 @@
+//! Packed weights in a file: what loading makes of a weight file, ready to be used as it lies there.
+//!
+//! A packed file is a safetensors file of one tensor, `packed`: the memory of [`Weights`](crate::Weights). Its metadata says
+//! what it was packed for; the header is filled up with spaces so that the numbers begin on a page.
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::Error;
+use crate::isa::Isa;
+use crate::kernels::Algorithm;
+use crate::network::{Description, LayerWeights};
+
+/// Changes with everything that changes the order or the meaning of packed numbers.
+const LAYOUT: &str = "1";
+/// What the numbers are aligned to in the file: a page, as the system maps them.
+const PAGE: usize = 4096;
+/// The tensor's name.
+pub(super) const TENSOR: &str = "packed";
+
+/// What a packed file says of itself, key and value.
+fn labels(isa: Isa, network: &Description) -> [(&'static str, String); 6] {
+    [
+        ("format", "resnet packed weights".to_owned()),
+        ("layout", LAYOUT.to_owned()),
+        ("network", network.name.to_owned()),
+        ("spec", format!("{:016x}", hash(network))),
+        ("isa", isa.name().to_owned()),
+        ("precision", network.precision.to_string()),
+    ]
+}
+
+/// Whether a file's metadata says that it is packed.
+pub(super) fn is_packed(metadata: Option<&HashMap<String, String>>) -> bool {
+    metadata.and_then(|labels| labels.get("format")).is_some_and(|format| format == "resnet packed weights")
+}
+
+/// Looks whether a packed file was packed for this network and instruction set.
+///
+/// # Errors
+/// Everything that differs.
+pub(super) fn check(
+    isa: Isa,
+    network: &Description,
+    found: &HashMap<String, String>,
+) -> Result<(), Vec<String>> {
+    let nothing = String::new();
+    let faults: Vec<String> = labels(isa, network)
+        .into_iter()
+        .filter_map(|(key, expected)| {
+            let found = found.get(key).unwrap_or(&nothing);
+            let differs = *found != expected;
+            differs.then(|| {
+                format!("packed for another {key}: {found:?}, not {expected:?} (pack the weights again)")
+            })
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Writes a packed file. What was there stays until the new one is complete.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Path) -> Result<(), Error> {
+    let labels: HashMap<&str, String> = labels(isa, network).into_iter().collect();
+    let tensor =
+        json!({ "dtype": "F32", "shape": [numbers.len()], "data_offsets": [0, size_of_val(numbers)] });
+    let mut header = json!({ "__metadata__": labels, TENSOR: tensor }).to_string();
+    let length = (8 + header.len()).next_multiple_of(PAGE) - 8;
+    header.extend(std::iter::repeat_n(' ', length - header.len()));
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let write = || -> std::io::Result<()> {
+        let mut file = BufWriter::new(std::fs::File::create(&unfinished)?);
+        file.write_all(&(length as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        for numbers in numbers.chunks(1 << 14) {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            file.write_all(&bytes)?;
+        }
+        file.into_inner()?.sync_all()?;
+        std::fs::rename(&unfinished, path)
+    };
+    write().map_err(|source| {
+        let _ = std::fs::remove_file(&unfinished);
+        Error::Write { path: path.to_owned(), source }
+    })
+}
+
+/// A hash of everything that packed numbers depend on: layers, their shapes, algorithms, tensors and constants. (FNV-1a,
+/// 64 bits, of their `Debug` form.) How many tiles are worked on together, or images, is not among it.
+fn hash(network: &Description) -> u64 {
+    let layer = |layer: &LayerWeights| {
+        let LayerWeights { name: _, shape, algorithm, kernel, bias, batch_norm } = layer;
+        let tile = match algorithm {
+            Algorithm::Direct => 1,
+            Algorithm::Winograd { output, .. } => *output,
+        };
+        format!("{shape:?} {tile} {kernel:?} {bias:?} {batch_norm:?}\n")
+    };
+    super::fill::fnv1a64(network.layers.iter().map(layer).collect::<String>().as_bytes())
+}
