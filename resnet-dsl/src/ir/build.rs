@@ -45,7 +45,7 @@ pub fn build(network: &Network) -> Result<Graph, Diagnostics> {
             .collect();
         let node = Node {
             name: layer.name.clone(),
-            op: operator(&layer.kind, network.winograd),
+            op: operator(&layer.kind),
             ty: None,
             halo: Sides::default(),
             block: layer.block.clone(),
@@ -60,10 +60,10 @@ pub fn build(network: &Network) -> Result<Graph, Diagnostics> {
     if errors.is_empty() { Ok(graph) } else { Err(errors) }
 }
 
-fn operator(kind: &LayerKind, winograd: bool) -> Op {
+fn operator(kind: &LayerKind) -> Op {
     match kind {
         LayerKind::ZeroPad(sides) => Op::ZeroPad(*sides),
-        LayerKind::Conv { filters, kernel, stride, padding, weights } => Op::Conv2d(ops::Conv2d {
+        LayerKind::Conv { filters, kernel, stride, padding, weights, winograd } => Op::Conv2d(ops::Conv2d {
             filters: *filters,
             kernel: *kernel,
             stride: *stride,

@@ -22,7 +22,7 @@ pub enum Algorithm {
 /// What one number of a transform costs, in multiply-adds: a handful of vector operations, a load and a store.
 const TRANSFORM: usize = 6;
 /// What one number of the weights costs: they come from memory, some 20 GB/s against 120 billion multiply-adds a second.
-const WEIGHT: usize = 26;
+const WEIGHT: usize = 12;
 /// The most bytes of a block's transformed input: half of a second-level cache.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The most tiles of a block (`resnet_runtime::kernels::winograd`).

@@ -17,8 +17,6 @@ pub struct Spec {
     pub batch: usize,
     /// `classes`
     pub classes: Option<usize>,
-    /// `winograd`
-    pub winograd: bool,
     /// `names`
     pub names: Names,
     /// `stem`
@@ -94,6 +92,8 @@ pub struct Conv {
     pub batch_norm: Option<f64>,
     /// `relu`
     pub relu: bool,
+    /// `winograd`
+    pub winograd: bool,
 }
 
 /// A stage: blocks of one size of image.
@@ -139,6 +139,8 @@ pub struct Settings {
     pub bias: bool,
     /// `batch_norm`: its epsilon
     pub batch_norm: Option<f64>,
+    /// `winograd`
+    pub winograd: bool,
 }
 
 /// The kinds of residual blocks.

@@ -40,7 +40,6 @@ pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
         input: [spec.batch, height, width, channels],
         input_span: spec.input_span,
         layers: list,
-        winograd: spec.winograd,
         scheme: spec.names.scheme,
         ignored: spec.names.ignored.clone(),
         preprocessing: spec.preprocessing,
@@ -89,6 +88,7 @@ struct Branch {
     padding: Padding,
     bias: bool,
     batch_norm: Option<f64>,
+    winograd: bool,
 }
 
 impl Layers<'_> {
@@ -128,6 +128,7 @@ impl Layers<'_> {
             stride: branch.stride,
             padding: branch.padding,
             weights: self.weights(&name, branch.bias),
+            winograd: branch.winograd,
         };
         self.chain(name, kind, span);
         self.channels = Some(branch.filters);
@@ -172,8 +173,8 @@ impl Layers<'_> {
                 let name = named(Name::StemConv, self.convs);
                 let norm = self.names.name(Name::StemNorm, place);
                 let relu = self.names.name(Name::StemRelu, place);
-                let ast::Conv { filters, kernel, stride, padding, bias, batch_norm, .. } = *conv;
-                let branch = Branch { filters, kernel, stride, padding, bias, batch_norm };
+                let ast::Conv { filters, kernel, stride, padding, bias, batch_norm, winograd, .. } = *conv;
+                let branch = Branch { filters, kernel, stride, padding, bias, batch_norm, winograd };
                 self.conv(&branch, name, norm, span);
                 if conv.relu {
                     self.chain(relu, LayerKind::Relu, span);
@@ -257,6 +258,7 @@ impl Layers<'_> {
                     padding: Padding::Valid,
                     bias: settings.bias,
                     batch_norm: batch_norm.unwrap_or(settings.batch_norm),
+                    winograd: settings.winograd,
                 };
                 let conv = self.names.name(Name::Shortcut, place(0));
                 self.conv(&branch, conv, self.names.name(Name::ShortcutNorm, place(0)), *span);
@@ -313,6 +315,7 @@ fn convolutions(block: &Block) -> Vec<Branch> {
         padding,
         bias: settings.bias,
         batch_norm: settings.batch_norm,
+        winograd: settings.winograd,
     };
     shapes.into_iter().zip(filters).enumerate().map(branch).collect()
 }

@@ -14,7 +14,7 @@ pub mod tree;
 mod yaml;
 
 use crate::diag::Diagnostics;
-use network::Network;
+use network::{LayerKind, Network};
 
 /// What the caller asks for instead of what the spec says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub type ReadFile<'a> = &'a mut dyn FnMut(&str) -> Result<String, String>;
 /// ends before the first layer or block that cannot, and its shapes may be looked at for more mistakes.
 pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<Network>, Diagnostics) {
     let mut errors = Diagnostics::default();
-    let network = match yaml::read(text) {
+    let mut network = match yaml::read(text) {
         Ok(tree) => {
             parse::spec(&tree, overrides, read, &mut errors).map(|spec| blocks::expand(spec, &mut errors))
         }
@@ -45,5 +45,12 @@ pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<N
             None
         }
     };
+    if let (Some(network), Some(allowed)) = (&mut network, overrides.winograd) {
+        for layer in &mut network.layers {
+            if let LayerKind::Conv { winograd, .. } = &mut layer.kind {
+                *winograd = allowed;
+            }
+        }
+    }
     (network, errors)
 }

@@ -17,8 +17,6 @@ pub struct Network {
     pub input_span: Span,
     /// Layers in an order in which every layer follows its inputs; the last one is the network's output.
     pub layers: Vec<Layer>,
-    /// Whether convolutions may be computed by Winograd's algorithm.
-    pub winograd: bool,
     /// Whose formula weights the names allow.
     pub scheme: Scheme,
     /// Endings of tensor names that a weight file may hold and the network does not use (`num_batches_tracked`).
@@ -72,6 +70,8 @@ pub enum LayerKind {
         padding: Padding,
         /// Where its weights are found.
         weights: Weights,
+        /// Whether it may be computed by Winograd's algorithm.
+        winograd: bool,
     },
     /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, a channel at a time.
     BatchNorm {

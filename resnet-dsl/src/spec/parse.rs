@@ -28,7 +28,6 @@ pub(super) fn spec(
     let input = input_node.and_then(|node| input(node, errors));
     let batch = fields.read("batch", errors, size);
     let classes = fields.read("classes", errors, size);
-    let winograd = fields.read("winograd", errors, switch).unwrap_or(true);
     let names = fields.read("names", errors, names::parse).unwrap_or_else(Names::torchvision);
     let defaults = Settings {
         kind: BlockKind::Bottleneck,
@@ -39,6 +38,7 @@ pub(super) fn spec(
         relu: Relu::AfterAdd,
         bias: false,
         batch_norm: Some(1e-5),
+        winograd: true,
     };
     let before = errors.serious();
     let settings = settings(&mut fields, &defaults, errors);
@@ -82,7 +82,6 @@ pub(super) fn spec(
         input_span: input_node.map_or(tree.span, |node| node.span),
         batch: overrides.batch.or(batch).unwrap_or(1),
         classes,
-        winograd: overrides.winograd.unwrap_or(winograd),
         names,
         stem,
         stages,
@@ -127,6 +126,7 @@ fn settings(fields: &mut Fields<'_>, outer: &Settings, errors: &mut Diagnostics)
         relu: fields.read("relu", errors, |node, e| choice(node, &relus, e)).unwrap_or(outer.relu),
         bias: fields.read("bias", errors, flag).unwrap_or(outer.bias),
         batch_norm: fields.read("batch_norm", errors, batch_norm).unwrap_or(outer.batch_norm),
+        winograd: fields.read("winograd", errors, switch).unwrap_or(outer.winograd),
     }
 }
 
@@ -376,8 +376,9 @@ fn conv(
     let bias = fields.read("bias", errors, flag).unwrap_or(settings.bias);
     let batch_norm = fields.read("batch_norm", errors, batch_norm).unwrap_or(settings.batch_norm);
     let relu = fields.read("relu", errors, flag).unwrap_or(true);
+    let winograd = fields.read("winograd", errors, switch).unwrap_or(settings.winograd);
     fields.finish(errors);
-    Some(Conv { filters: filters?, kernel: kernel?, stride, padding, bias, batch_norm, relu })
+    Some(Conv { filters: filters?, kernel: kernel?, stride, padding, bias, batch_norm, relu, winograd })
 }
 
 fn pool(node: &Node, name: &mut Option<String>, errors: &mut Diagnostics) -> Option<(Pool, bool)> {

@@ -27,9 +27,17 @@ impl fmt::Display for LayerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LayerKind::ZeroPad(sides) => write!(f, "zero_pad {sides}"),
-            LayerKind::Conv { filters, kernel: [h, w], stride: [down, right], padding, weights } => {
+            LayerKind::Conv {
+                filters,
+                kernel: [h, w],
+                stride: [down, right],
+                padding,
+                weights,
+                winograd,
+            } => {
                 let bias = if weights.bias.is_some() { ", bias" } else { "" };
-                write!(f, "conv {h}x{w}/{down}x{right}, {padding}, {filters} filters{bias}")
+                let winograd = if *winograd { "" } else { ", winograd off" };
+                write!(f, "conv {h}x{w}/{down}x{right}, {padding}, {filters} filters{bias}{winograd}")
             }
             LayerKind::BatchNorm { epsilon, .. } => write!(f, "batch_norm {epsilon:e}"),
             LayerKind::Relu => f.write_str("relu"),
