@@ -1,16 +1,115 @@
 #!/usr/bin/env python3
-"""Writes torchvision's networks as ONNX files, all peers' common input: python onnx_models.py FOLDER NAME..."""
+"""Writes networks for the race: NAME-bN.onnx for the peers, NAME.safetensors for us, NAME-bN.npy for all (NCHW).
+
+    python onnx_models.py FOLDER NAME[:BATCH]...       # resnet18, resnet50, resnet101, resnet152, document
+
+Weights are random, batch norms too, so that every part of a network takes part in its output.
+"""
 import sys
+import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchvision
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
 
-folder = Path(sys.argv[1])
-folder.mkdir(parents=True, exist_ok=True)
-for name in sys.argv[2:]:
+warnings.filterwarnings("ignore")
+
+
+class Document(nn.Module):
+    """The network of specs/resnet50.yaml: layers by Keras' names."""
+
+    STAGES = [(2, [64, 64, 256], [64, 64, 256], "bc", 1), (3, [128, 128, 512], [128, 128, 512], "bcd", 2),
+              (4, [256, 256, 1024], [256, 256, 1024], "bcdef", 2), (5, [512, 512, 2048], [256, 256, 2048], "bc", 2)]
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleDict()
+        self.add("conv1", "bn_conv1", 3, 64, 7, 2)
+        channels = 64
+        for stage, first, other, letters, stride in self.STAGES:
+            for letter in "a" + letters:
+                filters = first if letter == "a" else other
+                step = stride if letter == "a" else 1
+                sizes = [channels, *filters]
+                for index, branch in enumerate(["2a", "2b", "2c"]):
+                    kernel = 3 if branch == "2b" else 1
+                    self.conv(stage, letter, branch, sizes[index], filters[index], kernel, step if index == 0 else 1)
+                if letter == "a":
+                    self.conv(stage, letter, "1", channels, filters[2], 1, step)
+                channels = filters[2]
+        self.layers["fc6"] = nn.Linear(channels, 6)
+
+    def add(self, conv, norm, inputs, filters, kernel, stride):
+        padding = 1 if kernel == 3 else 0
+        self.layers[conv] = nn.Conv2d(inputs, filters, kernel, stride, padding)
+        self.layers[norm] = nn.BatchNorm2d(filters, eps=1e-3)
+
+    def conv(self, stage, letter, branch, *sizes):
+        self.add(f"res{stage}{letter}_branch{branch}", f"bn{stage}{letter}_branch{branch}", *sizes)
+
+    def step(self, stage, letter, branch, x):
+        return self.layers[f"bn{stage}{letter}_branch{branch}"](self.layers[f"res{stage}{letter}_branch{branch}"](x))
+
+    def forward(self, x):
+        x = F.relu(self.layers["bn_conv1"](self.layers["conv1"](F.pad(x, (3, 3, 3, 3)))))
+        x = F.max_pool2d(x, 3, 2)
+        for stage, _, _, letters, _ in self.STAGES:
+            for letter in "a" + letters:
+                y = F.relu(self.step(stage, letter, "2a", x))
+                y = self.step(stage, letter, "2c", F.relu(self.step(stage, letter, "2b", y)))
+                x = F.relu(y + (self.step(stage, letter, "1", x) if letter == "a" else x))
+        x = F.avg_pool2d(x, 2).permute(0, 2, 3, 1).flatten(1)
+        return F.softmax(self.layers["fc6"](x), 1)
+
+    def keras_tensors(self):
+        names = {"running_mean": "moving_mean", "running_var": "moving_variance", "bias": "bias"}
+        tensors = {}
+        for key, tensor in self.state_dict().items():
+            layer, kind = key.removeprefix("layers.").rsplit(".", 1)
+            norm = isinstance(self.layers[layer], nn.BatchNorm2d)
+            if kind == "num_batches_tracked":
+                continue
+            if kind == "weight" and not norm:
+                axes = (2, 3, 1, 0) if tensor.dim() == 4 else (1, 0)
+                tensors[f"{layer}/kernel"] = tensor.permute(axes).contiguous()
+            elif norm and kind in ("weight", "bias"):
+                tensors[f"{layer}/{'gamma' if kind == 'weight' else 'beta'}"] = tensor
+            else:
+                tensors[f"{layer}/{names[kind]}"] = tensor
+        return tensors
+
+
+def network(name):
     torch.manual_seed(0)
-    network = getattr(torchvision.models, name)(weights=None).eval()
-    image = torch.zeros(1, 3, 224, 224)
-    torch.onnx.export(network, (image,), str(folder / f"{name}.onnx"), input_names=["image"],
-                      output_names=["scores"], dynamo=False)
+    made = Document() if name == "document" else getattr(torchvision.models, name)(weights=None)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.6, 1.2)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return made.eval()
+
+
+def main():
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for argument in sys.argv[2:]:
+        name, _, batch = argument.partition(":")
+        made, size, batch = network(name), 64 if name == "document" else 224, int(batch or 1)
+        image = torch.from_numpy(np.random.default_rng(0).standard_normal((batch, 3, size, size), dtype=np.float32))
+        np.save(folder / f"{name}-b{batch}.npy", image.numpy())
+        state = made.keras_tensors() if name == "document" else {
+            key: tensor for key, tensor in made.state_dict().items() if not key.endswith("num_batches_tracked")}
+        save_file(state, folder / f"{name}.safetensors")
+        torch.onnx.export(made, (image,), str(folder / f"{name}-b{batch}.onnx"), input_names=["image"],
+                          output_names=["scores"], dynamo=False)
+        print(folder / f"{name}-b{batch}.onnx")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,73 +1,205 @@
 #!/usr/bin/env python3
-"""Times `resnet bench` and ONNX Runtime in turns, on the same cores, and prints the medians of all runs.
+"""Times `resnet` and its peers in turns, on the same cores, the same network and the same input; checks that all agree.
 
     pip install -r benches/peers/requirements.txt
-    python benches/peers/onnx_models.py /tmp/onnx resnet18 resnet50
+    python benches/peers/onnx_models.py /tmp/onnx resnet18 resnet50 resnet50:8 resnet152 document
     cargo build --release -p resnet-cli
-    python benches/peers/race.py --onnx /tmp/onnx --resnet target/release/resnet resnet18 resnet50
+    cargo build --release --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers   # rten, tract
+    python benches/peers/race.py resnet18 resnet50 resnet50:8 resnet152 document --threads 1 2
+
+Each round gives each contender some seconds; a figure is the median, over the rounds, of a round's minimum, median and 90th
+percentile, in milliseconds a run. Input copies and changes of layout are part of a run.
 """
 import argparse
 import json
 import os
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
-import onnxruntime
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OURS = {"document": "resnet50"}
 
 
-def ours(arguments, model, threads):
-    """Median of one process' runs, in milliseconds."""
-    command = [arguments.resnet, "bench", f"torchvision/{model}", "--threads", str(threads),
-               "--seconds", str(arguments.seconds), "--json"]
-    if arguments.isa:
-        command += ["--isa", arguments.isa]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)["median_ms"]
-
-
-def theirs(session, image, seconds):
-    """Median of the runs of some seconds, after a warm-up of a fifth of them."""
+def timed(run, seconds):
+    """Milliseconds of each run of some seconds, after a warm-up of a fifth of them."""
     times = []
     for budget in (seconds / 5, seconds):
-        times.clear()
+        times = []
         start = time.perf_counter()
         while len(times) < 3 or time.perf_counter() - start < budget:
-            run = time.perf_counter()
-            session.run(None, {"image": image})
-            times.append((time.perf_counter() - run) * 1e3)
-    return statistics.median(times)
+            before = time.perf_counter()
+            run()
+            times.append((time.perf_counter() - before) * 1e3)
+    return times
 
 
-def session(path, threads):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+def spread(times):
+    ordered = sorted(times)
+    return ordered[0], statistics.median(ordered), ordered[round((len(ordered) - 1) * 0.9)]
+
+
+class Resnet:
+    """This project: a process of its own each round."""
+
+    def __init__(self, case, arguments, threads):
+        self.command = [arguments.resnet]
+        self.model = OURS.get(case.name, f"torchvision/{case.name}")
+        self.options = ["--weights", str(case.weights), "--threads", str(threads)]
+        if arguments.isa:
+            self.options += ["--isa", arguments.isa]
+        self.case = case
+
+    def scores(self):
+        with tempfile.TemporaryDirectory() as folder:
+            image, output = f"{folder}/x.npy", f"{folder}/y.npy"
+            np.save(image, np.ascontiguousarray(self.case.image.transpose(0, 2, 3, 1)))
+            command = self.command + ["run", self.model, *self.options, "--input", image, "--output", output]
+            subprocess.run(command, check=True)
+            return np.load(output).reshape(self.case.batch, -1)
+
+    def round(self, seconds):
+        command = self.command + ["bench", self.model, *self.options, "--batch", str(self.case.batch),
+                                  "--seconds", str(seconds), "--json"]
+        report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return report["min_ms"], report["median_ms"], report["p90_ms"]
+
+
+class OnnxRuntime:
+    def __init__(self, case, _, threads):
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        session = onnxruntime.InferenceSession(str(case.onnx), options, providers=["CPUExecutionProvider"])
+        self.run = lambda: session.run(None, {"image": case.image})[0]
+
+    def scores(self):
+        return self.run()
+
+    def round(self, seconds):
+        return spread(timed(self.run, seconds))
+
+
+class OpenVino:
+    def __init__(self, case, _, threads):
+        import openvino
+        compiled = openvino.Core().compile_model(str(case.onnx), "CPU", {
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
+        request = compiled.create_infer_request()
+        self.run = lambda: request.infer([case.image], share_inputs=True, share_outputs=True)[0]
+
+    def scores(self):
+        return np.array(self.run())
+
+    def round(self, seconds):
+        return spread(timed(self.run, seconds))
+
+
+class RustPeer:
+    """rten or tract: a process of its own each round (benches/peers/rust)."""
+
+    engine = None
+
+    def __init__(self, case, arguments, threads):
+        if not Path(arguments.peers).exists():
+            raise RuntimeError(f"{arguments.peers} is not there")
+        if self.engine == "tract" and threads > 1:
+            raise RuntimeError("tract runs on one thread")
+        self.command = [arguments.peers, self.engine, str(case.onnx), str(case.input)]
+        self.environment = {**os.environ, "RTEN_NUM_THREADS": str(threads)}
+        self.output = tempfile.NamedTemporaryFile(suffix=".npy")
+        self.batch = case.batch
+
+    def scores(self):
+        self.round(0.0)
+        return np.load(self.output.name).reshape(self.batch, -1)
+
+    def round(self, seconds):
+        command = self.command + [str(seconds), self.output.name]
+        result = subprocess.run(command, check=True, capture_output=True, text=True, env=self.environment)
+        return spread(json.loads(result.stdout)["times_ms"])
+
+
+class Rten(RustPeer):
+    engine = "rten"
+
+
+class Tract(RustPeer):
+    engine = "tract"
+
+
+CONTENDERS = {"resnet": Resnet, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "rten": Rten, "tract": Tract}
+
+
+class Case:
+    def __init__(self, argument, folder):
+        self.name, _, batch = argument.partition(":")
+        self.batch = int(batch or 1)
+        stem = f"{folder}/{self.name}-b{self.batch}"
+        self.onnx, self.input = Path(f"{stem}.onnx"), Path(f"{stem}.npy")
+        self.weights = Path(f"{folder}/{self.name}.safetensors")
+        self.image = np.load(self.input)
+
+
+def race(case, arguments, threads):
+    entered, scores = {}, {}
+    for name in arguments.engines:
+        try:
+            entered[name] = CONTENDERS[name](case, arguments, threads)
+            scores[name] = entered[name].scores()
+        except (ImportError, RuntimeError, subprocess.CalledProcessError) as error:
+            entered.pop(name, None)
+            print(f"{name} does not take part: {error}", file=sys.stderr)
+    reference = next(iter(scores.values()))
+    for name, found in scores.items():
+        apart = np.abs(found - reference).max() / np.abs(reference).max()
+        if not apart < 1e-4:
+            sys.exit(f"{name} does not agree: {apart:.1e} of the largest score")
+    rounds = {name: [] for name in entered}
+    for _ in range(arguments.rounds):
+        for name, contender in entered.items():
+            rounds[name].append(contender.round(arguments.seconds))
+    figures = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in rounds.items()}
+    best = min((figure[1] for name, figure in figures.items() if name != "resnet"), default=float("nan"))
+    for name, (least, median, p90) in figures.items():
+        ratio = f"{median / best:.2f}"
+        print(f"| {case.name} | {case.batch} | {threads} | {name} | {least:.2f} | {median:.2f} | {p90:.2f} | {ratio} |",
+              flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--onnx", default="/tmp/onnx")
-    parser.add_argument("--resnet", default="target/release/resnet")
+    parser.add_argument("cases", nargs="+", metavar="NAME[:BATCH]")
+    parser.add_argument("--onnx", default="/tmp/onnx", help="folder of onnx_models.py")
+    parser.add_argument("--resnet", default=str(ROOT / "target/release/resnet"))
+    parser.add_argument("--peers", default=str(ROOT / "target/peers/release/peers"))
     parser.add_argument("--isa", help="of ours")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--engines", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
-    image = np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)
-    print(f"ONNX Runtime {onnxruntime.__version__}, {arguments.rounds} rounds of {arguments.seconds} s each")
-    print("| model | threads | ours, ms | ONNX Runtime, ms | ours / theirs |\n|---|---|---|---|---|")
-    for model in arguments.models:
+    if len(arguments.cases) == len(arguments.threads) == 1:
+        return race(Case(arguments.cases[0], arguments.onnx), arguments, arguments.threads[0])
+    print("| network | batch | threads | engine | min, ms | median | p90 | of the best peer |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    # A process a race: engines look only once at how many cores they have.
+    options = ["--engines", *arguments.engines]
+    for option in ("onnx", "resnet", "peers", "isa", "rounds", "seconds"):
+        value = getattr(arguments, option)
+        options += [] if value is None else [f"--{option}", str(value)]
+    for case in arguments.cases:
         for threads in arguments.threads:
-            os.sched_setaffinity(0, range(threads))  # inherited by the process that is started
-            peer = session(f"{arguments.onnx}/{model}.onnx", threads)
-            rounds = [(ours(arguments, model, threads), theirs(peer, image, arguments.seconds))
-                      for _ in range(arguments.rounds)]
-            a, b = (statistics.median(side) for side in zip(*rounds))
-            print(f"| {model} | {threads} | {a:.2f} | {b:.2f} | {a / b:.2f} |", flush=True)
-            del peer
+            command = [sys.executable, __file__, case, "--threads", str(threads), *options]
+            subprocess.run(["taskset", "-c", f"0-{threads - 1}", *command], check=True)
 
 
 if __name__ == "__main__":
