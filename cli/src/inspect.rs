@@ -158,6 +158,7 @@ fn plan_json(plan: &plan::Plan) -> Value {
         .collect();
     json!({
         "network": plan.name,
+        "passes": plan.passes,
         "peak_bytes": plan.peak_bytes,
         "weight_bytes": plan.weight_bytes(),
         "parameters": plan.parameters(),

@@ -23,15 +23,20 @@ pub(crate) fn print(
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); plan.steps.len()];
     let start = Instant::now();
     while times[0].len() < 3 || start.elapsed() < seconds {
-        for (times, time) in times.iter_mut().zip(session.run_timed(input)?) {
-            times.push(time.as_secs_f64() * 1e6);
+        // Each pass does all steps once.
+        for (index, time) in session.run_timed(input)?.into_iter().enumerate() {
+            times[index % plan.steps.len()].push(time.as_secs_f64() * 1e6);
         }
     }
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     let total: f64 = medians.iter().sum();
+    let macs = plan.macs / plan.passes as u64;
     let threads = session.threads();
     let peak = peak_gflops(isa) * threads as f64;
     println!("{} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s", variant.model);
+    if plan.passes > 1 {
+        println!("one of {} passes, {} image(s) each", plan.passes, plan.input[0]);
+    }
     println!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak");
     for (step, time) in plan.steps.iter().zip(&medians) {
         let share = 100.0 * time / total;
@@ -45,7 +50,7 @@ pub(crate) fn print(
         };
         println!("{time:>9.1} {share:>5.1}% {flops:>8} {of_peak:>6}  {} = {action}", step.name);
     }
-    let gflops = 2e-3 * plan.macs as f64 / total;
+    let gflops = 2e-3 * macs as f64 / total;
     println!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak);
     println!(
         "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."

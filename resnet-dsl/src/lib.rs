@@ -64,9 +64,19 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let (network, mut graph) = self.check(read)?;
-        pass::run_until(&mut graph, None, |_, _| {})?;
-        let plan = plan::plan(&graph)?;
+        let (mut network, _) = self.check(read)?;
+        let batch = network.input[0];
+        // A batch whose activations outgrow the caches is computed in parts: the largest that do not.
+        let mut parts = (1..=batch).rev().filter(|images| batch.is_multiple_of(*images));
+        let (graph, plan) = loop {
+            network.input[0] = parts.next().unwrap_or(1);
+            let mut graph = ir::build::build(&network)?;
+            pass::run_until(&mut graph, None, |_, _| {})?;
+            let plan = plan::plan(&graph, batch / network.input[0])?;
+            if plan.input[0] == 1 || plan.peak_bytes <= plan::LARGEST_ARENA {
+                break (graph, plan);
+            }
+        };
         let Network { scheme, ignored, preprocessing, labels, .. } = network;
         Ok(Compiled { graph, plan, metadata: Metadata { scheme, ignored, preprocessing, labels } })
     }

@@ -83,6 +83,33 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
         unsafe { &mut *(&raw mut self.data).cast::<S>() }
     }
 
+    /// Some of the images: the `index`-th `S`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn part<S: Shape<Element = T>>(&self, index: usize) -> &S {
+        const { Self::assert_part::<S>() };
+        match S::from_slice(&self.as_slice()[index * S::LEN..][..S::LEN]) {
+            Ok(part) => part,
+            Err(_) => unreachable!("the slice has the part's length"),
+        }
+    }
+
+    /// Writes some of the images: the `index`-th `S`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn set_part<S: Shape<Element = T>>(&mut self, index: usize, part: &S) {
+        const { Self::assert_part::<S>() };
+        self.as_mut_slice()[index * S::LEN..][..S::LEN].copy_from_slice(part.as_slice());
+    }
+
+    const fn assert_part<S: Shape<Element = T>>() {
+        let [images, height, width, channels] = S::DIMS;
+        assert!(height == H && width == W && channels == C, "a part has another image's size");
+        assert!(images > 0 && N.is_multiple_of(images), "the images cannot be parted evenly");
+    }
+
     fn check(found: usize) -> Result<(), Error> {
         let expected = N * H * W * C;
         if found == expected { Ok(()) } else { Err(Error::Length { dims: Self::DIMS, expected, found }) }
@@ -129,6 +156,17 @@ mod sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_images() {
+        let mut pixels: [f32; 12] = std::array::from_fn(|i| i as f32);
+        let tensor = Tensor::<f32, 3, 1, 2, 2>::from_mut_slice(&mut pixels).unwrap();
+        let part = tensor.part::<Tensor<f32, 1, 1, 2, 2>>(2);
+        assert_eq!(part.as_slice(), [8.0, 9.0, 10.0, 11.0]);
+        let part = Tensor::<f32, 1, 1, 2, 2>::from_slice(&[0.0; 4]).unwrap();
+        tensor.set_part(1, part);
+        assert_eq!(tensor.as_slice()[3..9], [3.0, 0.0, 0.0, 0.0, 0.0, 8.0]);
+    }
 
     #[test]
     fn a_view_needs_the_exact_length() {

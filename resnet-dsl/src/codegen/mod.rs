@@ -41,10 +41,11 @@ const MAX_VIEWS: usize = 8;
 /// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
 pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStream {
     let Item { attributes, visibility, name, files } = item;
-    let input = tensor(plan.input);
-    let output = tensor(plan.output.dims);
+    let input = tensor(plan.whole_input());
+    let output = tensor(plan.whole.dims);
     let (functions, calls) = functions(plan);
-    let end = Literal::usize_unsuffixed(plan.buffers[plan.output.buffer].offset);
+    let calls = passes(plan, &calls);
+    let end = Literal::usize_unsuffixed(plan.buffers[plan.whole.buffer].offset);
     let description = description::description(plan, metadata);
     let summary = description::summary(plan);
     let parameters = Literal::usize_unsuffixed(plan.parameters());
@@ -145,7 +146,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                     input: &Self::Input,
                     arena: &'a mut runtime::Arena,
                 ) -> &'a Self::Output {
-                    #(#calls)*
+                    #calls
                     const OUTPUT: runtime::Views<(#output,)> = runtime::Views::at(&[#end]);
                     arena.views(&OUTPUT).0
                 }
@@ -153,6 +154,26 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
 
             #(#functions)*
         };
+    }
+}
+
+/// The statements of a run: those of a pass, or a loop over all passes.
+fn passes(plan: &Plan, calls: &[TokenStream]) -> TokenStream {
+    if plan.passes == 1 {
+        return quote!(#(#calls)*);
+    }
+    let count = Literal::usize_unsuffixed(plan.passes);
+    let (part, output, whole) = (tensor(plan.input), tensor(plan.output.dims), tensor(plan.whole.dims));
+    let offsets = [plan.output.buffer, plan.whole.buffer]
+        .map(|buffer| Literal::usize_unsuffixed(plan.buffers[buffer].offset));
+    quote! {
+        for pass in 0..#count {
+            let input = input.part::<#part>(pass);
+            #(#calls)*
+            const PASS: runtime::Views<(#output, #whole)> = runtime::Views::at(&[#(#offsets),*]);
+            let (output, whole) = arena.views(&PASS);
+            whole.set_part(pass, output);
+        }
     }
 }
 

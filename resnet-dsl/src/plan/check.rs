@@ -7,6 +7,7 @@
 //! 4. A step reads only what was written before: the value itself, and zeros around it if its window reaches there.
 //! 5. A step that adds finds something to add to; no step reads the buffer it writes.
 //! 6. The output was written, and is dense.
+//!    That of several passes lies in a buffer that no step touches.
 //! 7. Winograd's algorithm has 3x3 windows of step 1, the weights it needs, and room to work in.
 
 use crate::ops::Algorithm;
@@ -60,6 +61,18 @@ pub fn check(plan: &Plan) -> Vec<String> {
         faults.push("the output was not written".to_owned());
     } else if let Some(span) = &mut needed[plan.output.buffer] {
         span[1] = plan.steps.len();
+    }
+    if plan.passes > 1 {
+        let [images, height, width, channels] = plan.output.dims;
+        if plan.whole.dims != [plan.passes * images, height, width, channels]
+            || fits(plan, &plan.whole).is_err()
+        {
+            faults.push("the outputs of all passes do not fit".to_owned());
+        } else if needed[plan.whole.buffer].replace([0, plan.steps.len()]).is_some() {
+            faults.push("a step uses what holds the outputs of all passes".to_owned());
+        }
+    } else if plan.whole != plan.output {
+        faults.push("the output of one pass is not the output".to_owned());
     }
     if !plan.output.is_dense() {
         faults.push("the output is not dense".to_owned());

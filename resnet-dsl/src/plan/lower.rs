@@ -24,7 +24,7 @@ pub(super) const ALIGNMENT: usize = 64;
 ///
 /// # Errors
 /// Operators that have no kernel on their own.
-pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics> {
+pub(super) fn lower(graph: &Graph, order: &[Value], passes: usize) -> Result<Plan, Diagnostics> {
     let position = order.iter().enumerate().map(|(place, value)| (*value, place)).collect();
     let mut lowering = Lowering {
         graph,
@@ -54,19 +54,33 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         }
     }
     buffers[output.buffer].live[1] = steps.len();
+    let mut whole = output;
+    if passes > 1 {
+        whole.dims[0] *= passes;
+        whole.buffer = buffers.len();
+        // Needed in every step: it holds what earlier passes gave.
+        buffers.push(Buffer {
+            name: "all passes".to_owned(),
+            bytes: whole.bytes().next_multiple_of(ALIGNMENT),
+            offset: 0,
+            live: [0, steps.len()],
+        });
+    }
     let scratch = layers.iter().map(|layer| layer.algorithm.scratch_bytes(layer.shape[2]));
     let scratch_bytes = scratch.max().unwrap_or(0);
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
     Ok(Plan {
         name: graph.name.clone(),
+        passes,
         input: input.map_or([0; 4], |input| dims(graph, *input)),
         output,
+        whole,
         buffers,
         steps,
         layers,
         peak_bytes: 0,
         scratch_bytes,
-        macs,
+        macs: macs * passes as u64,
         probabilities,
     })
 }

@@ -13,15 +13,22 @@ use crate::ir::Graph;
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::{Algorithm, Dims, Split};
 
+/// The largest arena of a batch that is computed in one pass: a part of a third-level cache.
+pub const LARGEST_ARENA: usize = 8 << 20;
+
 /// A network, ready to be written down as code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The network's name.
     pub name: String,
-    /// Shape of the input.
+    /// How often the steps are done: a large batch is computed in parts, whose activations stay in the caches.
+    pub passes: usize,
+    /// Shape of a pass' input.
     pub input: Dims,
-    /// The output, dense.
+    /// A pass' output, dense.
     pub output: View,
+    /// The output of all passes; `output`, if there is one.
+    pub whole: View,
     /// The parts of the arena.
     pub buffers: Vec<Buffer>,
     /// What is done, in order.
@@ -32,7 +39,7 @@ pub struct Plan {
     pub peak_bytes: usize,
     /// Memory that each thread works in, beside the arena.
     pub scratch_bytes: usize,
-    /// Multiply-adds of one run.
+    /// Multiply-adds of one run, all passes.
     pub macs: u64,
     /// Whether the output is a softmax's.
     pub probabilities: bool,
@@ -160,11 +167,11 @@ pub struct Layer {
     pub bias: Option<BiasParam>,
 }
 
-/// Plans a graph that has been through all passes.
+/// Plans a graph that has been through all passes of the compiler, to be run so many times.
 ///
 /// # Errors
 /// An operator that has no kernel on its own; or a fault of the planner, found by the checker.
-pub fn plan(graph: &Graph) -> Result<Plan, Diagnostics> {
+pub fn plan(graph: &Graph, passes: usize) -> Result<Plan, Diagnostics> {
     let mut errors = Diagnostics::default();
     let order = schedule::schedule(graph);
     for value in order.iter().map(|value| graph.node(*value)).filter(|node| node.ty.is_none()) {
@@ -173,7 +180,7 @@ pub fn plan(graph: &Graph) -> Result<Plan, Diagnostics> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut plan = lower::lower(graph, &order)?;
+    let mut plan = lower::lower(graph, &order, passes)?;
     plan.peak_bytes = memory::place(&mut plan.buffers);
     for fault in check::check(&plan) {
         errors.push(Diagnostic::new(format!("the plan is wrong: {fault}"), Span::default()));
@@ -182,6 +189,12 @@ pub fn plan(graph: &Graph) -> Result<Plan, Diagnostics> {
 }
 
 impl Plan {
+    /// Shape of the whole input.
+    pub fn whole_input(&self) -> Dims {
+        let [images, height, width, channels] = self.input;
+        [self.passes * images, height, width, channels]
+    }
+
     /// Learnable parameters: kernels, biases, and the scales and offsets of batch norms.
     pub fn parameters(&self) -> usize {
         self.layers.iter().map(Layer::parameters).sum()

@@ -15,6 +15,13 @@ impl fmt::Display for Plan {
             self.weight_bytes(),
             self.macs
         )?;
+        if self.passes > 1 {
+            writeln!(
+                f,
+                "{} passes of {} image(s), all outputs in {}",
+                self.passes, self.input[0], self.whole
+            )?;
+        }
         writeln!(f, "buffers:")?;
         for (index, buffer) in self.buffers.iter().enumerate() {
             let [first, last] = buffer.live;
