@@ -1,5 +1,6 @@
 //! Every distinct convolution of torchvision's ResNet-18 and ResNet-50, alone, one thread, on the best instruction set:
-//! the geometries are those of the compiled plans.
+//! the geometries and algorithms are those of the compiled plans. The first line is the measured peak; throughput counts
+//! the operations of a direct sum, so Winograd's algorithm exceeds it.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -20,6 +21,8 @@ struct Shape {
     output: [usize; 3],
     kernel: [usize; 2],
     stride: [usize; 2],
+    /// Tile and block of Winograd's algorithm, or none.
+    winograd: Option<[usize; 2]>,
 }
 
 fn shapes(model: &str) -> Vec<Shape> {
@@ -29,11 +32,15 @@ fn shapes(model: &str) -> Vec<Shape> {
     let plan = spec.compile(&mut |_| Err("no files".to_owned())).expect("a shipped model").plan;
     let mut seen = BTreeSet::new();
     let shapes = plan.steps.iter().filter_map(|step| match (&step.action, &step.read) {
-        (Action::Conv { kernel, stride, .. }, Some(read)) => {
+        (Action::Conv { kernel, stride, algorithm, .. }, Some(read)) => {
             let [_, height, width, channels] = read.dims;
             let ([rows, columns], [.., filters]) = (step.write.size, step.write.dims);
             let (input, output) = ([height, width, channels], [rows, columns, filters]);
-            Some(Shape { input, output, kernel: *kernel, stride: *stride })
+            let winograd = match *algorithm {
+                resnet_dsl::ops::Algorithm::Direct => None,
+                resnet_dsl::ops::Algorithm::Winograd { output, block } => Some([output, block]),
+            };
+            Some(Shape { input, output, kernel: *kernel, stride: *stride, winograd })
         }
         _ => None,
     });
@@ -42,10 +49,18 @@ fn shapes(model: &str) -> Vec<Shape> {
 
 fn convolution(criterion: &mut Criterion, model: &str) {
     let isa = Isa::best();
-    let threads = Threads::new(NonZeroUsize::MIN);
     let mut group = criterion.benchmark_group(format!("{model}/{isa}"));
-    for Shape { input, output, kernel, stride } in shapes(model) {
-        let depth = kernel[0] * kernel[1] * input[2];
+    for Shape { input, output, kernel, stride, winograd } in shapes(model) {
+        let window = kernel[0] * kernel[1] * input[2];
+        let (algorithm, depth, scratch) = match winograd {
+            None => (Algorithm::Direct, window, 0),
+            Some([tile, block]) => (
+                Algorithm::Winograd { output: tile, block },
+                (tile + 2) * (tile + 2) * input[2],
+                kernels::winograd::scratch_len(tile, block, input[2]) * size_of::<f32>(),
+            ),
+        };
+        let threads = Threads::with_scratch(NonZeroUsize::MIN, scratch);
         let pixels = |[_, width, channels]: [usize; 3], [down, right]: [usize; 2]| Pixels {
             start: 0,
             image: 0,
@@ -67,19 +82,20 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         let panels = numbers(pack::packed_len(isa, depth, output[2]));
         let bias = numbers(pack::padded(isa, output[2]));
         let weights = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
-        let convolution = Convolution {
-            geometry,
-            algorithm: Algorithm::Direct,
-            accumulate: false,
-            relu: true,
-            split: Split::Pixels,
-        };
-        let macs = output.iter().product::<usize>() * depth;
+        let convolution =
+            Convolution { geometry, algorithm, accumulate: false, relu: true, split: Split::Pixels };
+        let macs = output.iter().product::<usize>() * window;
         group.throughput(Throughput::Elements(2 * macs as u64));
         let [height, width, channels] = input;
         let name = format!(
-            "{}x{}/{} {height}x{width}x{channels} to {}x{}x{}",
-            kernel[0], kernel[1], stride[0], output[0], output[1], output[2]
+            "{}x{}/{}{} {height}x{width}x{channels} to {}x{}x{}",
+            kernel[0],
+            kernel[1],
+            stride[0],
+            winograd.map_or(String::new(), |[tile, _]| format!(" winograd{tile}")),
+            output[0],
+            output[1],
+            output[2]
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
@@ -91,6 +107,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
 }
 
 fn convolutions(criterion: &mut Criterion) {
+    println!("peak of one core on {}: {:.0} GFLOP/s", Isa::best(), kernels::peak_gflops(Isa::best()));
     convolution(criterion, "torchvision/resnet18");
     convolution(criterion, "torchvision/resnet50");
 }

@@ -2,11 +2,16 @@
 //! with one a core; and the time from a weight file in memory to a network.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use resnet::runtime::{Isa, Shape, Weights};
+use resnet::runtime::weights::fill::Filler;
+use resnet::runtime::weights::tensors;
+use resnet::runtime::{Description, Isa, Shape, Weights};
 use resnet::{Network, Session};
+use safetensors::serialize_to_file;
+use safetensors::tensor::{Dtype, TensorView};
 
 resnet::resnet! { struct ResNet50; include "specs/resnet50.yaml" }
 resnet::resnet! { struct TorchvisionResNet18; model "torchvision/resnet18" }
@@ -46,13 +51,38 @@ fn networks(criterion: &mut Criterion) {
     network::<TorchvisionResNet152>(criterion, "torchvision/resnet152");
 }
 
+/// From a plain file (read, folded, transformed, packed), from a packed one (mapped), and writing that.
 fn load(criterion: &mut Criterion) {
-    let bytes = include_bytes!("../models/digits.safetensors");
-    criterion.bench_function("load/digits", |bencher| bencher.iter(|| Digits::from_bytes(bytes).map(|_| ())));
-    criterion.bench_function("load/session", |bencher| {
-        let network = Digits::init(0);
-        bencher.iter(|| network.session().threads());
+    let folder = std::env::temp_dir();
+    let (plain, packed) = (folder.join("resnet-bench.safetensors"), folder.join("resnet-bench.packed"));
+    write_formula_weights(&TorchvisionResNet50::DESCRIPTION, &plain);
+    let network = TorchvisionResNet50::load(&plain).expect("the file that was written");
+    let save = || network.weights().save(&TorchvisionResNet50::DESCRIPTION, &packed);
+    criterion.bench_function("torchvision/resnet50/pack", |bencher| bencher.iter(save));
+    criterion.bench_function("torchvision/resnet50/load", |bencher| {
+        bencher.iter(|| TorchvisionResNet50::load(&plain).map(|_| ()));
     });
+    criterion.bench_function("torchvision/resnet50/map", |bencher| {
+        bencher.iter(|| TorchvisionResNet50::map(&packed).map(|_| ()));
+    });
+    let bytes = include_bytes!("../models/digits.safetensors");
+    criterion.bench_function("digits/load", |bencher| bencher.iter(|| Digits::from_bytes(bytes).map(|_| ())));
+    for file in [plain, packed] {
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+fn write_formula_weights(network: &Description, file: &Path) {
+    let tensors: Vec<_> = network.layers.iter().flat_map(tensors).collect();
+    let data: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|tensor| Filler::Formula.fill(*tensor).into_iter().flat_map(f32::to_le_bytes).collect())
+        .collect();
+    let views = tensors.iter().zip(&data).map(|(tensor, data)| {
+        let view = TensorView::new(Dtype::F32, tensor.dims.to_vec(), data).expect("a tensor of its size");
+        (tensor.name, view)
+    });
+    serialize_to_file(views, None, file).expect("a file in the temporary folder");
 }
 
 criterion_group! {
