@@ -167,6 +167,31 @@ fn bench_prints_one_json_object() {
 }
 
 #[test]
+fn bench_prints_a_table_of_steps() {
+    let text = stdout(&["bench", "digits", "--seconds", "0.01", "--threads", "1", "--layers"]);
+    assert!(text.starts_with("digits on "), "{text}");
+    assert!(text.lines().any(|line| line.contains("layer1.0.relu1 = conv")), "{text}");
+    assert!(text.lines().any(|line| line.ends_with(" all")), "{text}");
+    stderr(2, &["bench", "digits", "--layers", "--json"]);
+}
+
+#[test]
+fn packed_weights_give_the_same_output() {
+    let (packed, plain_output, packed_output) =
+        (scratch("digits.packed"), scratch("plain.npy"), scratch("packed.npy"));
+    let weights = "models/digits.safetensors";
+    let text = stdout(&["pack", "digits", "--weights", weights, "--output", &packed]);
+    assert!(text.contains("digits packed for "), "{text}");
+    let input = write_npy("pack-input.npy", &[1, 28, 28, 1], &[0.5f32; 28 * 28]);
+    for (weights, output) in [(weights, &plain_output), (&packed, &packed_output)] {
+        stdout(&["run", "digits", "--weights", weights, "--input", &input, "--output", output]);
+    }
+    assert_eq!(std::fs::read(plain_output).unwrap(), std::fs::read(packed_output).unwrap());
+    let message = stderr(1, &["bench", "cifar/resnet20", "--weights", &packed]);
+    assert!(message.contains("packed for another network"), "{message}");
+}
+
+#[test]
 fn inspect_shows_every_stage() {
     assert!(stdout(&["inspect", "digits", "--stage", "spec"]).contains("conv1 = conv 3x3"));
     assert!(stdout(&["inspect", "digits"]).contains("%bn1 = batch_norm %conv1"));
