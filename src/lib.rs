@@ -21,3 +21,8 @@
 pub use resnet_macros::{resnet, resnet50};
 pub use resnet_runtime as runtime;
 pub use resnet_runtime::{Error, Network, Session, Tensor};
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
