@@ -86,6 +86,15 @@ fn bytes_that_are_no_safetensors_file() {
     check("truncated", &good[..good.len() - 1]);
     check("header", &good[..100]);
     check("text", b"this is not a safetensors file at all");
+    // Sizes that, with the header's, are beyond all numbers: eight tensors of 2^61 - 1 bytes, one of seven.
+    let most = u64::MAX >> 3;
+    let tensor = |index: u64| {
+        let (start, end) = (index * most, ((index + 1) as u128 * u128::from(most)).min(u64::MAX.into()));
+        let count = end - u128::from(start);
+        format!(r#""{index}":{{"dtype":"U8","shape":[{count}],"data_offsets":[{start},{end}]}}"#)
+    };
+    let header = format!("{{{}}}", (0..9).map(tensor).collect::<Vec<_>>().join(","));
+    check("overflow", &[&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat());
     let mut longer = good;
     longer.push(0);
     check("longer", &longer);

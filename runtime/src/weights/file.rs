@@ -195,9 +195,10 @@ fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String>
     let metadata: Metadata =
         serde_json::from_slice(&read(PREFIX, length)?).map_err(|error| error.to_string())?;
     let data = PREFIX + length;
-    let expected = data + metadata.data_len();
-    if expected != size {
-        return Err(format!("by its header it has {expected} bytes, not {size}"));
+    // Not `data + data_len`: a header can claim any number of bytes.
+    if metadata.data_len() != size - data {
+        let claimed = metadata.data_len();
+        return Err(format!("by its header {claimed} bytes follow that, not {}", size - data));
     }
     Ok((metadata, data))
 }
