@@ -4,7 +4,7 @@ mod common;
 
 use common::{best, isas, path, run, session};
 use resnet::Network;
-use resnet::runtime::Weights;
+use resnet::runtime::{Isa, Weights};
 
 resnet::resnet! { struct Digits; include "specs/digits.yaml" }
 
@@ -22,13 +22,15 @@ fn held_out() -> Vec<Vec<f32>> {
     (0..2_000).map(digit).collect()
 }
 
+fn weights(isa: Isa) -> Weights {
+    Weights::load_for(isa, &Digits::DESCRIPTION, &path("models/digits.safetensors")).unwrap()
+}
+
 #[test]
 fn digits_it_never_saw() {
     let digits = held_out();
-    let bytes = std::fs::read(path("models/digits.safetensors")).unwrap();
     for isa in isas("digits") {
-        let weights = Weights::from_bytes_for(isa, &Digits::DESCRIPTION, &bytes).unwrap();
-        let mut session = session::<Digits>(weights, 2);
+        let mut session = session::<Digits>(weights(isa), 2);
         let right = digits
             .iter()
             .enumerate()
@@ -42,9 +44,8 @@ fn digits_it_never_saw() {
 #[test]
 fn the_same_bits_whatever_the_threads() {
     let digits = held_out();
-    let bytes = std::fs::read(path("models/digits.safetensors")).unwrap();
     for isa in isas("the same bits") {
-        let weights = Weights::from_bytes_for(isa, &Digits::DESCRIPTION, &bytes).unwrap();
+        let weights = weights(isa);
         let mut one = session::<Digits>(weights.clone(), 1);
         for threads in 2..=5 {
             let mut many = session::<Digits>(weights.clone(), threads);
@@ -58,10 +59,8 @@ fn the_same_bits_whatever_the_threads() {
 /// As in PyTorch, what is no number spreads: a mean over the whole image sees it. Nothing is cut off by a ReLU.
 #[test]
 fn nan_and_infinity_spread() {
-    let bytes = std::fs::read(path("models/digits.safetensors")).unwrap();
     for isa in isas("NaN") {
-        let weights = Weights::from_bytes_for(isa, &Digits::DESCRIPTION, &bytes).unwrap();
-        let mut session = session::<Digits>(weights, 1);
+        let mut session = session::<Digits>(weights(isa), 1);
         let clean = run(&mut session, &[0.5; 28 * 28]);
         for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for place in [0, 28 * 14 + 14, 28 * 28 - 1] {

@@ -1,7 +1,7 @@
 //! The networks that are compiled into this program, and the weights that a command line asks for.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -118,6 +118,31 @@ pub(crate) fn find(model: &str, batch: usize, precision: &str) -> anyhow::Result
         let known: String = VARIANTS.iter().map(line).collect();
         format!("`{model}` batch {batch} {precision} is not compiled into this program; these are:{known}")
     })
+}
+
+/// A network and its weights.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Model {
+    /// The network: its spec's path under specs/ without the ending, as torchvision/resnet50
+    model: String,
+    /// A safetensors file, or `formula` for the weights of the reference
+    #[arg(long, value_name = "FILE|formula")]
+    weights: PathBuf,
+    /// What the layers compute in
+    #[arg(long, value_name = "P", default_value = "f32")]
+    precision: String,
+}
+
+impl Model {
+    /// The variant for so many images a run.
+    pub(crate) fn variant(&self, batch: usize) -> anyhow::Result<&'static Variant> {
+        find(&self.model, batch, &self.precision)
+    }
+
+    /// The weights for it.
+    pub(crate) fn weights(&self, variant: &Variant, isa: Isa) -> anyhow::Result<Weights> {
+        variant.weights(&self.weights, isa)
+    }
 }
 
 /// Threads and instruction set, as every command takes them.
