@@ -1,4 +1,4 @@
-//! Finds the shipped specs, so that adding one touches nothing but its YAML file.
+//! Finds the shipped specs and calibration tables, so that adding one touches nothing but its YAML file.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files = Vec::new();
     collect(&root, &mut files)?;
     files.sort();
-    let mut code = String::from("/// Names and texts, sorted.\nconst SPECS: &[(&str, &str)] = &[\n");
-    for file in files {
-        let name = file.strip_prefix(&root)?.with_extension("").to_string_lossy().replace('\\', "/");
-        writeln!(code, "    ({name:?}, include_str!({:?})),", file.canonicalize()?)?;
+    let (tables, specs): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
+        file.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|e| e == "calibration"))
+    });
+    let mut code = String::new();
+    for (list, files) in [("SPECS", specs), ("CALIBRATIONS", tables)] {
+        writeln!(code, "/// Names and texts, sorted.\nconst {list}: &[(&str, &str)] = &[")?;
+        for file in files {
+            let name = file.strip_prefix(&root)?.with_extension("").to_string_lossy().replace('\\', "/");
+            let name = name.trim_end_matches(".calibration");
+            writeln!(code, "    ({name:?}, include_str!({:?})),", file.canonicalize()?)?;
+        }
+        code += "];\n";
     }
-    code += "];\n";
     std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join("shipped.rs"), code)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use resnet::runtime::Isa;
-use resnet::runtime::kernels::peak_gflops;
+use resnet::runtime::kernels::peak_gops;
 use resnet_dsl::plan::{Action, Plan, Step};
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Spec, shipped};
@@ -32,7 +32,7 @@ pub(crate) fn print(
     let total: f64 = medians.iter().sum();
     let macs = plan.macs / plan.passes as u64;
     let threads = session.threads();
-    let peak = peak_gflops(isa) * threads as f64;
+    let peak = peak_gops(isa, variant.description.precision) * threads as f64;
     println!("{} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s", variant.model);
     if plan.passes > 1 {
         println!("one of {} passes, {} image(s) each", plan.passes, plan.input[0]);

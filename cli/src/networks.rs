@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use resnet::runtime::network::Observation;
 use resnet::runtime::{Description, Isa, Shape, Weights};
 use resnet::{Network, Session};
 
@@ -25,16 +26,22 @@ pub(crate) struct Variant {
 pub(crate) trait Run {
     /// Output of an input, both NHWC.
     fn run(&mut self, input: &[f32]) -> Result<&[f32], resnet::Error>;
+    /// The output, and what each step of the plan writes.
+    fn run_observed(
+        &mut self,
+        input: &[f32],
+        observe: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<&[f32], resnet::Error>;
     /// Time of each step of the plan.
     fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, resnet::Error>;
     /// Threads it runs on.
     fn threads(&self) -> usize;
 }
 
-/// `model "path" batch, ...`: a type and a variant for each line.
+/// `Name "model" batch precision;`: a type and a variant for each line.
 macro_rules! variants {
-    ($($name:ident $model:literal $batch:literal;)*) => {
-        $(resnet::resnet! { struct $name; model $model, batch: $batch })*
+    ($($name:ident $model:literal $batch:literal $precision:ident;)*) => {
+        $(resnet::resnet! { struct $name; model $model, batch: $batch, precision: $precision })*
 
         /// All compiled variants.
         pub(crate) const VARIANTS: &[Variant] = &[$(Variant::of::<$name>($model)),*];
@@ -42,16 +49,22 @@ macro_rules! variants {
 }
 
 variants! {
-    ResNet50 "resnet50" 1;
-    TorchvisionResNet18 "torchvision/resnet18" 1;
-    TorchvisionResNet18Batch8 "torchvision/resnet18" 8;
-    TorchvisionResNet34 "torchvision/resnet34" 1;
-    TorchvisionResNet50 "torchvision/resnet50" 1;
-    TorchvisionResNet50Batch8 "torchvision/resnet50" 8;
-    TorchvisionResNet101 "torchvision/resnet101" 1;
-    TorchvisionResNet152 "torchvision/resnet152" 1;
-    CifarResNet20 "cifar/resnet20" 1;
-    Digits "digits" 1;
+    ResNet50 "resnet50" 1 f32;
+    TorchvisionResNet18 "torchvision/resnet18" 1 f32;
+    TorchvisionResNet18Batch8 "torchvision/resnet18" 8 f32;
+    TorchvisionResNet34 "torchvision/resnet34" 1 f32;
+    TorchvisionResNet50 "torchvision/resnet50" 1 f32;
+    TorchvisionResNet50Batch8 "torchvision/resnet50" 8 f32;
+    TorchvisionResNet101 "torchvision/resnet101" 1 f32;
+    TorchvisionResNet152 "torchvision/resnet152" 1 f32;
+    CifarResNet20 "cifar/resnet20" 1 f32;
+    Digits "digits" 1 f32;
+    TorchvisionResNet18Bf16 "torchvision/resnet18" 1 bf16;
+    TorchvisionResNet18Batch8Bf16 "torchvision/resnet18" 8 bf16;
+    TorchvisionResNet50Bf16 "torchvision/resnet50" 1 bf16;
+    TorchvisionResNet50Batch8Bf16 "torchvision/resnet50" 8 bf16;
+    CifarResNet20Bf16 "cifar/resnet20" 1 bf16;
+    DigitsBf16 "digits" 1 bf16;
 }
 
 /// The weights of `digits`, trained by `models/train_digits.py`.
@@ -98,6 +111,14 @@ impl Variant {
 impl<N: Network> Run for Session<N> {
     fn run(&mut self, input: &[f32]) -> Result<&[f32], resnet::Error> {
         Session::run(self, N::Input::from_slice(input)?).map(Shape::as_slice)
+    }
+
+    fn run_observed(
+        &mut self,
+        input: &[f32],
+        observe: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<&[f32], resnet::Error> {
+        Session::run_observed(self, N::Input::from_slice(input)?, observe).map(Shape::as_slice)
     }
 
     fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, resnet::Error> {
@@ -151,7 +172,7 @@ pub(crate) struct Machine {
     /// Threads, this one included [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Instruction set: scalar, avx2 or avx512 [default: the best that the machine has]
+    /// Instruction set: scalar, avx2, avx512, avx512vnni or avx512bf16 [default: the best that the machine has]
     #[arg(long, value_name = "NAME", env = "RESNET_ISA")]
     isa: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! without `proc_macro`: the `resnet!` macro and `resnet inspect` are thin shells over it.
 #![forbid(unsafe_code)]
 
+pub mod calibration;
 pub mod codegen;
 pub mod diag;
 pub mod ir;
@@ -14,10 +15,10 @@ pub mod shipped;
 pub mod spec;
 
 use codegen::Metadata;
-use diag::Diagnostics;
+use diag::{Diagnostic, Diagnostics};
 use ir::Graph;
 use plan::Plan;
-use spec::network::Network;
+use spec::network::{LayerKind, Network, Precision};
 use spec::{Overrides, ReadFile};
 
 /// A spec's text, and where it is from.
@@ -65,6 +66,18 @@ impl Spec<'_> {
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
         let (mut network, _) = self.check(read)?;
+        if let Precision::Int8(table) = &network.precision {
+            let (made_for, this) = (table.spec, fingerprint(&network)?);
+            if made_for != this {
+                let mut errors = Diagnostics::default();
+                let message = format!(
+                    "the calibration table was made for the network {made_for:016x}, this is {this:016x}"
+                );
+                let error = Diagnostic::new(message, network.input_span);
+                errors.push(error.help("calibrate this one: resnet calibrate"));
+                return Err(errors);
+            }
+        }
         let batch = network.input[0];
         // A batch whose activations outgrow the caches is computed in parts: the largest that do not.
         let mut parts = (1..=batch).rev().filter(|images| batch.is_multiple_of(*images));
@@ -89,6 +102,14 @@ impl Spec<'_> {
         [batch, 1, 1, classes.unwrap_or(1)]
     }
 
+    /// What a calibration table of this network names it by.
+    ///
+    /// # Errors
+    /// All mistakes of the spec.
+    pub fn fingerprint(&self, read: ReadFile<'_>) -> Result<u64, Diagnostics> {
+        fingerprint(&self.check(read)?.0)
+    }
+
     /// The network and its graph. Shapes are looked at even if there are other mistakes, so that all are told at once.
     fn check(&self, read: ReadFile<'_>) -> Result<(Network, Graph), Diagnostics> {
         let (network, mut errors) = spec::parse(self.text, self.overrides, read);
@@ -105,4 +126,21 @@ impl Spec<'_> {
         }
         Err(errors)
     }
+}
+
+/// A hash of everything that the values of a network depend on, but its weights: the text of its graph, all that can be fused
+/// fused, for one image. (FNV-1a, 64 bits.)
+fn fingerprint(network: &Network) -> Result<u64, Diagnostics> {
+    let mut network = network.clone();
+    network.input[0] = 1;
+    network.precision = Precision::F32;
+    for layer in &mut network.layers {
+        if let LayerKind::Conv { winograd, .. } = &mut layer.kind {
+            *winograd = true; // does not change values
+        }
+    }
+    let mut graph = ir::build::build(&network)?;
+    pass::run_until(&mut graph, Some("eliminate-dead"), |_, _| {})?;
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    Ok(graph.to_string().bytes().fold(0xCBF2_9CE4_8422_2325, hash))
 }

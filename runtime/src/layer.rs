@@ -9,9 +9,10 @@ use crate::kernels::{
     self, AddGeometry, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
 };
 use crate::network::Context;
+use crate::numbers::{Element, NumbersMut};
 use crate::tensor::Shape;
 
-pub use crate::kernels::{Algorithm, Split};
+pub use crate::kernels::{Algorithm, Residual, Split};
 
 /// Where a value lies in a tensor; around it is the halo, room for the padding of what reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Conv {
     pub from: [usize; 2],
     /// Where the output goes.
     pub to: Interior,
+    /// What the output holds, to be added.
+    pub residual: Residual,
     /// Whether negative sums become zero.
     pub relu: bool,
     /// What the threads share out.
@@ -84,6 +87,7 @@ pub struct Add<X, Y> {
 /// A value copied from one tensor to another: all of it, or every n-th pixel between channels of zeros.
 pub struct Copy<X, Y> {
     geometry: CopyGeometry,
+    scale: f32,
     tensors: Tensors<X, Y>,
 }
 
@@ -94,11 +98,13 @@ pub struct Softmax<X, Y> {
 
 type Tensors<X, Y> = PhantomData<fn(&X) -> Y>;
 
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
+impl<X: Shape, Y: Shape> Conv2d<X, Y> {
     /// # Panics
     /// (In a constant: does not compile.) If the batches differ, a window lies outside `X` or the output outside `Y`.
     pub const fn new(conv: Conv) -> Self {
-        let Conv { kernel, stride, from, to, relu, split, algorithm } = conv;
+        let Conv { kernel, stride, from, to, residual, relu, split, algorithm } = conv;
+        let per_word = X::Element::PER_WORD;
+        assert!(X::DIMS[3].is_multiple_of(per_word), "a pixel of X is not whole words");
         same_batch::<X, Y>();
         inside::<Y>(to);
         assert!(kernel[0] > 0 && kernel[1] > 0, "a window is empty");
@@ -114,77 +120,63 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Conv2d<X, Y> {
             batch: Y::DIMS[0],
             output: to.size,
             rows: kernel[0],
-            run: kernel[1] * X::DIMS[3],
-            pitch: X::DIMS[2] * X::DIMS[3],
+            run: kernel[1] * X::DIMS[3] / per_word,
+            pitch: X::DIMS[2] * X::DIMS[3] / per_word,
             channels: Y::DIMS[3],
-            x: pixels::<X>(from, stride),
+            x: words(pixels::<X>(from, stride), per_word),
             y: pixels::<Y>(to.at, [1, 1]),
         };
         Conv2d {
-            convolution: Convolution { geometry, algorithm, accumulate: false, relu, split },
+            convolution: Convolution { geometry, algorithm, residual, relu, split },
             tensors: PhantomData,
         }
     }
 
-    /// `y = relu?(conv(x))`, with the weights of layer `layer`.
+    /// `y = relu?(conv(x) + y?)`, with the weights of layer `layer`.
     pub fn run(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y) {
-        self.compute(context, layer, x, y, false);
-    }
-
-    /// `y = relu?(conv(x) + y)`: the residual is where the sum goes.
-    pub fn accumulate(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y) {
-        self.compute(context, layer, x, y, true);
-    }
-
-    fn compute(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y, accumulate: bool) {
         let Context { weights, threads, .. } = context;
-        let convolution = Convolution { accumulate, ..self.convolution };
-        let layer = weights.layer(layer);
-        context.step(|| {
-            kernels::convolve(weights.isa(), threads, &convolution, x.as_slice(), layer, y.as_mut_slice());
-        });
+        let (x, layer) = (X::Element::numbers(x.as_slice()), weights.layer(layer));
+        context.step(y, |y| kernels::convolve(weights.isa(), threads, &self.convolution, x, layer, y));
     }
 }
 
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> MaxPool<X, Y> {
+impl<X: Shape, Y: Shape> MaxPool<X, Y> {
     /// # Panics
     /// (In a constant: does not compile.) If batches or channels differ, or a value lies outside its tensor.
     pub const fn new(pool: Pool) -> Self {
-        MaxPool { geometry: pooling::<X, Y>(pool, PoolKind::Max), tensors: PhantomData }
+        MaxPool { geometry: pooling::<X, Y>(pool, PoolKind::Max, 1.0), tensors: PhantomData }
     }
 
     /// `y = max(windows of x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let isa = context.weights.isa();
-        context.step(|| {
-            kernels::pool(isa, context.threads, &self.geometry, x.as_slice(), y.as_mut_slice());
-        });
+        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::pool(isa, context.threads, &self.geometry, x, y));
     }
 }
 
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> AveragePool<X, Y> {
-    /// `count_padding`: whether padding counts as zeros.
+impl<X: Shape, Y: Shape> AveragePool<X, Y> {
+    /// `count_padding`: whether padding counts as zeros. `scale`: what the mean is multiplied with.
     ///
     /// # Panics
     /// (In a constant: does not compile.) As [`MaxPool::new`].
-    pub const fn new(pool: Pool, count_padding: bool) -> Self {
+    pub const fn new(pool: Pool, count_padding: bool, scale: f32) -> Self {
         let kind = if count_padding { PoolKind::AverageWithPadding } else { PoolKind::Average };
-        AveragePool { geometry: pooling::<X, Y>(pool, kind), tensors: PhantomData }
+        AveragePool { geometry: pooling::<X, Y>(pool, kind, scale), tensors: PhantomData }
     }
 
     /// `y = mean(windows of x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let isa = context.weights.isa();
-        context.step(|| {
-            kernels::pool(isa, context.threads, &self.geometry, x.as_slice(), y.as_mut_slice());
-        });
+        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::pool(isa, context.threads, &self.geometry, x, y));
     }
 }
 
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Add<X, Y> {
+impl<X: Shape, Y: Shape> Add<X, Y> {
+    /// `scale`: what `X` is multiplied with; `residual`: what `Y` holds before.
+    ///
     /// # Panics
     /// (In a constant: does not compile.) If sizes differ, or a value lies outside its tensor.
-    pub const fn new(from: Interior, to: Interior, relu: bool) -> Self {
+    pub const fn new(from: Interior, to: Interior, relu: bool, scale: f32, residual: Residual) -> Self {
         same_batch::<X, Y>();
         inside::<X>(from);
         inside::<Y>(to);
@@ -196,56 +188,76 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Add<X, Y> {
             channels: Y::DIMS[3],
             x: pixels::<X>(from.at, [1, 1]),
             y: pixels::<Y>(to.at, [1, 1]),
+            scale,
+            residual,
         };
         Add { geometry, relu, tensors: PhantomData }
     }
 
     /// `y = relu?(y + x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let isa = context.weights.isa();
-        context.step(|| {
-            kernels::add(isa, context.threads, &self.geometry, self.relu, x.as_slice(), y.as_mut_slice());
-        });
+        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::add(isa, context.threads, &self.geometry, self.relu, x, y));
     }
 }
 
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Copy<X, Y> {
-    /// All of a value.
+impl<X: Shape, Y: Shape> Copy<X, Y> {
+    /// All of a value. Where `X` and `Y` hold different numbers: times `scale`, rounded to what `Y` holds, of as many channels
+    /// as both have; `Y` may have more, which become zero.
     ///
     /// # Panics
     /// (In a constant: does not compile.) If sizes differ, or a value lies outside its tensor.
-    pub const fn new(from: Interior, to: Interior) -> Self {
+    pub const fn new(from: Interior, to: Interior, scale: f32) -> Self {
         assert!(from.size[0] == to.size[0] && from.size[1] == to.size[1], "the sizes differ");
-        assert!(X::DIMS[3] == Y::DIMS[3], "the channels differ");
-        Self::subsample([1, 1], 0, from, to)
+        let channels = if X::DIMS[3] < Y::DIMS[3] { X::DIMS[3] } else { Y::DIMS[3] };
+        Self::of([1, 1], 0, channels, from, to, scale)
     }
 
-    /// Every n-th pixel; `front` zero channels before those of `X`, and behind them what is left of `Y`'s.
+    /// Every n-th pixel of the first `channels` channels; `front` zero channels before them, and behind them what is left of
+    /// `Y`'s.
     ///
     /// # Panics
     /// (In a constant: does not compile.) If sizes do not fit.
-    pub const fn subsample(stride: [usize; 2], front: usize, from: Interior, to: Interior) -> Self {
+    pub const fn subsample(
+        stride: [usize; 2],
+        front: usize,
+        channels: usize,
+        from: Interior,
+        to: Interior,
+    ) -> Self {
+        Self::of(stride, front, channels, from, to, 1.0)
+    }
+
+    const fn of(
+        stride: [usize; 2],
+        front: usize,
+        channels: usize,
+        from: Interior,
+        to: Interior,
+        scale: f32,
+    ) -> Self {
         same_batch::<X, Y>();
         inside::<X>(from);
         inside::<Y>(to);
-        assert!(front + X::DIMS[3] <= Y::DIMS[3], "the channels do not fit");
+        assert!(channels <= X::DIMS[3] && front + channels <= Y::DIMS[3], "the channels do not fit");
         assert!((to.size[0] - 1) * stride[0] < from.size[0], "the rows do not fit");
         assert!((to.size[1] - 1) * stride[1] < from.size[1], "the columns do not fit");
         let geometry = CopyGeometry {
             batch: Y::DIMS[0],
             size: to.size,
-            channels: X::DIMS[3],
+            channels,
             front,
-            back: Y::DIMS[3] - X::DIMS[3] - front,
+            back: Y::DIMS[3] - channels - front,
             x: pixels::<X>(from.at, stride),
             y: pixels::<Y>(to.at, [1, 1]),
         };
-        Copy { geometry, tensors: PhantomData }
+        Copy { geometry, scale, tensors: PhantomData }
     }
 
     /// `y = x`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        context.step(|| kernels::copy(&self.geometry, x.as_slice(), y.as_mut_slice()));
+        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::convert(isa, context.threads, &self.geometry, self.scale, x, y));
     }
 }
 
@@ -264,16 +276,20 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Softmax<X, Y> {
 
     /// `y = softmax(x)`, for each pixel.
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        context.step(|| kernels::softmax(Y::DIMS[3], x.as_slice(), y.as_mut_slice()));
+        let x = x.as_slice();
+        context.step(y, |y| match y {
+            NumbersMut::F32(y) => kernels::softmax(Y::DIMS[3], x, y),
+            _ => unreachable!("Y holds f32"),
+        });
     }
 }
 
 /// Writes zeros everywhere around a value, in each image.
-pub fn clear_halo<Y: Shape<Element = f32>>(context: &Context<'_>, y: &mut Y, interior: Interior) {
-    context.step(|| kernels::clear_halo(Y::DIMS, interior.at, interior.size, y.as_mut_slice()));
+pub fn clear_halo<Y: Shape>(context: &Context<'_>, y: &mut Y, interior: Interior) {
+    context.step(y, |y| kernels::clear_halo(Y::DIMS, interior.at, interior.size, y));
 }
 
-const fn pooling<X: Shape, Y: Shape>(pool: Pool, kind: PoolKind) -> PoolGeometry {
+const fn pooling<X: Shape, Y: Shape>(pool: Pool, kind: PoolKind, scale: f32) -> PoolGeometry {
     let Pool { window, stride, padding, from, to } = pool;
     same_batch::<X, Y>();
     inside::<X>(from);
@@ -283,6 +299,7 @@ const fn pooling<X: Shape, Y: Shape>(pool: Pool, kind: PoolKind) -> PoolGeometry
     assert!((to.size[1] - 1) * stride[1] < from.size[1] + padding[2], "windows are too wide for X");
     PoolGeometry {
         kind,
+        scale,
         batch: Y::DIMS[0],
         input: from.size,
         output: to.size,
@@ -304,6 +321,12 @@ const fn pixels<S: Shape>(from: [usize; 2], stride: [usize; 2]) -> Pixels {
         row: stride[0] * width * channels,
         pixel: stride[1] * channels,
     }
+}
+
+/// Pixels of elements as pixels of words.
+const fn words(pixels: Pixels, per_word: usize) -> Pixels {
+    let Pixels { start, image, row, pixel } = pixels;
+    Pixels { start: start / per_word, image: image / per_word, row: row / per_word, pixel: pixel / per_word }
 }
 
 const fn same_batch<X: Shape, Y: Shape>() {

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`tensor`], [`arena`] | fixed-shape views, and the memory that they are laid over |
+//! | [`tensor`], [`numbers`], [`arena`] | fixed-shape views, what they hold, and the memory that they are laid over |
 //! | [`layer`] | the safe, typed layers that compiled code calls |
 //! | [`kernels`], [`isa`] | the algorithms, and the instruction sets that they are compiled for |
 //! | [`threads`] | the team that shares a layer out |
@@ -18,6 +18,7 @@ pub mod isa;
 pub mod kernels;
 pub mod layer;
 pub mod network;
+pub mod numbers;
 pub mod reference;
 pub mod session;
 pub mod tensor;
@@ -28,12 +29,14 @@ pub use arena::{Arena, Views};
 pub use error::Error;
 pub use isa::{Isa, IsaError};
 pub use layer::{
-    Add, Algorithm, AveragePool, Conv, Conv2d, Copy, Interior, MaxPool, Pool, Softmax, Split, clear_halo,
+    Add, Algorithm, AveragePool, Conv, Conv2d, Copy, Interior, MaxPool, Pool, Residual, Softmax, Split,
+    clear_halo,
 };
 pub use network::{
     BatchNorm, ChannelOrder, Context, Description, Kernel, KernelLayout, LayerWeights, Network, Precision,
-    Preprocessing, Scheme,
+    Preprocessing, Scales, Scheme,
 };
+pub use numbers::bf16;
 pub use session::{NoSession, Session};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;

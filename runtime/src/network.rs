@@ -1,10 +1,10 @@
 //! What a compiled network tells the runtime of itself: its constants, its weights, its forward function.
 
 use std::cell::RefCell;
-use std::time::Instant;
 
 use crate::arena::Arena;
 use crate::kernels::Algorithm;
+use crate::numbers::{Element, Numbers, NumbersMut};
 use crate::tensor::Shape;
 use crate::threads::Threads;
 use crate::weights::Weights;
@@ -32,17 +32,27 @@ pub struct Context<'a> {
     pub weights: &'a Weights,
     /// The threads that share each layer.
     pub threads: &'a Threads,
-    /// When the steps ended, if somebody wants to know.
-    pub(crate) clock: Option<RefCell<Vec<Instant>>>,
+    /// Who wants to know what the steps do.
+    pub(crate) observer: Option<RefCell<&'a mut dyn FnMut(Observation<'_>)>>,
+}
+
+/// What a step has done.
+#[derive(Debug)]
+pub struct Observation<'a> {
+    /// The tensor that it wrote into, halo included: `[N, H, W, C]`.
+    pub dims: [usize; 4],
+    /// What the tensor holds now.
+    pub numbers: Numbers<'a>,
 }
 
 impl Context<'_> {
     /// Does one step of the plan.
     #[inline(always)]
-    pub(crate) fn step(&self, step: impl FnOnce()) {
-        step();
-        if let Some(clock) = &self.clock {
-            clock.borrow_mut().push(Instant::now());
+    pub(crate) fn step<Y: Shape>(&self, y: &mut Y, step: impl FnOnce(NumbersMut<'_>)) {
+        step(Y::Element::numbers_mut(y.as_mut_slice()));
+        if let Some(observer) = &self.observer {
+            let numbers = Y::Element::numbers(y.as_slice());
+            observer.borrow_mut()(Observation { dims: Y::DIMS, numbers });
         }
     }
 }
@@ -54,6 +64,8 @@ pub struct Description {
     pub name: &'static str,
     /// What the layers compute in.
     pub precision: Precision,
+    /// int8: the fingerprint of the weights that the scales were made with.
+    pub calibrated: Option<u64>,
     /// The layers that have weights, in the order of use.
     pub layers: &'static [LayerWeights],
     /// Endings of tensor names that a weight file may hold though the network does not use them.
@@ -84,12 +96,29 @@ pub struct Description {
 pub enum Precision {
     /// 32-bit floating point.
     F32,
+    /// Weights and values in bf16, sums in f32.
+    Bf16,
+    /// Weights and values in 8-bit integers, by calibrated scales; sums in 32-bit integers.
+    Int8,
+}
+
+impl Precision {
+    /// Numbers in a word of four bytes.
+    pub(crate) fn per_word(self) -> usize {
+        match self {
+            Precision::F32 => 1,
+            Precision::Bf16 => 2,
+            Precision::Int8 => 4,
+        }
+    }
 }
 
 impl std::fmt::Display for Precision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::Int8 => "int8",
         })
     }
 }
@@ -105,10 +134,23 @@ pub struct LayerWeights {
     pub algorithm: Algorithm,
     /// The kernel.
     pub kernel: Kernel,
+    /// int8: the scales of input and output.
+    pub scales: Option<Scales>,
     /// Tensor name of the bias.
     pub bias: Option<&'static str>,
     /// The batch norm that is folded into kernel and bias.
     pub batch_norm: Option<BatchNorm>,
+}
+
+/// What a layer's int8 are worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scales {
+    /// A step of the input.
+    pub input: f32,
+    /// Whether the input's numbers are signed.
+    pub signed: bool,
+    /// A step of the output; 1 if that is f32.
+    pub output: f32,
 }
 
 /// A kernel in a weight file.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::arena::Arena;
-use crate::network::{Context, Network};
+use crate::network::{Context, Network, Observation};
 use crate::threads::Threads;
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
@@ -38,7 +38,23 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// None so far; later precisions may refuse an input.
     pub fn run(&mut self, input: &N::Input) -> Result<&N::Output, Error> {
-        let context = Context { weights: self.network.weights(), threads: &self.threads, clock: None };
+        let context = Context { weights: self.network.weights(), threads: &self.threads, observer: None };
+        Ok(N::forward(&context, input, &mut self.arena))
+    }
+
+    /// As [`Session::run`]; `observe` sees what each step of the plan has written, in order.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_observed(
+        &mut self,
+        input: &N::Input,
+        observe: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<&N::Output, Error> {
+        // (A closure of this call's own, since the context shares one lifetime.)
+        let mut observe = |observation: Observation<'_>| observe(observation);
+        let observer: RefCell<&mut dyn FnMut(Observation<'_>)> = RefCell::new(&mut observe);
+        let context = Context { weights: self.network.weights(), threads: &self.threads, observer: Some(observer) };
         Ok(N::forward(&context, input, &mut self.arena))
     }
 
@@ -47,12 +63,13 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// As [`Session::run`].
     pub fn run_timed(&mut self, input: &N::Input) -> Result<Vec<Duration>, Error> {
-        let clock = Some(RefCell::new(Vec::new()));
-        let context = Context { weights: self.network.weights(), threads: &self.threads, clock };
+        let mut times = Vec::new();
         let mut last = Instant::now();
-        N::forward(&context, input, &mut self.arena);
-        let ends = context.clock.map(RefCell::into_inner).unwrap_or_default();
-        Ok(ends.into_iter().map(|end| end - std::mem::replace(&mut last, end)).collect())
+        self.run_observed(input, &mut |_| {
+            let end = Instant::now();
+            times.push(end - std::mem::replace(&mut last, end));
+        })?;
+        Ok(times)
     }
 
     /// Threads that it runs on, the caller's included.

@@ -2,10 +2,7 @@
 
 use crate::Error;
 
-/// An element that tensors can hold: plain numbers of which every bit pattern is a value.
-pub trait Element: sealed::Element + Copy + Default + Send + Sync + 'static {}
-
-impl Element for f32 {}
+pub use crate::numbers::Element;
 
 /// A dense NHWC array: `N` images of `H` rows of `W` pixels of `C` channels, channels next to each other.
 ///
@@ -76,11 +73,16 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
     }
 
     /// The front of this memory as a smaller tensor: how a part of the arena serves one shape after another.
-    pub fn prefix_mut<S: Shape<Element = T>>(&mut self) -> &mut S {
-        const { assert!(S::LEN <= N * H * W * C, "the tensor outgrows the memory it is put in") };
-        // SAFETY: a `Shape` is a transparent array of `LEN` elements `T` (the trait is sealed to `Tensor`), no
-        // longer than this one; the exclusive borrow passes to the view.
-        unsafe { &mut *(&raw mut self.data).cast::<S>() }
+    ///
+    /// # Panics
+    /// If the memory is not aligned for the tensor's elements; that of an arena is.
+    pub fn prefix_mut<S: Shape>(&mut self) -> &mut S {
+        const { assert!(S::BYTES <= size_of::<Self>(), "the tensor outgrows the memory it is put in") };
+        let start = (&raw mut self.data).cast::<S>();
+        assert!(start.is_aligned(), "memory of {} is not aligned", std::any::type_name::<S>());
+        // SAFETY: a `Shape` is a transparent array of plain numbers (the trait is sealed to `Tensor`), aligned and no larger
+        // than this one, and every bit pattern is a number; the exclusive borrow passes to the view.
+        unsafe { &mut *start }
     }
 
     /// Some of the images: the `index`-th `S`.
@@ -143,9 +145,6 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
 }
 
 mod sealed {
-    pub trait Element {}
-    impl Element for f32 {}
-
     pub trait Shape {}
     impl<T: super::Element, const N: usize, const H: usize, const W: usize, const C: usize> Shape
         for super::Tensor<T, N, H, W, C>

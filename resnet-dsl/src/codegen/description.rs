@@ -3,10 +3,11 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
+use crate::ir::Element;
 use crate::ir::param::{BiasParam, KernelParam, Layout, Norm};
 use crate::ops::Algorithm;
 use crate::plan::{Layer, Plan};
-use crate::spec::network::{ChannelOrder, Preprocessing, Scheme};
+use crate::spec::network::{ChannelOrder, Precision, Preprocessing, Scheme};
 
 /// What a spec says that is no part of the computation.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,12 +43,19 @@ pub(super) fn description(plan: &Plan, metadata: &Metadata) -> TokenStream {
         Scheme::Torchvision => quote!(Torchvision),
         Scheme::Custom => quote!(Custom),
     };
+    let (precision, calibrated) = match &plan.precision {
+        Precision::F32 => (quote!(F32), None),
+        Precision::Bf16 => (quote!(Bf16), None),
+        Precision::Int8(table) => (quote!(Int8), Some(table.weights)),
+    };
+    let calibrated = optional(calibrated.map(|weights| quote!(#weights)));
     let preprocessing = self::preprocessing(preprocessing);
     let probabilities = plan.probabilities;
     quote! {
         runtime::Description {
             name: #name,
-            precision: runtime::Precision::F32,
+            precision: runtime::Precision::#precision,
+            calibrated: #calibrated,
             layers: &[#(#layers),*],
             ignored: &[#(#ignored),*],
             scheme: runtime::Scheme::#scheme,
@@ -64,7 +72,7 @@ pub(super) fn description(plan: &Plan, metadata: &Metadata) -> TokenStream {
 }
 
 fn layer(layer: &Layer) -> TokenStream {
-    let Layer { name, shape: [height, width, inputs, outputs], algorithm, kernel, bias } = layer;
+    let Layer { name, shape: [height, width, inputs, outputs], algorithm, elements, kernel, bias } = layer;
     let algorithm = self::algorithm(*algorithm);
     let tensor = kernel.tensor();
     let (dims, layout) = match tensor.layout {
@@ -80,6 +88,11 @@ fn layer(layer: &Layer) -> TokenStream {
         Some(BiasParam::Load(name) | BiasParam::Folded(Some(name), _)) => Some(quote!(#name)),
         Some(BiasParam::Folded(None, _)) | None => None,
     });
+    let scales = optional(elements[0].is_quantized().then(|| {
+        let [input, output] = elements.map(Element::scale);
+        let signed = matches!(elements[0], Element::I8(_));
+        quote!(runtime::Scales { input: #input, signed: #signed, output: #output })
+    }));
     let batch_norm = optional(match kernel {
         KernelParam::Folded(_, norm) => Some(batch_norm(norm)),
         KernelParam::Load(_) => None,
@@ -94,6 +107,7 @@ fn layer(layer: &Layer) -> TokenStream {
                 dims: &[#(#dims),*],
                 layout: runtime::KernelLayout::#layout,
             },
+            scales: #scales,
             bias: #bias_name,
             batch_norm: #batch_norm,
         }

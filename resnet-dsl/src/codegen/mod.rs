@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::ops::Dims;
-use crate::ops::Split;
+use crate::ir::Element;
+use crate::ops::{Dims, Split};
 use crate::plan::{Action, Plan, PoolKind, Step, View};
 
 mod description;
@@ -41,8 +41,8 @@ const MAX_VIEWS: usize = 8;
 /// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
 pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStream {
     let Item { attributes, visibility, name, files } = item;
-    let input = tensor(plan.whole_input());
-    let output = tensor(plan.whole.dims);
+    let input = tensor(Element::F32, plan.whole_input());
+    let output = tensor(plan.whole.element, plan.whole.dims);
     let (functions, calls) = functions(plan);
     let calls = passes(plan, &calls);
     let end = Literal::usize_unsuffixed(plan.buffers[plan.whole.buffer].offset);
@@ -163,7 +163,11 @@ fn passes(plan: &Plan, calls: &[TokenStream]) -> TokenStream {
         return quote!(#(#calls)*);
     }
     let count = Literal::usize_unsuffixed(plan.passes);
-    let (part, output, whole) = (tensor(plan.input), tensor(plan.output.dims), tensor(plan.whole.dims));
+    let (part, output, whole) = (
+        tensor(Element::F32, plan.input),
+        tensor(plan.output.element, plan.output.dims),
+        tensor(plan.whole.element, plan.whole.dims),
+    );
     let offsets = [plan.output.buffer, plan.whole.buffer]
         .map(|buffer| Literal::usize_unsuffixed(plan.buffers[buffer].offset));
     quote! {
@@ -181,7 +185,8 @@ fn passes(plan: &Plan, calls: &[TokenStream]) -> TokenStream {
 struct Slot {
     offset: usize,
     bytes: usize,
-    dims: Vec<Dims>,
+    /// Types of the tensors that lie there.
+    tensors: Vec<TokenStream>,
 }
 
 /// Steps that become one function.
@@ -249,18 +254,19 @@ fn segments(plan: &Plan) -> Vec<Segment<'_>> {
 
 /// The slots of a function that also does `step`; `None` if its buffers do not go with them.
 fn join(plan: &Plan, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
-    let mut slots: Vec<Slot> = slots.iter().map(|slot| Slot { dims: slot.dims.clone(), ..*slot }).collect();
+    let mut slots: Vec<Slot> = slots.iter().map(|slot| Slot { tensors: slot.tensors.clone(), ..*slot }).collect();
     for view in step.read.iter().chain([&step.write]) {
         let offset = plan.buffers[view.buffer].offset;
         let bytes = view.bytes();
+        let ty = tensor(view.element, view.dims);
         match slots.iter_mut().find(|slot| slot.offset == offset) {
             Some(slot) => {
                 slot.bytes = slot.bytes.max(bytes);
-                if !slot.dims.contains(&view.dims) {
-                    slot.dims.push(view.dims);
+                if !slot.tensors.iter().any(|known| known.to_string() == ty.to_string()) {
+                    slot.tensors.push(ty);
                 }
             }
-            None => slots.push(Slot { offset, bytes, dims: vec![view.dims] }),
+            None => slots.push(Slot { offset, bytes, tensors: vec![ty] }),
         }
     }
     let apart = |a: &Slot, b: &Slot| a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
@@ -269,11 +275,11 @@ fn join(plan: &Plan, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
 }
 
 impl Slot {
-    /// The parameter's type: the tensor's, or plain numbers if it holds one tensor after another.
+    /// The parameter's type: the tensor's, or plain bytes if it holds one tensor after another.
     fn ty(&self) -> TokenStream {
-        match self.dims[..] {
-            [dims] => tensor(dims),
-            _ => tensor([1, 1, 1, self.bytes / size_of::<f32>()]),
+        match &self.tensors[..] {
+            [tensor] => tensor.clone(),
+            _ => tensor(Element::U8(1.0), [1, 1, 1, self.bytes]),
         }
     }
 }
@@ -297,10 +303,10 @@ impl Segment<'_> {
         let offset = plan.buffers[view.buffer].offset;
         let index = self.slots.iter().position(|slot| slot.offset == offset).unwrap_or_default();
         let name = parameter(index);
-        if self.slots[index].dims.len() == 1 {
+        if self.slots[index].tensors.len() == 1 {
             return quote!(#name);
         }
-        let ty = tensor(view.dims);
+        let ty = tensor(view.element, view.dims);
         quote!(#name.prefix_mut::<#ty>())
     }
 }
@@ -309,7 +315,7 @@ impl Segment<'_> {
 fn function(plan: &Plan, segment: &Segment<'_>) -> TokenStream {
     let first = segment.first_layer();
     let input = segment.reads_input().then(|| {
-        let ty = tensor(plan.input);
+        let ty = tensor(Element::F32, plan.input);
         quote!(input: &#ty,)
     });
     let names = (0..segment.slots.len()).map(parameter);
@@ -325,26 +331,29 @@ fn function(plan: &Plan, segment: &Segment<'_>) -> TokenStream {
 
 fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> TokenStream {
     let y = segment.argument(plan, &step.write);
-    let y_type = tensor(step.write.dims);
+    let y_type = tensor(step.write.element, step.write.dims);
     let to = interior(&step.write);
     if step.action == Action::Clear {
         return quote!(runtime::clear_halo(context, #y, #to););
     }
     let Some(read) = &step.read else {
-        let x_type = tensor(plan.input);
-        let from = interior(&View { dims: plan.input, at: [0, 0], size: step.write.size, buffer: 0 });
+        let x_type = tensor(Element::F32, plan.input);
+        let (at, size) = (pair([0, 0]), pair(step.write.size));
+        let from = quote!(runtime::Interior { at: #at, size: #size });
+        let scale = ratio(Element::F32, step.write.element);
         return quote! {{
-            const COPY: runtime::Copy<#x_type, #y_type> = runtime::Copy::new(#from, #to);
+            const COPY: runtime::Copy<#x_type, #y_type> = runtime::Copy::new(#from, #to, #scale);
             COPY.run(context, input, #y);
         }};
     };
     let x = segment.argument(plan, read);
-    let x_type = tensor(read.dims);
+    let x_type = tensor(read.element, read.dims);
+    let scale = ratio(read.element, step.write.element);
     let from = interior(read);
     let (layer, made, call) = match step.action {
-        Action::Conv { layer, kernel, stride, from, accumulate, relu, algorithm, split } => {
+        Action::Conv { layer, kernel, stride, from, residual, relu, algorithm, split } => {
             let layer = Literal::usize_unsuffixed(layer - first);
-            let method = if accumulate { quote!(accumulate) } else { quote!(run) };
+            let residual = self::residual(residual, step.write.element);
             let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
             let split = match split {
                 Split::Pixels => quote!(runtime::Split::Pixels),
@@ -353,11 +362,11 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             let algorithm = description::algorithm(algorithm);
             let numbers = quote! {
                 runtime::Conv {
-                    kernel: #kernel, stride: #stride, from: #from, to: #to, relu: #relu, split: #split,
-                    algorithm: #algorithm,
+                    kernel: #kernel, stride: #stride, from: #from, to: #to, residual: #residual, relu: #relu,
+                    split: #split, algorithm: #algorithm,
                 }
             };
-            (quote!(Conv2d), quote!(new(#numbers)), quote!(#method(context, layer + #layer, #x, #y)))
+            (quote!(Conv2d), quote!(new(#numbers)), quote!(run(context, layer + #layer, #x, #y)))
         }
         Action::Pool { kind, window, stride, padding } => {
             let (window, stride) = (pair(window), pair(stride));
@@ -367,20 +376,24 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             };
             let (layer, made) = match kind {
                 PoolKind::Max => (quote!(MaxPool), quote!(new(#numbers))),
-                PoolKind::Average => (quote!(AveragePool), quote!(new(#numbers, false))),
-                PoolKind::AverageWithPadding => (quote!(AveragePool), quote!(new(#numbers, true))),
+                PoolKind::Average => (quote!(AveragePool), quote!(new(#numbers, false, #scale))),
+                PoolKind::AverageWithPadding => (quote!(AveragePool), quote!(new(#numbers, true, #scale))),
             };
             (layer, made, quote!(run(context, #x, #y)))
         }
-        Action::Subsample { stride, front } => {
-            let (stride, front) = (pair(stride), Literal::usize_unsuffixed(front));
-            let made = quote!(subsample(#stride, #front, #from, #to));
+        Action::Subsample { stride, front, channels } => {
+            let stride = pair(stride);
+            let [front, channels] = [front, channels].map(Literal::usize_unsuffixed);
+            let made = quote!(subsample(#stride, #front, #channels, #from, #to));
             (quote!(Copy), made, quote!(run(context, #x, #y)))
         }
-        Action::Add { relu } => (quote!(Add), quote!(new(#from, #to, #relu)), quote!(run(context, #x, #y))),
+        Action::Add { residual, relu } => {
+            let residual = self::residual(Some(residual), step.write.element);
+            (quote!(Add), quote!(new(#from, #to, #relu, #scale, #residual)), quote!(run(context, #x, #y)))
+        }
         Action::Softmax => (quote!(Softmax), quote!(new()), quote!(run(context, #x, #y))),
         Action::Copy | Action::Input | Action::Clear => {
-            (quote!(Copy), quote!(new(#from, #to)), quote!(run(context, #x, #y)))
+            (quote!(Copy), quote!(new(#from, #to, #scale)), quote!(run(context, #x, #y)))
         }
     };
     quote! {{
@@ -389,9 +402,32 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     }}
 }
 
-fn tensor(dims: Dims) -> TokenStream {
+fn tensor(element: Element, dims: Dims) -> TokenStream {
     let dims = dims.map(Literal::usize_unsuffixed);
-    quote!(runtime::Tensor<f32, #(#dims),*>)
+    let element = match element {
+        Element::F32 => quote!(f32),
+        Element::Bf16 => quote!(runtime::bf16),
+        Element::U8(_) => quote!(u8),
+        Element::I8(_) => quote!(i8),
+    };
+    quote!(runtime::Tensor<#element, #(#dims),*>)
+}
+
+/// What a number of one type is in steps of another, rounded once.
+fn ratio(from: Element, to: Element) -> f32 {
+    (f64::from(from.scale()) / f64::from(to.scale())) as f32
+}
+
+/// `runtime::Residual::..`, of what lies where numbers of some type go.
+fn residual(residual: Option<Element>, to: Element) -> TokenStream {
+    match residual {
+        None => quote!(runtime::Residual::None),
+        Some(Element::F32 | Element::Bf16) => quote!(runtime::Residual::Same),
+        Some(from @ (Element::U8(_) | Element::I8(_))) => {
+            let (signed, scale) = (matches!(from, Element::I8(_)), ratio(from, to));
+            quote!(runtime::Residual::Quantized { signed: #signed, scale: #scale })
+        }
+    }
 }
 
 fn interior(view: &View) -> TokenStream {

@@ -14,6 +14,7 @@ use crate::spec::network::{KernelLayout, LayerKind, Network, Operand, Pool, Side
 pub fn build(network: &Network) -> Result<Graph, Diagnostics> {
     let mut errors = Diagnostics::default();
     let mut graph = Graph::new(&network.name);
+    graph.precision = network.precision.clone();
     let input = graph.add(
         Node {
             name: "input".to_owned(),

@@ -12,13 +12,15 @@ use petgraph::visit::EdgeRef;
 
 use crate::diag::Span;
 use crate::ir::{Op, Type};
-use crate::spec::network::Sides;
+use crate::spec::network::{Precision, Sides};
 
 /// A network as a graph of operators.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// The network's name.
     pub name: String,
+    /// What its layers are to compute in.
+    pub precision: Precision,
     nodes: StableDiGraph<Node, usize>,
     output: Option<Value>,
 }
@@ -47,7 +49,7 @@ pub struct Node {
 impl Graph {
     /// A graph without nodes.
     pub fn new(name: impl Into<String>) -> Self {
-        Graph { name: name.into(), nodes: StableDiGraph::new(), output: None }
+        Graph { name: name.into(), precision: Precision::F32, nodes: StableDiGraph::new(), output: None }
     }
 
     /// Adds a node with its operands in order.

@@ -11,4 +11,4 @@ pub mod verify;
 
 pub use graph::{Graph, Node, Value};
 pub use op::Op;
-pub use ty::Type;
+pub use ty::{Element, Type};

@@ -37,6 +37,8 @@ pub enum Op {
     Dense(Dense),
     /// Softmax over channels.
     Softmax,
+    /// The same numbers in another type.
+    Convert,
 }
 
 impl Op {
@@ -55,6 +57,7 @@ impl Op {
             Op::Flatten => "flatten",
             Op::Dense(_) => "dense",
             Op::Softmax => "softmax",
+            Op::Convert => "convert",
         }
     }
 
@@ -79,7 +82,7 @@ impl Op {
             (Op::ZeroPad(sides), &[x]) => Ok(shape::zero_pad(sides, x)),
             (Op::Conv2d(conv), &[x]) => conv.infer(x, None),
             (Op::Conv2d(conv), &[x, residual]) => conv.infer(x, Some(residual)),
-            (Op::BatchNorm(_) | Op::Relu | Op::Softmax, &[x]) => Ok(x),
+            (Op::BatchNorm(_) | Op::Relu | Op::Softmax | Op::Convert, &[x]) => Ok(x),
             (Op::Add { .. }, &[x, y]) => shape::add(x, y),
             (Op::MaxPool(pool), &[x]) => pool.infer(x),
             (Op::AveragePool(pool), &[x]) => pool.infer(x),
@@ -115,7 +118,7 @@ impl Op {
             Op::AveragePool(pool) => pool.print(to),
             Op::Subsample(subsample) => subsample.print(to),
             Op::Dense(dense) => dense.print(to),
-            Op::Relu | Op::Flatten | Op::Softmax => {}
+            Op::Relu | Op::Flatten | Op::Softmax | Op::Convert => {}
         }
         attributes
     }
@@ -139,6 +142,7 @@ impl Op {
             "flatten" => Op::Flatten,
             "dense" => Op::Dense(Dense::read(from)?),
             "softmax" => Op::Softmax,
+            "convert" => Op::Convert,
             _ => return Err(format!("`{name}` is not an operator")),
         };
         from.finish()?;

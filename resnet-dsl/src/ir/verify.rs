@@ -59,6 +59,10 @@ fn check_type(graph: &Graph, value: Value) -> Result<(), String> {
     let operands: Option<Vec<_>> =
         graph.operands(value).iter().map(|operand| Some(graph.node(*operand).ty?.dims)).collect();
     let Some(operands) = operands else { return Ok(()) }; // the operand's own line says it
+    let scale = ty.element.scale();
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(format!("%{} has the scale {scale}, not a number above zero", node.name));
+    }
     let mut op = node.op.clone();
     match op.infer(&operands) {
         Err(error) => Err(format!("%{}: {error}", node.name)),

@@ -5,6 +5,7 @@
 //! one it replaces. The verifier runs after each pass, and names it if something no longer holds.
 
 mod assign_layout;
+mod assign_precision;
 mod assign_split;
 mod eliminate_dead;
 mod fold_batch_norm;
@@ -63,6 +64,11 @@ pub const PIPELINE: &[Pass] = &[
         name: "eliminate-dead",
         summary: "remove what the output does not need",
         run: eliminate_dead::run,
+    },
+    Pass {
+        name: "assign-precision",
+        summary: "choose what every value holds: f32, bf16, or 8-bit integers by the calibration table",
+        run: assign_precision::run,
     },
     Pass {
         name: "select-algorithms",

@@ -1,7 +1,7 @@
 //! Chooses how each convolution is computed: whatever costs least, unless the spec has chosen.
 
 use crate::diag::Diagnostics;
-use crate::ir::Op;
+use crate::ir::{Element, Op};
 use crate::ir::graph::Graph;
 use crate::ops::Algorithm;
 
@@ -12,7 +12,9 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op
             && conv.algorithm.is_none()
         {
-            let candidates = Algorithm::candidates(conv, x.dims, y.dims);
+            let mut candidates = Algorithm::candidates(conv, x.dims, y.dims);
+            // Winograd's sums of inputs need more than 8 or 16 bits.
+            candidates.retain(|algorithm| x.element == Element::F32 || *algorithm == Algorithm::Direct);
             conv.algorithm =
                 candidates.into_iter().min_by_key(|algorithm| algorithm.cost(conv, x.dims, y.dims));
         }

@@ -40,7 +40,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
                 faults.push(format!("step {time} ({}) reads what was not written", step.name));
             }
         }
-        let adds = matches!(step.action, Action::Add { .. } | Action::Conv { accumulate: true, .. });
+        let adds = matches!(step.action, Action::Add { .. } | Action::Conv { residual: Some(_), .. });
         if adds && !written[step.write.buffer].covers(&step.write, rectangle(&step.write)) {
             faults.push(format!("step {time} ({}) adds to what was not written", step.name));
         }

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::ir::Op;
+use crate::ir::{Element, Op, Type};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ops::{Algorithm, Conv2d, Dims, Pool, Split};
 use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Step, View};
@@ -19,6 +19,9 @@ use crate::spec::network::{Padding, Sides};
 
 /// Every buffer begins at a multiple of this: a cache line.
 pub(super) const ALIGNMENT: usize = 64;
+
+/// What convolutions read at a time, in bytes.
+const WORD: usize = 4;
 
 /// Steps and buffers, without places.
 ///
@@ -71,6 +74,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value], passes: usize) -> Result<Pla
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
     Ok(Plan {
         name: graph.name.clone(),
+        precision: graph.precision.clone(),
         passes,
         input: input.map_or([0; 4], |input| dims(graph, *input)),
         output,
@@ -108,18 +112,23 @@ impl Lowering<'_> {
             (Op::Flatten, Some(_)) => {
                 let read = self.dense(operands[0]);
                 let flat = dims(self.graph, value);
+                if read.dims.iter().product::<usize>() != flat.iter().product() {
+                    let message = format!("the channels of `{}` are filled up to whole words", node.name);
+                    return Err(Diagnostic::new(message, node.span).help("flatten multiples of four channels"));
+                }
                 self.views.insert(value, View { dims: flat, at: [0, 0], size: [1, 1], ..read });
             }
             (Op::Conv2d(conv), Some(read)) => {
-                let action =
-                    self.convolution(node, conv, read, dims(self.graph, operands[0]), operands.len() > 1)?;
+                let residual = operands.get(1).map(|residual| self.views[residual].element);
+                let action = self.convolution(node, conv, read, dims(self.graph, operands[0]), residual)?;
                 match operands.get(1) {
                     Some(residual) => self.accumulate(value, *residual, read, action),
                     None => self.compute(value, Some(read), action),
                 }
             }
             (Op::Add { relu }, Some(read)) => {
-                self.accumulate(value, operands[1], read, Action::Add { relu: *relu });
+                let residual = self.views[&operands[1]].element;
+                self.accumulate(value, operands[1], read, Action::Add { residual, relu: *relu });
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
             (Op::AveragePool(average), read) => {
@@ -131,13 +140,18 @@ impl Lowering<'_> {
                 }
             }
             (Op::Subsample(subsample), read) => {
-                let action = Action::Subsample { stride: subsample.stride, front: subsample.front };
+                let action = Action::Subsample {
+                    stride: subsample.stride,
+                    front: subsample.front,
+                    channels: dims(self.graph, operands[0])[3],
+                };
                 self.compute(value, read, action);
             }
             (Op::Softmax, Some(_)) => {
                 let read = self.dense(operands[0]);
                 self.compute(value, Some(read), Action::Softmax);
             }
+            (Op::Convert, read) => self.compute(value, read, Action::Copy),
             _ => return Err(without_kernel(node)),
         }
         Ok(())
@@ -156,10 +170,11 @@ impl Lowering<'_> {
         let node = self.graph.node(value);
         let mut write = self.views[&residual];
         if self.last_use(residual) > self.position[&value] || self.graph.output() == Some(residual) {
-            let copy = self.allocate(node, dims(self.graph, residual), node.halo);
+            let copy = self.allocate(self.graph.node(residual), dims(self.graph, residual), node.halo);
             self.step(node, Action::Copy, Some(write), copy);
             write = copy;
         }
+        write.element = element(node);
         self.step(node, action, Some(read), write);
         self.views.insert(value, write);
     }
@@ -186,9 +201,12 @@ impl Lowering<'_> {
     }
 
     fn allocate(&mut self, node: &Node, [n, h, w, c]: Dims, halo: Sides) -> View {
+        let element = element(node);
+        let c = c.next_multiple_of(WORD / element.bytes());
         let Sides { top, bottom, left, right } = halo;
         let view = View {
             buffer: self.buffers.len(),
+            element,
             dims: [n, top + h + bottom, left + w + right, c],
             at: [top, left],
             size: [h, w],
@@ -216,7 +234,7 @@ impl Lowering<'_> {
         conv: &Conv2d,
         read: View,
         input: Dims,
-        accumulate: bool,
+        residual: Option<Element>,
     ) -> Result<Action, Diagnostic> {
         let Sides { top, left, .. } = numbers(node, conv.padding)?;
         let algorithm = conv.algorithm.unwrap_or(Algorithm::Direct);
@@ -224,6 +242,7 @@ impl Lowering<'_> {
             name: node.name.clone(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
             algorithm,
+            elements: [read.element, element(node)],
             kernel: conv.weights.clone(),
             bias: conv.bias.clone(),
         });
@@ -232,7 +251,7 @@ impl Lowering<'_> {
             kernel: conv.kernel,
             stride: conv.stride,
             from: [read.at[0] - top, read.at[1] - left],
-            accumulate,
+            residual,
             relu: conv.relu,
             algorithm,
             split: conv.split.unwrap_or(Split::Pixels),
@@ -250,6 +269,10 @@ fn numbers(node: &Node, padding: Padding) -> Result<Sides, Diagnostic> {
         Padding::Sides(sides) => Ok(sides),
         _ => Err(Diagnostic::new(format!("the padding of `{}` is not in numbers", node.name), node.span)),
     }
+}
+
+fn element(node: &Node) -> Element {
+    node.ty.map_or(Element::F32, |Type { element, .. }| element)
 }
 
 fn dims(graph: &Graph, value: Value) -> Dims {

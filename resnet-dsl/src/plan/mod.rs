@@ -9,9 +9,10 @@ mod print;
 mod schedule;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::ir::Graph;
+use crate::ir::{Element, Graph};
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::{Algorithm, Dims, Split};
+use crate::spec::network::Precision;
 
 /// The largest arena of a batch that is computed in one pass: a part of a third-level cache.
 pub const LARGEST_ARENA: usize = 8 << 20;
@@ -21,6 +22,8 @@ pub const LARGEST_ARENA: usize = 8 << 20;
 pub struct Plan {
     /// The network's name.
     pub name: String,
+    /// What its layers compute in.
+    pub precision: Precision,
     /// How often the steps are done: a large batch is computed in parts, whose activations stay in the caches.
     pub passes: usize,
     /// Shape of a pass' input.
@@ -59,11 +62,13 @@ pub struct Buffer {
 }
 
 /// A tensor in a buffer, and the part of it that is a value; around that lies the halo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
     /// Index of the buffer.
     pub buffer: usize,
-    /// The tensor's shape, halo included.
+    /// What it holds.
+    pub element: Element,
+    /// The tensor's shape, halo included. Channels are filled up to whole words of four bytes, the unit of convolutions.
     pub dims: Dims,
     /// The value's first row and column.
     pub at: [usize; 2],
@@ -105,8 +110,8 @@ pub enum Action {
         stride: [usize; 2],
         /// Row and column of the read tensor at which the first window begins.
         from: [usize; 2],
-        /// Whether the sums are added to what is already there.
-        accumulate: bool,
+        /// What is already there, if the sums are added to it.
+        residual: Option<Element>,
         /// Whether negative sums become zero.
         relu: bool,
         /// How it is computed.
@@ -131,9 +136,13 @@ pub enum Action {
         stride: [usize; 2],
         /// Zero channels in front.
         front: usize,
+        /// Channels that are taken.
+        channels: usize,
     },
     /// Adds to what is already there.
     Add {
+        /// What is already there.
+        residual: Element,
         /// Whether negative sums become zero.
         relu: bool,
     },
@@ -161,6 +170,8 @@ pub struct Layer {
     pub shape: [usize; 4],
     /// What the weights are packed for.
     pub algorithm: Algorithm,
+    /// What it reads and writes.
+    pub elements: [Element; 2],
     /// The kernel.
     pub kernel: KernelParam,
     /// The bias.
@@ -202,10 +213,11 @@ impl Plan {
 
     /// Size of the weights, batch norms folded, without padding.
     pub fn weight_bytes(&self) -> usize {
-        let numbers = |layer: &Layer| {
-            layer.shape.iter().product::<usize>() + layer.bias.as_ref().map_or(0, |_| layer.shape[3])
+        let bytes = |layer: &Layer| {
+            let bias = layer.bias.as_ref().map_or(0, |_| layer.shape[3] * size_of::<f32>());
+            layer.shape.iter().product::<usize>() * layer.elements[0].bytes() + bias
         };
-        self.layers.iter().map(numbers).sum::<usize>() * size_of::<f32>()
+        self.layers.iter().map(bytes).sum()
     }
 }
 
@@ -224,7 +236,7 @@ impl Layer {
 impl View {
     /// Size of the tensor.
     pub fn bytes(&self) -> usize {
-        self.dims.iter().product::<usize>() * size_of::<f32>()
+        self.dims.iter().product::<usize>() * self.element.bytes()
     }
 
     /// Whether the value fills its tensor.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::ir::Element;
 use crate::plan::{Action, Plan, View};
 
 impl fmt::Display for Plan {
@@ -52,8 +53,12 @@ impl fmt::Display for Plan {
 /// `#3 58x58x64 (1,1)+56x56`: buffer, tensor, and the value in it, unless that fills the tensor.
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let View { buffer, dims: [n, h, w, c], at: [top, left], size: [height, width] } = self;
-        write!(f, "#{buffer} {n}x{h}x{w}x{c}")?;
+        let View { buffer, element, dims: [n, h, w, c], at: [top, left], size: [height, width] } = self;
+        write!(f, "#{buffer} ")?;
+        if *element != Element::F32 {
+            write!(f, "{element} ")?;
+        }
+        write!(f, "{n}x{h}x{w}x{c}")?;
         if self.is_dense() { Ok(()) } else { write!(f, " ({top},{left})+{height}x{width}") }
     }
 }
@@ -69,22 +74,22 @@ impl fmt::Display for Action {
                 kernel: [h, w],
                 stride: [down, right],
                 from: [y, x],
-                accumulate,
+                residual,
                 relu,
                 algorithm,
                 split,
             } => {
                 write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithm}, split {split}")?;
-                f.write_str(if *accumulate { ", accumulate" } else { "" })?;
+                f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
                 f.write_str(if *relu { ", relu" } else { "" })
             }
             Action::Pool { kind, window: [h, w], stride: [down, right], .. } => {
                 write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
             }
-            Action::Subsample { stride: [down, right], front } => {
+            Action::Subsample { stride: [down, right], front, .. } => {
                 write!(f, "subsample /{down}x{right}, {front} zero channels in front")
             }
-            Action::Add { relu } => f.write_str(if *relu { "add, relu" } else { "add" }),
+            Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
             Action::Softmax => f.write_str("softmax"),
         }
     }

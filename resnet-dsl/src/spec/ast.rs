@@ -2,7 +2,7 @@
 
 use crate::diag::Span;
 use crate::spec::names::Names;
-use crate::spec::network::{Padding, Pool, Preprocessing, Sides};
+use crate::spec::network::{Padding, Pool, Precision, Preprocessing, Sides};
 
 /// A whole spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Spec {
     pub input_span: Span,
     /// `batch`
     pub batch: usize,
+    /// `precision`, and `calibration`
+    pub precision: Precision,
     /// `classes`
     pub classes: Option<usize>,
     /// `names`

@@ -45,6 +45,7 @@ pub(super) fn expand(spec: Spec, errors: &mut Diagnostics) -> Network {
         preprocessing: spec.preprocessing,
         classes: spec.classes,
         labels: spec.labels,
+        precision: spec.precision,
     }
 }
 

@@ -6,10 +6,10 @@ use crate::spec::network::{Padding, Sides};
 use crate::spec::tree::{Key, Kind, Node};
 
 /// The largest size, stride, filter count or padding; larger ones are taken for mistakes.
-pub(super) const LARGEST: usize = 1 << 16;
+pub(crate) const LARGEST: usize = 1 << 16;
 
 /// The fields of one map.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// What the map is, as messages call it: `a stage`.
     what: &'static str,
     span: Span,
@@ -21,7 +21,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of a map; of anything else, none, and a diagnostic.
-    pub(super) fn of(node: &'a Node, what: &'static str, errors: &mut Diagnostics) -> Self {
+    pub(crate) fn of(node: &'a Node, what: &'static str, errors: &mut Diagnostics) -> Self {
         let rest = match &node.kind {
             Kind::Map(map) => map.iter().collect(),
             other => {
@@ -35,19 +35,19 @@ impl<'a> Fields<'a> {
     }
 
     /// Where the map stands.
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span
     }
 
     /// Takes a field out.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<&'a Node> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<&'a Node> {
         self.known.push(key);
         let place = self.rest.iter().position(|(k, _)| k.text == key)?;
         Some(&self.rest.remove(place).1)
     }
 
     /// Takes a field out that must be there.
-    pub(super) fn required(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<&'a Node> {
+    pub(crate) fn required(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<&'a Node> {
         let node = self.take(key);
         if node.is_none() && self.is_map {
             errors.push(Diagnostic::new(format!("{} needs `{key}`", self.what), self.span));
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a field out and reads it, if it is there.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         key: &'static str,
         errors: &mut Diagnostics,
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whatever is left is not known here.
-    pub(super) fn finish(self, errors: &mut Diagnostics) {
+    pub(crate) fn finish(self, errors: &mut Diagnostics) {
         for (key, _) in self.rest {
             let message = format!("{} has no key `{}`", self.what, key.text);
             let nearest = nearest(&key.text, &self.known);
@@ -80,7 +80,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The known word that is at most a third of its letters away from this one.
-pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
     let distances = known.iter().map(|known| (distance(word, known), *known));
     distances.min().filter(|(distance, known)| *distance <= known.len().div_ceil(3)).map(|(_, known)| known)
 }
@@ -106,7 +106,7 @@ fn wrong(node: &Node, expected: &str, errors: &mut Diagnostics) {
 }
 
 /// A number from 0 to [`LARGEST`].
-pub(super) fn count(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+pub(crate) fn count(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
     match node.kind {
         Kind::Int(number) if (0..=LARGEST as i64).contains(&number) => Some(number as usize),
         Kind::Int(number) if number > 0 => {
@@ -121,7 +121,7 @@ pub(super) fn count(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
 }
 
 /// A number from 1 to [`LARGEST`].
-pub(super) fn size(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+pub(crate) fn size(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
     match node.kind {
         Kind::Int(number) if number < 1 => {
             wrong(node, "a number of at least 1", errors);
@@ -136,7 +136,7 @@ pub(super) fn size(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
 }
 
 /// Height and width: `3`, or `3x5`, or `[3, 5]`.
-pub(super) fn pair(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 2]> {
+pub(crate) fn pair(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 2]> {
     match &node.kind {
         Kind::List(list) if list.len() == 2 => Some([size(&list[0], errors)?, size(&list[1], errors)?]),
         Kind::Text(_) => sizes::<2>(node, "a size: 3, or height x width as in 3x5", errors),
@@ -145,7 +145,7 @@ pub(super) fn pair(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 2]> 
 }
 
 /// `224x224x3`.
-pub(super) fn sizes<const N: usize>(
+pub(crate) fn sizes<const N: usize>(
     node: &Node,
     expected: &str,
     errors: &mut Diagnostics,
@@ -170,7 +170,7 @@ pub(super) fn sizes<const N: usize>(
 }
 
 /// `true` or `false`.
-pub(super) fn flag(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
+pub(crate) fn flag(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
     match node.kind {
         Kind::Bool(value) => Some(value),
         _ => {
@@ -181,7 +181,7 @@ pub(super) fn flag(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
 }
 
 /// A number.
-pub(super) fn number(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
+pub(crate) fn number(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
     match node.kind {
         Kind::Int(number) => Some(number as f64),
         Kind::Float(number) if number.is_finite() => Some(number),
@@ -193,7 +193,7 @@ pub(super) fn number(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
 }
 
 /// A word.
-pub(super) fn text(node: &Node, errors: &mut Diagnostics) -> Option<String> {
+pub(crate) fn text(node: &Node, errors: &mut Diagnostics) -> Option<String> {
     match &node.kind {
         Kind::Text(text) if !text.is_empty() => Some(text.clone()),
         Kind::Int(number) => Some(number.to_string()),
@@ -205,7 +205,7 @@ pub(super) fn text(node: &Node, errors: &mut Diagnostics) -> Option<String> {
 }
 
 /// One of some words.
-pub(super) fn choice<T: Copy>(
+pub(crate) fn choice<T: Copy>(
     node: &Node,
     choices: &[(&'static str, T)],
     errors: &mut Diagnostics,
@@ -222,7 +222,7 @@ pub(super) fn choice<T: Copy>(
 }
 
 /// Each item of a list.
-pub(super) fn list<'a, T>(
+pub(crate) fn list<'a, T>(
     node: &'a Node,
     errors: &mut Diagnostics,
     mut item: impl FnMut(&'a Node, &mut Diagnostics) -> Option<T>,
@@ -237,7 +237,7 @@ pub(super) fn list<'a, T>(
 }
 
 /// A padding: `valid`, `same`, a number, or numbers a side.
-pub(super) fn padding(node: &Node, errors: &mut Diagnostics) -> Option<Padding> {
+pub(crate) fn padding(node: &Node, errors: &mut Diagnostics) -> Option<Padding> {
     match &node.kind {
         Kind::Text(_) => choice(node, &[("valid", Padding::Valid), ("same", Padding::Same)], errors),
         _ => sides(node, errors).map(Padding::Sides),
@@ -245,7 +245,7 @@ pub(super) fn padding(node: &Node, errors: &mut Diagnostics) -> Option<Padding> 
 }
 
 /// Pixels on each side: a number, or a map.
-pub(super) fn sides(node: &Node, errors: &mut Diagnostics) -> Option<Sides> {
+pub(crate) fn sides(node: &Node, errors: &mut Diagnostics) -> Option<Sides> {
     if let Kind::Map(_) = node.kind {
         let mut fields = Fields::of(node, "a padding", errors);
         let mut side = |key| fields.read(key, errors, count).unwrap_or(0);

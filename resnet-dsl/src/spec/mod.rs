@@ -5,19 +5,19 @@
 
 pub mod ast;
 mod blocks;
-mod fields;
+pub(crate) mod fields;
 pub mod names;
 pub mod network;
 mod parse;
 mod print;
 pub mod tree;
-mod yaml;
+pub(crate) mod yaml;
 
 use crate::diag::Diagnostics;
-use network::{LayerKind, Network};
+use network::{LayerKind, Network, Precision};
 
 /// What the caller asks for instead of what the spec says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// Classes.
     pub classes: Option<usize>,
@@ -27,6 +27,8 @@ pub struct Overrides {
     pub batch: Option<usize>,
     /// Whether convolutions may be computed by Winograd's algorithm.
     pub winograd: Option<bool>,
+    /// What the layers compute in.
+    pub precision: Option<Precision>,
 }
 
 /// Gives the text of a file that a spec names, or says why it cannot.
@@ -51,6 +53,9 @@ pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<N
                 *winograd = allowed;
             }
         }
+    }
+    if let (Some(network), Some(precision)) = (&mut network, &overrides.precision) {
+        network.precision = precision.clone();
     }
     (network, errors)
 }

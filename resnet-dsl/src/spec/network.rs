@@ -4,6 +4,7 @@
 //! overrides are resolved; shapes are not (that is the first pass over the IR), so `same` padding, ceil-mode
 //! pooling and "the whole window" are still written as such.
 
+use crate::calibration::Calibration;
 use crate::diag::Span;
 
 /// A checked network.
@@ -15,6 +16,8 @@ pub struct Network {
     pub input: [usize; 4],
     /// Where the input's size was given.
     pub input_span: Span,
+    /// What the layers compute in.
+    pub precision: Precision,
     /// Layers in an order in which every layer follows its inputs; the last one is the network's output.
     pub layers: Vec<Layer>,
     /// Whose formula weights the names allow.
@@ -27,6 +30,29 @@ pub struct Network {
     pub classes: Option<usize>,
     /// Names of the classes, in the order of the output; empty where the spec names none.
     pub labels: Vec<String>,
+}
+
+/// What layers compute in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// Weights and values in bf16.
+    Bf16,
+    /// Weights and values in 8-bit integers, by the scales of a table.
+    Int8(Calibration),
+}
+
+impl Precision {
+    /// `f32`, `bf16` or `int8`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::Int8(_) => "int8",
+        }
+    }
 }
 
 /// One layer: an operator with a unique name.

@@ -1,5 +1,6 @@
 //! A tree becomes an [`ast`](crate::spec::ast): every key is known, of its type and within bounds, or reported.
 
+use crate::calibration::Calibration;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{
     Block, BlockKind, Conv, Layer, LayerKind, Relu, Settings, Shortcut, Spec, Stage, StrideOn,
@@ -8,7 +9,7 @@ use crate::spec::fields::{
     self, Fields, choice, count, flag, list, number, padding, pair, size, sizes, text,
 };
 use crate::spec::names::{self, Names};
-use crate::spec::network::{ChannelOrder, Padding, Pool, Preprocessing};
+use crate::spec::network::{ChannelOrder, Padding, Pool, Precision, Preprocessing};
 use crate::spec::tree::{Kind, Node};
 use crate::spec::{Overrides, ReadFile};
 
@@ -50,6 +51,7 @@ pub(super) fn spec(
         .unwrap_or_default();
     let head =
         fields.read("head", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
+    let precision = precision(&mut fields, overrides, read, errors);
     let preprocessing_node = fields.take("preprocessing");
     let labels_node = fields.take("labels");
     fields.finish(errors);
@@ -81,6 +83,7 @@ pub(super) fn spec(
         input: input?,
         input_span: input_node.map_or(tree.span, |node| node.span),
         batch: overrides.batch.or(batch).unwrap_or(1),
+        precision,
         classes,
         names,
         stem,
@@ -89,6 +92,46 @@ pub(super) fn spec(
         preprocessing,
         labels,
     })
+}
+
+/// `precision`, and the table that `calibration` names. (Not looked at where the caller asks for another precision.)
+fn precision(
+    fields: &mut Fields<'_>,
+    overrides: &Overrides,
+    read: &mut dyn FnMut(&str) -> Result<String, String>,
+    errors: &mut Diagnostics,
+) -> Precision {
+    let names = [("f32", 0), ("bf16", 1), ("int8", 2)];
+    let node = fields.take("precision");
+    let wanted = node.and_then(|node| choice(node, &names, errors)).unwrap_or(0);
+    let table = fields.take("calibration");
+    if overrides.precision.is_some() {
+        return Precision::F32;
+    }
+    match (wanted, table) {
+        (2, Some(table)) => {
+            let Some(file) = text(table, errors) else { return Precision::F32 };
+            let parsed = read(&file).map_err(|reason| format!("cannot read the calibration table in {file}: {reason}"));
+            let parsed = parsed.and_then(|text| {
+                Calibration::parse(&text).map_err(|errors| errors.messages(&file, &text).join("\n"))
+            });
+            match parsed {
+                Ok(calibration) => return Precision::Int8(calibration),
+                Err(message) => errors.push(Diagnostic::new(message, table.span)),
+            }
+        }
+        (2, None) => {
+            let span = node.map_or(fields.span(), |node| node.span);
+            let error = Diagnostic::new("`precision: int8` needs a calibration table", span);
+            errors.push(error.help("make one with `resnet calibrate`, and name it: `calibration: file.yaml`"));
+        }
+        (_, Some(table)) => {
+            errors.push(Diagnostic::new("a calibration table is for `precision: int8`", table.span).minor());
+        }
+        (1, None) => return Precision::Bf16,
+        _ => {}
+    }
+    Precision::F32
 }
 
 fn input(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 3]> {

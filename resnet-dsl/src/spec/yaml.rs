@@ -17,7 +17,7 @@ const LARGEST: usize = 1 << 20;
 ///
 /// # Errors
 /// Where the text is not YAML.
-pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
+pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
     if text.len() > LARGEST {
         let message = format!("the spec is {} bytes long, more than {LARGEST}", text.len());
         return Err(Diagnostic::new(message, Span::default()));

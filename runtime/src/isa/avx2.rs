@@ -2,7 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use crate::isa::Simd;
+use crate::isa::{Simd, gather, scatter};
+use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
+use crate::kernels::widened::Widened;
+use crate::numbers::bf16;
 
 /// The machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -109,6 +112,224 @@ impl Simd for Avx2 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_max_ps(floor, value) }
     }
+
+    #[inline(always)]
+    fn lower_bf16(self, words: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(words))) }
+    }
+
+    #[inline(always)]
+    fn upper_bf16(self, words: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe {
+            let mask = _mm256_set1_epi32(0xFFFF_0000u32.cast_signed());
+            _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(words), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i32(self, from: *const i32) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe { _mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let words = if count == 8 {
+                _mm_loadu_si128(from.cast())
+            } else {
+                _mm_loadu_si128(gather::<_, 8>(from, count).as_ptr().cast())
+            };
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(words)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8, count: usize) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(from, count))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8, count: usize) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(from, count))) }
+    }
+
+    // Adding half of the last place, less one where that is even, rounds; a NaN is made quiet instead, so that it stays one.
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, value: __m256, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let bits = _mm256_castps_si256(value);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+            let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
+            let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
+            let upper = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan));
+            let narrow = _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256::<1>(upper));
+            if count == 8 {
+                _mm_storeu_si128(to.cast(), narrow);
+            } else {
+                scatter(to.cast(), std::mem::transmute::<__m128i, [u16; 8]>(narrow), count);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: __m256, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let words = rounded(value, 0.0, 255.0);
+            scatter_bytes(to, _mm_packus_epi16(words, words), count);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8, value: __m256, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let words = rounded(value, -128.0, 127.0);
+            scatter_bytes(to.cast(), _mm_packs_epi16(words, words), count);
+        }
+    }
 }
 
-super::kernels!(Avx2, #[target_feature(enable = "avx2,fma")], tile: 6, vectors: 2);
+/// The first `count` bytes, and zeros.
+///
+/// # Safety
+/// `from` must be valid for reads of `count <= 8` bytes.
+#[inline(always)]
+unsafe fn bytes<T: Copy + Default>(from: *const T, count: usize) -> __m128i {
+    const { assert!(size_of::<T>() == 1) };
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == 8 {
+            _mm_loadl_epi64(from.cast())
+        } else {
+            _mm_loadl_epi64(gather::<_, 8>(from, count).as_ptr().cast())
+        }
+    }
+}
+
+/// Writes the first `count` bytes.
+///
+/// # Safety
+/// `to` must be valid for writes of `count <= 8` bytes. The machine must have AVX2.
+#[inline(always)]
+unsafe fn scatter_bytes(to: *mut u8, bytes: __m128i, count: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == 8 {
+            _mm_storel_epi64(to.cast(), bytes);
+        } else {
+            scatter(to, _mm_cvtsi128_si64(bytes).to_le_bytes(), count);
+        }
+    }
+}
+
+/// Cuts numbers to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
+///
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+unsafe fn rounded(value: __m256, least: f32, most: f32) -> __m128i {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let cut = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(least)), _mm256_set1_ps(most));
+        let numbers = _mm256_cvtps_epi32(cut);
+        _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers))
+    }
+}
+
+impl Widened<Avx2> {
+    /// # Safety
+    /// As [`Avx2::assume`].
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Widened(unsafe { Avx2::assume() })
+    }
+}
+
+/// int8, sixteen products at a time: the even and the odd bytes of a word as int16, whose products are added up exactly.
+/// (`vpmaddubsw`, which would take them as they are, cuts its sums off at 16 bits.)
+#[derive(Clone, Copy)]
+struct Bytes<const SIGNED: bool>(Avx2);
+
+impl<const SIGNED: bool> Bytes<SIGNED> {
+    /// # Safety
+    /// As [`Avx2::assume`].
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Bytes(unsafe { Avx2::assume() })
+    }
+}
+
+impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
+    type Simd = Avx2;
+    type Sum = __m256i;
+    type Weight = [__m256i; 2];
+    type Input = [__m256i; 2];
+    const INTEGER: bool = true;
+
+    #[inline(always)]
+    fn simd(self) -> Avx2 {
+        self.0
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const u32) -> __m256i {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32, sum: __m256i) {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe { _mm256_storeu_si256(to.cast(), sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn weight(self, from: *const u32) -> [__m256i; 2] {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let words = _mm256_loadu_si256(from.cast());
+            [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(words)), _mm256_srai_epi16::<8>(words)]
+        }
+    }
+
+    // Signed numbers are moved by 128; the sums begin with what that adds to them.
+    #[inline(always)]
+    unsafe fn input(self, from: *const u32) -> [__m256i; 2] {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let word = from.read_unaligned() ^ if SIGNED { 0x8080_8080 } else { 0 };
+            let words = _mm256_set1_epi32(word.cast_signed());
+            [_mm256_and_si256(words, _mm256_set1_epi16(0xFF)), _mm256_srli_epi16::<8>(words)]
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, x: [__m256i; 2], w: [__m256i; 2], sum: __m256i) -> __m256i {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe {
+            let products = _mm256_add_epi32(_mm256_madd_epi16(x[0], w[0]), _mm256_madd_epi16(x[1], w[1]));
+            _mm256_add_epi32(sum, products)
+        }
+    }
+}
+
+/// The kernel of int8.
+pub(super) const INT8: DotKernel =
+    dot_kernel!(#[target_feature(enable = "avx2,fma")] Avx2, Bytes<false>, Bytes<true>, tile: 4, vectors: 2);
+
+super::kernels!(Avx2, Avx2, #[target_feature(enable = "avx2,fma")], tile: 6, vectors: 2,
+    bf16: dot_kernel!(
+        #[target_feature(enable = "avx2,fma")] Avx2, Widened<Avx2>, Widened<Avx2>, tile: 4, vectors: 2
+    ),
+    int8: INT8);

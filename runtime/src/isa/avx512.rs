@@ -3,17 +3,20 @@
 
 use std::arch::x86_64::*;
 
-use crate::isa::Simd;
+use crate::isa::{Simd, gather};
+use crate::kernels::dot::dot_kernel;
+use crate::kernels::widened::Widened;
+use crate::numbers::bf16;
 
 /// The machine has AVX-512F.
 #[derive(Clone, Copy)]
-struct Avx512(());
+pub(super) struct Avx512(());
 
 impl Avx512 {
     /// # Safety
     /// The machine must have AVX-512F.
     #[inline(always)]
-    unsafe fn assume() -> Self {
+    pub(super) unsafe fn assume() -> Self {
         Avx512(())
     }
 }
@@ -102,6 +105,122 @@ impl Simd for Avx512 {
         // SAFETY: `self` shows that the machine has AVX-512F.
         unsafe { _mm512_max_ps(floor, value) }
     }
+
+    #[inline(always)]
+    fn lower_bf16(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(words))) }
+    }
+
+    #[inline(always)]
+    fn upper_bf16(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F.
+        unsafe {
+            let mask = _mm512_set1_epi32(0xFFFF_0000u32.cast_signed());
+            _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i32(self, from: *const i32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe {
+            let words = if count == 16 {
+                _mm256_loadu_si256(from.cast())
+            } else {
+                _mm256_loadu_si256(gather::<_, 16>(from, count).as_ptr().cast())
+            };
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(words)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes(from, count))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes(from, count))) }
+    }
+
+    // Adding half of the last place, less one where that is even, rounds; a NaN is made quiet instead, so that it stays one.
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe {
+            let bits = _mm512_castps_si512(value);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+            let rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x0040_0000));
+            _mm512_mask_cvtepi32_storeu_epi16(to.cast(), mask(count), _mm512_srli_epi32::<16>(rounded));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask(count), rounded(value, 0.0, 255.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask(count), rounded(value, -128.0, 127.0)) }
+    }
 }
 
-super::kernels!(Avx512, #[target_feature(enable = "avx512f")], tile: 6, vectors: 4);
+/// The first `count` bytes, and zeros.
+///
+/// # Safety
+/// `from` must be valid for reads of `count <= 16` bytes.
+#[inline(always)]
+unsafe fn bytes<T: Copy + Default>(from: *const T, count: usize) -> __m128i {
+    const { assert!(size_of::<T>() == 1) };
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == 16 {
+            _mm_loadu_si128(from.cast())
+        } else {
+            _mm_loadu_si128(gather::<_, 16>(from, count).as_ptr().cast())
+        }
+    }
+}
+
+/// Cuts numbers to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
+///
+/// # Safety
+/// The machine must have AVX-512F.
+#[inline(always)]
+unsafe fn rounded(value: __m512, least: f32, most: f32) -> __m512i {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let cut = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(least)), _mm512_set1_ps(most));
+        _mm512_cvtps_epi32(cut)
+    }
+}
+
+impl Widened<Avx512> {
+    /// # Safety
+    /// As [`Avx512::assume`].
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Widened(unsafe { Avx512::assume() })
+    }
+}
+
+super::kernels!(Avx512, Avx512, #[target_feature(enable = "avx512f")], tile: 6, vectors: 4,
+    bf16: dot_kernel!(
+        #[target_feature(enable = "avx512f")] Avx512, Widened<Avx512>, Widened<Avx512>, tile: 4, vectors: 4
+    ),
+    int8: super::avx2::INT8);

@@ -5,12 +5,20 @@
 
 use std::fmt;
 
-use crate::kernels::{AddTask, FoldTask, InputTile, OutputTile, PoolTask, Product};
+use crate::kernels::{
+    AddTask, ConvertTask, DotKernel, FoldTask, InputTile, OutputTile, PoolTask, Product,
+};
+use crate::network::Precision;
+use crate::numbers::bf16;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
+#[cfg(target_arch = "x86_64")]
+mod avx512vnni;
 mod scalar;
 
 /// An instruction set that kernels are compiled for.
@@ -23,6 +31,10 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512F: 16 numbers at a time.
     Avx512,
+    /// The same with VNNI: 64 products of int8 at a time.
+    Avx512Vnni,
+    /// The same with bf16: 32 products of bf16 at a time.
+    Avx512Bf16,
 }
 
 /// An instruction set that cannot be had.
@@ -37,7 +49,8 @@ pub struct IsaError {
 
 impl Isa {
     /// All, the best last.
-    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 5] =
+        [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
@@ -46,7 +59,11 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => is_x86_feature_detected!("avx512f"),
+            Isa::Avx512 => Isa::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16"),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -82,12 +99,24 @@ impl Isa {
         }
     }
 
-    /// Its name: `scalar`, `avx2`, `avx512`.
+    /// The one whose kernels compute in a precision: another one, if this adds nothing to it.
+    pub fn serving(self, precision: Precision) -> Isa {
+        let kernels = self.kernels();
+        match precision {
+            Precision::F32 => kernels.isa,
+            Precision::Bf16 => kernels.bf16.isa,
+            Precision::Int8 => kernels.int8.isa,
+        }
+    }
+
+    /// Its name: `scalar`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Avx512Vnni => "avx512vnni",
+            Isa::Avx512Bf16 => "avx512bf16",
         }
     }
 
@@ -99,6 +128,10 @@ impl Isa {
             Isa::Avx2 => &avx2::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &avx512::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => &avx512vnni::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => &avx512bf16::KERNELS,
             #[cfg(not(target_arch = "x86_64"))]
             _ => &scalar::KERNELS,
         }
@@ -119,6 +152,8 @@ fn list(isas: &[Isa]) -> String {
 ///
 /// The machine must have the instruction set for any of the functions to be called.
 pub(crate) struct Kernels {
+    /// The instruction set of the kernels for f32.
+    pub(crate) isa: Isa,
     /// Numbers in a vector.
     pub(crate) lanes: usize,
     /// Output channels in a panel of packed weights, a multiple of `lanes`.
@@ -128,11 +163,14 @@ pub(crate) struct Kernels {
     pub(crate) product: unsafe fn(&Product<'_>),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
-    pub(crate) max_pool: unsafe fn(&PoolTask),
-    pub(crate) average_pool: unsafe fn(&PoolTask),
-    pub(crate) add: unsafe fn(&AddTask),
+    pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
+    pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
+    pub(crate) add: unsafe fn(&AddTask<'_>),
     pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
+    pub(crate) convert: unsafe fn(&ConvertTask<'_>),
     pub(crate) peak: unsafe fn(usize) -> f32,
+    pub(crate) bf16: DotKernel,
+    pub(crate) int8: DotKernel,
 }
 
 /// The vector operations that the algorithms are written in. A value of the type shows that the machine has them.
@@ -185,12 +223,139 @@ pub(crate) trait Simd: Copy {
 
     /// The larger of each pair; NaN where `value` is. `floor` holds none.
     fn at_least(self, floor: Self::Vector, value: Self::Vector) -> Self::Vector;
+
+    /// The bf16 in the lower half of each lane.
+    fn lower_bf16(self, words: Self::Vector) -> Self::Vector;
+
+    /// The bf16 in the upper half of each lane.
+    fn upper_bf16(self, words: Self::Vector) -> Self::Vector;
+
+    /// A vector of i32, each rounded to the nearest f32.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of a whole vector.
+    unsafe fn load_i32(self, from: *const i32) -> Self::Vector;
+
+    /// The first `count` numbers, and zeros.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of `count <= LANES` numbers.
+    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> Self::Vector;
+
+    /// # Safety
+    /// As [`Simd::load_bf16`].
+    unsafe fn load_u8(self, from: *const u8, count: usize) -> Self::Vector;
+
+    /// # Safety
+    /// As [`Simd::load_bf16`].
+    unsafe fn load_i8(self, from: *const i8, count: usize) -> Self::Vector;
+
+    /// Writes the first `count` numbers, each rounded to the nearest bf16, an even one if it lies in the middle.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of `count <= LANES` numbers.
+    unsafe fn store_bf16(self, to: *mut bf16, value: Self::Vector, count: usize);
+
+    /// Writes the first `count` numbers, each cut to the range and rounded to the nearest, an even one if it lies in the
+    /// middle; NaN becomes the least.
+    ///
+    /// # Safety
+    /// As [`Simd::store_bf16`].
+    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector, count: usize);
+
+    /// [`Simd::store_u8`], of numbers from -128 to 127.
+    ///
+    /// # Safety
+    /// As [`Simd::store_bf16`].
+    unsafe fn store_i8(self, to: *mut i8, value: Self::Vector, count: usize);
+}
+
+/// An element, as it is read into vectors and written from them.
+pub(crate) trait Stored<S: Simd>: Copy {
+    /// The first `count` numbers, and zeros.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of `count <= LANES` numbers.
+    unsafe fn load(simd: S, from: *const Self, count: usize) -> S::Vector;
+
+    /// Writes the first `count` numbers, rounded.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of `count <= LANES` numbers.
+    unsafe fn store(simd: S, to: *mut Self, value: S::Vector, count: usize);
+}
+
+impl<S: Simd> Stored<S> for f32 {
+    #[inline(always)]
+    unsafe fn load(simd: S, from: *const f32, count: usize) -> S::Vector {
+        // SAFETY: the caller's contract.
+        unsafe { if count >= S::LANES { simd.load(from) } else { simd.load_partial(from, count) } }
+    }
+
+    #[inline(always)]
+    unsafe fn store(simd: S, to: *mut f32, value: S::Vector, count: usize) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if count >= S::LANES { simd.store(to, value) } else { simd.store_partial(to, value, count) }
+        }
+    }
+}
+
+macro_rules! stored {
+    ($type:ty, $load:ident, $store:ident) => {
+        impl<S: Simd> Stored<S> for $type {
+            #[inline(always)]
+            unsafe fn load(simd: S, from: *const $type, count: usize) -> S::Vector {
+                // SAFETY: the caller's contract.
+                unsafe { simd.$load(from, count) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(simd: S, to: *mut $type, value: S::Vector, count: usize) {
+                // SAFETY: the caller's contract.
+                unsafe { simd.$store(to, value, count) }
+            }
+        }
+    };
+}
+
+stored!(bf16, load_bf16, store_bf16);
+stored!(u8, load_u8, store_u8);
+stored!(i8, load_i8, store_i8);
+
+/// The first `count` numbers of a vector's, in memory that may be read as a whole.
+///
+/// # Safety
+/// `from` must be valid for reads of `count <= N` numbers.
+#[inline(always)]
+unsafe fn gather<T: Copy + Default, const N: usize>(from: *const T, count: usize) -> [T; N] {
+    let mut numbers = [T::default(); N];
+    for (lane, number) in numbers.iter_mut().enumerate().take(count) {
+        // SAFETY: `lane < count`, which the caller's contract covers.
+        *number = unsafe { *from.add(lane) };
+    }
+    numbers
+}
+
+/// Writes the first `count` numbers.
+///
+/// # Safety
+/// `to` must be valid for writes of `count <= N` numbers.
+#[inline(always)]
+unsafe fn scatter<T: Copy, const N: usize>(to: *mut T, numbers: [T; N], count: usize) {
+    for (lane, number) in numbers.into_iter().enumerate().take(count) {
+        // SAFETY: `lane < count`, which the caller's contract covers.
+        unsafe { *to.add(lane) = number };
+    }
 }
 
 /// The table of an instruction set: its algorithms, compiled under its target features.
 macro_rules! kernels {
-    ($simd:ty, $(#[$feature:meta])?, tile: $tile:literal, vectors: $vectors:literal) => {
-        pub(super) static KERNELS: crate::isa::Kernels = {
+    (
+        $isa:ident, $simd:ty, $(#[$feature:meta])?, tile: $tile:literal, vectors: $vectors:literal,
+        bf16: $bf16:expr, int8: $int8:expr
+    ) => {
+        pub(super) const KERNELS: crate::isa::Kernels = {
             use crate::isa::Simd;
             use crate::kernels;
 
@@ -218,23 +383,30 @@ macro_rules! kernels {
             /// # Safety
             /// As `product`.
             $(#[$feature])?
-            unsafe fn max_pool(task: &kernels::PoolTask) {
+            unsafe fn max_pool(task: &kernels::PoolTask<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::pool::max(<$simd>::assume(), task) }
             }
             /// # Safety
             /// As `product`.
             $(#[$feature])?
-            unsafe fn average_pool(task: &kernels::PoolTask) {
+            unsafe fn average_pool(task: &kernels::PoolTask<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::pool::average(<$simd>::assume(), task) }
             }
             /// # Safety
             /// As `product`.
             $(#[$feature])?
-            unsafe fn add(task: &kernels::AddTask) {
+            unsafe fn add(task: &kernels::AddTask<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::add::run(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn convert(task: &kernels::ConvertTask<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::convert::run(<$simd>::assume(), task) }
             }
             /// # Safety
             /// The machine has the instruction set.
@@ -250,6 +422,7 @@ macro_rules! kernels {
                 unsafe { kernels::peak::run(<$simd>::assume(), rounds) }
             }
             crate::isa::Kernels {
+                isa: crate::isa::Isa::$isa,
                 lanes: <$simd>::LANES,
                 panel: $vectors * <$simd>::LANES,
                 tile: $tile,
@@ -260,7 +433,10 @@ macro_rules! kernels {
                 average_pool,
                 add,
                 fold,
+                convert,
                 peak,
+                bf16: $bf16,
+                int8: $int8,
             }
         };
     };

@@ -1,6 +1,9 @@
 //! Plain Rust, four numbers at a time: the baseline of every machine, and what others are compared with.
 
-use crate::isa::Simd;
+use crate::isa::{Simd, gather, scatter};
+use crate::kernels::dot::{Dot, dot_kernel};
+use crate::kernels::widened::Widened;
+use crate::numbers::bf16;
 
 /// No instruction set at all.
 #[derive(Clone, Copy)]
@@ -87,6 +90,144 @@ impl Simd for Scalar {
     fn at_least(self, floor: [f32; 4], value: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|lane| if value[lane] < floor[lane] { floor[lane] } else { value[lane] })
     }
+
+    #[inline(always)]
+    fn lower_bf16(self, words: [f32; 4]) -> [f32; 4] {
+        words.map(|word| f32::from_bits(word.to_bits() << 16))
+    }
+
+    #[inline(always)]
+    fn upper_bf16(self, words: [f32; 4]) -> [f32; 4] {
+        words.map(|word| f32::from_bits(word.to_bits() & 0xFFFF_0000))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i32(self, from: *const i32) -> [f32; 4] {
+        // SAFETY: the caller's contract.
+        unsafe { from.cast::<[i32; 4]>().read_unaligned() }.map(|number| number as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> [f32; 4] {
+        // SAFETY: the caller's contract.
+        unsafe { gather::<_, 4>(from, count) }.map(bf16::to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8, count: usize) -> [f32; 4] {
+        // SAFETY: the caller's contract.
+        unsafe { gather::<_, 4>(from, count) }.map(f32::from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8, count: usize) -> [f32; 4] {
+        // SAFETY: the caller's contract.
+        unsafe { gather::<_, 4>(from, count) }.map(f32::from)
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, value: [f32; 4], count: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { scatter(to, value.map(bf16::from_f32), count) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: [f32; 4], count: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { scatter(to, value.map(|number| rounded(number, 0.0, 255.0) as u8), count) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8, value: [f32; 4], count: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { scatter(to, value.map(|number| rounded(number, -128.0, 127.0) as i8), count) }
+    }
 }
 
-super::kernels!(Scalar, , tile: 4, vectors: 2);
+/// Cuts a number to a range, NaN to its least, and rounds it to the nearest integer, an even one if it lies in the middle.
+#[inline(always)]
+fn rounded(number: f32, least: f32, most: f32) -> f32 {
+    let cut = if number > least { number } else { least };
+    let cut = if cut < most { cut } else { most };
+    // From here on f32 are whole numbers, so the addition rounds. (`round_ties_even` is a call of the C library where there is
+    // no instruction for it.)
+    const WHOLE: f32 = 12_582_912.0;
+    (cut + WHOLE) - WHOLE
+}
+
+impl Widened<Scalar> {
+    /// # Safety
+    /// As [`Scalar::assume`].
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Widened(unsafe { Scalar::assume() })
+    }
+}
+
+/// int8, four products at a time.
+#[derive(Clone, Copy)]
+struct Bytes<const SIGNED: bool>(Scalar);
+
+impl<const SIGNED: bool> Bytes<SIGNED> {
+    /// # Safety
+    /// As [`Scalar::assume`].
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Bytes(unsafe { Scalar::assume() })
+    }
+}
+
+impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
+    type Simd = Scalar;
+    type Sum = [i32; 4];
+    type Weight = [[i8; 4]; 4];
+    type Input = [i32; 4];
+    const INTEGER: bool = true;
+
+    #[inline(always)]
+    fn simd(self) -> Scalar {
+        self.0
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const u32) -> [i32; 4] {
+        // SAFETY: the caller's contract.
+        unsafe { from.cast::<[i32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32, sum: [i32; 4]) {
+        // SAFETY: the caller's contract.
+        unsafe { to.cast::<[i32; 4]>().write_unaligned(sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn weight(self, from: *const u32) -> [[i8; 4]; 4] {
+        // SAFETY: the caller's contract.
+        unsafe { from.cast::<[[i8; 4]; 4]>().read_unaligned() }
+    }
+
+    // Signed numbers are moved by 128, as where the machine multiplies unsigned by signed ones only: the sums begin with what
+    // that adds to them.
+    #[inline(always)]
+    unsafe fn input(self, from: *const u32) -> [i32; 4] {
+        // SAFETY: the caller's contract.
+        let word = unsafe { from.cast::<[u8; 4]>().read_unaligned() };
+        word.map(|number| i32::from(if SIGNED { number ^ 0x80 } else { number }))
+    }
+
+    #[inline(always)]
+    fn dot(self, x: [i32; 4], w: [[i8; 4]; 4], sum: [i32; 4]) -> [i32; 4] {
+        std::array::from_fn(|lane| {
+            let w = w[lane];
+            let products = (0..4).fold(0, |products, i| products + x[i] * i32::from(w[i]));
+            sum[lane].wrapping_add(products)
+        })
+    }
+}
+
+super::kernels!(Scalar, Scalar, , tile: 4, vectors: 2,
+    bf16: dot_kernel!(Scalar, Widened<Scalar>, Widened<Scalar>, tile: 4, vectors: 2),
+    int8: dot_kernel!(Scalar, Bytes<false>, Bytes<true>, tile: 4, vectors: 2));

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use crate::isa::{Isa, Simd};
-use crate::kernels::{Pixels, Shared, share};
+use crate::isa::{Isa, Simd, Stored};
+use crate::kernels::{Pixels, Residual, Target, share};
+use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
 /// A sum in numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AddGeometry {
     /// Images.
     pub batch: usize,
@@ -19,22 +20,34 @@ pub struct AddGeometry {
     pub x: Pixels,
     /// Where the pixels lie that they are added to.
     pub y: Pixels,
+    /// What is multiplied with `x`: int8, its scale in units of the output's; else 1.
+    pub scale: f32,
+    /// What the output holds before.
+    pub residual: Residual,
 }
 
 /// The rows, counted through all images, that one thread does.
-pub(crate) struct AddTask {
+pub(crate) struct AddTask<'a> {
     geometry: AddGeometry,
     relu: bool,
-    x: *const f32,
-    y: *mut f32,
+    x: Numbers<'a>,
+    y: Target,
     rows: Range<usize>,
 }
 
 /// `y = relu?(y + x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or the machine lacks `isa`.
-pub fn add(isa: Isa, threads: &Threads, geometry: &AddGeometry, relu: bool, x: &[f32], y: &mut [f32]) {
+/// If the geometry reaches outside the slices, or the machine lacks `isa`; if there is no sum of these numbers: there are of f32
+/// and f32, bf16 and bf16, int8 and int8.
+pub fn add(
+    isa: Isa,
+    threads: &Threads,
+    geometry: &AddGeometry,
+    relu: bool,
+    x: Numbers<'_>,
+    y: NumbersMut<'_>,
+) {
     let AddGeometry { batch, size, channels, .. } = *geometry;
     if batch == 0 || size.contains(&0) || channels == 0 {
         return;
@@ -42,11 +55,11 @@ pub fn add(isa: Isa, threads: &Threads, geometry: &AddGeometry, relu: bool, x: &
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(geometry.x.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
     assert!(geometry.y.end(batch, size, channels) <= y.len(), "pixels lie outside the output");
-    let shared = Shared(y.as_mut_ptr());
+    let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(batch * size[0], index, count);
-        let task = AddTask { geometry: *geometry, relu, x: x.as_ptr(), y: shared.pointer(), rows };
+        let task = AddTask { geometry: *geometry, relu, x, y, rows };
         // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
         // not meet, and `y` is borrowed exclusively.
         unsafe { (isa.kernels().add)(&task) }
@@ -57,22 +70,58 @@ pub fn add(isa: Isa, threads: &Threads, geometry: &AddGeometry, relu: bool, x: &
 /// The pixels of the task's rows lie in `x` and in `y`, the latter where nobody else reads or writes. The machine has
 /// the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask) {
-    let AddGeometry { size: [height, width], channels, x, y, .. } = task.geometry;
+pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
+    let before = match task.geometry.residual {
+        Residual::Quantized { signed, scale } => Some((signed, scale)),
+        Residual::Same | Residual::None => None,
+    };
+    // SAFETY: the caller's contract; int8 of both kinds have one size.
+    unsafe {
+        match (task.x, task.y, before) {
+            (Numbers::F32(x), Target::F32(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
+            (Numbers::Bf16(x), Target::Bf16(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
+            (Numbers::U8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Numbers::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Numbers::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Numbers::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Numbers::U8(x), Target::U8(y), Some((true, s))) => rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
+            (Numbers::U8(x), Target::I8(y), Some((false, s))) => rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
+            (Numbers::I8(x), Target::U8(y), Some((true, s))) => rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
+            (Numbers::I8(x), Target::I8(y), Some((false, s))) => rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
+            _ => panic!("there is no sum of these numbers"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`run`], for these pointers: `old` is `y`, as it is before.
+#[inline(always)]
+unsafe fn rows<S: Simd, X: Stored<S>, R: Stored<S>, Y: Stored<S>>(
+    simd: S,
+    task: &AddTask<'_>,
+    x: *const X,
+    old: *const R,
+    y: *mut Y,
+    scale: f32,
+) {
+    let AddGeometry { size: [height, width], channels, .. } = task.geometry;
+    let (from, to) = (task.geometry.x, task.geometry.y);
+    let (x_scale, y_scale) = (simd.splat(task.geometry.scale), simd.splat(scale));
     for line in task.rows.clone() {
         let (image, row) = (line / height, line % height);
         for column in 0..width {
             for channel in (0..channels).step_by(S::LANES) {
                 let rest = (channels - channel).min(S::LANES);
+                let place = to.at(image, row, column) + channel;
                 // SAFETY: the pixel lies in both, and has `rest` channels from `channel` on.
                 unsafe {
-                    let x = task.x.add(x.at(image, row, column) + channel);
-                    let y = task.y.add(y.at(image, row, column) + channel);
-                    let mut sum = simd.add(simd.load_partial(x, rest), simd.load_partial(y, rest));
+                    let x = X::load(simd, x.add(from.at(image, row, column) + channel), rest);
+                    let old = R::load(simd, old.add(place), rest);
+                    let mut sum = simd.add(simd.mul(x, x_scale), simd.mul(old, y_scale));
                     if task.relu {
                         sum = simd.at_least(simd.splat(0.0), sum);
                     }
-                    simd.store_partial(y, sum, rest);
+                    Y::store(simd, y.add(place), sum, rest);
                 }
             }
         }

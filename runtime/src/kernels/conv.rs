@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
 use crate::kernels::product::{LINE, Product};
-use crate::kernels::{Pixels, Shared, share, winograd};
+use crate::kernels::{Pixels, Residual, Shared, share, winograd, words};
+use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
 /// A convolution in numbers.
@@ -23,24 +24,25 @@ pub struct ConvGeometry {
     pub output: [usize; 2],
     /// Rows of the window: KH.
     pub rows: usize,
-    /// Elements of a row run: KW * C.
+    /// Words of a row run: KW * C numbers. (A word is four bytes: one f32, two bf16 or four int8.)
     pub run: usize,
-    /// Elements from one row of the input to the next.
+    /// Words from one row of the input to the next.
     pub pitch: usize,
     /// Output channels.
     pub channels: usize,
-    /// Where the windows begin in the input.
+    /// Where the windows begin in the input, in words.
     pub x: Pixels,
-    /// Where the pixels lie in the output.
+    /// Where the pixels lie in the output, in elements.
     pub y: Pixels,
 }
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedConv<'a> {
-    /// Panels of weights.
+    /// Panels of weights, in words: f32, or the bits of two bf16 or four int8.
     pub panels: &'a [f32],
-    /// One number a channel, filled up with zeros to whole vectors.
+    /// One number a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
+    /// bits of an i32), what they are multiplied with, and what is added.
     pub bias: &'a [f32],
 }
 
@@ -68,14 +70,14 @@ pub enum Algorithm {
 }
 
 /// A convolution, and what is done with its sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Convolution {
     /// Its numbers.
     pub geometry: ConvGeometry,
     /// How it is computed.
     pub algorithm: Algorithm,
-    /// Add what the output holds.
-    pub accumulate: bool,
+    /// What the output holds, to be added.
+    pub residual: Residual,
     /// Cut negative results off.
     pub relu: bool,
     /// What the threads share out.
@@ -95,14 +97,29 @@ pub(crate) struct ConvTask {
 }
 
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
-const BLOCK: usize = 84;
+pub(super) const BLOCK: usize = 84;
 
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, or the weights are not packed for `isa` and the algorithm, or the machine
-/// lacks it, or the threads' scratch memory is too small for the algorithm.
+/// lacks it, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the numbers of `x` to
+/// those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(
+    isa: Isa,
+    threads: &Threads,
+    convolution: &Convolution,
+    x: Numbers<'_>,
+    weights: PackedConv<'_>,
+    y: NumbersMut<'_>,
+) {
+    match (x, y) {
+        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(isa, threads, convolution, x, weights, y),
+        (x, y) => words::convolve(isa, threads, convolution, x, weights, y),
+    }
+}
+
+fn convolve_f32(
     isa: Isa,
     threads: &Threads,
     convolution: &Convolution,
@@ -113,6 +130,7 @@ pub fn convolve(
     let Convolution { geometry, algorithm, split, .. } = convolution;
     let ConvGeometry { batch, output, rows, run, pitch, channels, .. } = *geometry;
     let kernels = isa.kernels();
+    assert!(!matches!(convolution.residual, Residual::Quantized { .. }), "a residual of f32 has no scale");
     if batch == 0 || output.contains(&0) || channels == 0 {
         return;
     }
@@ -168,8 +186,7 @@ pub fn convolve(
 /// For all pixels and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes, and
 /// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
-    let ConvTask { convolution: Convolution { geometry, accumulate, relu, .. }, units, panel_range, .. } =
-        task;
+    let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
     let depth = geometry.rows * geometry.run;
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
@@ -197,7 +214,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         y: task.y.add(channel),
                         y_offsets,
                         channels,
-                        accumulate: *accumulate,
+                        accumulate: *residual == Residual::Same,
                         relu: *relu,
                     });
                 }
@@ -207,7 +224,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
 }
 
 /// Where the pixels from `start` on have their windows and their outputs.
-fn locate(geometry: &ConvGeometry, start: usize, x: &mut [usize], y: &mut [usize]) {
+pub(super) fn locate(geometry: &ConvGeometry, start: usize, x: &mut [usize], y: &mut [usize]) {
     let [height, width] = geometry.output;
     let mut column = start % width;
     let mut row = start / width % height;

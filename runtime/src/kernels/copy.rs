@@ -6,6 +6,7 @@
 //! Where that is the whole of both rows, a row is one copy. Copies are short, and one thread makes them.
 
 use crate::kernels::Pixels;
+use crate::numbers::{NumbersMut, each};
 
 /// A copy in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct CopyGeometry {
 ///
 /// # Panics
 /// If the geometry reaches outside the slices.
-pub fn copy(geometry: &CopyGeometry, x: &[f32], y: &mut [f32]) {
+pub fn copy<T: Copy + Default>(geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
     let CopyGeometry { batch, size: [height, width], channels, front, back, x: from, y: to } = *geometry;
     let whole_rows = front + back == 0 && from.pixel == channels && to.pixel == channels;
     let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
@@ -39,9 +40,9 @@ pub fn copy(geometry: &CopyGeometry, x: &[f32], y: &mut [f32]) {
             for column in 0..steps {
                 let x = &x[from.at(image, row, column)..][..length];
                 let y = &mut y[to.at(image, row, column)..][..front + length + back];
-                y[..front].fill(0.0);
+                y[..front].fill(T::default());
                 y[front..front + length].copy_from_slice(x);
-                y[front + length..].fill(0.0);
+                y[front + length..].fill(T::default());
             }
         }
     }
@@ -51,17 +52,27 @@ pub fn copy(geometry: &CopyGeometry, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If the value reaches outside an image.
-pub fn clear_halo(dims: [usize; 4], [top, left]: [usize; 2], [rows, columns]: [usize; 2], y: &mut [f32]) {
+pub fn clear_halo(dims: [usize; 4], at: [usize; 2], size: [usize; 2], y: NumbersMut<'_>) {
+    each!(NumbersMut, y, y => clear(dims, at, size, y));
+}
+
+fn clear<T: Copy + Default>(
+    dims: [usize; 4],
+    [top, left]: [usize; 2],
+    [rows, columns]: [usize; 2],
+    y: &mut [T],
+) {
+    let zero = T::default();
     let [_, height, width, channels] = dims;
     let pitch = width * channels;
     for image in y.chunks_exact_mut(height * pitch) {
         let (above, rest) = image.split_at_mut(top * pitch);
         let (middle, below) = rest.split_at_mut(rows * pitch);
-        above.fill(0.0);
-        below.fill(0.0);
+        above.fill(zero);
+        below.fill(zero);
         for row in middle.chunks_exact_mut(pitch) {
-            row[..left * channels].fill(0.0);
-            row[(left + columns) * channels..].fill(0.0);
+            row[..left * channels].fill(zero);
+            row[(left + columns) * channels..].fill(zero);
         }
     }
 }

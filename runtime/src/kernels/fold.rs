@@ -6,11 +6,16 @@
 //!     direct:    a row of the panel is a row of the stage, rounded
 //!     winograd:  G g G^T of each input's window, rounded
 //! ```
+//! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a step of their output's,
+//! which is found first: the largest number of an output is 127 steps.
 
 use std::ops::Range;
 
 use crate::isa::Isa;
+use crate::kernels::pack::put;
 use crate::kernels::{Algorithm, winograd};
+use crate::network::Precision;
+use crate::numbers::bf16;
 
 /// One panel to be filled.
 pub(crate) struct FoldTask<'a> {
@@ -24,6 +29,9 @@ pub(crate) struct FoldTask<'a> {
     /// A factor for each output.
     pub(crate) scale: &'a [f64],
     pub(crate) algorithm: Algorithm,
+    pub(crate) precision: Precision,
+    /// int8: what a step of each of the panel's outputs is worth; is written. Else 1.
+    pub(crate) steps: &'a mut [f64],
     /// The panel's outputs.
     pub(crate) outputs: Range<usize>,
     pub(crate) panel: &'a mut [f32],
@@ -54,6 +62,23 @@ pub(crate) fn run(task: &mut FoldTask<'_>) {
     let (inputs, window) = (task.inputs, task.window);
     let step = (ROWS / window).max(1);
     let mut stage = vec![[0.0; LANES]; step * window];
+    task.steps.fill(1.0);
+    if task.precision == Precision::Int8 {
+        let mut largest = [0.0f64; LANES];
+        for first in (0..inputs).step_by(step) {
+            let count = step.min(inputs - first);
+            fill(task, first, count, &mut stage);
+            for row in &stage[..count * window] {
+                for (largest, number) in largest.iter_mut().zip(row) {
+                    *largest = largest.max(number.abs());
+                }
+            }
+        }
+        for (step, largest) in task.steps.iter_mut().zip(largest) {
+            *step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        }
+    }
+    let stored = inputs.next_multiple_of(task.precision.per_word());
     for first in (0..inputs).step_by(step) {
         let count = step.min(inputs - first);
         fill(task, first, count, &mut stage);
@@ -62,7 +87,7 @@ pub(crate) fn run(task: &mut FoldTask<'_>) {
             match task.algorithm {
                 Algorithm::Direct => {
                     for (position, row) in rows.iter().enumerate() {
-                        write(task, position * inputs + input, row);
+                        write(task, position * stored + input, row);
                     }
                 }
                 Algorithm::Winograd { output, .. } => transform(task, input, output, rows),
@@ -90,9 +115,24 @@ fn fill(task: &FoldTask<'_>, first: usize, count: usize, stage: &mut [Row]) {
 /// Rounds a row into the panel.
 #[inline(always)]
 fn write(task: &mut FoldTask<'_>, place: usize, row: &Row) {
-    let to = &mut task.panel[place * task.width..][..task.width];
-    for (to, number) in to[..task.outputs.len()].iter_mut().zip(row) {
-        *to = *number as f32;
+    let per_word = task.precision.per_word();
+    let to = &mut task.panel[place / per_word * task.width..][..task.width];
+    let to = to[..task.outputs.len()].iter_mut().zip(row);
+    match task.precision {
+        Precision::F32 => to.for_each(|(to, number)| *to = *number as f32),
+        Precision::Bf16 => {
+            for (to, number) in to {
+                put(to, task.precision, place % per_word, u32::from(bf16::from_f64(*number).to_bits()));
+            }
+        }
+        Precision::Int8 => {
+            // From here on f64 are whole numbers, so the addition rounds to the nearest, an even one in the middle.
+            const WHOLE: f64 = 6_755_399_441_055_744.0;
+            for ((to, number), step) in to.zip(task.steps.iter()) {
+                let steps = (number / step + WHOLE) - WHOLE;
+                put(to, task.precision, place % per_word, u32::from((steps as i8).cast_unsigned()));
+            }
+        }
     }
 }
 

@@ -17,23 +17,33 @@
 
 pub(crate) mod add;
 pub(crate) mod conv;
+pub(crate) mod convert;
 pub(crate) mod copy;
+pub(crate) mod dot;
+pub(crate) mod epilogue;
 pub(crate) mod fold;
 pub mod pack;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
+pub(crate) mod widened;
 pub mod winograd;
+mod words;
 
 use std::ops::Range;
+
+use crate::numbers::{NumbersMut, bf16};
 
 pub(crate) use add::AddTask;
 pub use add::{AddGeometry, add};
 pub use conv::{Algorithm, ConvGeometry, Convolution, PackedConv, Split, convolve};
+pub(crate) use convert::ConvertTask;
+pub use convert::convert;
 pub use copy::{CopyGeometry, clear_halo, copy};
+pub(crate) use dot::DotKernel;
 pub(crate) use fold::{FoldTask, fold_panel};
-pub use peak::peak_gflops;
+pub use peak::{peak_gflops, peak_gops};
 pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};
 pub(crate) use product::Product;
@@ -73,6 +83,22 @@ pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
     total * index / count..total * (index + 1) / count
 }
 
+/// What a convolution's output holds, to be added to its sums.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Residual {
+    /// Nothing.
+    None,
+    /// Numbers of the output's type.
+    Same,
+    /// int8, of another scale than the output's.
+    Quantized {
+        /// Whether they are signed.
+        signed: bool,
+        /// Their scale, in units of the output's.
+        scale: f32,
+    },
+}
+
 /// A pointer that threads share, each to write its own part behind it.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(pub(crate) *mut f32);
@@ -87,5 +113,40 @@ impl Shared {
     #[inline(always)]
     pub(crate) fn pointer(self) -> *mut f32 {
         self.0
+    }
+}
+
+/// Where numbers of some type go; threads share it, each to write its own part.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    F32(*mut f32),
+    Bf16(*mut bf16),
+    U8(*mut u8),
+    I8(*mut i8),
+}
+
+// SAFETY: a pointer is only an address; whoever writes through it states which part is whose.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    pub(crate) fn of(numbers: NumbersMut<'_>) -> Self {
+        match numbers {
+            NumbersMut::F32(slice) => Target::F32(slice.as_mut_ptr()),
+            NumbersMut::Bf16(slice) => Target::Bf16(slice.as_mut_ptr()),
+            NumbersMut::U8(slice) => Target::U8(slice.as_mut_ptr()),
+            NumbersMut::I8(slice) => Target::I8(slice.as_mut_ptr()),
+        }
+    }
+
+    /// So many elements further on.
+    pub(crate) fn offset(self, elements: usize) -> Self {
+        match self {
+            Target::F32(pointer) => Target::F32(pointer.wrapping_add(elements)),
+            Target::Bf16(pointer) => Target::Bf16(pointer.wrapping_add(elements)),
+            Target::U8(pointer) => Target::U8(pointer.wrapping_add(elements)),
+            Target::I8(pointer) => Target::I8(pointer.wrapping_add(elements)),
+        }
     }
 }

@@ -2,26 +2,33 @@
 //!
 //! ```text
 //! for each panel of output channels (the last one as wide as its channels fill vectors):
-//!     for each k of the KH * KW * C inputs:  the panel's channels, filled up with zeros
+//!     for each word of the KH * KW * C inputs:  the panel's channels, filled up with zeros
 //! ```
+//! A word is one f32, or two bf16 or four int8 of inputs that follow each other.
 
 use std::ops::Range;
 
 use crate::isa::Isa;
+use crate::network::Precision;
+use crate::numbers::Numbers;
 
-/// Elements of a packed kernel of `depth` inputs and `channels` outputs.
-pub fn packed_len(isa: Isa, depth: usize, channels: usize) -> usize {
-    depth * padded(isa, channels)
+/// Words of a packed kernel of `depth` words of inputs and `channels` outputs.
+pub fn packed_len(isa: Isa, precision: Precision, depth: usize, channels: usize) -> usize {
+    depth * padded(isa, precision, channels)
 }
 
 /// Output channels, filled up to whole vectors: the length of a packed bias.
-pub fn padded(isa: Isa, channels: usize) -> usize {
-    channels.next_multiple_of(isa.kernels().lanes)
+pub fn padded(isa: Isa, precision: Precision, channels: usize) -> usize {
+    channels.next_multiple_of(shape(isa, precision).0)
 }
 
 /// The panels of `channels` output channels: which channels each holds, and its width in the packed kernel.
-pub fn panels(isa: Isa, channels: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let (lanes, panel) = (isa.kernels().lanes, isa.kernels().panel);
+pub fn panels(
+    isa: Isa,
+    precision: Precision,
+    channels: usize,
+) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let (lanes, panel) = shape(isa, precision);
     (0..channels).step_by(panel).map(move |first| {
         let range = first..(first + panel).min(channels);
         let width = range.len().next_multiple_of(lanes);
@@ -29,21 +36,54 @@ pub fn panels(isa: Isa, channels: usize) -> impl Iterator<Item = (Range<usize>, 
     })
 }
 
-/// Packs a kernel given as `[depth, channels]`, row by row.
+/// Vector and panel.
+fn shape(isa: Isa, precision: Precision) -> (usize, usize) {
+    let kernels = isa.kernels();
+    match precision {
+        Precision::F32 => (kernels.lanes, kernels.panel),
+        Precision::Bf16 => (kernels.bf16.lanes, kernels.bf16.panel),
+        Precision::Int8 => (kernels.int8.lanes, kernels.int8.panel),
+    }
+}
+
+/// Packs a kernel given as `[depth, channels]`, row by row: f32, bf16 or i8.
 ///
 /// # Panics
-/// If `kernel` does not hold `depth * channels` numbers, or `packed` not [`packed_len`].
-pub fn pack(isa: Isa, kernel: &[f32], depth: usize, channels: usize, packed: &mut [f32]) {
+/// If `kernel` does not hold `depth * channels` numbers, or `packed` not [`packed_len`]; if `depth` is not whole words.
+pub fn pack(isa: Isa, kernel: Numbers<'_>, depth: usize, channels: usize, packed: &mut [f32]) {
+    let precision = match kernel {
+        Numbers::F32(_) => Precision::F32,
+        Numbers::Bf16(_) => Precision::Bf16,
+        Numbers::U8(_) | Numbers::I8(_) => Precision::Int8,
+    };
+    let per_word = precision.per_word();
     assert_eq!(kernel.len(), depth * channels, "the kernel has another shape");
-    assert_eq!(packed.len(), packed_len(isa, depth, channels), "the packed kernel has another length");
+    assert!(depth.is_multiple_of(per_word), "the kernel is not whole words");
+    let words = depth / per_word;
+    assert_eq!(packed.len(), packed_len(isa, precision, words, channels), "the packed kernel has another length");
     let mut rest = packed;
-    for (range, width) in panels(isa, channels) {
-        let (panel, behind) = rest.split_at_mut(depth * width);
+    for (range, width) in panels(isa, precision, channels) {
+        let (panel, behind) = rest.split_at_mut(words * width);
         rest = behind;
-        for (to, from) in panel.chunks_exact_mut(width).zip(kernel.chunks_exact(channels)) {
-            let (numbers, padding) = to.split_at_mut(range.len());
-            numbers.copy_from_slice(&from[range.clone()]);
-            padding.fill(0.0);
+        panel.fill(0.0);
+        for input in 0..depth {
+            let row = &mut panel[input / per_word * width..][..range.len()];
+            for (word, output) in row.iter_mut().zip(range.clone()) {
+                let place = input * channels + output;
+                let bits = match kernel {
+                    Numbers::F32(kernel) => kernel[place].to_bits(),
+                    Numbers::Bf16(kernel) => u32::from(kernel[place].to_bits()),
+                    Numbers::U8(kernel) => u32::from(kernel[place]),
+                    Numbers::I8(kernel) => u32::from(kernel[place].cast_unsigned()),
+                };
+                put(word, precision, input % per_word, bits);
+            }
         }
     }
+}
+
+/// Puts a number's bits into its place in a word that is zero there.
+#[inline(always)]
+pub(crate) fn put(word: &mut f32, precision: Precision, place: usize, bits: u32) {
+    *word = f32::from_bits(word.to_bits() | bits << (32 / precision.per_word() * place));
 }

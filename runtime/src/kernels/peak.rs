@@ -4,6 +4,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::isa::{Isa, Simd};
+use crate::kernels::dot;
+use crate::network::Precision;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
 const CHAINS: usize = 12;
@@ -25,6 +27,29 @@ pub fn peak_gflops(isa: Isa) -> f64 {
     };
     let best = (0..8).map(|_| measure()).fold(f64::INFINITY, f64::min);
     2e-9 * (ROUNDS * CHAINS * kernels.lanes) as f64 / best
+}
+
+/// The most thousand millions of operations (a multiply-add is two) that one core computes a second in an instruction set and
+/// a precision: the best of some measurements.
+///
+/// # Panics
+/// If the machine lacks `isa`.
+pub fn peak_gops(isa: Isa, precision: Precision) -> f64 {
+    let kernels = isa.kernels();
+    let (kernel, per_word) = match precision {
+        Precision::F32 => return peak_gflops(isa),
+        Precision::Bf16 => (&kernels.bf16, 2),
+        Precision::Int8 => (&kernels.int8, 4),
+    };
+    assert!(isa.is_available(), "this machine has no {isa}");
+    let measure = || {
+        let start = Instant::now();
+        // SAFETY: the machine has the instruction set.
+        black_box(unsafe { (kernel.peak)(ROUNDS) });
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..8).map(|_| measure()).fold(f64::INFINITY, f64::min);
+    2e-9 * (ROUNDS * dot::CHAINS * kernel.lanes * per_word) as f64 / best
 }
 
 /// # Safety

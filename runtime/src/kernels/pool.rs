@@ -10,15 +10,18 @@
 
 use std::ops::Range;
 
-use crate::isa::{Isa, Simd};
-use crate::kernels::{Pixels, Shared, share};
+use crate::isa::{Isa, Simd, Stored};
+use crate::kernels::{Pixels, Target, share};
+use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
 /// A pooling layer in numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolGeometry {
     /// Which way.
     pub kind: PoolKind,
+    /// What a mean is multiplied with: int8, the input's scale in units of the output's; else 1.
+    pub scale: f32,
     /// Images.
     pub batch: usize,
     /// Input height and width.
@@ -51,18 +54,19 @@ pub enum PoolKind {
 }
 
 /// The output rows, counted through all images, that one thread does.
-pub(crate) struct PoolTask {
+pub(crate) struct PoolTask<'a> {
     geometry: PoolGeometry,
-    x: *const f32,
-    y: *mut f32,
+    x: Numbers<'a>,
+    y: Target,
     rows: Range<usize>,
 }
 
 /// `y = pool(x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, a window holds nothing of the image, or the machine lacks `isa`.
-pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: &[f32], y: &mut [f32]) {
+/// If the geometry reaches outside the slices, a window holds nothing of the image, or the machine lacks `isa`; if the types of
+/// the numbers differ.
+pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>, y: NumbersMut<'_>) {
     let PoolGeometry { batch, input, output, channels, window, stride, padding, .. } = *geometry;
     if batch == 0 || output.contains(&0) || channels == 0 {
         return;
@@ -80,11 +84,11 @@ pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: &[f32], y: 
     }
     let kernels = isa.kernels();
     let kernel = if geometry.kind == PoolKind::Max { kernels.max_pool } else { kernels.average_pool };
-    let shared = Shared(y.as_mut_ptr());
+    let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(batch * output[0], index, count);
-        let task = PoolTask { geometry: *geometry, x: x.as_ptr(), y: shared.pointer(), rows };
+        let task = PoolTask { geometry: *geometry, x, y, rows };
         // SAFETY: the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
         // output; the rows of two threads do not meet, and `y` is borrowed exclusively.
         unsafe { kernel(&task) }
@@ -95,31 +99,73 @@ pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: &[f32], y: 
 /// All input pixels of the geometry lie in `x`; the task's output rows in `y`, where nobody else reads or writes; every
 /// window holds a pixel of the image. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask) {
+pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { run(simd, task, |a, b| simd.max(a, b), |sum, _| sum) }
+    unsafe { typed::<S, Max>(simd, task) }
 }
 
 /// # Safety
 /// As [`max`].
 #[inline(always)]
-pub(crate) unsafe fn average<S: Simd>(simd: S, task: &PoolTask) {
+pub(crate) unsafe fn average<S: Simd>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
-    unsafe {
-        run(simd, task, |a, b| simd.add(a, b), |sum, count| simd.mul(sum, simd.splat(1.0 / count as f32)));
+    unsafe { typed::<S, Mean>(simd, task) }
+}
+
+/// A way of making one number of many.
+trait Fold {
+    fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    fn finish<S: Simd>(simd: S, sum: S::Vector, count: usize, scale: f32) -> S::Vector;
+}
+
+struct Max;
+struct Mean;
+
+impl Fold for Max {
+    #[inline(always)]
+    fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.max(a, b)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(_: S, largest: S::Vector, _: usize, _: f32) -> S::Vector {
+        largest
+    }
+}
+
+impl Fold for Mean {
+    #[inline(always)]
+    fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(simd: S, sum: S::Vector, count: usize, scale: f32) -> S::Vector {
+        simd.mul(sum, simd.splat(scale / count as f32))
     }
 }
 
 /// # Safety
 /// As [`max`].
 #[inline(always)]
-unsafe fn run<S: Simd>(
-    simd: S,
-    task: &PoolTask,
-    fold: impl Fn(S::Vector, S::Vector) -> S::Vector,
-    finish: impl Fn(S::Vector, usize) -> S::Vector,
-) {
-    let PoolGeometry { kind, output, channels, ref x, ref y, .. } = task.geometry;
+unsafe fn typed<S: Simd, F: Fold>(simd: S, task: &PoolTask<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (task.x, task.y) {
+            (Numbers::F32(x), Target::F32(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Numbers::Bf16(x), Target::Bf16(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Numbers::U8(x), Target::U8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Numbers::I8(x), Target::I8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            _ => panic!("there is no pooling from one type to another"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`max`], for these pointers.
+#[inline(always)]
+unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from: *const T, to: *mut T) {
+    let PoolGeometry { kind, scale, output, channels, ref x, ref y, .. } = task.geometry;
     for line in task.rows.clone() {
         let (image, row) = (line / output[0], line % output[0]);
         let (rows, padded_rows) = cut(&task.geometry, 0, row);
@@ -129,34 +175,26 @@ unsafe fn run<S: Simd>(
                 PoolKind::AverageWithPadding => padded_rows * padded_columns,
                 _ => rows.len() * columns.len(),
             };
-            let mut channel = 0;
-            while channel < channels {
-                let rest = channels - channel;
-                // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; whole
-                // vectors are only used where as many channels are left.
+            for channel in (0..channels).step_by(S::LANES) {
+                let rest = (channels - channel).min(S::LANES);
+                // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has `rest`
+                // channels from `channel` on.
                 unsafe {
-                    let load = |row: usize, column: usize| {
-                        let from = task.x.add(x.at(image, row, column) + channel);
-                        if rest >= S::LANES { simd.load(from) } else { simd.load_partial(from, rest) }
-                    };
-                    let mut sum = load(rows.start, columns.start);
+                    let first = from.add(x.at(image, rows.start, columns.start) + channel);
+                    let mut sum = T::load(simd, first, rest);
                     for column in columns.start + 1..columns.end {
-                        sum = fold(sum, load(rows.start, column));
+                        let number = T::load(simd, from.add(x.at(image, rows.start, column) + channel), rest);
+                        sum = F::fold(simd, sum, number);
                     }
                     for row in rows.start + 1..rows.end {
                         for column in columns.clone() {
-                            sum = fold(sum, load(row, column));
+                            let number = T::load(simd, from.add(x.at(image, row, column) + channel), rest);
+                            sum = F::fold(simd, sum, number);
                         }
                     }
-                    let to = task.y.add(y.at(image, row, column) + channel);
-                    let result = finish(sum, count);
-                    if rest >= S::LANES {
-                        simd.store(to, result);
-                    } else {
-                        simd.store_partial(to, result, rest);
-                    }
+                    let result = F::finish(simd, sum, count, scale);
+                    T::store(simd, to.add(y.at(image, row, column) + channel), result, rest);
                 }
-                channel += S::LANES;
             }
         }
     }

@@ -18,6 +18,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use crate::isa::{Kernels, Simd};
+use crate::kernels::Residual;
 use crate::kernels::conv::{Algorithm, ConvTask, Convolution};
 use crate::kernels::product::{LINE, Product};
 
@@ -104,7 +105,7 @@ pub(crate) struct OutputTile {
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels, whose instruction set the
 /// machine has. [`check`] holds for the task, and for `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let ConvTask { convolution: Convolution { geometry, algorithm, accumulate, relu, .. }, .. } = *task;
+    let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
     let Algorithm::Winograd { output, block } = algorithm else { return };
     let side = output + 2;
     let planes = side * side;
@@ -181,7 +182,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         output.min(geometry.output[1] - place.column),
                     ],
                     channels: panel_channels,
-                    accumulate,
+                    accumulate: residual == Residual::Same,
                     relu,
                     output,
                 };

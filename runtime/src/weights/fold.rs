@@ -4,13 +4,18 @@
 //! scale[o]     = gamma[o] / sqrt(variance[o] + epsilon)                       (1 without a batch norm)
 //! bias'[o]     = (bias[o] - mean[o]) * scale[o] + beta[o]
 //! kernel'[.,o] = kernel[.,o] * scale[o]
+//!
+//! int8 (a step of a kernel is what it is worth, by output):
+//! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, which is moved by 128 to be multiplied; else 0
+//! factor[o] = input's step * kernel's step[o] / output's step
+//! bias''[o] = bias'[o] / output's step
 //! ```
 //! in double precision, rounded once (Ioffe and Szegedy 2015, "Batch Normalization", section 3.1, at inference).
 
 use crate::isa::Isa;
 use crate::kernels::pack;
 use crate::kernels::{Algorithm, FoldTask, fold_panel};
-use crate::network::{KernelLayout, LayerWeights};
+use crate::network::{KernelLayout, LayerWeights, Precision, Scales};
 use crate::weights::{Role, Tensor, tensors};
 
 /// Reads a layer's tensors, folds them and writes panels and bias as the instruction set reads them.
@@ -19,6 +24,7 @@ use crate::weights::{Role, Tensor, tensors};
 /// What `read` finds wrong with each of the layer's tensors; then nothing is written.
 pub(super) fn fold(
     isa: Isa,
+    precision: Precision,
     layer: &LayerWeights,
     read: &impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
     panels: &mut [f32],
@@ -59,41 +65,59 @@ pub(super) fn fold(
     if !faults.is_empty() {
         return Err(faults);
     }
-    for (to, from) in bias.iter_mut().zip(&shift) {
-        *to = *from as f32;
-    }
     let window = height * width;
     let strides = match layer.kernel.layout {
         KernelLayout::Hwio => [1, outputs, inputs * outputs],
         KernelLayout::Oihw => [inputs * window, window, 1],
     };
     let mut rest = panels;
-    for (range, width) in pack::panels(isa, outputs) {
-        let (panel, behind) = rest.split_at_mut(depth(layer) * width);
+    let mut steps = vec![1.0; outputs];
+    for (range, width) in pack::panels(isa, precision, outputs) {
+        let (panel, behind) = rest.split_at_mut(depth(precision, layer) * width);
         rest = behind;
-        let algorithm = layer.algorithm;
-        fold_panel(
-            isa,
-            FoldTask {
-                kernel,
-                strides,
-                inputs,
-                window,
-                scale: &scale,
-                algorithm,
-                outputs: range,
-                panel,
-                width,
-            },
-        );
+        let task = FoldTask {
+            kernel,
+            strides,
+            inputs,
+            window,
+            scale: &scale,
+            algorithm: layer.algorithm,
+            precision,
+            steps: &mut steps[range.clone()],
+            outputs: range.clone(),
+            panel,
+            width,
+        };
+        fold_panel(isa, task);
+        if layer.scales.is_some_and(|scales| scales.signed) {
+            for (to, lane) in bias[range].iter_mut().zip(0..) {
+                let column = panel.iter().skip(lane).step_by(width);
+                let sum: i32 = column.flat_map(|word| word.to_bits().to_le_bytes()).map(|w| i32::from(w.cast_signed())).sum();
+                *to = f32::from_bits((-128 * sum).cast_unsigned());
+            }
+        }
+    }
+    match layer.scales {
+        None => bias.iter_mut().zip(&shift).for_each(|(to, from)| *to = *from as f32),
+        Some(Scales { input, output, .. }) => {
+            let (input, output) = (f64::from(input), f64::from(output));
+            let (_, rest) = bias.split_at_mut(bias.len() / 3);
+            let (factors, biases) = rest.split_at_mut(rest.len() / 2);
+            for (to, step) in factors.iter_mut().zip(&steps) {
+                *to = (input * step / output) as f32;
+            }
+            for (to, from) in biases.iter_mut().zip(&shift) {
+                *to = (from / output) as f32;
+            }
+        }
     }
     Ok(())
 }
 
-/// Rows of a panel: numbers that a channel of the input has in the packed kernel.
-pub(super) fn depth(layer: &LayerWeights) -> usize {
+/// Rows of a panel: words that a channel of the output has in the packed kernel.
+pub(super) fn depth(precision: Precision, layer: &LayerWeights) -> usize {
     let [height, width, inputs, _] = layer.shape;
-    inputs
+    inputs.div_ceil(precision.per_word())
         * match layer.algorithm {
             Algorithm::Direct => height * width,
             Algorithm::Winograd { output, .. } => (output + 2) * (output + 2),

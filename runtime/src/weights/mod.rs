@@ -16,7 +16,7 @@ use crate::Error;
 use crate::arena::{ALIGNMENT, Arena};
 use crate::isa::Isa;
 use crate::kernels::{PackedConv, pack};
-use crate::network::{Description, LayerWeights, Scheme};
+use crate::network::{Description, LayerWeights, Precision, Scheme};
 
 use file::File;
 use fill::Filler;
@@ -245,7 +245,7 @@ impl Weights {
             loop {
                 let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, (layer, panels, bias))) = job else { return };
-                if let Err(found) = fold::fold(isa, layer, &read, panels, bias, &mut kernel) {
+                if let Err(found) = fold::fold(isa, network.precision, layer, &read, panels, bias, &mut kernel) {
                     faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
                 }
             }
@@ -269,6 +269,8 @@ impl Weights {
 
 /// Where each layer's weights lie, in the order of use, and how many numbers there are in all.
 fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
+    let precision = network.precision;
+    let lists = if precision == Precision::Int8 { 3 } else { 1 };
     let mut end = 0;
     let mut place = |length: usize| {
         let start = end;
@@ -276,8 +278,8 @@ fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
         start..start + length
     };
     let place = |layer: &LayerWeights| Place {
-        panels: place(pack::packed_len(isa, fold::depth(layer), layer.shape[3])),
-        bias: place(pack::padded(isa, layer.shape[3])),
+        panels: place(pack::packed_len(isa, precision, fold::depth(precision, layer), layer.shape[3])),
+        bias: place(lists * pack::padded(isa, precision, layer.shape[3])),
     };
     (network.layers.iter().map(place).collect(), end)
 }

@@ -28,7 +28,7 @@ fn labels(isa: Isa, network: &Description) -> [(&'static str, String); 6] {
         ("layout", LAYOUT.to_owned()),
         ("network", network.name.to_owned()),
         ("spec", format!("{:016x}", hash(network))),
-        ("isa", isa.name().to_owned()),
+        ("isa", isa.serving(network.precision).name().to_owned()),
         ("precision", network.precision.to_string()),
     ]
 }
@@ -95,12 +95,13 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
 /// 64 bits, of their `Debug` form.) How many tiles are worked on together, or images, is not among it.
 fn hash(network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
-        let LayerWeights { name: _, shape, algorithm, kernel, bias, batch_norm } = layer;
+        let LayerWeights { name: _, shape, algorithm, kernel, scales, bias, batch_norm } = layer;
         let tile = match algorithm {
             Algorithm::Direct => 1,
             Algorithm::Winograd { output, .. } => *output,
         };
-        format!("{shape:?} {tile} {kernel:?} {bias:?} {batch_norm:?}\n")
+        let scales = scales.map_or(String::new(), |scales| format!(" {scales:?}"));
+        format!("{shape:?} {tile} {kernel:?} {bias:?} {batch_norm:?}{scales}\n")
     };
     super::fill::fnv1a64(network.layers.iter().map(layer).collect::<String>().as_bytes())
 }

@@ -1,0 +1,151 @@
+//! Calibration tables: what the 8-bit integers of each value of a network are worth. Text, made by `resnet calibrate`.
+//!
+//! ```text
+//! format: resnet calibration 1
+//! network: resnet20                  # for the reader
+//! spec: "4f0c2a91d3b7e605"           # the network that it was made for, see `Spec::fingerprint`
+//! weights: "90ab12cd34ef5678"        # the weights that it was made with
+//! method: mse                        # for the reader
+//! images: 8                          # for the reader
+//! scales:
+//!   input: 0.0207
+//!   stem.relu: 0.0119
+//! ```
+//! `Display` of a table is this form.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::spec::fields::{Fields, number, size, text};
+use crate::spec::tree::{Kind, Node};
+use crate::spec::yaml;
+
+/// The version of the text form.
+const FORMAT: &str = "resnet calibration 1";
+
+/// A calibration table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    /// The network's name.
+    pub network: String,
+    /// Fingerprint of the network.
+    pub spec: u64,
+    /// Fingerprint of the weights.
+    pub weights: u64,
+    /// How scales were chosen.
+    pub method: String,
+    /// Inputs that were looked at.
+    pub images: usize,
+    /// What a step of each value is worth.
+    pub scales: BTreeMap<String, f32>,
+}
+
+impl Calibration {
+    /// The table of a text.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(source: &str) -> Result<Self, Diagnostics> {
+        let mut errors = Diagnostics::default();
+        let tree = match yaml::read(source) {
+            Ok(tree) => tree,
+            Err(error) => {
+                errors.push(error);
+                return Err(errors);
+            }
+        };
+        let table = Self::of(&tree, &mut errors);
+        table.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    fn of(tree: &Node, errors: &mut Diagnostics) -> Option<Self> {
+        let mut fields = Fields::of(tree, "a calibration table", errors);
+        let format = fields.required("format", errors);
+        let known = format.and_then(|node| text(node, errors)).is_some_and(|format| format == FORMAT);
+        if let Some(node) = format.filter(|_| !known) {
+            let error = Diagnostic::new(format!("this is not `{FORMAT}`"), node.span);
+            errors.push(error.help("make the table again: resnet calibrate"));
+        }
+        let network = fields.required("network", errors).and_then(|node| text(node, errors));
+        let spec = fields.required("spec", errors).and_then(|node| fingerprint(node, errors));
+        let weights = fields.required("weights", errors).and_then(|node| fingerprint(node, errors));
+        let method = fields.required("method", errors).and_then(|node| text(node, errors));
+        let images = fields.required("images", errors).and_then(|node| size(node, errors));
+        let scales = fields.required("scales", errors).and_then(|node| scales(node, errors));
+        fields.finish(errors);
+        Some(Calibration {
+            network: network?,
+            spec: spec?,
+            weights: weights?,
+            method: method?,
+            images: images?,
+            scales: scales?,
+        })
+    }
+}
+
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Calibration { network, spec, weights, method, images, scales } = self;
+        writeln!(f, "format: {FORMAT}\nnetwork: {network}\nspec: \"{spec:016x}\"\nweights: \"{weights:016x}\"")?;
+        writeln!(f, "method: {method}\nimages: {images}\nscales:")?;
+        scales.iter().try_for_each(|(name, scale)| writeln!(f, "  {name}: {scale:?}"))
+    }
+}
+
+fn fingerprint(node: &Node, errors: &mut Diagnostics) -> Option<u64> {
+    let digits = text(node, errors)?;
+    let number = u64::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 16);
+    if number.is_none() {
+        errors.push(Diagnostic::new("a fingerprint is 16 hexadecimal digits, in quotes", node.span));
+    }
+    number
+}
+
+fn scales(node: &Node, errors: &mut Diagnostics) -> Option<BTreeMap<String, f32>> {
+    let Kind::Map(entries) = &node.kind else {
+        errors.push(Diagnostic::new("scales are a map of names to numbers", node.span));
+        return None;
+    };
+    let mut scales = BTreeMap::new();
+    for (key, node) in entries {
+        let Some(scale) = number(node, errors).map(|scale| scale as f32) else { continue };
+        if !(scale.is_finite() && scale > 0.0) {
+            let message = format!("the scale of `{}` is {scale}, not a number above zero", key.text);
+            errors.push(Diagnostic::new(message, node.span));
+        }
+        scales.insert(key.text.clone(), scale);
+    }
+    Some(scales)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Calibration {
+        let scales = [("input", 0.020_718_5), ("layer1.0.relu", 1e-9)];
+        Calibration {
+            network: "net".to_owned(),
+            spec: 0x0123_4567_89ab_cdef,
+            weights: 7,
+            method: "mse".to_owned(),
+            images: 8,
+            scales: scales.into_iter().map(|(name, scale)| (name.to_owned(), scale)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_table_is_its_text() {
+        assert_eq!(Calibration::parse(&table().to_string()), Ok(table()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let text = table().to_string().replace("0.0207185", "0.0").replace("calibration 1", "calibration 9");
+        let messages = Calibration::parse(&text).unwrap_err().messages("t.yaml", &text).join("\n");
+        assert!(messages.contains("the scale of `input` is 0, not a number above zero"), "{messages}");
+        assert!(messages.contains("this is not `resnet calibration 1`"), "{messages}");
+    }
+}

@@ -1,0 +1,70 @@
+//! AVX-512 with bf16: sums of two products of bf16 in one instruction. It takes subnormal numbers for zeros, and rounds as it
+//! likes (to odd, by Intel's description). The tile is that of f32.
+
+use std::arch::x86_64::*;
+
+use crate::isa::avx512::Avx512;
+use crate::isa::{Kernels, avx512vnni};
+use crate::kernels::dot::{Dot, dot_kernel};
+
+/// The machine has AVX-512F and bf16.
+#[derive(Clone, Copy)]
+struct Bf16(Avx512);
+
+impl Bf16 {
+    /// # Safety
+    /// The machine must have AVX-512F and bf16.
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Bf16(unsafe { Avx512::assume() })
+    }
+}
+
+impl Dot for Bf16 {
+    type Simd = Avx512;
+    type Sum = __m512;
+    type Weight = __m512bh;
+    type Input = __m512bh;
+    const INTEGER: bool = false;
+
+    #[inline(always)]
+    fn simd(self) -> Avx512 {
+        self.0
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const u32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_loadu_ps(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32, sum: __m512) {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_storeu_ps(to.cast(), sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn weight(self, from: *const u32) -> __m512bh {
+        // SAFETY: the pointer is the caller's contract; both types are plain bits.
+        unsafe { std::mem::transmute(_mm512_loadu_si512(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn input(self, from: *const u32) -> __m512bh {
+        // SAFETY: the pointer is the caller's contract; both types are plain bits.
+        unsafe { std::mem::transmute(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
+    }
+
+    #[inline(always)]
+    fn dot(self, x: __m512bh, w: __m512bh, sum: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has bf16.
+        unsafe { _mm512_dpbf16_ps(sum, x, w) }
+    }
+}
+
+pub(super) const KERNELS: Kernels = Kernels {
+    bf16: dot_kernel!(#[target_feature(enable = "avx512f,avx512bf16")] Avx512Bf16, Bf16, Bf16, tile: 6, vectors: 4),
+    ..avx512vnni::KERNELS
+};

@@ -1,0 +1,75 @@
+//! AVX-512 with VNNI: sums of four products of int8 in one instruction, unsigned by signed. The tile is that of f32.
+
+use std::arch::x86_64::*;
+
+use crate::isa::Kernels;
+use crate::isa::avx512::{self, Avx512};
+use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
+
+/// The machine has AVX-512F and VNNI.
+#[derive(Clone, Copy)]
+struct Vnni<const SIGNED: bool>(Avx512);
+
+impl<const SIGNED: bool> Vnni<SIGNED> {
+    /// # Safety
+    /// The machine must have AVX-512F and VNNI.
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Vnni(unsafe { Avx512::assume() })
+    }
+}
+
+impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
+    type Simd = Avx512;
+    type Sum = __m512i;
+    type Weight = __m512i;
+    type Input = __m512i;
+    const INTEGER: bool = true;
+
+    #[inline(always)]
+    fn simd(self) -> Avx512 {
+        self.0
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const u32) -> __m512i {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32, sum: __m512i) {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_storeu_si512(to.cast(), sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn weight(self, from: *const u32) -> __m512i {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    // Signed numbers are moved by 128; the sums begin with what that adds to them.
+    #[inline(always)]
+    unsafe fn input(self, from: *const u32) -> __m512i {
+        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        unsafe {
+            let word = _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
+            if SIGNED { _mm512_xor_si512(word, _mm512_set1_epi32(0x8080_8080u32.cast_signed())) } else { word }
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, x: __m512i, w: __m512i, sum: __m512i) -> __m512i {
+        // SAFETY: `self` shows that the machine has VNNI.
+        unsafe { _mm512_dpbusd_epi32(sum, x, w) }
+    }
+}
+
+/// The kernel of int8.
+pub(super) const INT8: DotKernel = dot_kernel!(
+    #[target_feature(enable = "avx512f,avx512vnni")] Avx512Vnni, Vnni<false>, Vnni<true>, tile: 6, vectors: 4
+);
+
+pub(super) const KERNELS: Kernels = Kernels { int8: INT8, ..avx512::KERNELS };

@@ -1,0 +1,137 @@
+//! Copies from one type of numbers to another: into a network that computes in bf16 or int8, and out of it.
+//!
+//! ```text
+//! for each row of y:  a row of x times scale, rounded; behind the channels of each pixel, zeros if it has more
+//! ```
+
+use std::ops::Range;
+
+use crate::isa::{Isa, Simd, Stored};
+use crate::kernels::{CopyGeometry, Target, copy, share};
+use crate::numbers::{Numbers, NumbersMut};
+use crate::threads::Threads;
+
+/// The rows, counted through all images, that one thread does.
+pub(crate) struct ConvertTask<'a> {
+    geometry: CopyGeometry,
+    scale: f32,
+    x: Numbers<'a>,
+    y: Target,
+    rows: Range<usize>,
+}
+
+/// `y = x * scale`, rounded to what `y` holds, shared out over threads. Where both hold the same type it is a [`copy`], and
+/// `scale` is not looked at.
+///
+/// # Panics
+/// If the geometry reaches outside the slices; if types differ and neither is f32; if the machine lacks `isa`.
+pub fn convert(
+    isa: Isa,
+    threads: &Threads,
+    geometry: &CopyGeometry,
+    scale: f32,
+    x: Numbers<'_>,
+    y: NumbersMut<'_>,
+) {
+    match (x, y) {
+        (Numbers::F32(x), NumbersMut::F32(y)) => copy(geometry, x, y),
+        (Numbers::Bf16(x), NumbersMut::Bf16(y)) => copy(geometry, x, y),
+        (Numbers::U8(x), NumbersMut::U8(y)) => copy(geometry, x, y),
+        (Numbers::I8(x), NumbersMut::I8(y)) => copy(geometry, x, y),
+        (x, y) => {
+            let CopyGeometry { batch, size, channels, front, back, .. } = *geometry;
+            if batch == 0 || size.contains(&0) {
+                return;
+            }
+            assert!(isa.is_available(), "this machine has no {isa}");
+            assert!(geometry.x.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
+            assert!(
+                geometry.y.end(batch, size, front + channels + back) <= y.len(),
+                "pixels lie outside the output"
+            );
+            let y = Target::of(y);
+            let count = threads.count();
+            threads.run(|index, _| {
+                let rows = share(batch * size[0], index, count);
+                let task = ConvertTask { geometry: *geometry, scale, x, y, rows };
+                // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
+                // do not meet, and `y` is borrowed exclusively.
+                unsafe { (isa.kernels().convert)(&task) }
+            });
+        }
+    }
+}
+
+/// # Safety
+/// The pixels of the task's rows lie in `x` and in `y`, the latter where nobody else reads or writes. The machine has the
+/// instructions of `S`.
+///
+/// # Panics
+/// If types differ and neither is f32.
+#[inline(always)]
+pub(crate) unsafe fn run<S: Simd>(simd: S, task: &ConvertTask<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (task.x, task.y) {
+            (Numbers::F32(x), Target::Bf16(y)) => rows(simd, task, x.as_ptr(), y),
+            (Numbers::F32(x), Target::U8(y)) => rows(simd, task, x.as_ptr(), y),
+            (Numbers::F32(x), Target::I8(y)) => rows(simd, task, x.as_ptr(), y),
+            (Numbers::Bf16(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            (Numbers::U8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            (Numbers::I8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            _ => panic!("there is no conversion between these types"),
+        }
+    }
+}
+
+/// Numbers that are converted at a time, before they are spread out to the pixels of the output.
+const LINE: usize = 96;
+
+/// # Safety
+/// As [`run`], for these pointers.
+#[inline(always)]
+unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
+    simd: S,
+    task: &ConvertTask<'_>,
+    x: *const X,
+    y: *mut Y,
+) {
+    let CopyGeometry { size: [height, width], channels, front, back, x: from, y: to, .. } = task.geometry;
+    let scale = simd.splat(task.scale);
+    // A run of numbers that lie next to each other in the input: as many whole pixels as fit, or a part of one.
+    let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
+    let mut line = [Y::default(); LINE];
+    for number in task.rows.clone() {
+        let (image, row) = (number / height, number % height);
+        for column in (0..width).step_by(together) {
+            let pixels = together.min(width - column);
+            let total = pixels * channels;
+            for first in (0..total).step_by(LINE) {
+                let part = LINE.min(total - first);
+                // SAFETY: the pixels lie in both; the line has room for the part.
+                unsafe {
+                    for place in (0..part).step_by(S::LANES) {
+                        let count = S::LANES.min(part - place);
+                        let number = X::load(simd, x.add(from.at(image, row, column) + first + place), count);
+                        Y::store(simd, line.as_mut_ptr().add(place), simd.mul(number, scale), count);
+                    }
+                    // Several pixels are one part, so a part of a pixel begins at its first column.
+                    let length = channels.min(part);
+                    for pixel in 0..pixels {
+                        let y = y.add(to.at(image, row, column + pixel) + front + first);
+                        std::ptr::copy_nonoverlapping(line.as_ptr().add(pixel * channels), y, length);
+                    }
+                }
+            }
+            for pixel in column..column + pixels {
+                // SAFETY: the pixel lies in the output, with the channels before and behind.
+                unsafe {
+                    let y = y.add(to.at(image, row, pixel));
+                    for channel in (0..front).chain(front + channels..front + channels + back) {
+                        *y.add(channel) = Y::default();
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The micro-kernel of bf16 and int8: as [`product`](crate::kernels::product), in words of four bytes.
+//!
+//! ```text
+//! sums[p][:] = start
+//! for each run, for k in 0 .. run:  sums[p][:] += dot(x[p][run][k], w[run][k][:])          all sums in registers
+//! sums -> memory -> epilogue                                                               a tile, in the nearest cache
+//! ```
+//! A word is two bf16 or four int8, neighbours in a row run. Numbers are multiplied and added up exactly (int8), or in single
+//! precision (bf16). What is done with the sums is the same for all instruction sets: see
+//! [`epilogue`](crate::kernels::epilogue).
+
+use std::hint::black_box;
+
+use crate::isa::Simd;
+use crate::kernels::epilogue::{self, Epilogue};
+use crate::kernels::product::LINE;
+
+/// A tile to be computed: at most as many pixels as the kernel's tile, at most a panel's channels.
+pub(crate) struct DotTask<'a> {
+    /// What pixel offsets count from.
+    pub(crate) x: *const u32,
+    /// Where each pixel's first run begins, in words.
+    pub(crate) x_offsets: &'a [usize],
+    /// Whether the input's int8 are signed.
+    pub(crate) signed: bool,
+    /// Runs.
+    pub(crate) rows: usize,
+    /// Words of a run.
+    pub(crate) run: usize,
+    /// Words from one run to the next.
+    pub(crate) pitch: usize,
+    /// `rows * run` times a word for each of the panel's channels, filled up to whole vectors.
+    pub(crate) weights: *const u32,
+    /// What is needed next: a line of it is fetched for each row of the weights.
+    pub(crate) prefetch: *const u32,
+    /// What the sums begin with, a word for each of the panel's channels, filled up to whole vectors.
+    pub(crate) start: *const u32,
+    /// What is done with the sums.
+    pub(crate) epilogue: Epilogue<'a>,
+}
+
+/// A kernel for one type of numbers, and the shapes that it works in.
+pub(crate) struct DotKernel {
+    /// The instruction set that it is made for.
+    pub(crate) isa: crate::isa::Isa,
+    /// Words in a vector.
+    pub(crate) lanes: usize,
+    /// Output channels in a panel of packed weights, a multiple of `lanes`.
+    pub(crate) panel: usize,
+    /// Output pixels in a tile.
+    pub(crate) tile: usize,
+    /// Computes a tile.
+    pub(crate) compute: unsafe fn(&DotTask<'_>),
+    /// Dots on registers: chains of so many.
+    pub(crate) peak: unsafe fn(usize) -> u32,
+}
+
+/// The vector operations of dot products. A value of the type shows that the machine has them.
+pub(crate) trait Dot: Copy {
+    /// The same machine's operations on f32.
+    type Simd: Simd;
+    /// Sums, one in each lane: f32 or i32.
+    type Sum: Copy;
+    /// Words of weights, one in each lane.
+    type Weight: Copy;
+    /// A word of the input, in every lane.
+    type Input: Copy;
+    /// Whether sums are integers.
+    const INTEGER: bool;
+
+    /// The operations on f32.
+    fn simd(self) -> Self::Simd;
+
+    /// # Safety
+    /// `from` must be valid for reads of a vector of words.
+    unsafe fn load(self, from: *const u32) -> Self::Sum;
+
+    /// # Safety
+    /// `to` must be valid for writes of a vector of words.
+    unsafe fn store(self, to: *mut u32, sum: Self::Sum);
+
+    /// # Safety
+    /// `from` must be valid for reads of a vector of words.
+    unsafe fn weight(self, from: *const u32) -> Self::Weight;
+
+    /// # Safety
+    /// `from` must be valid for reads of a word; it need not be aligned.
+    unsafe fn input(self, from: *const u32) -> Self::Input;
+
+    /// `sum` and the products of the numbers in two words.
+    fn dot(self, x: Self::Input, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
+}
+
+/// The most words of a tile: pixels by a panel's channels.
+const TILE_WORDS: usize = 6 * 64;
+
+/// Chooses the instance for as many pixels (1 to `TILE`) as there are, and as many vectors as the channels fill.
+///
+/// # Safety
+/// For each pixel, its runs lie in the input; weights, start and epilogue hold what they say, and the contract of
+/// [`epilogue::run`] holds. The machine has the instructions of `D`.
+#[inline(always)]
+pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(dot: D, task: &DotTask<'_>) {
+    const { assert!(TILE * VECTORS * D::Simd::LANES <= TILE_WORDS) };
+    let mut sums = [0u32; TILE_WORDS];
+    let to = sums.as_mut_ptr();
+    macro_rules! instance {
+        ($vectors:literal) => {
+            // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are, for which there is room.
+            unsafe {
+                match task.x_offsets.len() {
+                    1 => tile::<D, 1, $vectors>(dot, task, to),
+                    2 => tile::<D, 2, $vectors>(dot, task, to),
+                    3 => tile::<D, 3, $vectors>(dot, task, to),
+                    4 => tile::<D, 4, $vectors>(dot, task, to),
+                    5 if TILE >= 5 => tile::<D, 5, $vectors>(dot, task, to),
+                    6 if TILE >= 6 => tile::<D, 6, $vectors>(dot, task, to),
+                    pixels => unreachable!("a tile has 1 to {TILE} pixels, not {pixels}"),
+                }
+            }
+        };
+    }
+    match task.epilogue.channels.div_ceil(D::Simd::LANES) {
+        1 => instance!(1),
+        2 => instance!(2),
+        3 if VECTORS >= 3 => instance!(3),
+        4 if VECTORS >= 4 => instance!(4),
+        vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
+    }
+    // SAFETY: the caller's contract; the sums of all pixels have just been written.
+    unsafe { epilogue::run::<D>(dot, &task.epilogue, &sums) };
+}
+
+/// Sums up `P` pixels by `V` vectors of channels. The sums stay in registers only if every loop over them is unrolled, so none
+/// of those has a branch inside.
+///
+/// # Safety
+/// As [`compute`], for `P` pixels, and channels that fill `V` vectors; `to` must be valid for writes of that many words.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
+unsafe fn tile<D: Dot, const P: usize, const V: usize>(dot: D, task: &DotTask<'_>, to: *mut u32) {
+    let DotTask { x_offsets, rows, run, pitch, .. } = *task;
+    let (simd, lanes) = (dot.simd(), D::Simd::LANES);
+    // SAFETY: the caller's contract.
+    unsafe {
+        let start: [D::Sum; V] = std::array::from_fn(|v| dot.load(task.start.add(v * lanes)));
+        let mut sums = [start; P];
+        let mut weights = task.weights;
+        let mut prefetch = task.prefetch;
+        for row in 0..rows {
+            let x: [*const u32; P] =
+                std::array::from_fn(|p| task.x.add(*x_offsets.get_unchecked(p) + row * pitch));
+            for k in 0..run {
+                let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
+                weights = weights.add(V * lanes);
+                simd.prefetch(prefetch.cast());
+                prefetch = prefetch.wrapping_add(LINE);
+                for p in 0..P {
+                    let x = dot.input(x[p].add(k));
+                    for v in 0..V {
+                        sums[p][v] = dot.dot(x, w[v], sums[p][v]);
+                    }
+                }
+            }
+        }
+        for p in 0..P {
+            for v in 0..V {
+                dot.store(to.add((p * V + v) * lanes), sums[p][v]);
+            }
+        }
+    }
+}
+
+/// Chains of dependent dots: as in [`peak`](crate::kernels::peak).
+pub(crate) const CHAINS: usize = 12;
+
+/// The yardstick: dots on registers, and nothing else.
+///
+/// # Safety
+/// The machine has the instructions of `D`.
+#[inline(always)]
+pub(crate) unsafe fn peak<D: Dot>(dot: D, rounds: usize) -> u32 {
+    let words = black_box([0u32; 16]);
+    let mut result = [0u32; 16];
+    // SAFETY: a vector has at most 16 words.
+    unsafe {
+        let (x, w) = (dot.input(words.as_ptr()), dot.weight(words.as_ptr()));
+        let mut sums = [dot.load(words.as_ptr()); CHAINS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = dot.dot(x, w, *sum);
+            }
+        }
+        for sum in sums {
+            dot.store(result.as_mut_ptr(), sum);
+            black_box(&result);
+        }
+    }
+    result[0]
+}
+
+/// The [`DotKernel`] of an instruction set for a type of numbers, compiled under its target features: for inputs that are not
+/// signed, and for those that are.
+macro_rules! dot_kernel {
+    ($(#[$feature:meta])? $isa:ident, $unsigned:ty, $signed:ty, tile: $tile:literal, vectors: $vectors:literal) => {{
+        use crate::isa::Simd;
+        use crate::kernels::dot;
+
+        /// # Safety
+        /// The machine has the instruction set; the contract of [`dot::compute`] holds.
+        $(#[$feature])?
+        unsafe fn compute(task: &dot::DotTask<'_>) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                if task.signed {
+                    dot::compute::<$signed, $tile, $vectors>(<$signed>::assume(), task)
+                } else {
+                    dot::compute::<$unsigned, $tile, $vectors>(<$unsigned>::assume(), task)
+                }
+            }
+        }
+
+        /// # Safety
+        /// The machine has the instruction set.
+        $(#[$feature])?
+        unsafe fn peak(rounds: usize) -> u32 {
+            // SAFETY: the caller's contract.
+            unsafe { dot::peak(<$unsigned>::assume(), rounds) }
+        }
+
+        const LANES: usize = <<$unsigned as dot::Dot>::Simd as Simd>::LANES;
+        dot::DotKernel {
+            isa: crate::isa::Isa::$isa,
+            lanes: LANES,
+            panel: $vectors * LANES,
+            tile: $tile,
+            compute,
+            peak,
+        }
+    }};
+}
+pub(crate) use dot_kernel;

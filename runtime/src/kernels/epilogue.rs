@@ -1,0 +1,141 @@
+//! From the sums of a tile to its output, for bf16 and int8: one source for all instruction sets, and the same bits.
+//!
+//! ```text
+//! value = sum                                  bf16: in single precision, the bias is among its terms
+//! value = sum * scale[channel] + bias[channel] int8: in units of the output's scale
+//! value = value + residual * its scale
+//! y     = rounded(relu?(value))                to nearest, even if in the middle; int8: cut to the range
+//! ```
+//! Each operation is rounded by itself: a fused multiply-add would give other bits where there is none.
+
+use crate::isa::{Simd, Stored};
+use crate::kernels::dot::Dot;
+use crate::kernels::{Residual, Target};
+use crate::numbers::bf16;
+
+/// What becomes of the sums of a tile.
+#[derive(Clone, Copy)]
+pub(crate) struct Epilogue<'a> {
+    /// The panel's scales, filled up to whole vectors: int8 only.
+    pub(crate) scale: *const f32,
+    /// The panel's biases, filled up to whole vectors: int8 only.
+    pub(crate) bias: *const f32,
+    /// The panel's channels in the output; pixel offsets count from here.
+    pub(crate) y: Target,
+    /// Where each pixel's channels go.
+    pub(crate) y_offsets: &'a [usize],
+    /// Channels, at most a panel's.
+    pub(crate) channels: usize,
+    /// What the output holds, to be added.
+    pub(crate) residual: Residual,
+    /// Cut negative results off.
+    pub(crate) relu: bool,
+}
+
+/// Writes a tile. `sums` are those of one pixel after another, each filled up to whole vectors.
+///
+/// # Safety
+/// Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias hold what they say. The machine
+/// has the instructions of `D`.
+///
+/// # Panics
+/// If there is no such combination of sums, residual and output.
+#[inline(always)]
+pub(crate) unsafe fn run<D: Dot>(dot: D, task: &Epilogue<'_>, sums: &[u32]) {
+    let simd = dot.simd();
+    // SAFETY: the caller's contract.
+    unsafe {
+        if D::INTEGER {
+            match (task.y, task.residual) {
+                (Target::F32(y), Residual::None) => rows::<_, Scaled, f32, f32>(simd, task, sums, None, y),
+                (Target::U8(y), Residual::None) => rows::<_, Scaled, u8, u8>(simd, task, sums, None, y),
+                (Target::I8(y), Residual::None) => rows::<_, Scaled, i8, i8>(simd, task, sums, None, y),
+                (Target::U8(y), Residual::Quantized { signed: false, scale }) => {
+                    rows::<_, Scaled, u8, u8>(simd, task, sums, Some(scale), y);
+                }
+                (Target::U8(y), Residual::Quantized { signed: true, scale }) => {
+                    rows::<_, Scaled, i8, u8>(simd, task, sums, Some(scale), y);
+                }
+                (Target::I8(y), Residual::Quantized { signed: false, scale }) => {
+                    rows::<_, Scaled, u8, i8>(simd, task, sums, Some(scale), y);
+                }
+                (Target::I8(y), Residual::Quantized { signed: true, scale }) => {
+                    rows::<_, Scaled, i8, i8>(simd, task, sums, Some(scale), y);
+                }
+                _ => unreachable!("int8 sums become int8, with an int8 residual, or f32 without one"),
+            }
+        } else {
+            match (task.y, task.residual) {
+                (Target::F32(y), Residual::None) => rows::<_, Plain, f32, f32>(simd, task, sums, None, y),
+                (Target::Bf16(y), Residual::None) => rows::<_, Plain, bf16, bf16>(simd, task, sums, None, y),
+                (Target::F32(y), Residual::Same) => rows::<_, Plain, f32, f32>(simd, task, sums, Some(1.0), y),
+                (Target::Bf16(y), Residual::Same) => {
+                    rows::<_, Plain, bf16, bf16>(simd, task, sums, Some(1.0), y);
+                }
+                _ => unreachable!("bf16 sums become bf16 or f32, with a residual of the same type"),
+            }
+        }
+    }
+}
+
+/// What sums stand for.
+trait Sums<S: Simd> {
+    /// # Safety
+    /// A vector of sums lies at `from`, and of scales and biases from the `channel`-th on.
+    unsafe fn value(simd: S, task: &Epilogue<'_>, from: *const u32, channel: usize) -> S::Vector;
+}
+
+/// f32, as they are.
+struct Plain;
+
+/// i32, to be scaled.
+struct Scaled;
+
+impl<S: Simd> Sums<S> for Plain {
+    #[inline(always)]
+    unsafe fn value(simd: S, _: &Epilogue<'_>, from: *const u32, _: usize) -> S::Vector {
+        // SAFETY: the caller's contract.
+        unsafe { simd.load(from.cast()) }
+    }
+}
+
+impl<S: Simd> Sums<S> for Scaled {
+    #[inline(always)]
+    unsafe fn value(simd: S, task: &Epilogue<'_>, from: *const u32, channel: usize) -> S::Vector {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let (scale, bias) = (simd.load(task.scale.add(channel)), simd.load(task.bias.add(channel)));
+            simd.add(simd.mul(simd.load_i32(from.cast()), scale), bias)
+        }
+    }
+}
+
+/// # Safety
+/// As [`run`]; the output holds numbers `R` where there is a residual, which has the size of `Y`.
+#[inline(always)]
+unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
+    simd: S,
+    task: &Epilogue<'_>,
+    sums: &[u32],
+    residual: Option<f32>,
+    y: *mut Y,
+) {
+    const { assert!(size_of::<R>() == size_of::<Y>()) };
+    let width = task.channels.next_multiple_of(S::LANES);
+    let factor = simd.splat(residual.unwrap_or(0.0));
+    let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
+    for (offset, sums) in task.y_offsets.iter().zip(sums.chunks_exact(width)) {
+        for channel in (0..task.channels).step_by(S::LANES) {
+            let count = (task.channels - channel).min(S::LANES);
+            // SAFETY: the caller's contract; the chunk holds a vector from `channel` on.
+            unsafe {
+                let to = y.add(offset + channel);
+                let mut value = V::value(simd, task, sums.as_ptr().add(channel), channel);
+                if residual.is_some() {
+                    value = simd.add(value, simd.mul(R::load(simd, to.cast(), count), factor));
+                }
+                Y::store(simd, to, simd.at_least(floor, value), count);
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What tensors hold, and slices of it whose type is known at run time only: what layers hand to kernels.
+
+pub use half::bf16;
+
+/// An element that tensors can hold: plain numbers of which every bit pattern is a value.
+pub trait Element: sealed::Element + Copy + Default + Send + Sync + 'static {
+    /// Elements in a word of four bytes, the unit in which kernels multiply. A pixel that a convolution reads is whole
+    /// words, so its channels are filled up to a multiple of this.
+    const PER_WORD: usize = 4 / size_of::<Self>();
+
+    /// A slice of them.
+    fn numbers(slice: &[Self]) -> Numbers<'_>;
+
+    /// A slice of them, to be written.
+    fn numbers_mut(slice: &mut [Self]) -> NumbersMut<'_>;
+}
+
+/// Numbers of some type.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// 32-bit floating point.
+    F32(&'a [f32]),
+    /// The upper half of that.
+    Bf16(&'a [bf16]),
+    /// Quantized, from 0 to 255.
+    U8(&'a [u8]),
+    /// Quantized, from -128 to 127.
+    I8(&'a [i8]),
+}
+
+/// Numbers of some type, to be written.
+#[derive(Debug)]
+pub enum NumbersMut<'a> {
+    /// 32-bit floating point.
+    F32(&'a mut [f32]),
+    /// The upper half of that.
+    Bf16(&'a mut [bf16]),
+    /// Quantized, from 0 to 255.
+    U8(&'a mut [u8]),
+    /// Quantized, from -128 to 127.
+    I8(&'a mut [i8]),
+}
+
+/// `$body` with the slice in `$numbers` as `$slice`, whatever its type.
+macro_rules! each {
+    ($kind:ident, $numbers:expr, $slice:ident => $body:expr) => {
+        match $numbers {
+            $crate::numbers::$kind::F32($slice) => $body,
+            $crate::numbers::$kind::Bf16($slice) => $body,
+            $crate::numbers::$kind::U8($slice) => $body,
+            $crate::numbers::$kind::I8($slice) => $body,
+        }
+    };
+}
+pub(crate) use each;
+
+impl Numbers<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        each!(Numbers, self, slice => slice.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number at a place, as it is stored: a quantized one without its scale.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn get(&self, place: usize) -> f32 {
+        match self {
+            Numbers::F32(slice) => slice[place],
+            Numbers::Bf16(slice) => slice[place].to_f32(),
+            Numbers::U8(slice) => f32::from(slice[place]),
+            Numbers::I8(slice) => f32::from(slice[place]),
+        }
+    }
+}
+
+impl NumbersMut<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        each!(NumbersMut, self, slice => slice.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+macro_rules! element {
+    ($type:ty, $variant:ident) => {
+        impl sealed::Element for $type {}
+
+        impl Element for $type {
+            fn numbers(slice: &[Self]) -> Numbers<'_> {
+                Numbers::$variant(slice)
+            }
+
+            fn numbers_mut(slice: &mut [Self]) -> NumbersMut<'_> {
+                NumbersMut::$variant(slice)
+            }
+        }
+    };
+}
+
+element!(f32, F32);
+element!(bf16, Bf16);
+element!(u8, U8);
+element!(i8, I8);
+
+mod sealed {
+    pub trait Element {}
+}
