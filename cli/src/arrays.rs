@@ -31,6 +31,12 @@ pub(crate) fn read(path: &Path, dims: [usize; 4]) -> anyhow::Result<Vec<f32>> {
         .with_context(|| format!("{name} ends too early"))
 }
 
+/// Reads an array of any number of images of this shape, an image each.
+pub(crate) fn images(path: &Path, [_, height, width, channels]: [usize; 4]) -> anyhow::Result<Vec<Vec<f32>>> {
+    let numbers = read(path, [batch(path)?, height, width, channels])?;
+    Ok(numbers.chunks_exact(height * width * channels).map(<[f32]>::to_vec).collect())
+}
+
 /// Writes an array of this shape.
 pub(crate) fn write(path: &Path, dims: [usize; 4], data: &[f32]) -> anyhow::Result<()> {
     let write = || -> std::io::Result<()> {

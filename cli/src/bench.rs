@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// Images a run
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
-    /// What the layers compute in
+    /// What the layers compute in: f32, bf16 or int8
     #[arg(long, value_name = "P", default_value = "f32")]
     precision: String,
     /// How long to measure, after a warm-up of a fifth of it
@@ -41,8 +41,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let isa = arguments.machine.isa()?;
     let seconds = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
     let variant = networks::find(&arguments.model, arguments.batch, &arguments.precision)?;
+    let isa = isa.serving(variant.description.precision);
     let weights = match &arguments.weights {
-        Some(file) => variant.weights(file, isa)?,
+        Some(file) => variant.weights(file, isa, false)?,
         None => Weights::init_for(isa, variant.description, 0),
     };
     let mut session = variant.start(weights, threads);

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// A safetensors file [default for digits: built in]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// What the layers compute in: f32, bf16 or int8
+    #[arg(long, value_name = "P", default_value = "f32")]
+    precision: String,
     /// How many classes to name
     #[arg(long, value_name = "K", default_value_t = 3)]
     top: usize,
@@ -27,10 +30,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
     let isa = arguments.machine.isa()?;
-    let variant = networks::find(&arguments.model, 1, "f32")?;
+    let variant = networks::find(&arguments.model, 1, &arguments.precision)?;
     let description = variant.description;
     let weights = match &arguments.weights {
-        Some(file) => variant.weights(file, isa)?,
+        Some(file) => variant.weights(file, isa, false)?,
         None => variant.embedded_weights(isa)?,
     };
     let weight_bytes = weights.bytes();

@@ -2,12 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
 use resnet::runtime::Isa;
 use resnet::runtime::kernels::peak_gops;
 use resnet_dsl::plan::{Action, Plan, Step};
-use resnet_dsl::spec::Overrides;
-use resnet_dsl::{Spec, shipped};
 
 use crate::networks::{Run, Variant};
 
@@ -19,7 +16,7 @@ pub(crate) fn print(
     seconds: Duration,
     isa: Isa,
 ) -> anyhow::Result<()> {
-    let plan = plan(variant)?;
+    let plan = variant.compiled()?.plan;
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); plan.steps.len()];
     let start = Instant::now();
     while times[0].len() < 3 || start.elapsed() < seconds {
@@ -33,7 +30,7 @@ pub(crate) fn print(
     let macs = plan.macs / plan.passes as u64;
     let threads = session.threads();
     let peak = peak_gops(isa, variant.description.precision) * threads as f64;
-    println!("{} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s", variant.model);
+    println!("{} {} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s", variant.model, variant.precision());
     if plan.passes > 1 {
         println!("one of {} passes, {} image(s) each", plan.passes, plan.input[0]);
     }
@@ -69,15 +66,6 @@ fn products(plan: &Plan, step: &Step) -> usize {
         }
         _ => 0,
     }
-}
-
-/// The plan that the variant was compiled from.
-fn plan(variant: &Variant) -> anyhow::Result<Plan> {
-    let text = shipped::get(variant.model).ok_or_else(|| anyhow!("`{}` does not ship", variant.model))?;
-    let overrides = Overrides { batch: Some(variant.input[0]), ..Overrides::default() };
-    let spec = Spec { name: variant.model, text, overrides: &overrides };
-    let compiled = spec.compile(&mut |_| Err("a built-in spec has no files beside it".to_owned()));
-    Ok(compiled.map_err(|errors| anyhow!("{}", errors.render(variant.model, text)))?.plan)
 }
 
 fn median(times: &mut [f64]) -> f64 {

@@ -3,13 +3,16 @@
 
 mod arrays;
 mod bench;
+mod calibrate;
 mod classify;
 mod inspect;
 mod layers;
+mod inputs;
 mod networks;
 mod pack;
 mod picture;
 mod run;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,10 @@ enum Command {
     Pack(pack::Arguments),
     /// Time a network.
     Bench(bench::Arguments),
+    /// Choose what the 8-bit integers of a network are worth, by what its values are for some inputs.
+    Calibrate(calibrate::Arguments),
+    /// Compare a network's values in another precision with those in f32, layer by layer.
+    Verify(verify::Arguments),
     /// Show what the compiler makes of a spec, stage by stage.
     Inspect(inspect::Arguments),
     /// Say what is in pictures.
@@ -43,6 +50,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
     };

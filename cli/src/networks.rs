@@ -4,10 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use resnet::runtime::network::Observation;
-use resnet::runtime::{Description, Isa, Shape, Weights};
+use resnet::runtime::{self, Description, Isa, Shape, Weights};
 use resnet::{Network, Session};
+use resnet_dsl::calibration::Calibration;
+use resnet_dsl::spec::Overrides;
+use resnet_dsl::spec::network::Precision;
+use resnet_dsl::{Compiled, Spec, shipped};
 
 /// A network that is compiled into this program.
 pub(crate) struct Variant {
@@ -65,6 +69,12 @@ variants! {
     TorchvisionResNet50Batch8Bf16 "torchvision/resnet50" 8 bf16;
     CifarResNet20Bf16 "cifar/resnet20" 1 bf16;
     DigitsBf16 "digits" 1 bf16;
+    TorchvisionResNet18Int8 "torchvision/resnet18" 1 int8;
+    TorchvisionResNet18Batch8Int8 "torchvision/resnet18" 8 int8;
+    TorchvisionResNet50Int8 "torchvision/resnet50" 1 int8;
+    TorchvisionResNet50Batch8Int8 "torchvision/resnet50" 8 int8;
+    CifarResNet20Int8 "cifar/resnet20" 1 int8;
+    DigitsInt8 "digits" 1 int8;
 }
 
 /// The weights of `digits`, trained by `models/train_digits.py`.
@@ -86,17 +96,54 @@ impl Variant {
         self.description.precision.to_string()
     }
 
+    /// What the compiler made of it.
+    pub(crate) fn compiled(&self) -> anyhow::Result<Compiled> {
+        let text = shipped::get(self.model).with_context(|| format!("`{}` does not ship", self.model))?;
+        let precision = match self.description.precision {
+            runtime::Precision::Bf16 => Precision::Bf16,
+            runtime::Precision::Int8 => {
+                let table = shipped::calibration(self.model).context("its calibration table does not ship")?;
+                let table = Calibration::parse(table);
+                Precision::Int8(table.map_err(|errors| anyhow!("{}", errors.render(self.model, text)))?)
+            }
+            _ => Precision::F32,
+        };
+        let overrides =
+            Overrides { batch: Some(self.input[0]), precision: Some(precision), ..Overrides::default() };
+        let spec = Spec { name: self.model, text, overrides: &overrides };
+        let compiled = spec.compile(&mut |_| Err("a built-in spec has no files beside it".to_owned()));
+        compiled.map_err(|errors| anyhow!("{}", errors.render(self.model, text)))
+    }
+
+    /// What a calibration table names this network by.
+    pub(crate) fn fingerprint_of_spec(&self) -> anyhow::Result<u64> {
+        let text = shipped::get(self.model).with_context(|| format!("`{}` does not ship", self.model))?;
+        let spec = Spec { name: self.model, text, overrides: &Overrides::default() };
+        let fingerprint = spec.fingerprint(&mut |_| Err("a built-in spec has no files beside it".to_owned()));
+        fingerprint.map_err(|errors| anyhow!("{}", errors.render(self.model, text)))
+    }
+
+    /// The fingerprint of the weights in a file, or of the reference formula.
+    pub(crate) fn fingerprint(&self, file: &Path) -> anyhow::Result<u64> {
+        if file.as_os_str() == "formula" {
+            return Ok(Weights::formula_fingerprint(self.description));
+        }
+        Ok(Weights::fingerprint(self.description, file)?)
+    }
+
     /// A session with these weights.
     pub(crate) fn start(&self, weights: Weights, threads: NonZeroUsize) -> Box<dyn Run> {
         (self.start)(weights, threads)
     }
 
     /// Reads a weight file (maps a packed one), or fills the weights by the reference formula.
-    pub(crate) fn weights(&self, file: &Path, isa: Isa) -> anyhow::Result<Weights> {
+    pub(crate) fn weights(&self, file: &Path, isa: Isa, despite_calibration: bool) -> anyhow::Result<Weights> {
+        let calibrated = self.description.calibrated.filter(|_| !despite_calibration);
+        let description = Description { calibrated, ..*self.description };
         if file.as_os_str() == "formula" {
-            return Ok(Weights::formula_for(isa, self.description)?);
+            return Ok(Weights::formula_for(isa, &description)?);
         }
-        Ok(Weights::map_for(isa, self.description, file)?)
+        Ok(Weights::map_for(isa, &description, file)?)
     }
 
     /// The weights that are embedded in this program.
@@ -149,9 +196,12 @@ pub(crate) struct Model {
     /// A safetensors file, or `formula` for the weights of the reference
     #[arg(long, value_name = "FILE|formula")]
     weights: PathBuf,
-    /// What the layers compute in
+    /// What the layers compute in: f32, bf16 or int8
     #[arg(long, value_name = "P", default_value = "f32")]
     precision: String,
+    /// Load weights that the scales of int8 were not calibrated with
+    #[arg(long)]
+    despite_calibration: bool,
 }
 
 impl Model {
@@ -162,7 +212,7 @@ impl Model {
 
     /// The weights for it.
     pub(crate) fn weights(&self, variant: &Variant, isa: Isa) -> anyhow::Result<Weights> {
-        variant.weights(&self.weights, isa)
+        variant.weights(&self.weights, isa, self.despite_calibration)
     }
 }
 

@@ -61,6 +61,21 @@ pub enum Error {
         /// The network's name.
         network: &'static str,
     },
+    /// Scales that were made for other weights.
+    #[error(
+        "the scales of `{network}` were calibrated with the weights {expected:016x}, {origin} holds {found:016x}: \
+         calibrate them (resnet calibrate), or load them despite that (load_despite_calibration)"
+    )]
+    Calibration {
+        /// The network's name.
+        network: &'static str,
+        /// The weights.
+        origin: String,
+        /// Fingerprint of the weights that the scales were made with.
+        expected: u64,
+        /// Fingerprint of these.
+        found: u64,
+    },
     /// An instruction set that the machine does not have.
     #[error(transparent)]
     Isa(#[from] IsaError),

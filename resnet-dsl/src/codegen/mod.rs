@@ -89,6 +89,20 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                         .map(<Self as runtime::Network>::from_weights)
                 }
 
+                /// [`Self::load`], for weights that the network's scales were not calibrated with.
+                ///
+                /// # Errors
+                /// As [`Self::load`].
+                pub fn load_despite_calibration(
+                    path: impl ::core::convert::AsRef<::std::path::Path>,
+                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                    runtime::Weights::load_despite_calibration(
+                        &<Self as runtime::Network>::DESCRIPTION,
+                        path.as_ref(),
+                    )
+                    .map(<Self as runtime::Network>::from_weights)
+                }
+
                 /// [`Self::load`]; a file of packed weights is mapped, and not read. It must stay as it is until this is dropped.
                 ///
                 /// # Errors

@@ -60,7 +60,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
 }
 
 /// Whether a value cannot be negative.
-fn positive(graph: &Graph, value: Value) -> bool {
+pub fn positive(graph: &Graph, value: Value) -> bool {
     let of_operand = || graph.operands(value).first().is_some_and(|operand| positive(graph, *operand));
     match &graph.node(value).op {
         Op::Conv2d(conv) => conv.relu,

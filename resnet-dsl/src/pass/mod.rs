@@ -19,6 +19,8 @@ use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
 use crate::ir::verify::verify;
 
+/// Whether a value cannot be negative, and so is quantized without a sign.
+pub use assign_precision::positive;
 /// The first pass, for a network that is only looked at for mistakes.
 pub use infer_shapes::run as infer_shapes;
 

@@ -114,6 +114,11 @@ impl<'a> File<'a> {
         faults
     }
 
+    /// Its name in messages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The error of a file with these faults.
     pub(crate) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
         Error::Weights { origin: self.origin.clone(), network: network.name, faults }

@@ -2,6 +2,7 @@
 
 mod file;
 pub mod fill;
+mod fingerprint;
 mod fold;
 mod mapping;
 mod packed;
@@ -20,6 +21,7 @@ use crate::network::{Description, LayerWeights, Precision, Scheme};
 
 use file::File;
 use fill::Filler;
+use fingerprint::Fingerprint;
 use mapping::Mapping;
 
 /// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
@@ -138,6 +140,45 @@ impl Weights {
         packed::write(self.isa(), network, self.packed.memory.as_slice(), path)
     }
 
+    /// [`Weights::load`], for weights that the network's scales were not calibrated with, as those of a training that went on:
+    /// accuracy may suffer. The same for networks that have no scales.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn load_despite_calibration(network: &Description, path: &Path) -> Result<Self, Error> {
+        Self::load(&Description { calibrated: None, ..*network }, path)
+    }
+
+    /// What a calibration table names the weights of a file by.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn fingerprint(network: &Description, path: &Path) -> Result<u64, Error> {
+        let file = File::open(path)?;
+        Self::hash(network, |tensor, to| file.read(tensor, to)).map_err(|faults| file.error(network, faults))
+    }
+
+    /// [`Weights::fingerprint`], of the weights of the reference.
+    pub fn formula_fingerprint(network: &Description) -> u64 {
+        Self::hash(network, filler(Filler::Formula)).expect("made-up weights have no faults")
+    }
+
+    fn hash(
+        network: &Description,
+        read: impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
+    ) -> Result<u64, Vec<String>> {
+        let fingerprint = Fingerprint::default();
+        let mut faults = Vec::new();
+        let mut numbers = Vec::new();
+        for tensor in network.layers.iter().flat_map(tensors) {
+            match read(tensor, &mut numbers) {
+                Ok(()) => fingerprint.add(tensor.name, &numbers),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(fingerprint.finish()) } else { Err(faults) }
+    }
+
     /// [`Weights::load`], of a file in memory.
     ///
     /// # Errors
@@ -164,7 +205,7 @@ impl Weights {
 
     /// [`Weights::init`], for one instruction set.
     pub fn init_for(isa: Isa, network: &Description, seed: u64) -> Self {
-        Self::filled(isa, network, Filler::Glorot { seed })
+        Self::filled(isa, network, Filler::Glorot { seed }).0
     }
 
     /// The weights of the reference, a formula of each tensor's name: networks can be compared without a weight file.
@@ -174,7 +215,11 @@ impl Weights {
     pub fn formula_for(isa: Isa, network: &Description) -> Result<Self, Error> {
         match network.scheme {
             Scheme::Custom => Err(Error::NoFormula { network: network.name }),
-            Scheme::Document | Scheme::Torchvision => Ok(Self::filled(isa, network, Filler::Formula)),
+            Scheme::Document | Scheme::Torchvision => {
+                let (weights, found) = Self::filled(isa, network, Filler::Formula);
+                calibrated(network, "the formula", found)?;
+                Ok(weights)
+            }
         }
     }
 
@@ -207,27 +252,34 @@ impl Weights {
         }
         let extra = file.extra(network);
         match Self::folded(isa, network, |tensor, to| file.read(tensor, to)) {
-            Ok(weights) if extra.is_empty() => Ok(weights),
+            Ok((weights, found)) if extra.is_empty() => {
+                calibrated(network, file.origin(), found)?;
+                Ok(weights)
+            }
             Ok(_) => Err(file.error(network, extra)),
             Err(faults) => Err(file.error(network, faults.into_iter().chain(extra).collect())),
         }
     }
 
-    fn filled(isa: Isa, network: &Description, filler: Filler) -> Self {
-        let fill = |tensor: Tensor<'_>, to: &mut Vec<[u8; 4]>| {
-            *to = filler.fill(tensor).into_iter().map(f32::to_le_bytes).collect();
-            Ok(())
-        };
-        Self::folded(isa, network, fill).expect("made-up weights have no faults")
+    fn filled(isa: Isa, network: &Description, filler: Filler) -> (Self, u64) {
+        Self::folded(isa, network, self::filler(filler)).expect("made-up weights have no faults")
     }
 
-    /// Lays the layers out; folds and packs each, on all cores.
+    /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
     fn folded(
         isa: Isa,
         network: &Description,
         read: impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
-    ) -> Result<Self, Vec<String>> {
+    ) -> Result<(Self, u64), Vec<String>> {
         let (places, count) = places(isa, network);
+        let fingerprint = Fingerprint::default();
+        let read = |tensor: Tensor<'_>, to: &mut Vec<[u8; 4]>| {
+            read(tensor, to)?;
+            if network.calibrated.is_some() {
+                fingerprint.add(tensor.name, to);
+            }
+            Ok(())
+        };
         let mut memory = Arena::zeroed(count * size_of::<f32>());
         let mut rest = memory.as_mut_slice();
         let mut taken = 0;
@@ -263,7 +315,29 @@ impl Weights {
             faults.sort();
             return Err(faults.into_iter().flat_map(|(_, faults)| faults).collect());
         }
-        Ok(Weights { packed: Arc::new(Packed { isa, memory: Memory::Arena(memory), places }) })
+        let packed = Packed { isa, memory: Memory::Arena(memory), places };
+        Ok((Weights { packed: Arc::new(packed) }, fingerprint.finish()))
+    }
+}
+
+/// Reads made-up weights.
+fn filler(filler: Filler) -> impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync {
+    move |tensor, to| {
+        *to = filler.fill(tensor).into_iter().map(f32::to_le_bytes).collect();
+        Ok(())
+    }
+}
+
+/// Whether the network's scales were made with the weights of this fingerprint.
+///
+/// # Errors
+/// If they were not.
+fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Error> {
+    match network.calibrated {
+        Some(expected) if expected != found => {
+            Err(Error::Calibration { network: network.name, origin: origin.to_owned(), expected, found })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,207 @@
+//! `resnet calibrate`: the scales of int8, by what a network's values are in f32 for some inputs.
+//!
+//! ```text
+//! for each input, for each value of the network:  count its numbers by size
+//! for each value:  the largest number that is to be told apart, by the method; the scale is that over the steps there are
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use resnet::runtime::Precision;
+use resnet_dsl::calibration::Calibration;
+use resnet_dsl::pass;
+
+use crate::inputs::{self, Inputs};
+use crate::networks::{self, Machine};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The network: its spec's path under specs/ without the ending, as torchvision/resnet50
+    model: String,
+    /// A safetensors file, or `formula` for the weights of the reference
+    #[arg(long, value_name = "FILE|formula")]
+    weights: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// The table
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// How to choose the largest number of a value that is told apart
+    #[arg(long, value_enum, default_value_t = Method::Mse)]
+    method: Method,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// Ways to choose the largest number that is told apart; those above it are cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    /// The largest that was seen
+    Minmax,
+    /// The one that 99.99 % of all are below
+    Percentile,
+    /// The one with the least squared error
+    Mse,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let variant = networks::find(&arguments.model, 1, "f32")?;
+    let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?.serving(Precision::F32));
+    let compiled = variant.compiled()?;
+    let inputs = arguments.inputs.read(variant)?;
+    let weights = variant.weights(&arguments.weights, isa, false)?;
+    let mut session = variant.start(weights, threads);
+    let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
+    let bar = inputs::progress(inputs.len());
+    for input in &inputs {
+        inputs::observe(&compiled.plan, session.as_mut(), input, |name, numbers, _| {
+            histograms.entry(name.to_owned()).or_default().add(numbers);
+        })?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let mut scales = BTreeMap::new();
+    let mut accuracy = Vec::new();
+    for value in compiled.graph.topological() {
+        let name = &compiled.graph.node(value).name;
+        let Some(histogram) = histograms.get(name) else { continue };
+        let steps = if pass::positive(&compiled.graph, value) { 255.0 } else { 127.0 };
+        let largest = histogram.largest(arguments.method, steps);
+        scales.insert(name.clone(), (largest / steps) as f32);
+        accuracy.push((histogram.decibels(largest, steps), name.clone()));
+    }
+    let table = Calibration {
+        network: compiled.graph.name.clone(),
+        spec: variant.fingerprint_of_spec()?,
+        weights: variant.fingerprint(&arguments.weights)?,
+        method: format!("{:?}", arguments.method).to_lowercase(),
+        images: inputs.len(),
+        scales,
+    };
+    std::fs::write(&arguments.output, table.to_string())
+        .with_context(|| format!("cannot write {}", arguments.output.display()))?;
+    accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), arguments.model);
+    if let (Some(worst), Some(middle)) = (accuracy.first(), accuracy.get(accuracy.len() / 2)) {
+        println!(
+            "expected: values are {:.1} dB above their rounding in the middle, {:.1} dB at worst, in {}",
+            middle.0, worst.0, worst.1
+        );
+    }
+    println!("compile the network with it, then see what it costs: resnet verify --precision int8");
+    Ok(())
+}
+
+/// Bins of a histogram.
+const BINS: usize = 4096;
+
+/// How many numbers there are of which size, signs apart.
+struct Histogram {
+    /// Numbers from `i * width` to `(i + 1) * width`.
+    bins: Vec<u64>,
+    width: f64,
+    largest: f64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram { bins: vec![0; BINS], width: 0.0, largest: 0.0 }
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, numbers: &[f32]) {
+        let sizes = || numbers.iter().filter(|n| n.is_finite()).map(|n| f64::from(n.abs()));
+        self.largest = sizes().fold(self.largest, f64::max);
+        if self.width == 0.0 {
+            self.width = self.largest / (BINS - 1) as f64;
+        }
+        if self.width == 0.0 {
+            return;
+        }
+        // Twice as wide bins, until the largest number falls into one.
+        while self.largest >= self.width * BINS as f64 {
+            for bin in 0..BINS {
+                self.bins[bin] = if bin < BINS / 2 { self.bins[2 * bin] + self.bins[2 * bin + 1] } else { 0 };
+            }
+            self.width *= 2.0;
+        }
+        // Zeros are exact in every scale.
+        for size in sizes().filter(|size| *size > 0.0) {
+            self.bins[(size / self.width) as usize] += 1;
+        }
+    }
+
+    /// The largest number that is to be told apart; never 0.
+    fn largest(&self, method: Method, steps: f64) -> f64 {
+        if self.largest == 0.0 {
+            return 1.0;
+        }
+        let edge = |bin: usize| ((bin + 1) as f64 * self.width).min(self.largest);
+        match method {
+            Method::Minmax => self.largest,
+            Method::Percentile => {
+                let total: u64 = self.bins.iter().sum();
+                let mut below = 0;
+                let bin = self.bins.iter().position(|count| {
+                    below += count;
+                    below as f64 >= 0.9999 * total as f64
+                });
+                edge(bin.unwrap_or(BINS - 1))
+            }
+            Method::Mse => {
+                let candidates = (BINS / 64..BINS).step_by(8).map(edge).chain([self.largest]);
+                let error = |largest: &f64| self.error(*largest, steps);
+                candidates.min_by(|a, b| error(a).total_cmp(&error(b))).unwrap_or(self.largest)
+            }
+        }
+    }
+
+    /// The sum of squared errors: of rounding, evenly spread over a step, and of what is cut off.
+    fn error(&self, largest: f64, steps: f64) -> f64 {
+        let rounding = (largest / steps).powi(2) / 12.0;
+        let middles = (0..BINS).map(|bin| (bin as f64 + 0.5) * self.width);
+        let each = |(middle, count): (f64, &u64)| {
+            let error = if middle <= largest { rounding } else { (middle - largest).powi(2) };
+            error * *count as f64
+        };
+        middles.zip(&self.bins).map(each).sum()
+    }
+
+    /// Signal over error.
+    fn decibels(&self, largest: f64, steps: f64) -> f64 {
+        let middles = (0..BINS).map(|bin| (bin as f64 + 0.5) * self.width);
+        let signal: f64 = middles.zip(&self.bins).map(|(middle, count)| middle.powi(2) * *count as f64).sum();
+        10.0 * (signal / self.error(largest, steps)).log10()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred thousand small numbers and a huge one: cutting it off costs less than coarse steps for all others.
+    #[test]
+    fn outliers_are_cut_off() {
+        let mut numbers: Vec<f32> = (1..=100_000).map(|i| i as f32 / 1e5).collect();
+        let mut histogram = Histogram::default();
+        histogram.add(&numbers);
+        numbers.push(40.0);
+        histogram.add(&numbers);
+        assert_eq!(histogram.largest(Method::Minmax, 255.0), 40.0);
+        let percentile = histogram.largest(Method::Percentile, 255.0);
+        assert!((0.99..1.1).contains(&percentile), "{percentile}");
+        let best = histogram.largest(Method::Mse, 255.0);
+        assert!(histogram.error(best, 255.0) < 0.9 * histogram.error(40.0, 255.0), "{best}");
+        assert_eq!(histogram.bins.iter().sum::<u64>(), 200_001);
+    }
+
+    #[test]
+    fn nothing_but_zeros_has_a_scale() {
+        let mut histogram = Histogram::default();
+        histogram.add(&[0.0; 10]);
+        assert_eq!(histogram.largest(Method::Mse, 127.0), 1.0);
+    }
+}

@@ -1,0 +1,103 @@
+//! Inputs that a network is looked at with, and the values that it computes for them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use resnet::runtime::weights::fill;
+use resnet_dsl::plan::{Action, Plan};
+
+use crate::networks::{Run, Variant};
+use crate::{arrays, picture};
+
+/// Where inputs come from.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Inputs {
+    /// A folder of pictures
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// An array of inputs (npy, float32, NHWC), or `formula` for eight that are made up
+    #[arg(long, value_name = "FILE|formula")]
+    inputs: Option<PathBuf>,
+}
+
+/// How many are made up.
+const MADE_UP: usize = 8;
+
+impl Inputs {
+    /// The inputs for a network that takes one at a time.
+    pub(crate) fn read(&self, variant: &Variant) -> anyhow::Result<Vec<Vec<f32>>> {
+        let inputs = match (&self.images, &self.inputs) {
+            (Some(folder), _) => pictures(folder)?
+                .iter()
+                .map(|path| picture::read(path, variant.input, &variant.description.preprocessing))
+                .collect::<Result<_, _>>()?,
+            (None, Some(file)) if file.as_os_str() == "formula" => made_up(variant),
+            (None, Some(file)) => arrays::images(file, variant.input)?,
+            (None, None) => Vec::new(),
+        };
+        if inputs.is_empty() {
+            bail!("there are no inputs");
+        }
+        Ok(inputs)
+    }
+}
+
+/// Numbers uniform in [-2, 2).
+fn made_up(variant: &Variant) -> Vec<Vec<f32>> {
+    let count = variant.input.iter().product();
+    let input = |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    (0..MADE_UP).map(input).collect()
+}
+
+/// The pictures of a folder, by name.
+fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot open {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    paths.retain(|path| {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    });
+    paths.sort();
+    Ok(paths)
+}
+
+/// A bar of so many inputs, on the terminal if there is one.
+pub(crate) fn progress(count: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} inputs, {eta} left");
+    ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Runs a network on one input; `see` gets each value's name, its numbers (without halo, scales applied) and how many channels
+/// of them a pixel has, which may be more than the value's: they are filled up with zeros. Gives the scores.
+pub(crate) fn observe(
+    plan: &Plan,
+    session: &mut dyn Run,
+    input: &[f32],
+    mut see: impl FnMut(&str, &[f32], usize),
+) -> anyhow::Result<Vec<f32>> {
+    let mut index = 0;
+    let mut value = Vec::new();
+    let scores = session.run_observed(input, &mut |observation| {
+        let step = &plan.steps[index];
+        index += 1;
+        // A copy is somebody else's value, zeros around one are none.
+        if matches!(step.action, Action::Clear | Action::Copy) {
+            return;
+        }
+        let view = &step.write;
+        let [images, height, width, channels] = view.dims;
+        value.clear();
+        for image in 0..images {
+            for row in view.at[0]..view.at[0] + view.size[0] {
+                let start = ((image * height + row) * width + view.at[1]) * channels;
+                let places = start..start + view.size[1] * channels;
+                value.extend(places.map(|place| observation.numbers.get(place) * view.element.scale()));
+            }
+        }
+        see(&step.name, &value, channels);
+    })?;
+    Ok(scores.to_vec())
+}
