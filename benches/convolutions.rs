@@ -7,9 +7,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use resnet::runtime::kernels::{self, Algorithm, ConvGeometry, Convolution, PackedConv, Pixels, Split, pack};
+use resnet::runtime::kernels::{
+    self, Algorithm, ConvGeometry, Convolution, PackedConv, Pixels, Residual, Split, pack,
+};
+use resnet::runtime::numbers::{Numbers, NumbersMut};
 use resnet::runtime::threads::Threads;
-use resnet::runtime::{Arena, Isa};
+use resnet::runtime::{Arena, Isa, Precision};
 use resnet_dsl::Spec;
 use resnet_dsl::plan::Action;
 
@@ -79,11 +82,11 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         };
         let numbers = |count: usize| Arena::zeroed(count * size_of::<f32>());
         let (x, mut y) = (numbers(input.iter().product()), numbers(output.iter().product()));
-        let panels = numbers(pack::packed_len(isa, depth, output[2]));
-        let bias = numbers(pack::padded(isa, output[2]));
+        let panels = numbers(pack::packed_len(isa, Precision::F32, depth, output[2]));
+        let bias = numbers(pack::padded(isa, Precision::F32, output[2]));
         let weights = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
         let convolution =
-            Convolution { geometry, algorithm, accumulate: false, relu: true, split: Split::Pixels };
+            Convolution { geometry, algorithm, residual: Residual::None, relu: true, split: Split::Pixels };
         let macs = output.iter().product::<usize>() * window;
         group.throughput(Throughput::Elements(2 * macs as u64));
         let [height, width, channels] = input;
@@ -99,7 +102,8 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                kernels::convolve(isa, &threads, &convolution, x.as_slice(), weights, y.as_mut_slice());
+                let (x, y) = (Numbers::F32(x.as_slice()), NumbersMut::F32(y.as_mut_slice()));
+                kernels::convolve(isa, &threads, &convolution, x, weights, y);
             });
         });
     }

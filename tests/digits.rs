@@ -7,6 +7,8 @@ use resnet::Network;
 use resnet::runtime::{Isa, Weights};
 
 resnet::resnet! { struct Digits; include "specs/digits.yaml" }
+resnet::resnet! { struct Bf16; model "digits", precision: bf16 }
+resnet::resnet! { struct Int8; include "specs/digits.yaml", precision: int8 { calibration: "specs/digits.calibration.yaml" } }
 
 /// The digits of the sheet: 40 rows of 50, classes taking turns.
 fn held_out() -> Vec<Vec<f32>> {
@@ -23,20 +25,32 @@ fn held_out() -> Vec<Vec<f32>> {
 }
 
 fn weights(isa: Isa) -> Weights {
-    Weights::load_for(isa, &Digits::DESCRIPTION, &path("models/digits.safetensors")).unwrap()
+    weights_of::<Digits>(isa)
+}
+
+fn weights_of<N: Network>(isa: Isa) -> Weights {
+    Weights::load_for(isa, &N::DESCRIPTION, &path("models/digits.safetensors")).unwrap()
+}
+
+/// How many of the digits a network knows.
+fn right<N: Network>(isa: Isa, digits: &[Vec<f32>]) -> usize {
+    let mut session = session::<N>(weights_of::<N>(isa), 2);
+    let known = |(index, digit): &(usize, &Vec<f32>)| best(&run(&mut session, digit)) == index % 10;
+    digits.iter().enumerate().filter(known).count()
 }
 
 #[test]
 fn digits_it_never_saw() {
     let digits = held_out();
     for isa in isas("digits") {
-        let mut session = session::<Digits>(weights(isa), 2);
-        let right = digits
-            .iter()
-            .enumerate()
-            .filter(|(index, digit)| best(&run(&mut session, digit)) == index % 10)
-            .count();
-        assert!(right >= 1_980, "{isa}: {right} of 2000");
+        let exact = right::<Digits>(isa, &digits);
+        assert!(exact >= 1_980, "{isa}: {exact} of 2000");
+        // 0.2 points
+        for (precision, right) in
+            [("bf16", right::<Bf16>(isa, &digits)), ("int8", right::<Int8>(isa, &digits))]
+        {
+            assert!(right + 4 >= exact, "{precision} on {isa}: {right} of 2000, {exact} in f32");
+        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 mod common;
 
-use common::{isas, npy, path, run, session};
+use common::{isas, npy, path, reference_input, run, session};
 use resnet::Network;
-use resnet::runtime::weights::fill::uniform;
-use resnet::runtime::{Shape, Weights};
+use resnet::runtime::Weights;
 
 resnet::resnet! { struct ResNet18; model "torchvision/resnet18" }
 resnet::resnet! { struct TorchvisionResNet50; model "torchvision/resnet50" }
@@ -15,20 +14,9 @@ resnet::resnet50! { include "specs/resnet50.yaml" }
 /// The largest error, as a share of the largest score.
 const TOLERANCE: f32 = 5e-6;
 
-/// The reference's input; `channels_first`: the order in which it was drawn.
-fn input<N: Network>(channels_first: bool) -> Vec<f32> {
-    let [_, height, width, channels] = N::Input::DIMS;
-    let drawn: Vec<f32> = uniform("input").take(N::Input::LEN).map(|u| (2.0 * u - 1.0) * 2.0).collect();
-    if !channels_first {
-        return drawn;
-    }
-    let place = |index: usize| index % channels * height * width + index / channels;
-    (0..drawn.len()).map(|index| drawn[place(index)]).collect()
-}
-
 fn check<N: Network>(name: &str, channels_first: bool) {
     let expected = npy(&path(&format!("tests/data/reference/{name}.npy")));
-    let input = input::<N>(channels_first);
+    let input = reference_input::<N>(channels_first);
     let largest = expected.iter().fold(0.0f32, |max, score| max.max(score.abs()));
     for isa in isas(name) {
         let weights = Weights::formula_for(isa, &N::DESCRIPTION).unwrap();

@@ -3,7 +3,8 @@
 
     python onnx_models.py FOLDER NAME[:BATCH]...       # resnet18, resnet50, resnet101, resnet152, document
 
-Weights are random, batch norms too, so that every part of a network takes part in its output.
+torchvision's networks have the weights of the reference formula, for which calibration tables ship; NAME-bN-int8.onnx is the
+same network, quantized by ONNX Runtime (QDQ, a scale a channel of the weights). The document's network has random weights.
 """
 import sys
 import warnings
@@ -83,9 +84,41 @@ class Document(nn.Module):
         return tensors
 
 
+def uniform(name, count):
+    """The formula's numbers for a name, in [0, 1): splitmix64 of its FNV-1a hash and the index."""
+    state = 0xCBF29CE484222325
+    for byte in name.encode():
+        state = (state ^ byte) * 0x100000001B3 % 2**64
+    z = np.arange(count, dtype=np.uint64) + np.uint64(state) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+
+
+def formula(name, tensor):
+    u = uniform(name, tensor.numel())
+    if name.endswith("running_var"):
+        numbers = 0.5 + u
+    elif name.endswith("running_mean") or name.endswith("bias") and name != "fc.bias":
+        numbers = (2 * u - 1) * np.float32(0.2)
+    elif name.endswith("bias"):
+        numbers = (2 * u - 1) * np.float32(0.1)
+    elif tensor.dim() == 1:
+        numbers = np.float32(0.6) + np.float32(0.6) * u
+    else:
+        numbers = (2 * u - 1) * np.float32(np.sqrt(3.0 / tensor[0].numel()))
+    return torch.from_numpy(numbers).reshape(tensor.shape)
+
+
 def network(name):
     torch.manual_seed(0)
-    made = Document() if name == "document" else getattr(torchvision.models, name)(weights=None)
+    if name != "document":
+        made = getattr(torchvision.models, name)(weights=None)
+        state = made.state_dict()
+        made.load_state_dict({key: tensor if key.endswith("num_batches_tracked") else formula(key, tensor)
+                              for key, tensor in state.items()})
+        return made.eval()
+    made = Document()
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.6, 1.2)
@@ -95,19 +128,43 @@ def network(name):
     return made.eval()
 
 
+def quantize(plain, quantized, batch):
+    """By ONNX Runtime, from eight inputs, as `resnet calibrate --inputs formula` makes them."""
+    from onnxruntime import quantization
+    from onnxruntime.quantization import shape_inference
+
+    class Inputs(quantization.CalibrationDataReader):
+        def __init__(self):
+            each = (uniform(f"input.{index}", 224 * 224 * 3) for index in range(8))
+            images = ((4 * u - 2).reshape(1, 224, 224, 3).transpose(0, 3, 1, 2) for u in each)
+            self.feeds = ({"image": np.ascontiguousarray(np.repeat(image, batch, 0))} for image in images)
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+    prepared = plain.with_suffix(".prepared")
+    shape_inference.quant_pre_process(str(plain), str(prepared))
+    quantization.quantize_static(str(prepared), str(quantized), Inputs(), quant_format=quantization.QuantFormat.QDQ,
+                                 per_channel=True, activation_type=quantization.QuantType.QUInt8,
+                                 weight_type=quantization.QuantType.QInt8)
+    prepared.unlink()
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for argument in sys.argv[2:]:
         name, _, batch = argument.partition(":")
         made, size, batch = network(name), 64 if name == "document" else 224, int(batch or 1)
-        image = torch.from_numpy(np.random.default_rng(0).standard_normal((batch, 3, size, size), dtype=np.float32))
+        image = torch.from_numpy(np.random.default_rng(0).uniform(-2, 2, (batch, 3, size, size)).astype(np.float32))
         np.save(folder / f"{name}-b{batch}.npy", image.numpy())
         state = made.keras_tensors() if name == "document" else {
             key: tensor for key, tensor in made.state_dict().items() if not key.endswith("num_batches_tracked")}
         save_file(state, folder / f"{name}.safetensors")
         torch.onnx.export(made, (image,), str(folder / f"{name}-b{batch}.onnx"), input_names=["image"],
                           output_names=["scores"], dynamo=False)
+        if name != "document":
+            quantize(folder / f"{name}-b{batch}.onnx", folder / f"{name}-b{batch}-int8.onnx", batch)
         print(folder / f"{name}-b{batch}.onnx")
 
 

@@ -51,6 +51,8 @@ class Resnet:
         self.command = [arguments.resnet]
         self.model = OURS.get(case.name, f"torchvision/{case.name}")
         self.options = ["--weights", str(case.weights), "--threads", str(threads)]
+        if arguments.precision != "f32":
+            self.options += ["--precision", arguments.precision]
         if arguments.isa:
             self.options += ["--isa", arguments.isa]
         self.case = case
@@ -71,8 +73,10 @@ class Resnet:
 
 
 class OnnxRuntime:
-    def __init__(self, case, _, threads):
+    def __init__(self, case, arguments, threads):
         import onnxruntime
+        if arguments.precision == "bf16":
+            raise RuntimeError("it does not compute in bf16")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -88,10 +92,10 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    def __init__(self, case, _, threads):
+    def __init__(self, case, arguments, threads):
         import openvino
         compiled = openvino.Core().compile_model(str(case.onnx), "CPU", {
-            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if arguments.precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
         request = compiled.create_infer_request()
         self.run = lambda: request.infer([case.image], share_inputs=True, share_outputs=True)[0]
@@ -109,6 +113,8 @@ class RustPeer:
     engine = None
 
     def __init__(self, case, arguments, threads):
+        if arguments.precision != "f32":
+            raise RuntimeError("it computes in f32")
         if not Path(arguments.peers).exists():
             raise RuntimeError(f"{arguments.peers} is not there")
         if self.engine == "tract" and threads > 1:
@@ -140,11 +146,13 @@ CONTENDERS = {"resnet": Resnet, "onnxruntime": OnnxRuntime, "openvino": OpenVino
 
 
 class Case:
-    def __init__(self, argument, folder):
+    def __init__(self, argument, folder, precision):
         self.name, _, batch = argument.partition(":")
         self.batch = int(batch or 1)
         stem = f"{folder}/{self.name}-b{self.batch}"
-        self.onnx, self.input = Path(f"{stem}.onnx"), Path(f"{stem}.npy")
+        # bf16 is made of the f32 network by the engine itself.
+        self.onnx = Path(f"{stem}-int8.onnx" if precision == "int8" else f"{stem}.onnx")
+        self.input = Path(f"{stem}.npy")
         self.weights = Path(f"{folder}/{self.name}.safetensors")
         self.image = np.load(self.input)
 
@@ -161,7 +169,7 @@ def race(case, arguments, threads):
     reference = next(iter(scores.values()))
     for name, found in scores.items():
         apart = np.abs(found - reference).max() / np.abs(reference).max()
-        if not apart < 1e-4:
+        if not apart < {"f32": 1e-4, "bf16": 0.02, "int8": 0.1}[arguments.precision]:
             sys.exit(f"{name} does not agree: {apart:.1e} of the largest score")
     rounds = {name: [] for name in entered}
     for _ in range(arguments.rounds):
@@ -181,6 +189,7 @@ def main():
     parser.add_argument("--onnx", default="/tmp/onnx", help="folder of onnx_models.py")
     parser.add_argument("--resnet", default=str(ROOT / "target/release/resnet"))
     parser.add_argument("--peers", default=str(ROOT / "target/peers/release/peers"))
+    parser.add_argument("--precision", choices=["f32", "bf16", "int8"], default="f32")
     parser.add_argument("--isa", help="of ours")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--engines", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
@@ -188,12 +197,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
     if len(arguments.cases) == len(arguments.threads) == 1:
-        return race(Case(arguments.cases[0], arguments.onnx), arguments, arguments.threads[0])
+        return race(Case(arguments.cases[0], arguments.onnx, arguments.precision), arguments, arguments.threads[0])
     print("| network | batch | threads | engine | min, ms | median | p90 | of the best peer |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     # A process a race: engines look only once at how many cores they have.
     options = ["--engines", *arguments.engines]
-    for option in ("onnx", "resnet", "peers", "isa", "rounds", "seconds"):
+    for option in ("onnx", "resnet", "peers", "precision", "isa", "rounds", "seconds"):
         value = getattr(arguments, option)
         options += [] if value is None else [f"--{option}", str(value)]
     for case in arguments.cases:

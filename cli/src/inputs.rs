@@ -47,7 +47,8 @@ impl Inputs {
 /// Numbers uniform in [-2, 2).
 fn made_up(variant: &Variant) -> Vec<Vec<f32>> {
     let count = variant.input.iter().product();
-    let input = |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    let input =
+        |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
     (0..MADE_UP).map(input).collect()
 }
 
@@ -55,7 +56,8 @@ fn made_up(variant: &Variant) -> Vec<Vec<f32>> {
 fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot open {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     paths.retain(|path| {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))

@@ -30,7 +30,11 @@ pub(crate) fn print(
     let macs = plan.macs / plan.passes as u64;
     let threads = session.threads();
     let peak = peak_gops(isa, variant.description.precision) * threads as f64;
-    println!("{} {} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s", variant.model, variant.precision());
+    println!(
+        "{} {} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s",
+        variant.model,
+        variant.precision()
+    );
     if plan.passes > 1 {
         println!("one of {} passes, {} image(s) each", plan.passes, plan.input[0]);
     }

@@ -102,7 +102,8 @@ impl Variant {
         let precision = match self.description.precision {
             runtime::Precision::Bf16 => Precision::Bf16,
             runtime::Precision::Int8 => {
-                let table = shipped::calibration(self.model).context("its calibration table does not ship")?;
+                let table =
+                    shipped::calibration(self.model).context("its calibration table does not ship")?;
                 let table = Calibration::parse(table);
                 Precision::Int8(table.map_err(|errors| anyhow!("{}", errors.render(self.model, text)))?)
             }
@@ -137,7 +138,12 @@ impl Variant {
     }
 
     /// Reads a weight file (maps a packed one), or fills the weights by the reference formula.
-    pub(crate) fn weights(&self, file: &Path, isa: Isa, despite_calibration: bool) -> anyhow::Result<Weights> {
+    pub(crate) fn weights(
+        &self,
+        file: &Path,
+        isa: Isa,
+        despite_calibration: bool,
+    ) -> anyhow::Result<Weights> {
         let calibrated = self.description.calibrated.filter(|_| !despite_calibration);
         let description = Description { calibrated, ..*self.description };
         if file.as_os_str() == "formula" {

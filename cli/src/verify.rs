@@ -51,22 +51,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bar = inputs::progress(inputs.len());
     for input in &inputs {
         let mut values: HashMap<String, (Vec<f32>, usize)> = HashMap::new();
-        let expected = inputs::observe(&exact_plan, exact_session.as_mut(), input, |name, numbers, channels| {
-            values.insert(name.to_owned(), (numbers.to_vec(), channels));
-        })?;
-        let found = inputs::observe(&other_plan, other_session.as_mut(), input, |name, numbers, channels| {
-            let Some((expected, expected_channels)) = values.get(name) else { return };
-            let distance = distances.entry(name.to_owned()).or_insert_with(|| {
-                names.push(name.to_owned());
-                Distance::default()
-            });
-            let pixels = expected.chunks_exact(*expected_channels).zip(numbers.chunks_exact(channels));
-            pixels.for_each(|(expected, found)| distance.add(expected, found));
-        })?;
+        let expected =
+            inputs::observe(&exact_plan, exact_session.as_mut(), input, |name, numbers, channels| {
+                values.insert(name.to_owned(), (numbers.to_vec(), channels));
+            })?;
+        let found =
+            inputs::observe(&other_plan, other_session.as_mut(), input, |name, numbers, channels| {
+                let Some((expected, expected_channels)) = values.get(name) else { return };
+                let distance = distances.entry(name.to_owned()).or_insert_with(|| {
+                    names.push(name.to_owned());
+                    Distance::default()
+                });
+                let pixels = expected.chunks_exact(*expected_channels).zip(numbers.chunks_exact(channels));
+                pixels.for_each(|(expected, found)| distance.add(expected, found));
+            })?;
         scores_apart.add(&expected, &found);
         let (expected, found) = (best(&expected), best(&found));
         first += usize::from(expected.first() == found.first());
-        fifth += usize::from(expected.first().is_some_and(|best| found.iter().take(5).any(|class| class == best)));
+        fifth +=
+            usize::from(expected.first().is_some_and(|best| found.iter().take(5).any(|class| class == best)));
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -83,7 +86,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("worst: {worst}, {:.1} dB", distances[worst].decibels());
     }
     let count = inputs.len();
-    println!("the best class is the same for {first} of {count}, and among the best five for {fifth} of {count}");
+    println!(
+        "the best class is the same for {first} of {count}, and among the best five for {fifth} of {count}"
+    );
     Ok(())
 }
 

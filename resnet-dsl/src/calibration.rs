@@ -88,7 +88,10 @@ impl Calibration {
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Calibration { network, spec, weights, method, images, scales } = self;
-        writeln!(f, "format: {FORMAT}\nnetwork: {network}\nspec: \"{spec:016x}\"\nweights: \"{weights:016x}\"")?;
+        writeln!(
+            f,
+            "format: {FORMAT}\nnetwork: {network}\nspec: \"{spec:016x}\"\nweights: \"{weights:016x}\""
+        )?;
         writeln!(f, "method: {method}\nimages: {images}\nscales:")?;
         scales.iter().try_for_each(|(name, scale)| writeln!(f, "  {name}: {scale:?}"))
     }

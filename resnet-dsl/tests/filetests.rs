@@ -54,6 +54,7 @@ fn with_spec<T>(text: &str, f: impl Fn(&Spec<'_>) -> Result<T, Diagnostics>) -> 
 fn file(name: &str) -> Result<String, String> {
     match name {
         "pets.txt" => Ok("cat\ndog\n".to_owned()),
+        "small.calibration.yaml" => Ok(include_str!("small.calibration.yaml").to_owned()),
         _ => Err("No such file or directory".to_owned()),
     }
 }

@@ -115,7 +115,11 @@ impl Parse for Precision {
                 inner.parse::<Token![:]>()?;
                 let file = inner.parse()?;
                 inner.parse::<Option<Token![,]>>()?;
-                if inner.is_empty() { Ok(Precision::Int8(Some(file))) } else { Err(inner.error("expected `}`")) }
+                if inner.is_empty() {
+                    Ok(Precision::Int8(Some(file)))
+                } else {
+                    Err(inner.error("expected `}`"))
+                }
             }
             "int8" => Ok(Precision::Int8(None)),
             _ => Err(syn::Error::new(name.span(), "expected `f32`, `bf16` or `int8`")),

@@ -113,7 +113,8 @@ fn precision(arguments: &Arguments, files: &mut Vec<String>) -> Result<Option<Pr
     };
     let (name, text) = match (file, &arguments.source) {
         (Some(file), _) => {
-            let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(file.value());
+            let path =
+                Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(file.value());
             let text = std::fs::read_to_string(&path)
                 .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
             files.extend(path.to_str().map(str::to_owned));
@@ -131,7 +132,8 @@ fn precision(arguments: &Arguments, files: &mut Vec<String>) -> Result<Option<Pr
 }
 
 /// What to do without a calibration table.
-const NAME_ONE: &str = "make one with `resnet calibrate` and write `precision: int8 { calibration: \"file.yaml\" }`";
+const NAME_ONE: &str =
+    "make one with `resnet calibrate` and write `precision: int8 { calibration: \"file.yaml\" }`";
 
 /// `include_bytes!` of a file that is missing would be a second error for the same mistake.
 fn existing(files: Vec<String>) -> Vec<String> {

@@ -33,8 +33,11 @@ pub struct Context<'a> {
     /// The threads that share each layer.
     pub threads: &'a Threads,
     /// Who wants to know what the steps do.
-    pub(crate) observer: Option<RefCell<&'a mut dyn FnMut(Observation<'_>)>>,
+    pub(crate) observer: Option<Observer<'a>>,
 }
+
+/// Who is told what each step has done.
+pub(crate) type Observer<'a> = RefCell<&'a mut dyn FnMut(Observation<'_>)>;
 
 /// What a step has done.
 #[derive(Debug)]

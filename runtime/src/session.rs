@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::arena::Arena;
-use crate::network::{Context, Network, Observation};
+use crate::network::{Context, Network, Observation, Observer};
 use crate::threads::Threads;
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
@@ -53,8 +53,9 @@ impl<N: Network> Session<N> {
     ) -> Result<&N::Output, Error> {
         // (A closure of this call's own, since the context shares one lifetime.)
         let mut observe = |observation: Observation<'_>| observe(observation);
-        let observer: RefCell<&mut dyn FnMut(Observation<'_>)> = RefCell::new(&mut observe);
-        let context = Context { weights: self.network.weights(), threads: &self.threads, observer: Some(observer) };
+        let observer: Observer<'_> = RefCell::new(&mut observe);
+        let context =
+            Context { weights: self.network.weights(), threads: &self.threads, observer: Some(observer) };
         Ok(N::forward(&context, input, &mut self.arena))
     }
 

@@ -8,13 +8,14 @@ use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use resnet_runtime::Isa;
 use resnet_runtime::kernels::{
     self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
-    PoolKind, Split, pack,
+    PoolKind, Residual, Split, pack,
 };
+use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
+use resnet_runtime::{Isa, Precision};
 
 /// Runs a property on each instruction set that there is, and says which there are not.
 fn on_every_isa<S: Strategy>(
@@ -182,10 +183,10 @@ fn convolution() {
             let tolerance: Vec<f32> =
                 bound.data.iter().map(|sum| (depth + 2) as f32 * f32::EPSILON * sum).collect();
 
-            let mut panels = vec![0.0; pack::packed_len(isa, depth, outputs)];
-            pack::pack(isa, &weights, depth, outputs, &mut panels);
+            let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, outputs)];
+            pack::pack(isa, Numbers::F32(&weights), depth, outputs, &mut panels);
             let mut padded_bias = bias;
-            padded_bias.resize(pack::padded(isa, outputs), 0.0);
+            padded_bias.resize(pack::padded(isa, Precision::F32, outputs), 0.0);
             let split = if by_channels { Split::Channels } else { Split::Pixels };
             let geometry = ConvGeometry {
                 batch,
@@ -199,8 +200,10 @@ fn convolution() {
             };
             let mut array = y.array(UNTOUCHED);
             let weights = PackedConv { panels: &panels, bias: &padded_bias };
-            let convolution = Convolution { geometry, algorithm: Algorithm::Direct, accumulate, relu, split };
-            kernels::convolve(isa, &threads(count), &convolution, &x.array(0.0), weights, &mut array);
+            let residual = if accumulate { Residual::Same } else { Residual::None };
+            let convolution = Convolution { geometry, algorithm: Algorithm::Direct, residual, relu, split };
+            let to = NumbersMut::F32(&mut array);
+            kernels::convolve(isa, &threads(count), &convolution, Numbers::F32(&x.array(0.0)), weights, to);
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );
@@ -252,9 +255,9 @@ fn winograd() {
                 }
             }
             let depth = planes * inputs;
-            let mut panels = vec![0.0; pack::packed_len(isa, depth, outputs)];
-            pack::pack(isa, &transformed, depth, outputs, &mut panels);
-            bias.resize(pack::padded(isa, outputs), 0.0);
+            let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, outputs)];
+            pack::pack(isa, Numbers::F32(&transformed), depth, outputs, &mut panels);
+            bias.resize(pack::padded(isa, Precision::F32, outputs), 0.0);
             let geometry = ConvGeometry {
                 batch,
                 output: [height, width],
@@ -271,8 +274,10 @@ fn winograd() {
             let threads = Threads::with_scratch(NonZeroUsize::new(count).unwrap(), scratch);
             let mut array = y.array(UNTOUCHED);
             let weights = PackedConv { panels: &panels, bias: &bias };
-            let convolution = Convolution { geometry, algorithm, accumulate, relu, split };
-            kernels::convolve(isa, &threads, &convolution, &x.array(0.0), weights, &mut array);
+            let residual = if accumulate { Residual::Same } else { Residual::None };
+            let convolution = Convolution { geometry, algorithm, residual, relu, split };
+            let to = NumbersMut::F32(&mut array);
+            kernels::convolve(isa, &threads, &convolution, Numbers::F32(&x.array(0.0)), weights, to);
             // All numbers are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
             let tolerance = vec![5e-6 + 3e-7 * (9 * inputs) as f32; expected.data.len()];
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
@@ -316,6 +321,7 @@ fn pooling() {
             };
             let geometry = PoolGeometry {
                 kind,
+                scale: 1.0,
                 batch,
                 input,
                 output: [rows, columns],
@@ -327,7 +333,8 @@ fn pooling() {
                 y: y.interior(),
             };
             let mut array = y.array(UNTOUCHED);
-            kernels::pool(isa, &threads(count), &geometry, &x.array(UNTOUCHED), &mut array);
+            let from = x.array(UNTOUCHED);
+            kernels::pool(isa, &threads(count), &geometry, Numbers::F32(&from), NumbersMut::F32(&mut array));
             // A sum of f32::MAX and small numbers may round to infinity.
             let near = |y: &f32| if y.abs() > 1e30 { f32::INFINITY } else { 1e-5 };
             let tolerance = match kind {
@@ -356,10 +363,18 @@ fn addition() {
             if relu {
                 expected = reference::relu(&expected);
             }
-            let geometry =
-                AddGeometry { batch, size: [height, width], channels, x: x.interior(), y: y.interior() };
+            let geometry = AddGeometry {
+                batch,
+                size: [height, width],
+                channels,
+                x: x.interior(),
+                y: y.interior(),
+                scale: 1.0,
+                residual: Residual::Same,
+            };
             let mut array = y.array(UNTOUCHED);
-            kernels::add(isa, &threads(count), &geometry, relu, &x.array(UNTOUCHED), &mut array);
+            let (from, to) = (x.array(UNTOUCHED), NumbersMut::F32(&mut array));
+            kernels::add(isa, &threads(count), &geometry, relu, Numbers::F32(&from), to);
             let tolerance = exact(&expected);
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
@@ -414,7 +429,7 @@ fn halos() {
     on_any_isa("halos", &case, |((batch, height, width, channels), halo, seed)| {
         let y = placed([batch, height, width, channels], halo, seed);
         let mut array = y.array(UNTOUCHED);
-        kernels::clear_halo(y.dims(), [halo[0], halo[2]], [height, width], &mut array);
+        kernels::clear_halo(y.dims(), [halo[0], halo[2]], [height, width], NumbersMut::F32(&mut array));
         check(&y, 0.0, &exact(&y.image), &array)
     });
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use resnet::runtime::weights::fill::uniform;
 use resnet::runtime::{Isa, Shape, Weights};
 use resnet::{Network, Session};
 
@@ -34,6 +35,17 @@ pub(crate) fn session<N: Network>(weights: Weights, threads: usize) -> Session<N
 /// The output for an input.
 pub(crate) fn run<N: Network>(session: &mut Session<N>, input: &[f32]) -> Vec<f32> {
     session.run(N::Input::from_slice(input).unwrap()).unwrap().as_slice().to_vec()
+}
+
+/// The input of the reference scores; `channels_first`: the order in which it was drawn.
+pub(crate) fn reference_input<N: Network>(channels_first: bool) -> Vec<f32> {
+    let [_, height, width, channels] = N::Input::DIMS;
+    let drawn: Vec<f32> = uniform("input").take(N::Input::LEN).map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    if !channels_first {
+        return drawn;
+    }
+    let place = |index: usize| index % channels * height * width + index / channels;
+    (0..drawn.len()).map(|index| drawn[place(index)]).collect()
 }
 
 /// A float32 npy file.

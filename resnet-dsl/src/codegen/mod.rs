@@ -268,7 +268,8 @@ fn segments(plan: &Plan) -> Vec<Segment<'_>> {
 
 /// The slots of a function that also does `step`; `None` if its buffers do not go with them.
 fn join(plan: &Plan, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
-    let mut slots: Vec<Slot> = slots.iter().map(|slot| Slot { tensors: slot.tensors.clone(), ..*slot }).collect();
+    let mut slots: Vec<Slot> =
+        slots.iter().map(|slot| Slot { tensors: slot.tensors.clone(), ..*slot }).collect();
     for view in step.read.iter().chain([&step.write]) {
         let offset = plan.buffers[view.buffer].offset;
         let bytes = view.bytes();

@@ -66,9 +66,12 @@ pub fn positive(graph: &Graph, value: Value) -> bool {
         Op::Conv2d(conv) => conv.relu,
         Op::Add { relu } => *relu,
         Op::Relu | Op::Softmax => true,
-        Op::MaxPool(_) | Op::AveragePool(_) | Op::Subsample(_) | Op::ZeroPad(_) | Op::Flatten | Op::Convert => {
-            of_operand()
-        }
+        Op::MaxPool(_)
+        | Op::AveragePool(_)
+        | Op::Subsample(_)
+        | Op::ZeroPad(_)
+        | Op::Flatten
+        | Op::Convert => of_operand(),
         Op::Input(_) | Op::BatchNorm(_) | Op::Dense(_) => false,
     }
 }

@@ -1,8 +1,8 @@
 //! Chooses how each convolution is computed: whatever costs least, unless the spec has chosen.
 
 use crate::diag::Diagnostics;
-use crate::ir::{Element, Op};
 use crate::ir::graph::Graph;
+use crate::ir::{Element, Op};
 use crate::ops::Algorithm;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {

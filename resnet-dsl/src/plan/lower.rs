@@ -11,8 +11,8 @@
 use std::collections::HashMap;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::ir::{Element, Op, Type};
 use crate::ir::graph::{Graph, Node, Value};
+use crate::ir::{Element, Op, Type};
 use crate::ops::{Algorithm, Conv2d, Dims, Pool, Split};
 use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Step, View};
 use crate::spec::network::{Padding, Sides};
@@ -114,7 +114,9 @@ impl Lowering<'_> {
                 let flat = dims(self.graph, value);
                 if read.dims.iter().product::<usize>() != flat.iter().product() {
                     let message = format!("the channels of `{}` are filled up to whole words", node.name);
-                    return Err(Diagnostic::new(message, node.span).help("flatten multiples of four channels"));
+                    return Err(
+                        Diagnostic::new(message, node.span).help("flatten multiples of four channels")
+                    );
                 }
                 self.views.insert(value, View { dims: flat, at: [0, 0], size: [1, 1], ..read });
             }

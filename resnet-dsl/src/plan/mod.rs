@@ -9,8 +9,8 @@ mod print;
 mod schedule;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::ir::{Element, Graph};
 use crate::ir::param::{BiasParam, KernelParam};
+use crate::ir::{Element, Graph};
 use crate::ops::{Algorithm, Dims, Split};
 use crate::spec::network::Precision;
 

@@ -111,7 +111,8 @@ fn precision(
     match (wanted, table) {
         (2, Some(table)) => {
             let Some(file) = text(table, errors) else { return Precision::F32 };
-            let parsed = read(&file).map_err(|reason| format!("cannot read the calibration table in {file}: {reason}"));
+            let parsed = read(&file)
+                .map_err(|reason| format!("cannot read the calibration table in {file}: {reason}"));
             let parsed = parsed.and_then(|text| {
                 Calibration::parse(&text).map_err(|errors| errors.messages(&file, &text).join("\n"))
             });
@@ -123,7 +124,8 @@ fn precision(
         (2, None) => {
             let span = node.map_or(fields.span(), |node| node.span);
             let error = Diagnostic::new("`precision: int8` needs a calibration table", span);
-            errors.push(error.help("make one with `resnet calibrate`, and name it: `calibration: file.yaml`"));
+            errors
+                .push(error.help("make one with `resnet calibrate`, and name it: `calibration: file.yaml`"));
         }
         (_, Some(table)) => {
             errors.push(Diagnostic::new("a calibration table is for `precision: int8`", table.span).minor());

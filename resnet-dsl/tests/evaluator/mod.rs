@@ -63,6 +63,7 @@ pub(crate) fn evaluate(graph: &Graph, input: &Image) -> HashMap<String, Image> {
                 let kernel = kernel(&dense.weights, [height, width, channels, dense.units]);
                 reference::dense(inputs[0], &kernel, &bias(dense.bias.as_ref(), dense.units), dense.units)
             }
+            Op::Convert => unreachable!("graphs are evaluated in f32"),
             Op::Softmax => reference::softmax(inputs[0]),
         };
         assert_eq!(result.dims, output, "%{}", node.name);

@@ -56,7 +56,11 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
         // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
         unsafe {
             let word = _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
-            if SIGNED { _mm512_xor_si512(word, _mm512_set1_epi32(0x8080_8080u32.cast_signed())) } else { word }
+            if SIGNED {
+                _mm512_xor_si512(word, _mm512_set1_epi32(0x8080_8080u32.cast_signed()))
+            } else {
+                word
+            }
         }
     }
 

@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use crate::kernels::{
-    AddTask, ConvertTask, DotKernel, FoldTask, InputTile, OutputTile, PoolTask, Product,
-};
+use crate::kernels::{AddTask, ConvertTask, DotKernel, FoldTask, InputTile, OutputTile, PoolTask, Product};
 use crate::network::Precision;
 use crate::numbers::bf16;
 
@@ -49,8 +47,7 @@ pub struct IsaError {
 
 impl Isa {
     /// All, the best last.
-    pub const ALL: [Isa; 5] =
-        [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
+    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {

@@ -84,10 +84,18 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
             (Numbers::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
             (Numbers::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
             (Numbers::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::U8(x), Target::U8(y), Some((true, s))) => rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
-            (Numbers::U8(x), Target::I8(y), Some((false, s))) => rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
-            (Numbers::I8(x), Target::U8(y), Some((true, s))) => rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
-            (Numbers::I8(x), Target::I8(y), Some((false, s))) => rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s),
+            (Numbers::U8(x), Target::U8(y), Some((true, s))) => {
+                rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            }
+            (Numbers::U8(x), Target::I8(y), Some((false, s))) => {
+                rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            }
+            (Numbers::I8(x), Target::U8(y), Some((true, s))) => {
+                rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            }
+            (Numbers::I8(x), Target::I8(y), Some((false, s))) => {
+                rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            }
             _ => panic!("there is no sum of these numbers"),
         }
     }

@@ -68,7 +68,9 @@ pub(crate) unsafe fn run<D: Dot>(dot: D, task: &Epilogue<'_>, sums: &[u32]) {
             match (task.y, task.residual) {
                 (Target::F32(y), Residual::None) => rows::<_, Plain, f32, f32>(simd, task, sums, None, y),
                 (Target::Bf16(y), Residual::None) => rows::<_, Plain, bf16, bf16>(simd, task, sums, None, y),
-                (Target::F32(y), Residual::Same) => rows::<_, Plain, f32, f32>(simd, task, sums, Some(1.0), y),
+                (Target::F32(y), Residual::Same) => {
+                    rows::<_, Plain, f32, f32>(simd, task, sums, Some(1.0), y)
+                }
                 (Target::Bf16(y), Residual::Same) => {
                     rows::<_, Plain, bf16, bf16>(simd, task, sums, Some(1.0), y);
                 }

@@ -60,7 +60,11 @@ pub fn pack(isa: Isa, kernel: Numbers<'_>, depth: usize, channels: usize, packed
     assert_eq!(kernel.len(), depth * channels, "the kernel has another shape");
     assert!(depth.is_multiple_of(per_word), "the kernel is not whole words");
     let words = depth / per_word;
-    assert_eq!(packed.len(), packed_len(isa, precision, words, channels), "the packed kernel has another length");
+    assert_eq!(
+        packed.len(),
+        packed_len(isa, precision, words, channels),
+        "the packed kernel has another length"
+    );
     let mut rest = packed;
     for (range, width) in panels(isa, precision, channels) {
         let (panel, behind) = rest.split_at_mut(words * width);

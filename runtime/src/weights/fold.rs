@@ -92,7 +92,10 @@ pub(super) fn fold(
         if layer.scales.is_some_and(|scales| scales.signed) {
             for (to, lane) in bias[range].iter_mut().zip(0..) {
                 let column = panel.iter().skip(lane).step_by(width);
-                let sum: i32 = column.flat_map(|word| word.to_bits().to_le_bytes()).map(|w| i32::from(w.cast_signed())).sum();
+                let sum: i32 = column
+                    .flat_map(|word| word.to_bits().to_le_bytes())
+                    .map(|w| i32::from(w.cast_signed()))
+                    .sum();
                 *to = f32::from_bits((-128 * sum).cast_unsigned());
             }
         }

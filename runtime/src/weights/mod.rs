@@ -297,7 +297,9 @@ impl Weights {
             loop {
                 let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, (layer, panels, bias))) = job else { return };
-                if let Err(found) = fold::fold(isa, network.precision, layer, &read, panels, bias, &mut kernel) {
+                if let Err(found) =
+                    fold::fold(isa, network.precision, layer, &read, panels, bias, &mut kernel)
+                {
                     faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
                 }
             }

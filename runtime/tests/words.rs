@@ -1,0 +1,440 @@
+//! The kernels of bf16 and int8, on every instruction set that this machine has, against sums that are worked out number by
+//! number here. int8 agree to the bit. `PROPTEST_CASES` sets how many cases there are, at least 1,000.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use resnet_runtime::kernels::{
+    self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
+    PoolKind, Residual, Split, pack,
+};
+use resnet_runtime::numbers::{Numbers, NumbersMut};
+use resnet_runtime::threads::Threads;
+use resnet_runtime::{Isa, Precision, bf16};
+
+/// Runs a property on each instruction set that there is, and says which there are not.
+fn on_every_isa<S: Strategy>(
+    name: &str,
+    cases: &S,
+    property: impl Fn(Isa, S::Value) -> Result<(), TestCaseError>,
+) {
+    for isa in Isa::ALL {
+        if !isa.is_available() {
+            let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
+            continue;
+        }
+        let default = Config::default();
+        let config = Config { cases: default.cases.max(1_000), failure_persistence: None, ..default };
+        if let Err(error) = TestRunner::new(config).run(cases, |case| property(isa, case)) {
+            panic!("{name} on {isa}: {error}");
+        }
+    }
+}
+
+/// Numbers from a seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+
+    /// In [-1, 1).
+    fn number(&mut self) -> f32 {
+        self.next() as f32 / (1u32 << 30) as f32 - 1.0
+    }
+
+    fn numbers(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.number()).collect()
+    }
+}
+
+fn signed(bytes: &[u8]) -> Vec<i8> {
+    bytes.iter().map(|byte| byte.cast_signed()).collect()
+}
+
+/// A convolution of an input without halo.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    batch: usize,
+    output: [usize; 2],
+    inputs: usize,
+    outputs: usize,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    /// Columns that the output has more.
+    margin: usize,
+    by_channels: bool,
+    threads: usize,
+}
+
+impl Shape {
+    fn size(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.output[axis] - 1) * self.stride[axis] + self.kernel[axis])
+    }
+
+    fn depth(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.inputs
+    }
+
+    fn input_len(&self) -> usize {
+        self.batch * self.size()[0] * self.size()[1] * self.inputs
+    }
+
+    fn output_len(&self) -> usize {
+        self.batch * self.output[0] * (self.output[1] + self.margin) * self.outputs
+    }
+
+    fn convolution(&self, per_word: usize, residual: Residual, relu: bool) -> Convolution {
+        let [height, width] = self.size();
+        let words = self.inputs / per_word;
+        let row = (self.output[1] + self.margin) * self.outputs;
+        let geometry = ConvGeometry {
+            batch: self.batch,
+            output: self.output,
+            rows: self.kernel[0],
+            run: self.kernel[1] * words,
+            pitch: width * words,
+            channels: self.outputs,
+            x: Pixels {
+                start: 0,
+                image: height * width * words,
+                row: self.stride[0] * width * words,
+                pixel: self.stride[1] * words,
+            },
+            y: Pixels { start: 0, image: self.output[0] * row, row, pixel: self.outputs },
+        };
+        let split = if self.by_channels { Split::Channels } else { Split::Pixels };
+        Convolution { geometry, algorithm: Algorithm::Direct, residual, relu, split }
+    }
+
+    /// Calls `each` with a place in the output, its channel, and the places of input and kernel that are multiplied for it.
+    fn products(&self, mut each: impl FnMut(usize, usize, &mut dyn Iterator<Item = (usize, usize)>)) {
+        let [height, width] = self.size();
+        let Shape { output, inputs, outputs, kernel, stride, .. } = *self;
+        for image in 0..self.batch {
+            for (y, x) in (0..output[0]).flat_map(|y| (0..output[1]).map(move |x| (y, x))) {
+                for o in 0..outputs {
+                    let place = ((image * output[0] + y) * (output[1] + self.margin) + x) * outputs + o;
+                    let mut products = (0..self.depth()).map(|k| {
+                        let (position, input) = (k / inputs, k % inputs);
+                        let (row, column) = (position / kernel[1], position % kernel[1]);
+                        let line = (image * height + y * stride[0] + row) * width + x * stride[1] + column;
+                        (line * inputs + input, k * outputs + o)
+                    });
+                    each(place, o, &mut products);
+                }
+            }
+        }
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let sizes = (1usize..3, 1usize..8, 1usize..8, 1usize..7, 1usize..100);
+    let window = (prop::array::uniform2(1usize..4), prop::array::uniform2(1usize..3));
+    (sizes, window, (0usize..2, any::<bool>(), 1usize..4)).prop_map(|(sizes, (kernel, stride), rest)| {
+        let (batch, height, width, words, outputs) = sizes;
+        let (margin, by_channels, threads) = rest;
+        Shape {
+            batch,
+            output: [height, width],
+            inputs: 4 * words,
+            outputs,
+            kernel,
+            stride,
+            margin,
+            by_channels,
+            threads,
+        }
+    })
+}
+
+fn team(count: usize) -> Threads {
+    Threads::new(NonZeroUsize::new(count).unwrap())
+}
+
+/// As the kernels round: cut to the range, to the nearest, an even one in the middle.
+fn rounded(value: f32, is_signed: bool) -> u8 {
+    let (least, most) = if is_signed { (-128.0, 127.0) } else { (0.0, 255.0) };
+    (value.clamp(least, most).round_ties_even() as i32) as u8
+}
+
+fn number(byte: u8, is_signed: bool) -> i32 {
+    if is_signed { i32::from(byte.cast_signed()) } else { i32::from(byte) }
+}
+
+#[test]
+fn int8_convolution() {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    on_every_isa("int8 convolution", &(shapes(), flags, any::<u64>()), |isa, (shape, flags, seed)| {
+        let (x_signed, y_signed, accumulate, residual_signed, relu) = flags;
+        let mut random = Random(seed);
+        let x = random.bytes(shape.input_len());
+        let kernel: Vec<i8> =
+            random.bytes(shape.depth() * shape.outputs).iter().map(|b| b.cast_signed().max(-127)).collect();
+        let before = random.bytes(shape.output_len());
+        let scale: Vec<f32> = random.numbers(shape.outputs).iter().map(|n| n * 1e-2).collect();
+        let bias: Vec<f32> = random.numbers(shape.outputs).iter().map(|n| n * 50.0).collect();
+        let residual_scale = random.number().abs() + 0.1;
+        let residual = if accumulate {
+            Residual::Quantized { signed: residual_signed, scale: residual_scale }
+        } else {
+            Residual::None
+        };
+
+        let mut expected = before.clone();
+        let mut expected_f32 = vec![7.0f32; shape.output_len()];
+        shape.products(|place, o, products| {
+            let sum: i32 =
+                products.map(|(x_place, w)| number(x[x_place], x_signed) * i32::from(kernel[w])).sum();
+            let mut value = sum as f32 * scale[o] + bias[o];
+            expected_f32[place] = if relu { value.max(0.0) } else { value };
+            if accumulate {
+                value += number(before[place], residual_signed) as f32 * residual_scale;
+            }
+            expected[place] = rounded(if relu { value.max(0.0) } else { value }, y_signed);
+        });
+
+        let (words, padded) = (shape.depth() / 4, pack::padded(isa, Precision::Int8, shape.outputs));
+        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Int8, words, shape.outputs)];
+        pack::pack(isa, Numbers::I8(&kernel), shape.depth(), shape.outputs, &mut panels);
+        let mut lists = vec![0.0f32; 3 * padded];
+        for o in 0..shape.outputs {
+            let column = kernel.iter().skip(o).step_by(shape.outputs);
+            let start = if x_signed { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
+            lists[o] = f32::from_bits(start.cast_unsigned());
+            lists[padded + o] = scale[o];
+            lists[2 * padded + o] = bias[o];
+        }
+        let weights = PackedConv { panels: &panels, bias: &lists };
+        let x_i8 = signed(&x);
+        let from = if x_signed { Numbers::I8(&x_i8) } else { Numbers::U8(&x) };
+        let threads = team(shape.threads);
+        let convolution = shape.convolution(4, residual, relu);
+        let found = if y_signed {
+            let mut y = signed(&before);
+            kernels::convolve(isa, &threads, &convolution, from, weights, NumbersMut::I8(&mut y));
+            y.into_iter().map(i8::cast_unsigned).collect()
+        } else {
+            let mut y = before;
+            kernels::convolve(isa, &threads, &convolution, from, weights, NumbersMut::U8(&mut y));
+            y
+        };
+        prop_assert_eq!(found, expected);
+        let mut y = vec![7.0f32; shape.output_len()];
+        let convolution = shape.convolution(4, Residual::None, relu);
+        kernels::convolve(isa, &threads, &convolution, from, weights, NumbersMut::F32(&mut y));
+        prop_assert_eq!(y, expected_f32);
+        Ok(())
+    });
+}
+
+#[test]
+fn bf16_convolution() {
+    let flags = (any::<bool>(), any::<bool>());
+    on_every_isa("bf16 convolution", &(shapes(), flags, any::<u64>()), |isa, (shape, flags, seed)| {
+        let (accumulate, relu) = flags;
+        let mut random = Random(seed);
+        let mut numbers =
+            |count| random.numbers(count).into_iter().map(bf16::from_f32).collect::<Vec<bf16>>();
+        let x = numbers(shape.input_len());
+        let kernel = numbers(shape.depth() * shape.outputs);
+        let before = numbers(shape.output_len());
+        let mut bias: Vec<f32> = numbers(shape.outputs).into_iter().map(bf16::to_f32).collect();
+
+        let mut expected = vec![7.0f64; shape.output_len()];
+        let mut bound = vec![0.0f64; shape.output_len()];
+        let mut touched = vec![false; shape.output_len()];
+        shape.products(|place, o, products| {
+            let mut sum = f64::from(bias[o]);
+            let mut size = sum.abs();
+            for (x_place, w) in products {
+                let product = f64::from(x[x_place].to_f32()) * f64::from(kernel[w].to_f32());
+                sum += product;
+                size += product.abs();
+            }
+            if accumulate {
+                sum += f64::from(before[place].to_f32());
+                size += f64::from(before[place].to_f32()).abs();
+            }
+            expected[place] = if relu { sum.max(0.0) } else { sum };
+            bound[place] = size;
+            touched[place] = true;
+        });
+
+        let words = shape.depth() / 2;
+        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Bf16, words, shape.outputs)];
+        pack::pack(isa, Numbers::Bf16(&kernel), shape.depth(), shape.outputs, &mut panels);
+        bias.resize(pack::padded(isa, Precision::Bf16, shape.outputs), 0.0);
+        let weights = PackedConv { panels: &panels, bias: &bias };
+        let residual = if accumulate { Residual::Same } else { Residual::None };
+        let convolution = shape.convolution(2, residual, relu);
+        let threads = team(shape.threads);
+        let mut y = before.clone();
+        kernels::convolve(isa, &threads, &convolution, Numbers::Bf16(&x), weights, NumbersMut::Bf16(&mut y));
+        let mut single: Vec<f32> = before.iter().map(|number| number.to_f32()).collect();
+        let to = NumbersMut::F32(&mut single);
+        kernels::convolve(isa, &threads, &convolution, Numbers::Bf16(&x), weights, to);
+        for place in 0..y.len() {
+            if !touched[place] {
+                prop_assert_eq!(y[place], before[place]);
+                continue;
+            }
+            // Sums in single precision, each rounding of which is at most a unit in the last place of the sum of magnitudes; bf16
+            // has eight bits, so rounding to it adds half of 2^-8.
+            let sums = (shape.depth() + 2) as f64 * f64::from(f32::EPSILON) * bound[place];
+            let error = (f64::from(single[place]) - expected[place]).abs();
+            prop_assert!(error <= sums, "at {place}: {error:e} above {sums:e}");
+            let error = (f64::from(y[place].to_f32()) - expected[place]).abs();
+            let most = sums + expected[place].abs() / 256.0;
+            prop_assert!(error <= most, "at {place}: {error:e} above {most:e}");
+        }
+        Ok(())
+    });
+}
+
+/// Pixels of a dense array.
+fn dense(height: usize, width: usize, channels: usize) -> Pixels {
+    Pixels { start: 0, image: height * width * channels, row: width * channels, pixel: channels }
+}
+
+#[test]
+fn int8_pooling_and_sums() {
+    let sizes = (1usize..3, 1usize..7, 1usize..7, 1usize..40);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4);
+    on_every_isa("int8 pooling and sums", &(sizes, flags, any::<u64>()), |isa, (sizes, flags, seed)| {
+        let (batch, height, width, channels) = sizes;
+        let (x_signed, y_signed, old_signed, relu, count) = flags;
+        let mut random = Random(seed);
+        let threads = team(count);
+        let pixels = dense(height, width, channels);
+        let total = batch * height * width * channels;
+        let x = random.bytes(total);
+        let x_i8 = signed(&x);
+        let from = if x_signed { Numbers::I8(&x_i8) } else { Numbers::U8(&x) };
+        let write = |to: &mut Vec<u8>, to_signed: bool, f: &mut dyn FnMut(NumbersMut<'_>)| {
+            if to_signed {
+                let mut numbers = signed(to);
+                f(NumbersMut::I8(&mut numbers));
+                *to = numbers.into_iter().map(i8::cast_unsigned).collect();
+            } else {
+                f(NumbersMut::U8(to));
+            }
+        };
+
+        // The whole image's maximum and mean.
+        let scale = random.number().abs() + 0.1;
+        for kind in [PoolKind::Max, PoolKind::Average] {
+            let geometry = PoolGeometry {
+                kind,
+                scale,
+                batch,
+                input: [height, width],
+                output: [1, 1],
+                channels,
+                window: [height, width],
+                stride: [1, 1],
+                padding: [0; 4],
+                x: pixels,
+                y: dense(1, 1, channels),
+            };
+            let mut y = vec![0u8; batch * channels];
+            write(&mut y, x_signed, &mut |to| kernels::pool(isa, &threads, &geometry, from, to));
+            for (place, found) in y.iter().enumerate() {
+                let (image, channel) = (place / channels, place % channels);
+                let numbers = (0..height * width)
+                    .map(|pixel| number(x[(image * height * width + pixel) * channels + channel], x_signed));
+                let value = match kind {
+                    PoolKind::Max => numbers.max().unwrap() as f32,
+                    _ => numbers.sum::<i32>() as f32 * (scale / (height * width) as f32),
+                };
+                prop_assert_eq!(*found, rounded(value, x_signed), "{:?} at {}", kind, place);
+            }
+        }
+
+        let old = random.bytes(total);
+        let old_scale = random.number().abs() + 0.1;
+        let geometry = AddGeometry {
+            batch,
+            size: [height, width],
+            channels,
+            x: pixels,
+            y: pixels,
+            scale,
+            residual: Residual::Quantized { signed: old_signed, scale: old_scale },
+        };
+        let mut y = old.clone();
+        write(&mut y, y_signed, &mut |to| kernels::add(isa, &threads, &geometry, relu, from, to));
+        for place in 0..total {
+            let sum =
+                number(x[place], x_signed) as f32 * scale + number(old[place], old_signed) as f32 * old_scale;
+            let sum = if relu { sum.max(0.0) } else { sum };
+            prop_assert_eq!(y[place], rounded(sum, y_signed));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn conversions() {
+    let sizes = (1usize..3, 1usize..7, 1usize..40, 1usize..120, 0usize..3, 0usize..4);
+    on_every_isa("conversions", &(sizes, any::<u64>(), 1usize..4), |isa, (sizes, seed, count)| {
+        let (batch, height, width, channels, front, back) = sizes;
+        let mut random = Random(seed);
+        let threads = team(count);
+        let mut x: Vec<f32> =
+            random.numbers(batch * height * width * channels).iter().map(|n| n * 400.0).collect();
+        let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, -0.0, 0.5, 1.5, 2.5];
+        let place = random.next() as usize % x.len();
+        x[place] = special[random.next() as usize % special.len()];
+        let scale = if seed.is_multiple_of(2) { 1.0 } else { 0.37 };
+        let stored = front + channels + back;
+        let geometry = CopyGeometry {
+            batch,
+            size: [height, width],
+            channels,
+            front,
+            back,
+            x: dense(height, width, channels),
+            y: dense(height, width, stored),
+        };
+        let total = batch * height * width * stored;
+        let from = Numbers::F32(&x);
+        let (mut as_bf16, mut as_u8, mut as_i8) =
+            (vec![bf16::ONE; total], vec![1u8; total], vec![1i8; total]);
+        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::Bf16(&mut as_bf16));
+        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::U8(&mut as_u8));
+        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::I8(&mut as_i8));
+        for place in 0..total {
+            let channel = place % stored;
+            let inside = (front..front + channels).contains(&channel);
+            let number = if inside { x[place / stored * channels + channel - front] * scale } else { 0.0 };
+            prop_assert_eq!(as_bf16[place].to_bits(), bf16::from_f32(number).to_bits());
+            let least = |least: f32| if number.is_nan() { least } else { number };
+            prop_assert_eq!(as_u8[place], rounded(least(0.0), false));
+            prop_assert_eq!(as_i8[place].cast_unsigned(), rounded(least(-128.0), true));
+        }
+        // And back, without the channels around.
+        let geometry = CopyGeometry {
+            front: 0,
+            back: 0,
+            x: Pixels { start: front, ..dense(height, width, stored) },
+            y: dense(height, width, channels),
+            ..geometry
+        };
+        let mut y = vec![0.0f32; x.len()];
+        kernels::convert(isa, &threads, &geometry, 0.5, Numbers::I8(&as_i8), NumbersMut::F32(&mut y));
+        for (place, found) in y.iter().enumerate() {
+            let byte = as_i8[place / channels * stored + front + place % channels];
+            prop_assert_eq!(*found, f32::from(byte) * 0.5);
+        }
+        Ok(())
+    });
+}
