@@ -162,20 +162,27 @@ impl Simd for Avx512 {
             let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
             let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
             let rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x0040_0000));
-            _mm512_mask_cvtepi32_storeu_epi16(to.cast(), mask(count), _mm512_srli_epi32::<16>(rounded));
+            let upper = _mm512_srli_epi32::<16>(rounded);
+            if count == 16 {
+                _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(upper));
+            } else if count == 4 {
+                _mm_storeu_si64(to.cast(), _mm256_castsi256_si128(_mm512_cvtepi32_epi16(upper)));
+            } else {
+                _mm512_mask_cvtepi32_storeu_epi16(to.cast(), mask(count), upper);
+            }
         }
     }
 
     #[inline(always)]
     unsafe fn store_u8(self, to: *mut u8, value: __m512, count: usize) {
         // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
-        unsafe { _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask(count), rounded(value, 0.0, 255.0)) }
+        unsafe { scatter_bytes(to, rounded(value, 0.0, 255.0), count) }
     }
 
     #[inline(always)]
     unsafe fn store_i8(self, to: *mut i8, value: __m512, count: usize) {
         // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
-        unsafe { _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask(count), rounded(value, -128.0, 127.0)) }
+        unsafe { scatter_bytes(to.cast(), rounded(value, -128.0, 127.0), count) }
     }
 }
 
@@ -192,6 +199,24 @@ unsafe fn bytes<T: Copy + Default>(from: *const T, count: usize) -> __m128i {
             _mm_loadu_si128(from.cast())
         } else {
             _mm_loadu_si128(gather::<_, 16>(from, count).as_ptr().cast())
+        }
+    }
+}
+
+/// Writes the lowest bytes of the first `count` lanes. (A store under a mask costs more.)
+///
+/// # Safety
+/// `to` must be valid for writes of `count <= 16` bytes. The machine must have AVX-512F.
+#[inline(always)]
+unsafe fn scatter_bytes(to: *mut u8, numbers: __m512i, count: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == 16 {
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(numbers));
+        } else if count == 4 {
+            _mm_storeu_si32(to, _mm512_cvtepi32_epi8(numbers));
+        } else {
+            _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask(count), numbers);
         }
     }
 }

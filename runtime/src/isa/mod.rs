@@ -269,6 +269,9 @@ pub(crate) trait Simd: Copy {
 
 /// An element, as it is read into vectors and written from them.
 pub(crate) trait Stored<S: Simd>: Copy {
+    /// Whether there are no numbers below zero, so that storing cuts them off.
+    const POSITIVE: bool = false;
+
     /// The first `count` numbers, and zeros.
     ///
     /// # Safety
@@ -299,8 +302,10 @@ impl<S: Simd> Stored<S> for f32 {
 }
 
 macro_rules! stored {
-    ($type:ty, $load:ident, $store:ident) => {
+    ($type:ty, $load:ident, $store:ident, positive: $positive:literal) => {
         impl<S: Simd> Stored<S> for $type {
+            const POSITIVE: bool = $positive;
+
             #[inline(always)]
             unsafe fn load(simd: S, from: *const $type, count: usize) -> S::Vector {
                 // SAFETY: the caller's contract.
@@ -316,9 +321,9 @@ macro_rules! stored {
     };
 }
 
-stored!(bf16, load_bf16, store_bf16);
-stored!(u8, load_u8, store_u8);
-stored!(i8, load_i8, store_i8);
+stored!(bf16, load_bf16, store_bf16, positive: false);
+stored!(u8, load_u8, store_u8, positive: true);
+stored!(i8, load_i8, store_i8, positive: false);
 
 /// The first `count` numbers of a vector's, in memory that may be read as a whole.
 ///

@@ -86,6 +86,8 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &ConvertTask<'_>) {
 
 /// Numbers that are converted at a time, before they are spread out to the pixels of the output.
 const LINE: usize = 96;
+/// The most channels of the pixels that are written at once: pictures have three, and zeros behind them.
+const QUAD: usize = 4;
 
 /// # Safety
 /// As [`run`], for these pointers.
@@ -100,6 +102,19 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
     let scale = simd.splat(task.scale);
     // A run of numbers that lie next to each other in the input: as many whole pixels as fit, or a part of one.
     let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
+    if front == 0 && channels < QUAD && channels + back == QUAD {
+        for number in task.rows.clone() {
+            let (image, row) = (number / height, number % height);
+            for column in 0..width {
+                // SAFETY: the pixel lies in both, with so many channels; those that are not loaded are zeros.
+                unsafe {
+                    let numbers = X::load(simd, x.add(from.at(image, row, column)), channels);
+                    Y::store(simd, y.add(to.at(image, row, column)), simd.mul(numbers, scale), QUAD);
+                }
+            }
+        }
+        return;
+    }
     let mut line = [Y::default(); LINE];
     for number in task.rows.clone() {
         let (image, row) = (number / height, number % height);

@@ -10,6 +10,7 @@
 //! [`epilogue`](crate::kernels::epilogue).
 
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 use crate::isa::Simd;
 use crate::kernels::epilogue::{self, Epilogue};
@@ -102,8 +103,8 @@ const TILE_WORDS: usize = 6 * 64;
 #[inline(always)]
 pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(dot: D, task: &DotTask<'_>) {
     const { assert!(TILE * VECTORS * D::Simd::LANES <= TILE_WORDS) };
-    let mut sums = [0u32; TILE_WORDS];
-    let to = sums.as_mut_ptr();
+    let mut sums = MaybeUninit::<[u32; TILE_WORDS]>::uninit();
+    let to = sums.as_mut_ptr().cast::<u32>();
     macro_rules! instance {
         ($vectors:literal) => {
             // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are, for which there is room.
@@ -128,7 +129,7 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
         vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
     }
     // SAFETY: the caller's contract; the sums of all pixels have just been written.
-    unsafe { epilogue::run::<D>(dot, &task.epilogue, &sums) };
+    unsafe { epilogue::run::<D>(dot, &task.epilogue, to) };
 }
 
 /// Sums up `P` pixels by `V` vectors of channels. The sums stay in registers only if every loop over them is unrolled, so none

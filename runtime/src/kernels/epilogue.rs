@@ -35,13 +35,13 @@ pub(crate) struct Epilogue<'a> {
 /// Writes a tile. `sums` are those of one pixel after another, each filled up to whole vectors.
 ///
 /// # Safety
-/// Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias hold what they say. The machine
+/// `sums` are there for each pixel. Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias hold what they say. The machine
 /// has the instructions of `D`.
 ///
 /// # Panics
 /// If there is no such combination of sums, residual and output.
 #[inline(always)]
-pub(crate) unsafe fn run<D: Dot>(dot: D, task: &Epilogue<'_>, sums: &[u32]) {
+pub(crate) unsafe fn run<D: Dot>(dot: D, task: &Epilogue<'_>, sums: *const u32) {
     let simd = dot.simd();
     // SAFETY: the caller's contract.
     unsafe {
@@ -82,9 +82,16 @@ pub(crate) unsafe fn run<D: Dot>(dot: D, task: &Epilogue<'_>, sums: &[u32]) {
 
 /// What sums stand for.
 trait Sums<S: Simd> {
+    /// What the sums of some channels are multiplied with, and what is added.
+    type Parameters: Copy;
+
     /// # Safety
-    /// A vector of sums lies at `from`, and of scales and biases from the `channel`-th on.
-    unsafe fn value(simd: S, task: &Epilogue<'_>, from: *const u32, channel: usize) -> S::Vector;
+    /// A vector of scales and biases lies there from the `channel`-th on.
+    unsafe fn parameters(simd: S, task: &Epilogue<'_>, channel: usize) -> Self::Parameters;
+
+    /// # Safety
+    /// A vector of sums lies at `from`.
+    unsafe fn value(simd: S, parameters: Self::Parameters, from: *const u32) -> S::Vector;
 }
 
 /// f32, as they are.
@@ -94,21 +101,31 @@ struct Plain;
 struct Scaled;
 
 impl<S: Simd> Sums<S> for Plain {
+    type Parameters = ();
+
     #[inline(always)]
-    unsafe fn value(simd: S, _: &Epilogue<'_>, from: *const u32, _: usize) -> S::Vector {
+    unsafe fn parameters(_: S, _: &Epilogue<'_>, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn value(simd: S, (): (), from: *const u32) -> S::Vector {
         // SAFETY: the caller's contract.
         unsafe { simd.load(from.cast()) }
     }
 }
 
 impl<S: Simd> Sums<S> for Scaled {
+    type Parameters = [S::Vector; 2];
+
     #[inline(always)]
-    unsafe fn value(simd: S, task: &Epilogue<'_>, from: *const u32, channel: usize) -> S::Vector {
+    unsafe fn parameters(simd: S, task: &Epilogue<'_>, channel: usize) -> [S::Vector; 2] {
         // SAFETY: the caller's contract.
-        unsafe {
-            let (scale, bias) = (simd.load(task.scale.add(channel)), simd.load(task.bias.add(channel)));
-            simd.add(simd.mul(simd.load_i32(from.cast()), scale), bias)
-        }
+        unsafe { [simd.load(task.scale.add(channel)), simd.load(task.bias.add(channel))] }
+    }
+
+    #[inline(always)]
+    unsafe fn value(simd: S, [scale, bias]: [S::Vector; 2], from: *const u32) -> S::Vector {
+        // SAFETY: the caller's contract.
+        unsafe { simd.add(simd.mul(simd.load_i32(from.cast()), scale), bias) }
     }
 }
 
@@ -118,7 +135,7 @@ impl<S: Simd> Sums<S> for Scaled {
 unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     simd: S,
     task: &Epilogue<'_>,
-    sums: &[u32],
+    sums: *const u32,
     residual: Option<f32>,
     y: *mut Y,
 ) {
@@ -126,17 +143,23 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     let width = task.channels.next_multiple_of(S::LANES);
     let factor = simd.splat(residual.unwrap_or(0.0));
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
-    for (offset, sums) in task.y_offsets.iter().zip(sums.chunks_exact(width)) {
-        for channel in (0..task.channels).step_by(S::LANES) {
-            let count = (task.channels - channel).min(S::LANES);
-            // SAFETY: the caller's contract; the chunk holds a vector from `channel` on.
-            unsafe {
+    for channel in (0..task.channels).step_by(S::LANES) {
+        let count = (task.channels - channel).min(S::LANES);
+        // SAFETY: the caller's contract; pixels' sums are `width` apart, and hold a vector from `channel` on.
+        unsafe {
+            let parameters = V::parameters(simd, task, channel);
+            let mut from = sums.add(channel);
+            for offset in task.y_offsets {
                 let to = y.add(offset + channel);
-                let mut value = V::value(simd, task, sums.as_ptr().add(channel), channel);
+                let mut value = V::value(simd, parameters, from);
                 if residual.is_some() {
                     value = simd.add(value, simd.mul(R::load(simd, to.cast(), count), factor));
                 }
-                Y::store(simd, to, simd.at_least(floor, value), count);
+                if !Y::POSITIVE {
+                    value = simd.at_least(floor, value);
+                }
+                Y::store(simd, to, value, count);
+                from = from.add(width);
             }
         }
     }
