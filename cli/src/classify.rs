@@ -29,9 +29,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
-    let isa = arguments.machine.isa()?;
     let variant = networks::find(&arguments.model, 1, &arguments.precision)?;
     let description = variant.description;
+    let isa = arguments.machine.isa()?.serving(description.precision);
     let weights = match &arguments.weights {
         Some(file) => variant.weights(file, isa, false)?,
         None => variant.embedded_weights(isa)?,

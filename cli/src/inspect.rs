@@ -11,6 +11,8 @@ use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Spec, codegen, pass, plan, shipped};
 use serde_json::{Value, json};
 
+use crate::networks;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// A spec file, or the name of a spec that is built in
@@ -21,6 +23,9 @@ pub(crate) struct Arguments {
     /// Show the graph after this pass [default: before all passes]
     #[arg(long, value_name = "PASS", value_parser = pass_names())]
     after: Option<String>,
+    /// What the layers compute in, instead of what the spec says: f32, bf16, or int8 with the table that ships
+    #[arg(long, value_name = "P")]
+    precision: Option<String>,
     /// Text for people, JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -49,7 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bail!("--after goes with --stage ir");
     }
     let (text, folder) = read(&arguments.spec)?;
-    let overrides = Overrides::default();
+    let precision = arguments.precision.as_deref();
+    let precision = precision.map(|name| networks::precision(&arguments.spec, name)).transpose()?;
+    let overrides = Overrides { precision, ..Overrides::default() };
     let spec = Spec { name: &arguments.spec, text: &text, overrides: &overrides };
     let shown = show(arguments, &spec, folder.as_deref()).map_err(|errors| {
         anyhow!("{} cannot be compiled\n\n{}", spec.name, errors.render(spec.name, spec.text))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use resnet::runtime::network::Observation;
-use resnet::runtime::{self, Description, Isa, Shape, Weights};
+use resnet::runtime::{Description, Isa, Shape, Weights};
 use resnet::{Network, Session};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::spec::Overrides;
@@ -99,16 +99,7 @@ impl Variant {
     /// What the compiler made of it.
     pub(crate) fn compiled(&self) -> anyhow::Result<Compiled> {
         let text = shipped::get(self.model).with_context(|| format!("`{}` does not ship", self.model))?;
-        let precision = match self.description.precision {
-            runtime::Precision::Bf16 => Precision::Bf16,
-            runtime::Precision::Int8 => {
-                let table =
-                    shipped::calibration(self.model).context("its calibration table does not ship")?;
-                let table = Calibration::parse(table);
-                Precision::Int8(table.map_err(|errors| anyhow!("{}", errors.render(self.model, text)))?)
-            }
-            _ => Precision::F32,
-        };
+        let precision = precision(self.model, &self.precision())?;
         let overrides =
             Overrides { batch: Some(self.input[0]), precision: Some(precision), ..Overrides::default() };
         let spec = Spec { name: self.model, text, overrides: &overrides };
@@ -180,6 +171,21 @@ impl<N: Network> Run for Session<N> {
 
     fn threads(&self) -> usize {
         Session::threads(self)
+    }
+}
+
+/// A precision by its name, with the calibration table that ships with a model.
+pub(crate) fn precision(model: &str, name: &str) -> anyhow::Result<Precision> {
+    match name {
+        "f32" => Ok(Precision::F32),
+        "bf16" => Ok(Precision::Bf16),
+        "int8" => {
+            let text = shipped::calibration(model)
+                .with_context(|| format!("no calibration table of `{model}` ships: name one in the spec"))?;
+            let table = Calibration::parse(text);
+            Ok(Precision::Int8(table.map_err(|errors| anyhow!("{}", errors.render(model, text)))?))
+        }
+        _ => bail!("`{name}` is not a precision: f32, bf16 or int8"),
     }
 }
 

@@ -19,8 +19,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let isa = arguments.machine.isa()?;
     let variant = arguments.model.variant(arguments.batch)?;
+    let isa = arguments.machine.isa()?.serving(variant.description.precision);
     let weights = arguments.model.weights(variant, isa)?;
     weights.save(variant.description, &arguments.output)?;
     let (file, bytes) = (arguments.output.display(), weights.bytes());

@@ -192,6 +192,33 @@ fn packed_weights_give_the_same_output() {
 }
 
 #[test]
+fn calibrate_makes_the_table_that_ships() {
+    let table = scratch("digits.calibration.yaml");
+    let digits = ["--weights", "models/digits.safetensors", "--images", "examples/images"];
+    let text = stdout(&[&["calibrate", "digits", "--output", &table][..], &digits].concat());
+    assert!(text.contains("12 scales of digits") && text.contains("expected: "), "{text}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let head = |path: &Path| -> Vec<String> {
+        std::fs::read_to_string(path).unwrap().lines().take(7).map(str::to_owned).collect()
+    };
+    // Scales may differ in the last places from machine to machine; what they are for does not.
+    assert_eq!(head(Path::new(&table)), head(&root.join("specs/digits.calibration.yaml")));
+    let text = stdout(&[&["verify", "digits", "--precision", "int8"][..], &digits].concat());
+    assert!(text.contains("the best class is the same for 10 of 10"), "{text}");
+    let classes =
+        stdout(&["classify", "examples/images/7-handwritten.png", "--precision", "int8", "--top", "1"]);
+    assert!(classes.contains("  7 "), "{classes}");
+    let other = scratch("other.safetensors");
+    let mut bytes = std::fs::read(root.join("models/digits.safetensors")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&other, bytes).unwrap();
+    let message = stderr(1, &["bench", "digits", "--precision", "int8", "--weights", &other]);
+    assert!(message.contains("were calibrated with the weights"), "{message}");
+    let message = stderr(1, &[&["verify", "digits", "--precision", "int4"][..], &digits].concat());
+    assert!(message.contains("digits batch 1 int8"), "{message}");
+}
+
+#[test]
 fn inspect_shows_every_stage() {
     assert!(stdout(&["inspect", "digits", "--stage", "spec"]).contains("conv1 = conv 3x3"));
     assert!(stdout(&["inspect", "digits"]).contains("%bn1 = batch_norm %conv1"));
@@ -200,6 +227,8 @@ fn inspect_shows_every_stage() {
             .contains("fold(@conv1.weight")
     );
     assert!(stdout(&["inspect", "digits", "--stage", "plan"]).contains("arena "));
+    let int8 = stdout(&["inspect", "digits", "--precision", "int8", "--after", "assign-precision"]);
+    assert!(int8.contains(" : u8(") && int8.contains(" : i8("), "{int8}");
     let code = stdout(&["inspect", "digits", "--stage", "code"]);
     assert!(code.contains("pub struct Network") && !code.contains("unsafe"));
     let graph: Value = serde_json::from_str(&stdout(&["inspect", "digits", "--format", "json"])).unwrap();
