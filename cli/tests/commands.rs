@@ -169,7 +169,7 @@ fn bench_prints_one_json_object() {
 #[test]
 fn bench_prints_a_table_of_steps() {
     let text = stdout(&["bench", "digits", "--seconds", "0.01", "--threads", "1", "--layers"]);
-    assert!(text.starts_with("digits on "), "{text}");
+    assert!(text.starts_with("digits f32 on "), "{text}");
     assert!(text.lines().any(|line| line.contains("layer1.0.relu1 = conv")), "{text}");
     assert!(text.lines().any(|line| line.ends_with(" all")), "{text}");
     stderr(2, &["bench", "digits", "--layers", "--json"]);
