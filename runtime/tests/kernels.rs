@@ -3,11 +3,13 @@
 //! Geometries are random: sizes, strides, windows, halos, threads; now and then an input is infinite or no number at all.
 //! `PROPTEST_CASES` sets how many there are for each kernel and instruction set, at least 1,000.
 
-use std::io::Write;
+mod common;
+
 use std::num::NonZeroUsize;
 
+use common::{on_any_isa, on_every_isa};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use resnet_runtime::Precision;
 use resnet_runtime::kernels::{
     self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
     PoolKind, Residual, Split, pack,
@@ -15,28 +17,6 @@ use resnet_runtime::kernels::{
 use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
-use resnet_runtime::{Isa, Precision};
-
-/// Runs a property on each instruction set that there is, and says which there are not.
-fn on_every_isa<S: Strategy>(
-    name: &str,
-    cases: &S,
-    property: impl Fn(Isa, S::Value) -> Result<(), TestCaseError>,
-) {
-    for isa in Isa::ALL {
-        if !isa.is_available() {
-            // Not `eprintln!`, which the test harness keeps to itself.
-            let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
-            continue;
-        }
-        let default = Config::default();
-        let config = Config { cases: default.cases.max(1_000), failure_persistence: None, ..default };
-        let result = TestRunner::new(config).run(cases, |case| property(isa, case));
-        if let Err(error) = result {
-            panic!("{name} on {isa}: {error}");
-        }
-    }
-}
 
 /// A value inside a larger array, with room around it.
 #[derive(Clone, Debug)]
@@ -379,15 +359,6 @@ fn addition() {
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );
-}
-
-/// One of `Isa`, for kernels that have no vector code.
-fn on_any_isa<S: Strategy>(name: &str, cases: &S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let default = Config::default();
-    let config = Config { cases: default.cases.max(1_000), failure_persistence: None, ..default };
-    if let Err(error) = TestRunner::new(config).run(cases, property) {
-        panic!("{name}: {error}");
-    }
 }
 
 #[test]

@@ -1,37 +1,19 @@
 //! The kernels of bf16 and int8, on every instruction set that this machine has, against sums that are worked out number by
 //! number here. int8 agree to the bit. `PROPTEST_CASES` sets how many cases there are, at least 1,000.
 
-use std::io::Write;
+mod common;
+
 use std::num::NonZeroUsize;
 
+use common::on_every_isa;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use resnet_runtime::kernels::{
     self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
     PoolKind, Residual, Split, pack,
 };
 use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::threads::Threads;
-use resnet_runtime::{Isa, Precision, bf16};
-
-/// Runs a property on each instruction set that there is, and says which there are not.
-fn on_every_isa<S: Strategy>(
-    name: &str,
-    cases: &S,
-    property: impl Fn(Isa, S::Value) -> Result<(), TestCaseError>,
-) {
-    for isa in Isa::ALL {
-        if !isa.is_available() {
-            let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
-            continue;
-        }
-        let default = Config::default();
-        let config = Config { cases: default.cases.max(1_000), failure_persistence: None, ..default };
-        if let Err(error) = TestRunner::new(config).run(cases, |case| property(isa, case)) {
-            panic!("{name} on {isa}: {error}");
-        }
-    }
-}
+use resnet_runtime::{Precision, bf16};
 
 /// Numbers from a seed.
 struct Random(u64);

@@ -14,6 +14,9 @@ use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Element, Op, Type};
 use crate::spec::network::{Precision, Sides};
 
+/// The most products of a sum that always fits an i32.
+const MOST_PRODUCTS: usize = i32::MAX as usize / (255 * 127);
+
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let precision = graph.precision.clone();
     if precision == Precision::F32 {
@@ -41,6 +44,14 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                 }
             },
         };
+        if let (Op::Conv2d(conv), Some(x), Precision::Int8(_)) = (&node.op, operand, &precision) {
+            let products = conv.kernel[0] * conv.kernel[1] * x.dims[3];
+            if products > MOST_PRODUCTS {
+                let message = format!("a sum of `{}` has {products} products, too many for int8", node.name);
+                let help = format!("there may be {MOST_PRODUCTS}, so that no sum outgrows 32 bits");
+                errors.push(Diagnostic::new(message, node.span).help(help));
+            }
+        }
         graph.node_mut(value).ty = Some(Type { element, ..ty });
     }
     if errors.is_empty() {
@@ -98,4 +109,47 @@ fn single(graph: &mut Graph, value: Value) -> Value {
 fn set_f32(graph: &mut Graph, value: Value) {
     let node = graph.node_mut(value);
     node.ty = node.ty.map(|ty| Type::f32(ty.dims));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::Calibration;
+    use crate::ir::read::read;
+
+    fn messages(graph: &str, scales: &[(&str, f32)]) -> String {
+        let mut graph = read(graph).unwrap();
+        graph.precision = Precision::Int8(Calibration {
+            network: "net".to_owned(),
+            spec: 0,
+            weights: 0,
+            method: "mse".to_owned(),
+            images: 1,
+            scales: scales.iter().map(|(name, scale)| ((*name).to_owned(), *scale)).collect(),
+        });
+        run(&mut graph).map_or_else(|errors| errors.messages("net", "").join("\n"), |()| graph.to_string())
+    }
+
+    #[test]
+    fn a_missing_scale_is_named() {
+        let graph =
+            "network net\n%x = input {dims=1x1x1x8} : f32[1,1,1,8]\n%y = relu %x : f32[1,1,1,8]\nreturn %y";
+        let messages = messages(graph, &[("x", 0.5)]);
+        assert!(messages.contains("the calibration table has no scale of `y`"), "{messages}");
+    }
+
+    #[test]
+    fn sums_that_could_overflow_are_refused() {
+        let conv = |side: usize| {
+            format!(
+                "network net\n%x = input {{dims=1x{side}x{side}x2048}} : f32[1,{side},{side},2048]\n\
+                 %y = conv2d %x {{k={side} s=1 p=0 filters=8 w=@w:oihw}} : f32[1,1,1,8]\nreturn %y"
+            )
+        };
+        let scales = [("x", 0.5), ("y", 0.5)];
+        let found = messages(&conv(6), &scales);
+        assert!(found.contains("73728 products, too many for int8"), "{found}");
+        let found = messages(&conv(5), &scales);
+        assert!(found.contains("i8(0.5)[1,5,5,2048]") && found.contains("f32[1,1,1,8]"), "{found}");
+    }
 }

@@ -1,0 +1,37 @@
+//! What the tests of kernels share.
+#![allow(dead_code)] // each test uses some of it
+
+use std::io::Write;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use resnet_runtime::Isa;
+
+/// Runs a property on each instruction set that there is, and says which there are not.
+pub(crate) fn on_every_isa<S: Strategy>(
+    name: &str,
+    cases: &S,
+    property: impl Fn(Isa, S::Value) -> Result<(), TestCaseError>,
+) {
+    for isa in Isa::ALL {
+        if !isa.is_available() {
+            // Not `eprintln!`, which the test harness keeps to itself.
+            let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
+            continue;
+        }
+        on_any_isa(&format!("{name} on {isa}"), cases, |case| property(isa, case));
+    }
+}
+
+/// Runs a property of kernels that have no vector code.
+pub(crate) fn on_any_isa<S: Strategy>(
+    name: &str,
+    cases: &S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let default = Config::default();
+    let config = Config { cases: default.cases.max(1_000), failure_persistence: None, ..default };
+    if let Err(error) = TestRunner::new(config).run(cases, property) {
+        panic!("{name}: {error}");
+    }
+}
