@@ -209,6 +209,9 @@ impl<X: Shape, Y: Shape> Copy<X, Y> {
     /// (In a constant: does not compile.) If sizes differ, or a value lies outside its tensor.
     pub const fn new(from: Interior, to: Interior, scale: f32) -> Self {
         assert!(from.size[0] == to.size[0] && from.size[1] == to.size[1], "the sizes differ");
+        // Only a conversion may fill channels up to whole words, or drop what was filled up.
+        let converts = X::Element::PER_WORD != Y::Element::PER_WORD;
+        assert!(converts || X::DIMS[3] == Y::DIMS[3], "the channels differ");
         let channels = if X::DIMS[3] < Y::DIMS[3] { X::DIMS[3] } else { Y::DIMS[3] };
         Self::of([1, 1], 0, channels, from, to, scale)
     }

@@ -40,7 +40,7 @@ pub fn convert(
         (Numbers::I8(x), NumbersMut::I8(y)) => copy(geometry, x, y),
         (x, y) => {
             let CopyGeometry { batch, size, channels, front, back, .. } = *geometry;
-            if batch == 0 || size.contains(&0) {
+            if batch == 0 || size.contains(&0) || channels == 0 {
                 return;
             }
             assert!(isa.is_available(), "this machine has no {isa}");
