@@ -114,13 +114,17 @@ fn layer(layer: &Layer) -> TokenStream {
     }
 }
 
-/// `runtime::Algorithm::Winograd { .. }`
+/// `runtime::Algorithm::Direct`
 pub(super) fn algorithm(algorithm: Algorithm) -> TokenStream {
     match algorithm {
         Algorithm::Direct => quote!(runtime::Algorithm::Direct),
-        Algorithm::Winograd { output, block } => {
-            let (output, block) = (Literal::usize_unsuffixed(output), Literal::usize_unsuffixed(block));
-            quote!(runtime::Algorithm::Winograd { output: #output, block: #block })
+        Algorithm::Winograd { output, block, depth } => {
+            let [output, block, depth] = [output, block, depth].map(Literal::usize_unsuffixed);
+            quote!(runtime::Algorithm::Winograd { output: #output, block: #block, depth: #depth })
+        }
+        Algorithm::Strassen { block } => {
+            let block = Literal::usize_unsuffixed(block);
+            quote!(runtime::Algorithm::Strassen { block: #block })
         }
     }
 }

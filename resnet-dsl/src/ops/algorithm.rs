@@ -10,23 +10,43 @@ use crate::ops::{Conv2d, Dims};
 pub enum Algorithm {
     /// A sum of row runs.
     Direct,
-    /// Winograd's: tiles of `output` by `output` pixels (2 or 4), `block` of them at a time.
+    /// Winograd's, for 3x3 windows: of step 1, tiles of 2 by 2 or 4 by 4 outputs; of step 2, tiles of 2 by 2.
     Winograd {
         /// Output pixels of a tile, a side.
         output: usize,
         /// Tiles that are transformed and multiplied together.
         block: usize,
+        /// Input channels whose weights are transformed at a time.
+        depth: usize,
+    },
+    /// Strassen's, for 1x1 windows.
+    Strassen {
+        /// Pairs of pixels that are multiplied together.
+        block: usize,
     },
 }
 
-/// What one number of a transform costs, in multiply-adds: a handful of vector operations, a load and a store.
-const TRANSFORM: usize = 6;
-/// What one number of the weights costs: they come from memory, some 20 GB/s against 120 billion multiply-adds a second.
-const WEIGHT: usize = 12;
-/// The most bytes of a block's transformed input: half of a second-level cache.
+// Costs are in multiply-adds that take the same time; measured on a Zen 5 with AVX-512, 32 multiply-adds a cycle.
+/// A number of transformed inputs or of sums of products: written, read and added to others.
+const TRANSFORM: usize = 8;
+/// A number of the weights, transformed when it is used: written to the second-level cache.
+const MAKE: usize = 6;
+/// A number of the weights, read from memory: some 40 GB/s.
+const READ: usize = 12;
+
+/// The most bytes of a block's transformed inputs, and of the weights transformed at a time: a second-level cache, and half of it.
 const BLOCK_BYTES: usize = 1 << 20;
+const DEPTH_BYTES: usize = 1 << 19;
+/// The most input channels that are worth it.
+const LARGEST_DEPTH: usize = 128;
+/// What Strassen's algorithm may add to the weights of a layer, in bytes: they are stored, so this much memory is the price.
+const LARGEST_GROWTH: usize = 3 << 19;
+
 /// The most tiles of a block (`resnet_runtime::kernels::winograd`).
 const LARGEST_BLOCK: usize = 128;
+/// The most pairs of a block, and what blocks are made of: a multiple of the tiles of all instruction sets.
+const LARGEST_PAIRS: usize = 96;
+const PAIRS: usize = 12;
 /// The widest panel and vector of any instruction set, and what lies between two planes (the same module).
 const PANEL: usize = 64;
 const VECTOR: usize = 16;
@@ -36,46 +56,109 @@ impl Algorithm {
     /// All that can compute a convolution, the direct sum first.
     pub fn candidates(conv: &Conv2d, x: Dims, y: Dims) -> Vec<Algorithm> {
         let mut candidates = vec![Algorithm::Direct];
-        if conv.kernel == [3, 3] && conv.stride == [1, 1] {
-            candidates.extend([4, 2].map(|output| {
+        if conv.kernel == [3, 3] && matches!(conv.stride, [1, 1] | [2, 2]) {
+            let outputs: &[usize] = if conv.stride == [1, 1] { &[4, 2] } else { &[2] };
+            candidates.extend(outputs.iter().map(|&output| {
+                let tile = Tile { step: conv.stride[0], output };
                 let tiles = tiles(output, y);
-                let planes = (output + 2) * (output + 2);
-                let most = (BLOCK_BYTES / (size_of::<f32>() * planes * x[3])).clamp(1, LARGEST_BLOCK);
+                let most =
+                    (BLOCK_BYTES / (size_of::<f32>() * tile.made_inputs() * x[3])).clamp(1, LARGEST_BLOCK);
+                let depth = DEPTH_BYTES / (size_of::<f32>() * tile.made_kernels() * PANEL) / VECTOR * VECTOR;
+                let depth = depth.min(LARGEST_DEPTH);
                 // Blocks of one size, so that none is nearly empty.
-                Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)) }
+                Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth }
             }));
+        }
+        let halves = |channels: usize| channels.is_multiple_of(2 * VECTOR);
+        let weights = x[3] * conv.filters;
+        if conv.kernel == [1, 1]
+            && halves(x[3])
+            && halves(conv.filters)
+            && size_of::<f32>() * weights * 3 / 4 <= LARGEST_GROWTH
+        {
+            let most = BLOCK_BYTES / (size_of::<f32>() * 2 * x[3]) / PAIRS * PAIRS;
+            let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
+            let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
+            candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
         }
         candidates
     }
 
-    /// What a convolution costs, in multiply-adds: products, transforms, and weights that are read from memory.
-    pub fn cost(self, conv: &Conv2d, x: Dims, y: Dims) -> usize {
-        let weights = self.weights(conv, x);
+    /// Whether it computes convolutions of such windows.
+    pub fn computes(self, kernel: [usize; 2], stride: [usize; 2]) -> bool {
         match self {
-            Algorithm::Direct => y[0] * y[1] * y[2] * weights + WEIGHT * weights,
-            Algorithm::Winograd { output, .. } => {
-                let tiles = tiles(output, y);
-                let transformed = tiles * (output + 2) * (output + 2) * (x[3] + y[3]);
-                tiles * weights + TRANSFORM * transformed + WEIGHT * weights
+            Algorithm::Direct => true,
+            Algorithm::Winograd { output: 4, .. } => kernel == [3, 3] && stride == [1, 1],
+            Algorithm::Winograd { .. } => kernel == [3, 3] && matches!(stride, [1, 1] | [2, 2]),
+            Algorithm::Strassen { .. } => kernel == [1, 1],
+        }
+    }
+
+    /// What a convolution costs, in multiply-adds: products, transforms, and weights that are transformed or read from memory.
+    pub fn cost(self, conv: &Conv2d, x: Dims, y: Dims) -> usize {
+        let read = READ * self.weights(conv, x);
+        match self {
+            Algorithm::Direct => y[0] * y[1] * y[2] * self.weights(conv, x) + read,
+            Algorithm::Winograd { output, block, .. } => {
+                let (tile, tiles) = (Tile { step: conv.stride[0], output }, tiles(output, y));
+                let products = tiles * tile.products() * x[3] * conv.filters;
+                let sums = tiles * tile.sums() * conv.filters;
+                let made = tiles.div_ceil(block) * self.made_weights(conv, x);
+                products + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * made + read
+            }
+            Algorithm::Strassen { .. } => {
+                let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
+                let products = pairs * self.weights(conv, x);
+                let sums = pairs * 7 * (conv.filters / 2);
+                products + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + read
             }
         }
     }
 
     /// Numbers of the kernel as it is stored.
     pub fn weights(self, conv: &Conv2d, x: Dims) -> usize {
-        let window = match self {
-            Algorithm::Direct => conv.kernel[0] * conv.kernel[1],
-            Algorithm::Winograd { output, .. } => (output + 2) * (output + 2),
-        };
-        window * x[3] * conv.filters
+        let weights = conv.kernel[0] * conv.kernel[1] * x[3] * conv.filters;
+        match self {
+            Algorithm::Direct | Algorithm::Winograd { .. } => weights,
+            Algorithm::Strassen { .. } => weights / 4 * 7,
+        }
     }
 
-    /// Memory that each thread works in, beside the arena.
-    pub fn scratch_bytes(self, channels: usize) -> usize {
-        let Algorithm::Winograd { output, block } = self else { return 0 };
-        let planes = (output + 2) * (output + 2);
-        let channels = channels.next_multiple_of(VECTOR);
-        let numbers = channels + planes * (block * channels + SKEW) + planes * (block * PANEL + SKEW);
+    /// Numbers of the kernel that are transformed when they are used, once a block.
+    pub fn made_weights(self, conv: &Conv2d, x: Dims) -> usize {
+        match self {
+            Algorithm::Direct | Algorithm::Strassen { .. } => 0,
+            Algorithm::Winograd { output, .. } => {
+                Tile { step: conv.stride[0], output }.made_kernels() * x[3] * conv.filters
+            }
+        }
+    }
+
+    /// Numbers of the input that are transformed.
+    pub fn made_inputs(self, conv: &Conv2d, x: Dims, y: Dims) -> usize {
+        match self {
+            Algorithm::Direct => 0,
+            Algorithm::Winograd { output, .. } => {
+                tiles(output, y) * Tile { step: conv.stride[0], output }.made_inputs() * x[3]
+            }
+            Algorithm::Strassen { .. } => (y[0] * y[1] * y[2]).div_ceil(2) * 4 * (x[3] / 2),
+        }
+    }
+
+    /// Memory that each thread works in, beside the arena, for windows of a step and an input of so many channels.
+    pub fn scratch_bytes(self, step: usize, channels: usize) -> usize {
+        let numbers = match self {
+            Algorithm::Direct => 0,
+            Algorithm::Winograd { output, block, depth } => {
+                let tile = Tile { step, output };
+                let channels = channels.next_multiple_of(VECTOR);
+                channels
+                    + tile.products() * (block * channels + SKEW)
+                    + tile.kernels() * (depth * PANEL + SKEW)
+                    + tile.sums() * (block * PANEL + SKEW)
+            }
+            Algorithm::Strassen { block } => 4 * (block * (channels / 2) + SKEW) + 7 * (block * PANEL + SKEW),
+        };
         numbers * size_of::<f32>()
     }
 }
@@ -84,12 +167,44 @@ fn tiles(output: usize, [batch, height, width, _]: Dims) -> usize {
     batch * height.div_ceil(output) * width.div_ceil(output)
 }
 
-/// `direct`, or `winograd4:24`: tiles of 4 by 4, blocks of 24.
+/// What the transforms of `resnet_runtime::kernels::winograd` make of a tile and of a window. For a side of a tile of step 2:
+/// five products of four weights make three sums; three inputs and three weights are taken as they are.
+#[derive(Clone, Copy)]
+struct Tile {
+    step: usize,
+    output: usize,
+}
+
+impl Tile {
+    fn products(self) -> usize {
+        let side = if self.step == 1 { self.output + 2 } else { 2 * self.output + 1 };
+        side * side
+    }
+
+    fn made_inputs(self) -> usize {
+        if self.step == 1 { self.products() } else { self.products() - 9 }
+    }
+
+    fn kernels(self) -> usize {
+        (self.output + 2) * (self.output + 2)
+    }
+
+    fn made_kernels(self) -> usize {
+        self.kernels() - if self.step == 1 { 4 } else { 9 }
+    }
+
+    fn sums(self) -> usize {
+        if self.step == 1 { self.products() } else { 9 }
+    }
+}
+
+/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `strassen:48`: blocks of 48 pairs.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Algorithm::Direct => f.write_str("direct"),
-            Algorithm::Winograd { output, block } => write!(f, "winograd{output}:{block}"),
+            Algorithm::Winograd { output, block, depth } => write!(f, "winograd{output}:{block}x{depth}"),
+            Algorithm::Strassen { block } => write!(f, "strassen:{block}"),
         }
     }
 }
@@ -98,19 +213,22 @@ impl FromStr for Algorithm {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let error = || format!("`{text}` is not an algorithm: direct, winograd2:N or winograd4:N");
-        if text == "direct" {
-            return Ok(Algorithm::Direct);
-        }
-        let (output, block) =
-            text.strip_prefix("winograd").and_then(|rest| rest.split_once(':')).ok_or_else(error)?;
-        let output = match output {
-            "2" => 2,
-            "4" => 4,
-            _ => return Err(error()),
+        let number = |text: &str, most: usize| text.parse().ok().filter(|number| (1..=most).contains(number));
+        let parse = || {
+            if text == "direct" {
+                return Some(Algorithm::Direct);
+            }
+            if let Some(block) = text.strip_prefix("strassen:") {
+                return Some(Algorithm::Strassen { block: number(block, LARGEST_PAIRS)? });
+            }
+            let (output, rest) = text.strip_prefix("winograd")?.split_once(':')?;
+            let (block, depth) = rest.split_once('x')?;
+            let output = number(output, 4).filter(|output| output % 2 == 0)?;
+            let (block, depth) = (number(block, LARGEST_BLOCK)?, number(depth, usize::MAX)?);
+            Some(Algorithm::Winograd { output, block, depth })
         };
-        let block =
-            block.parse().ok().filter(|block| (1..=LARGEST_BLOCK).contains(block)).ok_or_else(error)?;
-        Ok(Algorithm::Winograd { output, block })
+        parse().ok_or_else(|| {
+            format!("`{text}` is not an algorithm: direct, winograd2:NxN, winograd4:NxN or strassen:N")
+        })
     }
 }

@@ -48,10 +48,10 @@ impl Conv2d {
     pub fn infer(&mut self, x: Dims, residual: Option<Dims>) -> Result<Dims, ShapeError> {
         let (sides, [height, width]) = window::resolve(x, self.kernel, self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
-        if matches!(self.algorithm, Some(Algorithm::Winograd { .. }))
-            && (self.kernel != [3, 3] || self.stride != [1, 1])
-        {
-            return Err(ShapeError::new("Winograd's algorithm computes 3x3 windows of step 1"));
+        if self.algorithm.is_some_and(|algorithm| !algorithm.computes(self.kernel, self.stride)) {
+            return Err(ShapeError::new(
+                "Winograd's algorithm computes 3x3 windows of step 1 or 2, Strassen's 1x1 windows",
+            ));
         }
         let output = [x[0], height, width, self.filters];
         match residual {

@@ -13,7 +13,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             && conv.algorithm.is_none()
         {
             let mut candidates = Algorithm::candidates(conv, x.dims, y.dims);
-            // Winograd's sums of inputs need more than 8 or 16 bits.
+            // Sums of inputs and of weights need more than 8 or 16 bits.
             candidates.retain(|algorithm| x.element == Element::F32 || *algorithm == Algorithm::Direct);
             conv.algorithm =
                 candidates.into_iter().min_by_key(|algorithm| algorithm.cost(conv, x.dims, y.dims));

@@ -8,9 +8,8 @@
 //! 5. A step that adds finds something to add to; no step reads the buffer it writes.
 //! 6. The output was written, and is dense.
 //!    That of several passes lies in a buffer that no step touches.
-//! 7. Winograd's algorithm has 3x3 windows of step 1, the weights it needs, and room to work in.
+//! 7. A convolution's algorithm can compute its windows, and has the weights that it needs and room to work in.
 
-use crate::ops::Algorithm;
 use crate::plan::{Action, Plan, Step, View};
 
 /// What is wrong with a plan; empty: nothing.
@@ -44,13 +43,15 @@ pub fn check(plan: &Plan) -> Vec<String> {
         if adds && !written[step.write.buffer].covers(&step.write, rectangle(&step.write)) {
             faults.push(format!("step {time} ({}) adds to what was not written", step.name));
         }
-        if let Action::Conv { layer, kernel, stride, algorithm: Algorithm::Winograd { .. }, .. } = step.action
-        {
+        if let Action::Conv { layer, kernel, stride, algorithm, .. } = step.action {
             let packed = &plan.layers[layer];
-            let fits = packed.algorithm.scratch_bytes(packed.shape[2]) <= plan.scratch_bytes;
-            if kernel != [3, 3] || stride != [1, 1] || packed.shape[..2] != kernel || !fits {
-                faults
-                    .push(format!("step {time} ({}) cannot be computed by Winograd's algorithm", step.name));
+            let fits = algorithm.scratch_bytes(stride[0], packed.shape[2]) <= plan.scratch_bytes;
+            if !algorithm.computes(kernel, stride)
+                || packed.algorithm != algorithm
+                || packed.shape[..2] != kernel
+                || !fits
+            {
+                faults.push(format!("step {time} ({}) cannot be computed as {algorithm}", step.name));
             }
         }
         written[step.write.buffer].add(step);

@@ -69,7 +69,12 @@ pub(super) fn lower(graph: &Graph, order: &[Value], passes: usize) -> Result<Pla
             live: [0, steps.len()],
         });
     }
-    let scratch = layers.iter().map(|layer| layer.algorithm.scratch_bytes(layer.shape[2]));
+    let scratch = steps.iter().filter_map(|step| match step.action {
+        Action::Conv { layer, stride, algorithm, .. } => {
+            Some(algorithm.scratch_bytes(stride[0], layers[layer].shape[2]))
+        }
+        _ => None,
+    });
     let scratch_bytes = scratch.max().unwrap_or(0);
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
     Ok(Plan {

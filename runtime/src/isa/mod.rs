@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use crate::kernels::{AddTask, ConvertTask, DotKernel, FoldTask, InputTile, OutputTile, PoolTask, Product};
+use crate::kernels::{
+    AddTask, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile, OutputTile, PairsTask, PoolTask,
+    Product, SumsTask,
+};
 use crate::network::Precision;
 use crate::numbers::bf16;
 
@@ -158,8 +161,11 @@ pub(crate) struct Kernels {
     /// Output pixels in a tile.
     pub(crate) tile: usize,
     pub(crate) product: unsafe fn(&Product<'_>),
+    pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
+    pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
+    pub(crate) strassen_pairs: unsafe fn(&PairsTask<'_>),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) add: unsafe fn(&AddTask<'_>),
@@ -371,16 +377,37 @@ macro_rules! kernels {
             /// # Safety
             /// As `product`.
             $(#[$feature])?
+            unsafe fn winograd_kernel(task: &kernels::KernelTile) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::winograd::transform::kernel(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
             unsafe fn winograd_input(task: &kernels::InputTile<'_>) {
                 // SAFETY: the caller's contract.
-                unsafe { kernels::winograd::input(<$simd>::assume(), task) }
+                unsafe { kernels::winograd::transform::input(<$simd>::assume(), task) }
             }
             /// # Safety
             /// As `product`.
             $(#[$feature])?
             unsafe fn winograd_output(task: &kernels::OutputTile) {
                 // SAFETY: the caller's contract.
-                unsafe { kernels::winograd::output(<$simd>::assume(), task) }
+                unsafe { kernels::winograd::transform::output(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn strassen_sums(task: &kernels::SumsTask<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::strassen::sums(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn strassen_pairs(task: &kernels::PairsTask<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::strassen::pairs(<$simd>::assume(), task) }
             }
             /// # Safety
             /// As `product`.
@@ -429,8 +456,11 @@ macro_rules! kernels {
                 panel: $vectors * <$simd>::LANES,
                 tile: $tile,
                 product,
+                winograd_kernel,
                 winograd_input,
                 winograd_output,
+                strassen_sums,
+                strassen_pairs,
                 max_pool,
                 average_pool,
                 add,

@@ -10,8 +10,8 @@
 use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
-use crate::kernels::product::{LINE, Product};
-use crate::kernels::{Pixels, Residual, Shared, share, winograd, words};
+use crate::kernels::product::Product;
+use crate::kernels::{Pixels, Residual, Shared, share, strassen, winograd, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -55,16 +55,23 @@ pub enum Split {
     Channels,
 }
 
-/// How a convolution is computed. Its weights are packed for it.
+/// How a convolution is computed. Weights are packed alike for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Row runs.
     Direct,
-    /// Winograd's, tiles of so many output pixels a side (2 or 4), so many tiles in a block; 3x3 windows of step 1.
+    /// Winograd's: 3x3 windows of step 1 or 2.
     Winograd {
         /// Output pixels of a tile, a side.
         output: usize,
         /// Tiles that are transformed and multiplied together.
+        block: usize,
+        /// Input channels whose weights are transformed at a time.
+        depth: usize,
+    },
+    /// Strassen's: 1x1 windows.
+    Strassen {
+        /// Pairs of pixels that are multiplied together.
         block: usize,
     },
 }
@@ -98,6 +105,15 @@ pub(crate) struct ConvTask {
 
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
 pub(super) const BLOCK: usize = 84;
+
+/// Numbers of a panel that is multiplied in one go: half of a second-level cache of 1 MB.
+const LARGEST_PANEL: usize = 128 << 10;
+
+/// The bias of sums that have begun.
+pub(super) static NO_BIAS: [f32; WIDEST_PANEL] = [0.0; WIDEST_PANEL];
+/// The widest panel and vector of any instruction set.
+pub(super) const WIDEST_PANEL: usize = 64;
+pub(super) const WIDEST_VECTOR: usize = 16;
 
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
@@ -134,22 +150,29 @@ fn convolve_f32(
     if batch == 0 || output.contains(&0) || channels == 0 {
         return;
     }
-    let padded = channels.next_multiple_of(kernels.lanes);
+    let mut padded = channels.next_multiple_of(kernels.lanes);
     let reach = (rows.max(1) - 1) * pitch + run;
-    let (depth, total, unit) = match *algorithm {
-        Algorithm::Direct => (rows * run, batch * output[0] * output[1], kernels.tile),
+    let mut depth = rows * run;
+    let mut panels = channels.div_ceil(kernels.panel);
+    let (total, unit) = match *algorithm {
+        Algorithm::Direct => (batch * output[0] * output[1], kernels.tile),
         Algorithm::Winograd { output: tile, .. } => {
             winograd::check(convolution, threads.scratch());
-            let depth = (tile + 2) * (tile + 2) * (run / 3);
-            (depth, batch * output[0].div_ceil(tile) * output[1].div_ceil(tile), 1)
+            (batch * output[0].div_ceil(tile) * output[1].div_ceil(tile), 1)
+        }
+        Algorithm::Strassen { .. } => {
+            strassen::check(convolution, threads.scratch());
+            depth = run / 2 * strassen::PRODUCTS;
+            padded = channels / 2;
+            panels = padded.div_ceil(kernels.panel);
+            ((batch * output[0] * output[1]).div_ceil(2), kernels.tile)
         }
     };
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(geometry.x.end(batch, output, reach) <= x.len(), "windows reach outside the input");
     assert!(geometry.y.end(batch, output, channels) <= y.len(), "pixels lie outside the output");
     assert!(weights.panels.len() >= depth * padded, "the weights have another shape");
-    assert!(weights.bias.len() >= padded, "the bias has another length");
-    let panels = channels.div_ceil(kernels.panel);
+    assert!(weights.bias.len() >= channels.next_multiple_of(kernels.lanes), "the bias has another length");
     let by_channels = *split == Split::Channels && panels >= threads.count();
     let shared = Shared(y.as_mut_ptr());
     let count = threads.count();
@@ -175,6 +198,7 @@ fn convolve_f32(
             match algorithm {
                 Algorithm::Direct => run_direct(kernels, &task),
                 Algorithm::Winograd { .. } => winograd::run(kernels, &task, scratch),
+                Algorithm::Strassen { .. } => strassen::run(kernels, &task, scratch),
             }
         }
     });
@@ -188,6 +212,8 @@ fn convolve_f32(
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
     let depth = geometry.rows * geometry.run;
+    // A panel that outgrows the second-level cache would be read anew for each tile: its rows one by one do not.
+    let rows = if depth * kernels.panel > LARGEST_PANEL { 1 } else { geometry.rows };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     for start in units.clone().step_by(BLOCK) {
@@ -195,27 +221,28 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
         locate(geometry, start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
             let channel = panel * kernels.panel;
-            let tiles = x_offsets[..count].chunks(kernels.tile).zip(y_offsets[..count].chunks(kernels.tile));
             let channels = (geometry.channels - channel).min(kernels.panel);
-            let size = depth * channels.next_multiple_of(kernels.lanes);
-            for (index, (x_offsets, y_offsets)) in tiles.enumerate() {
-                // SAFETY: the caller's contract, for these pixels and channels. Earlier panels are all full, each of
-                // `depth` times its width.
+            let width = channels.next_multiple_of(kernels.lanes);
+            for row in (0..geometry.rows).step_by(rows) {
+                let rows = rows.min(geometry.rows - row);
+                let part = channel * depth + row * geometry.run * width;
+                // SAFETY: the caller's contract, for these pixels, channels and rows. Earlier panels are all full, each of
+                // `depth` times its width; the list of zeros is as long as the widest panel.
                 unsafe {
                     (kernels.product)(&Product {
-                        x: task.x,
-                        x_offsets,
-                        rows: geometry.rows,
+                        x: task.x.add(row * geometry.pitch),
+                        x_offsets: &x_offsets[..count],
+                        rows,
                         run: geometry.run,
                         pitch: geometry.pitch,
-                        weights: task.panels.add(channel * depth),
-                        prefetch: task.panels.wrapping_add(channel * depth + size + index * depth * LINE),
-                        bias: task.bias.add(channel),
+                        weights: task.panels.add(part),
+                        prefetch: task.panels.wrapping_add(part + rows * geometry.run * width),
+                        bias: if row == 0 { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y: task.y.add(channel),
-                        y_offsets,
+                        y_offsets: &y_offsets[..count],
                         channels,
-                        accumulate: *residual == Residual::Same,
-                        relu: *relu,
+                        accumulate: row > 0 || *residual == Residual::Same,
+                        relu: *relu && row + rows == geometry.rows,
                     });
                 }
             }

@@ -3,8 +3,7 @@
 //! ```text
 //! for some inputs at a time:
 //!     stage[input, position][output] = kernel[output, input, position] * scale[output]        in double precision
-//!     direct:    a row of the panel is a row of the stage, rounded
-//!     winograd:  G g G^T of each input's window, rounded
+//!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows
 //! ```
 //! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a step of their output's,
 //! which is found first: the largest number of an output is 127 steps.
@@ -13,7 +12,7 @@ use std::ops::Range;
 
 use crate::isa::Isa;
 use crate::kernels::pack::put;
-use crate::kernels::{Algorithm, winograd};
+use crate::kernels::{Algorithm, strassen};
 use crate::network::Precision;
 use crate::numbers::bf16;
 
@@ -32,7 +31,7 @@ pub(crate) struct FoldTask<'a> {
     pub(crate) precision: Precision,
     /// int8: what a step of each of the panel's outputs is worth; is written. Else 1.
     pub(crate) steps: &'a mut [f64],
-    /// The panel's outputs.
+    /// The panel's outputs; by Strassen's algorithm, those of the first half.
     pub(crate) outputs: Range<usize>,
     pub(crate) panel: &'a mut [f32],
     /// Numbers in a row of the panel.
@@ -60,6 +59,9 @@ pub(crate) fn fold_panel(isa: Isa, mut task: FoldTask<'_>) {
 #[inline(always)]
 pub(crate) fn run(task: &mut FoldTask<'_>) {
     let (inputs, window) = (task.inputs, task.window);
+    if matches!(task.algorithm, Algorithm::Strassen { .. }) {
+        return halves(task);
+    }
     let step = (ROWS / window).max(1);
     let mut stage = vec![[0.0; LANES]; step * window];
     task.steps.fill(1.0);
@@ -67,7 +69,7 @@ pub(crate) fn run(task: &mut FoldTask<'_>) {
         let mut largest = [0.0f64; LANES];
         for first in (0..inputs).step_by(step) {
             let count = step.min(inputs - first);
-            fill(task, first, count, &mut stage);
+            fill(task, task.outputs.clone(), first, count, &mut stage);
             for row in &stage[..count * window] {
                 for (largest, number) in largest.iter_mut().zip(row) {
                     *largest = largest.max(number.abs());
@@ -81,26 +83,44 @@ pub(crate) fn run(task: &mut FoldTask<'_>) {
     let stored = inputs.next_multiple_of(task.precision.per_word());
     for first in (0..inputs).step_by(step) {
         let count = step.min(inputs - first);
-        fill(task, first, count, &mut stage);
+        fill(task, task.outputs.clone(), first, count, &mut stage);
         for (index, rows) in stage.chunks_exact(window).take(count).enumerate() {
             let input = first + index;
-            match task.algorithm {
-                Algorithm::Direct => {
-                    for (position, row) in rows.iter().enumerate() {
-                        write(task, position * stored + input, row);
-                    }
-                }
-                Algorithm::Winograd { output, .. } => transform(task, input, output, rows),
+            for (position, row) in rows.iter().enumerate() {
+                write(task, position * stored + input, row);
             }
         }
     }
 }
 
-/// Reads `count` inputs from `first` on: one row for each of their positions.
+/// Strassen's factors of a panel: its blocks and their sums, plane after plane.
 #[inline(always)]
-fn fill(task: &FoldTask<'_>, first: usize, count: usize, stage: &mut [Row]) {
+fn halves(task: &mut FoldTask<'_>) {
+    let (inputs, outputs) = (task.inputs / 2, task.scale.len() / 2);
+    let mut stages = [(); 4].map(|()| vec![[0.0; LANES]; ROWS]);
+    for first in (0..inputs).step_by(ROWS) {
+        let count = ROWS.min(inputs - first);
+        for (block, stage) in stages.iter_mut().enumerate() {
+            let (down, right) = (block / 2 * inputs, block % 2 * outputs);
+            let outputs = task.outputs.start + right..task.outputs.end + right;
+            fill(task, outputs, first + down, count, stage);
+        }
+        for index in 0..count {
+            for plane in 0..strassen::PRODUCTS {
+                let row = std::array::from_fn(|lane| {
+                    strassen::factors([0, 1, 2, 3].map(|block: usize| stages[block][index][lane]))[plane]
+                });
+                write(task, plane * inputs + first + index, &row);
+            }
+        }
+    }
+}
+
+/// Reads `count` inputs of some outputs from `first` on: one row for each of their positions.
+#[inline(always)]
+fn fill(task: &FoldTask<'_>, outputs: Range<usize>, first: usize, count: usize, stage: &mut [Row]) {
     let [per_output, per_input, per_position] = task.strides;
-    for (lane, output) in task.outputs.clone().enumerate() {
+    for (lane, output) in outputs.enumerate() {
         let scale = task.scale[output];
         for (index, rows) in stage.chunks_exact_mut(task.window).take(count).enumerate() {
             let start = output * per_output + (first + index) * per_input;
@@ -132,26 +152,6 @@ fn write(task: &mut FoldTask<'_>, place: usize, row: &Row) {
                 let steps = (number / step + WHOLE) - WHOLE;
                 put(to, task.precision, place % per_word, u32::from((steps as i8).cast_unsigned()));
             }
-        }
-    }
-}
-
-/// `G g G^T` of the 3x3 windows of an input: see [`winograd`].
-#[inline(always)]
-fn transform(task: &mut FoldTask<'_>, input: usize, output: usize, window: &[Row]) {
-    let matrix = winograd::kernel_matrix(output);
-    let combine = |factors: [f64; 3], rows: [&Row; 3]| -> Row {
-        std::array::from_fn(|lane| {
-            factors[0] * rows[0][lane] + factors[1] * rows[1][lane] + factors[2] * rows[2][lane]
-        })
-    };
-    for (row, g) in matrix.iter().enumerate() {
-        let line: [Row; 3] = std::array::from_fn(|column| {
-            combine(*g, [&window[column], &window[3 + column], &window[6 + column]])
-        });
-        for (column, g) in matrix.iter().enumerate() {
-            let plane = row * matrix.len() + column;
-            write(task, plane * task.inputs + input, &combine(*g, [&line[0], &line[1], &line[2]]));
         }
     }
 }

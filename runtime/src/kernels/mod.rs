@@ -27,6 +27,7 @@ pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
+pub mod strassen;
 pub(crate) mod widened;
 pub mod winograd;
 mod words;
@@ -48,7 +49,8 @@ pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};
 pub(crate) use product::Product;
 pub use softmax::softmax;
-pub(crate) use winograd::{InputTile, OutputTile};
+pub(crate) use strassen::{PairsTask, SumsTask};
+pub(crate) use winograd::{InputTile, KernelTile, OutputTile};
 
 /// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at
 /// `start + n * image + y * row + x * pixel`.

@@ -10,7 +10,7 @@
 
 use crate::isa::Simd;
 
-/// A tile to be computed: at most as many pixels as the instruction set's tile, at most a panel's channels.
+/// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct Product<'a> {
     /// What pixel offsets count from.
     pub(crate) x: *const f32,
@@ -24,7 +24,7 @@ pub(crate) struct Product<'a> {
     pub(crate) pitch: usize,
     /// `rows * run` times the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const f32,
-    /// What is needed next: a line of it is fetched for each row of the weights.
+    /// What is needed next: for each tile, a line of it is fetched for each row of the weights.
     pub(crate) prefetch: *const f32,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
@@ -43,7 +43,7 @@ pub(crate) struct Product<'a> {
 /// Numbers of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Chooses the instance for as many pixels (1 to `TILE`) as there are, and as many vectors as the channels fill.
+/// Tiles of `TILE` pixels and one of what is left, of as many vectors as the channels fill.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
@@ -55,16 +55,23 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
 ) {
     macro_rules! instance {
         ($vectors:literal) => {
-            // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are.
+            // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
             unsafe {
-                match product.x_offsets.len() {
-                    1 => tile::<S, 1, $vectors>(simd, product),
-                    2 => tile::<S, 2, $vectors>(simd, product),
-                    3 => tile::<S, 3, $vectors>(simd, product),
-                    4 => tile::<S, 4, $vectors>(simd, product),
-                    5 if TILE >= 5 => tile::<S, 5, $vectors>(simd, product),
-                    6 if TILE >= 6 => tile::<S, 6, $vectors>(simd, product),
-                    pixels => unreachable!("a tile has 1 to {TILE} pixels, not {pixels}"),
+                let pixels = product.x_offsets.len();
+                let mut prefetch = product.prefetch;
+                let whole = pixels / TILE * TILE;
+                for first in (0..whole).step_by(TILE) {
+                    tile::<S, TILE, $vectors>(simd, product, first, prefetch);
+                    prefetch = prefetch.wrapping_add(product.rows * product.run * LINE);
+                }
+                match pixels - whole {
+                    0 => {}
+                    1 => tile::<S, 1, $vectors>(simd, product, whole, prefetch),
+                    2 => tile::<S, 2, $vectors>(simd, product, whole, prefetch),
+                    3 => tile::<S, 3, $vectors>(simd, product, whole, prefetch),
+                    4 if TILE > 4 => tile::<S, 4, $vectors>(simd, product, whole, prefetch),
+                    5 if TILE > 5 => tile::<S, 5, $vectors>(simd, product, whole, prefetch),
+                    rest => unreachable!("{rest} pixels are left of tiles of {TILE}"),
                 }
             }
         };
@@ -78,21 +85,26 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
     }
 }
 
-/// Computes `P` pixels by `V` vectors of channels.
+/// Computes `P` pixels from the `first` on by `V` vectors of channels.
 ///
 /// The sums stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
 ///
 /// # Safety
-/// As [`compute`], for `P` pixels, and channels that fill `V` vectors (the last one in part).
+/// As [`compute`], for the tile's `P` pixels, and channels that fill `V` vectors (the last one in part).
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<S: Simd, const P: usize, const V: usize>(simd: S, product: &Product<'_>) {
+unsafe fn tile<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    product: &Product<'_>,
+    first: usize,
+    mut prefetch: *const f32,
+) {
     let Product { x_offsets, rows, run, pitch, y_offsets, channels, .. } = *product;
     let last = channels - (V - 1) * S::LANES;
     // SAFETY: the caller's contract: of the last vector only the channels that there are get read and written.
     unsafe {
         let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(product.bias.add(v * S::LANES)));
-        let y: [*mut f32; P] = std::array::from_fn(|p| product.y.add(*y_offsets.get_unchecked(p)));
+        let y: [*mut f32; P] = std::array::from_fn(|p| product.y.add(*y_offsets.get_unchecked(first + p)));
         let mut sums = [bias; P];
         if product.accumulate {
             for p in 0..P {
@@ -104,10 +116,9 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize>(simd: S, product: &Produ
             }
         }
         let mut weights = product.weights;
-        let mut prefetch = product.prefetch;
         for row in 0..rows {
             let x: [*const f32; P] =
-                std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(p) + row * pitch));
+                std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(first + p) + row * pitch));
             for k in 0..run {
                 let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
                 weights = weights.add(V * S::LANES);

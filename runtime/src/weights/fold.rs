@@ -13,8 +13,8 @@
 //! in double precision, rounded once (Ioffe and Szegedy 2015, "Batch Normalization", section 3.1, at inference).
 
 use crate::isa::Isa;
-use crate::kernels::pack;
 use crate::kernels::{Algorithm, FoldTask, fold_panel};
+use crate::kernels::{pack, strassen};
 use crate::network::{KernelLayout, LayerWeights, Precision, Scales};
 use crate::weights::{Role, Tensor, tensors};
 
@@ -72,8 +72,9 @@ pub(super) fn fold(
     };
     let mut rest = panels;
     let mut steps = vec![1.0; outputs];
-    for (range, width) in pack::panels(isa, precision, outputs) {
-        let (panel, behind) = rest.split_at_mut(depth(precision, layer) * width);
+    let (depth, channels) = packed_shape(precision, layer);
+    for (range, width) in pack::panels(isa, precision, channels) {
+        let (panel, behind) = rest.split_at_mut(depth * width);
         rest = behind;
         let task = FoldTask {
             kernel,
@@ -117,12 +118,12 @@ pub(super) fn fold(
     Ok(())
 }
 
-/// Rows of a panel: words that a channel of the output has in the packed kernel.
-pub(super) fn depth(precision: Precision, layer: &LayerWeights) -> usize {
-    let [height, width, inputs, _] = layer.shape;
-    inputs.div_ceil(precision.per_word())
-        * match layer.algorithm {
-            Algorithm::Direct => height * width,
-            Algorithm::Winograd { output, .. } => (output + 2) * (output + 2),
-        }
+/// Rows of the packed kernel, in words, and how many channels a row has.
+pub(super) fn packed_shape(precision: Precision, layer: &LayerWeights) -> (usize, usize) {
+    let [height, width, inputs, outputs] = layer.shape;
+    let depth = inputs.div_ceil(precision.per_word()) * height * width;
+    match layer.algorithm {
+        Algorithm::Direct | Algorithm::Winograd { .. } => (depth, outputs),
+        Algorithm::Strassen { .. } => (strassen::PRODUCTS * (depth / 2), outputs / 2),
+    }
 }

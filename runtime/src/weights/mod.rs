@@ -353,9 +353,12 @@ fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
         end = (start + length).next_multiple_of(ALIGNMENT / size_of::<f32>());
         start..start + length
     };
-    let place = |layer: &LayerWeights| Place {
-        panels: place(pack::packed_len(isa, precision, fold::depth(precision, layer), layer.shape[3])),
-        bias: place(lists * pack::padded(isa, precision, layer.shape[3])),
+    let place = |layer: &LayerWeights| {
+        let (depth, channels) = fold::packed_shape(precision, layer);
+        Place {
+            panels: place(pack::packed_len(isa, precision, depth, channels)),
+            bias: place(lists * pack::padded(isa, precision, layer.shape[3])),
+        }
     };
     (network.layers.iter().map(place).collect(), end)
 }

@@ -15,7 +15,7 @@ use crate::kernels::Algorithm;
 use crate::network::{Description, LayerWeights};
 
 /// Changes with everything that changes the order or the meaning of packed numbers.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 /// What the numbers are aligned to in the file: a page, as the system maps them.
 const PAGE: usize = 4096;
 /// The tensor's name.
@@ -91,17 +91,14 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
     })
 }
 
-/// A hash of everything that packed numbers depend on: layers, their shapes, algorithms, tensors and constants. (FNV-1a,
-/// 64 bits, of their `Debug` form.) How many tiles are worked on together, or images, is not among it.
+/// A hash of everything that packed numbers depend on: layers, their shapes, packing, tensors and constants.
+/// (FNV-1a, 64 bits, of their `Debug` form.) How many images are worked on together is not among it.
 fn hash(network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
         let LayerWeights { name: _, shape, algorithm, kernel, scales, bias, batch_norm } = layer;
-        let tile = match algorithm {
-            Algorithm::Direct => 1,
-            Algorithm::Winograd { output, .. } => *output,
-        };
+        let packing = if matches!(algorithm, Algorithm::Strassen { .. }) { " strassen" } else { "" };
         let scales = scales.map_or(String::new(), |scales| format!(" {scales:?}"));
-        format!("{shape:?} {tile} {kernel:?} {bias:?} {batch_norm:?}{scales}\n")
+        format!("{shape:?}{packing} {kernel:?} {bias:?} {batch_norm:?}{scales}\n")
     };
     super::fill::fnv1a64(network.layers.iter().map(layer).collect::<String>().as_bytes())
 }
