@@ -9,6 +9,7 @@ use crate::kernels::{AddTask, ConvertTask, DotKernel, FoldTask, InputTile, Outpu
 use crate::network::Precision;
 use crate::numbers::bf16;
 
+mod amx_emulated;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +26,8 @@ mod scalar;
 pub enum Isa {
     /// Plain Rust, for every machine.
     Scalar,
+    /// The same, but bf16 and int8 as AMX computes them, number by number: for tests, and never the best.
+    AmxEmulated,
     /// x86-64 with AVX2 and FMA: 8 numbers at a time.
     Avx2,
     /// x86-64 with AVX-512F: 16 numbers at a time.
@@ -47,12 +50,13 @@ pub struct IsaError {
 
 impl Isa {
     /// All, the best last.
-    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
+    pub const ALL: [Isa; 6] =
+        [Isa::Scalar, Isa::AmxEmulated, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
         match self {
-            Isa::Scalar => true,
+            Isa::Scalar | Isa::AmxEmulated => true,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
@@ -73,7 +77,8 @@ impl Isa {
 
     /// The best that this machine has.
     pub fn best() -> Isa {
-        Isa::ALL.into_iter().rfind(|isa| isa.is_available()).unwrap_or(Isa::Scalar)
+        let real = |isa: &Isa| *isa != Isa::AmxEmulated && isa.is_available();
+        Isa::ALL.into_iter().rfind(real).unwrap_or(Isa::Scalar)
     }
 
     /// The one of this name.
@@ -106,10 +111,11 @@ impl Isa {
         }
     }
 
-    /// Its name: `scalar`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`.
+    /// Its name: `scalar`, `amx-emulated`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
+            Isa::AmxEmulated => "amx-emulated",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
@@ -121,6 +127,7 @@ impl Isa {
     pub(crate) fn kernels(self) -> &'static Kernels {
         match self {
             Isa::Scalar => &scalar::KERNELS,
+            Isa::AmxEmulated => &amx_emulated::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2::KERNELS,
             #[cfg(target_arch = "x86_64")]

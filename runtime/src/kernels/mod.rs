@@ -27,9 +27,10 @@ pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
+pub(crate) mod tiles;
 pub(crate) mod widened;
 pub mod winograd;
-mod words;
+pub(crate) mod words;
 
 use std::ops::Range;
 
