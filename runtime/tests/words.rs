@@ -5,7 +5,7 @@ mod common;
 
 use std::num::NonZeroUsize;
 
-use common::on_every_isa;
+use common::{on_every_isa, on_isa};
 use proptest::prelude::*;
 use resnet_runtime::kernels::{
     self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
@@ -255,6 +255,15 @@ fn int8_convolution() {
     on_every_isa("int8 convolution", &int8_cases(), |isa, case| {
         let case = Int8::new(case);
         prop_assert_eq!(case.found(isa), case.expected());
+        Ok(())
+    });
+}
+
+#[test]
+fn amx_and_its_emulation_agree() {
+    on_isa(Isa::Amx, "AMX and its emulation", &int8_cases(), |case| {
+        let case = Int8::new(case);
+        prop_assert_eq!(case.found(Isa::Amx), case.found(Isa::AmxEmulated));
         Ok(())
     });
 }

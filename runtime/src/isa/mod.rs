@@ -9,6 +9,8 @@ use crate::kernels::{AddTask, ConvertTask, DotKernel, FoldTask, InputTile, Outpu
 use crate::network::Precision;
 use crate::numbers::bf16;
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod amx_emulated;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -36,6 +38,8 @@ pub enum Isa {
     Avx512Vnni,
     /// The same with bf16: 32 products of bf16 at a time.
     Avx512Bf16,
+    /// The same with AMX: 8,192 products of bf16 or 16,384 of int8 at a time.
+    Amx,
 }
 
 /// An instruction set that cannot be had.
@@ -50,8 +54,8 @@ pub struct IsaError {
 
 impl Isa {
     /// All, the best last.
-    pub const ALL: [Isa; 6] =
-        [Isa::Scalar, Isa::AmxEmulated, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
+    pub const ALL: [Isa; 7] =
+        [Isa::Scalar, Isa::AmxEmulated, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Amx];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
@@ -65,6 +69,8 @@ impl Isa {
             Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => Isa::Avx512Bf16.is_available() && amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -111,7 +117,7 @@ impl Isa {
         }
     }
 
-    /// Its name: `scalar`, `amx-emulated`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`.
+    /// Its name: `scalar`, `amx-emulated`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`, `amx`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
@@ -120,6 +126,7 @@ impl Isa {
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
             Isa::Avx512Bf16 => "avx512bf16",
+            Isa::Amx => "amx",
         }
     }
 
@@ -136,6 +143,8 @@ impl Isa {
             Isa::Avx512Vnni => &avx512vnni::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => &avx512bf16::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => &amx::KERNELS,
             #[cfg(not(target_arch = "x86_64"))]
             _ => &scalar::KERNELS,
         }
