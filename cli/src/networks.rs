@@ -234,7 +234,7 @@ pub(crate) struct Machine {
     /// Threads, this one included [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Instruction set: scalar, avx2, avx512, avx512vnni or avx512bf16 [default: the best that the machine has]
+    /// Instruction set: scalar, avx2, avx512, avx512vnni, avx512bf16 or amx [default: the best that the machine has]
     #[arg(long, value_name = "NAME", env = "RESNET_ISA")]
     isa: Option<String>,
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::num::NonZeroUsize;
 
-use common::on_every_isa;
+use common::{on_every_isa, on_isa};
 use proptest::prelude::*;
 use resnet_runtime::kernels::{
     self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
@@ -13,7 +13,7 @@ use resnet_runtime::kernels::{
 };
 use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::threads::Threads;
-use resnet_runtime::{Precision, bf16};
+use resnet_runtime::{Isa, Precision, bf16};
 
 /// Numbers from a seed.
 struct Random(u64);
@@ -118,23 +118,27 @@ impl Shape {
     }
 }
 
+/// Small ones of any kind, and some that fill tiles: rows of 7 and 14, more pixels than a block of tiles has, runs that are not
+/// made of equal parts, one pixel, several images.
 fn shapes() -> impl Strategy<Value = Shape> {
-    let sizes = (1usize..3, 1usize..8, 1usize..8, 1usize..7, 1usize..100);
-    let window = (prop::array::uniform2(1usize..4), prop::array::uniform2(1usize..3));
-    (sizes, window, (0usize..2, any::<bool>(), 1usize..4)).prop_map(|(sizes, (kernel, stride), rest)| {
-        let (batch, height, width, words, outputs) = sizes;
-        let (margin, by_channels, threads) = rest;
-        Shape {
-            batch,
-            output: [height, width],
-            inputs: 4 * words,
-            outputs,
-            kernel,
-            stride,
-            margin,
-            by_channels,
-            threads,
-        }
+    let small = (1usize..3, 1usize..8, 1usize..8, 1usize..7, 1usize..100);
+    let small = (small, prop::array::uniform2(1usize..4), prop::array::uniform2(1usize..3));
+    let output = prop::sample::select(vec![[1, 1], [7, 7], [14, 14], [1, 19], [33, 33], [3, 16], [2, 47]]);
+    let words = prop::sample::select(vec![1usize, 2, 5, 13, 16, 17, 32, 37]);
+    let outputs = prop::sample::select(vec![1usize, 8, 16, 17, 32, 40, 64, 70]);
+    let window = prop::sample::select(vec![[1, 1], [3, 3], [1, 7], [2, 1]]);
+    let large = (1usize..5, output, words, outputs).prop_map(|(batch, output, words, outputs)| {
+        // No more products than some hundred thousand, as far as images and inputs can be fewer.
+        let batch = if output[0] * output[1] * words > 2_000 { 1 } else { batch };
+        let words = if output[0] * output[1] * words > 4_000 { words % 5 + 1 } else { words };
+        (batch, output[0], output[1], words, outputs)
+    });
+    let large = (large, window, prop::array::uniform2(1usize..4));
+    let sizes = prop_oneof![19 => small.boxed(), 1 => large.boxed()];
+    (sizes, 0usize..2, any::<bool>(), 1usize..4).prop_map(|(sizes, margin, by_channels, threads)| {
+        let ((batch, height, width, words, outputs), kernel, stride) = sizes;
+        let output = [height, width];
+        Shape { batch, output, inputs: 4 * words, outputs, kernel, stride, margin, by_channels, threads }
     })
 }
 
@@ -152,68 +156,114 @@ fn number(byte: u8, is_signed: bool) -> i32 {
     if is_signed { i32::from(byte.cast_signed()) } else { i32::from(byte) }
 }
 
-#[test]
-fn int8_convolution() {
+/// A convolution of int8 and its numbers.
+struct Int8 {
+    shape: Shape,
+    x_signed: bool,
+    y_signed: bool,
+    relu: bool,
+    residual: Residual,
+    x: Vec<u8>,
+    kernel: Vec<i8>,
+    before: Vec<u8>,
+    scale: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Signed or not: input, output, residual; whether there is one; ReLU.
+type Flags = (bool, bool, bool, bool, bool);
+
+fn int8_cases() -> impl Strategy<Value = (Shape, Flags, u64)> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    on_every_isa("int8 convolution", &(shapes(), flags, any::<u64>()), |isa, (shape, flags, seed)| {
-        let (x_signed, y_signed, accumulate, residual_signed, relu) = flags;
+    (shapes(), flags, any::<u64>())
+}
+
+impl Int8 {
+    fn new((shape, flags, seed): (Shape, Flags, u64)) -> Self {
+        let (x_signed, y_signed, residual_signed, accumulate, relu) = flags;
         let mut random = Random(seed);
         let x = random.bytes(shape.input_len());
-        let kernel: Vec<i8> =
-            random.bytes(shape.depth() * shape.outputs).iter().map(|b| b.cast_signed().max(-127)).collect();
+        let kernel = random.bytes(shape.depth() * shape.outputs);
+        let kernel = kernel.iter().map(|b| b.cast_signed().max(-127)).collect();
         let before = random.bytes(shape.output_len());
-        let scale: Vec<f32> = random.numbers(shape.outputs).iter().map(|n| n * 1e-2).collect();
-        let bias: Vec<f32> = random.numbers(shape.outputs).iter().map(|n| n * 50.0).collect();
-        let residual_scale = random.number().abs() + 0.1;
+        let scale = random.numbers(shape.outputs).iter().map(|n| n * 1e-2).collect();
+        let bias = random.numbers(shape.outputs).iter().map(|n| n * 50.0).collect();
         let residual = if accumulate {
-            Residual::Quantized { signed: residual_signed, scale: residual_scale }
+            Residual::Quantized { signed: residual_signed, scale: random.number().abs() + 0.1 }
         } else {
             Residual::None
         };
+        Int8 { shape, x_signed, y_signed, relu, residual, x, kernel, before, scale, bias }
+    }
 
-        let mut expected = before.clone();
-        let mut expected_f32 = vec![7.0f32; shape.output_len()];
-        shape.products(|place, o, products| {
-            let sum: i32 =
-                products.map(|(x_place, w)| number(x[x_place], x_signed) * i32::from(kernel[w])).sum();
-            let mut value = sum as f32 * scale[o] + bias[o];
-            expected_f32[place] = if relu { value.max(0.0) } else { value };
-            if accumulate {
-                value += number(before[place], residual_signed) as f32 * residual_scale;
+    /// The output, and that in f32 without a residual.
+    fn expected(&self) -> (Vec<u8>, Vec<f32>) {
+        let (mut bytes, mut numbers) = (self.before.clone(), vec![7.0f32; self.before.len()]);
+        self.shape.products(|place, o, products| {
+            let products =
+                products.map(|(x, w)| number(self.x[x], self.x_signed) * i32::from(self.kernel[w]));
+            let sum: i32 = products.sum();
+            let mut value = sum as f32 * self.scale[o] + self.bias[o];
+            numbers[place] = if self.relu { value.max(0.0) } else { value };
+            if let Residual::Quantized { signed, scale } = self.residual {
+                value += number(self.before[place], signed) as f32 * scale;
             }
-            expected[place] = rounded(if relu { value.max(0.0) } else { value }, y_signed);
+            bytes[place] = rounded(if self.relu { value.max(0.0) } else { value }, self.y_signed);
         });
+        (bytes, numbers)
+    }
 
-        let (words, padded) = (shape.depth() / 4, pack::padded(isa, Precision::Int8, shape.outputs));
-        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Int8, words, shape.outputs)];
-        pack::pack(isa, Numbers::I8(&kernel), shape.depth(), shape.outputs, &mut panels);
+    /// The same, computed by kernels.
+    fn found(&self, isa: Isa) -> (Vec<u8>, Vec<f32>) {
+        let Shape { outputs, threads, .. } = self.shape;
+        let (depth, padded) = (self.shape.depth(), pack::padded(isa, Precision::Int8, outputs));
+        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Int8, depth / 4, outputs)];
+        pack::pack(isa, Numbers::I8(&self.kernel), depth, outputs, &mut panels);
         let mut lists = vec![0.0f32; 3 * padded];
-        for o in 0..shape.outputs {
-            let column = kernel.iter().skip(o).step_by(shape.outputs);
-            let start = if x_signed { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
+        for o in 0..outputs {
+            let column = self.kernel.iter().skip(o).step_by(outputs);
+            let moved = self.x_signed && pack::moves_signed(isa);
+            let start = if moved { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
             lists[o] = f32::from_bits(start.cast_unsigned());
-            lists[padded + o] = scale[o];
-            lists[2 * padded + o] = bias[o];
+            lists[padded + o] = self.scale[o];
+            lists[2 * padded + o] = self.bias[o];
         }
         let weights = PackedConv { panels: &panels, bias: &lists };
-        let x_i8 = signed(&x);
-        let from = if x_signed { Numbers::I8(&x_i8) } else { Numbers::U8(&x) };
-        let threads = team(shape.threads);
-        let convolution = shape.convolution(4, residual, relu);
-        let found = if y_signed {
-            let mut y = signed(&before);
-            kernels::convolve(isa, &threads, &convolution, from, weights, NumbersMut::I8(&mut y));
-            y.into_iter().map(i8::cast_unsigned).collect()
-        } else {
-            let mut y = before;
-            kernels::convolve(isa, &threads, &convolution, from, weights, NumbersMut::U8(&mut y));
-            y
+        let x = signed(&self.x);
+        let x = if self.x_signed { Numbers::I8(&x) } else { Numbers::U8(&self.x) };
+        let threads = team(threads);
+        let run = |residual, y: NumbersMut<'_>| {
+            let convolution = self.shape.convolution(4, residual, self.relu);
+            kernels::convolve(isa, &threads, &convolution, x, weights, y);
         };
-        prop_assert_eq!(found, expected);
-        let mut y = vec![7.0f32; shape.output_len()];
-        let convolution = shape.convolution(4, Residual::None, relu);
-        kernels::convolve(isa, &threads, &convolution, from, weights, NumbersMut::F32(&mut y));
-        prop_assert_eq!(y, expected_f32);
+        let mut bytes = self.before.clone();
+        if self.y_signed {
+            let mut y = signed(&bytes);
+            run(self.residual, NumbersMut::I8(&mut y));
+            bytes = y.into_iter().map(i8::cast_unsigned).collect();
+        } else {
+            run(self.residual, NumbersMut::U8(&mut bytes));
+        }
+        let mut numbers = vec![7.0f32; self.before.len()];
+        run(Residual::None, NumbersMut::F32(&mut numbers));
+        (bytes, numbers)
+    }
+}
+
+#[test]
+fn int8_convolution() {
+    on_every_isa("int8 convolution", &int8_cases(), |isa, case| {
+        let case = Int8::new(case);
+        prop_assert_eq!(case.found(isa), case.expected());
+        Ok(())
+    });
+}
+
+#[test]
+fn amx_and_its_emulation_agree() {
+    on_isa(Isa::Amx, "AMX and its emulation", &int8_cases(), |case| {
+        let case = Int8::new(case);
+        prop_assert_eq!(case.found(Isa::Amx), case.found(Isa::AmxEmulated));
         Ok(())
     });
 }

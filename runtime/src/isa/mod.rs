@@ -13,6 +13,9 @@ use crate::network::Precision;
 use crate::numbers::bf16;
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+mod amx_emulated;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -28,6 +31,8 @@ mod scalar;
 pub enum Isa {
     /// Plain Rust, for every machine.
     Scalar,
+    /// The same, but bf16 and int8 as AMX computes them, number by number: for tests, and never the best.
+    AmxEmulated,
     /// x86-64 with AVX2 and FMA: 8 numbers at a time.
     Avx2,
     /// x86-64 with AVX-512F: 16 numbers at a time.
@@ -36,6 +41,8 @@ pub enum Isa {
     Avx512Vnni,
     /// The same with bf16: 32 products of bf16 at a time.
     Avx512Bf16,
+    /// The same with AMX: 8,192 products of bf16 or 16,384 of int8 at a time.
+    Amx,
 }
 
 /// An instruction set that cannot be had.
@@ -50,12 +57,13 @@ pub struct IsaError {
 
 impl Isa {
     /// All, the best last.
-    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
+    pub const ALL: [Isa; 7] =
+        [Isa::Scalar, Isa::AmxEmulated, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Amx];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
         match self {
-            Isa::Scalar => true,
+            Isa::Scalar | Isa::AmxEmulated => true,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
@@ -64,6 +72,8 @@ impl Isa {
             Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => Isa::Avx512Bf16.is_available() && amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -76,7 +86,8 @@ impl Isa {
 
     /// The best that this machine has.
     pub fn best() -> Isa {
-        Isa::ALL.into_iter().rfind(|isa| isa.is_available()).unwrap_or(Isa::Scalar)
+        let real = |isa: &Isa| *isa != Isa::AmxEmulated && isa.is_available();
+        Isa::ALL.into_iter().rfind(real).unwrap_or(Isa::Scalar)
     }
 
     /// The one of this name.
@@ -109,14 +120,16 @@ impl Isa {
         }
     }
 
-    /// Its name: `scalar`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`.
+    /// Its name: `scalar`, `amx-emulated`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`, `amx`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
+            Isa::AmxEmulated => "amx-emulated",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
             Isa::Avx512Bf16 => "avx512bf16",
+            Isa::Amx => "amx",
         }
     }
 
@@ -124,6 +137,7 @@ impl Isa {
     pub(crate) fn kernels(self) -> &'static Kernels {
         match self {
             Isa::Scalar => &scalar::KERNELS,
+            Isa::AmxEmulated => &amx_emulated::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2::KERNELS,
             #[cfg(target_arch = "x86_64")]
@@ -132,6 +146,8 @@ impl Isa {
             Isa::Avx512Vnni => &avx512vnni::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => &avx512bf16::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => &amx::KERNELS,
             #[cfg(not(target_arch = "x86_64"))]
             _ => &scalar::KERNELS,
         }

@@ -7,13 +7,13 @@ use crate::numbers::bf16;
 
 /// No instruction set at all.
 #[derive(Clone, Copy)]
-struct Scalar(());
+pub(super) struct Scalar(());
 
 impl Scalar {
     /// # Safety
     /// None needed: every machine can do this. The signature is that of the other instruction sets.
     #[inline(always)]
-    unsafe fn assume() -> Self {
+    pub(super) unsafe fn assume() -> Self {
         Scalar(())
     }
 }

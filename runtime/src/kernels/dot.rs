@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use crate::isa::Simd;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::LINE;
+use crate::kernels::words::Task;
 
 /// A tile to be computed: at most as many pixels as the kernel's tile, at most a panel's channels.
 pub(crate) struct DotTask<'a> {
@@ -48,12 +49,23 @@ pub(crate) struct DotKernel {
     pub(crate) lanes: usize,
     /// Output channels in a panel of packed weights, a multiple of `lanes`.
     pub(crate) panel: usize,
-    /// Output pixels in a tile.
-    pub(crate) tile: usize,
-    /// Computes a tile.
-    pub(crate) compute: unsafe fn(&DotTask<'_>),
-    /// Dots on registers: chains of so many.
+    /// Whether signed int8 inputs are moved by 128 to be multiplied, so that sums begin with -128 times the sum of their weights.
+    pub(crate) moves_signed: bool,
+    /// How it computes.
+    pub(crate) method: Method,
+    /// Dots on registers, and nothing else: so many rounds.
     pub(crate) peak: unsafe fn(usize) -> u32,
+    /// Words that are multiplied in a round of `peak`.
+    pub(crate) peak_words: usize,
+}
+
+/// How a thread's part of a convolution is computed.
+#[derive(Clone, Copy)]
+pub(crate) enum Method {
+    /// Vector by vector: tiles of so many pixels, wherever those lie, each computed by this function.
+    Vectors(usize, unsafe fn(&DotTask<'_>)),
+    /// On tile registers: the whole part. See [`tiles`](crate::kernels::tiles).
+    Tiles(unsafe fn(&Task<'_>)),
 }
 
 /// The vector operations of dot products. A value of the type shows that the machine has them.
@@ -129,7 +141,7 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
         vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
     }
     // SAFETY: the caller's contract; the sums of all pixels have just been written.
-    unsafe { epilogue::run::<D>(dot, &task.epilogue, to) };
+    unsafe { epilogue::run(dot.simd(), D::INTEGER, &task.epilogue, to) };
 }
 
 /// Sums up `P` pixels by `V` vectors of channels. The sums stay in registers only if every loop over them is unrolled, so none
@@ -173,7 +185,12 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(dot: D, task: &DotTask<'_
 }
 
 /// Chains of dependent dots: as in [`peak`](crate::kernels::peak).
-pub(crate) const CHAINS: usize = 12;
+const CHAINS: usize = 12;
+
+/// Words that are multiplied in a round of [`peak`].
+pub(crate) const fn peak_words<D: Dot>() -> usize {
+    CHAINS * D::Simd::LANES
+}
 
 /// The yardstick: dots on registers, and nothing else.
 ///
@@ -234,9 +251,10 @@ macro_rules! dot_kernel {
             isa: crate::isa::Isa::$isa,
             lanes: LANES,
             panel: $vectors * LANES,
-            tile: $tile,
-            compute,
+            moves_signed: true,
+            method: dot::Method::Vectors($tile, compute),
             peak,
+            peak_words: dot::peak_words::<$unsigned>(),
         }
     }};
 }

@@ -9,7 +9,6 @@
 //! Each operation is rounded by itself: a fused multiply-add would give other bits where there is none.
 
 use crate::isa::{Simd, Stored};
-use crate::kernels::dot::Dot;
 use crate::kernels::{Residual, Target};
 use crate::numbers::bf16;
 
@@ -26,26 +25,27 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) y_offsets: &'a [usize],
     /// Channels, at most a panel's.
     pub(crate) channels: usize,
+    /// Words from the sums of one pixel to those of the next: channels, filled up to whole vectors.
+    pub(crate) width: usize,
     /// What the output holds, to be added.
     pub(crate) residual: Residual,
     /// Cut negative results off.
     pub(crate) relu: bool,
 }
 
-/// Writes a tile. `sums` are those of one pixel after another, each filled up to whole vectors.
+/// Writes a tile. `sums` are those of one pixel after another: f32, or i32 if they are `integers`.
 ///
 /// # Safety
-/// `sums` are there for each pixel. Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias hold what they say. The machine
-/// has the instructions of `D`.
+/// `sums` are there for each pixel. Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias
+/// hold what they say. The machine has the instructions of `S`.
 ///
 /// # Panics
 /// If there is no such combination of sums, residual and output.
 #[inline(always)]
-pub(crate) unsafe fn run<D: Dot>(dot: D, task: &Epilogue<'_>, sums: *const u32) {
-    let simd = dot.simd();
+pub(crate) unsafe fn run<S: Simd>(simd: S, integers: bool, task: &Epilogue<'_>, sums: *const u32) {
     // SAFETY: the caller's contract.
     unsafe {
-        if D::INTEGER {
+        if integers {
             match (task.y, task.residual) {
                 (Target::F32(y), Residual::None) => rows::<_, Scaled, f32, f32>(simd, task, sums, None, y),
                 (Target::U8(y), Residual::None) => rows::<_, Scaled, u8, u8>(simd, task, sums, None, y),
@@ -140,12 +140,11 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     y: *mut Y,
 ) {
     const { assert!(size_of::<R>() == size_of::<Y>()) };
-    let width = task.channels.next_multiple_of(S::LANES);
     let factor = simd.splat(residual.unwrap_or(0.0));
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
     for channel in (0..task.channels).step_by(S::LANES) {
         let count = (task.channels - channel).min(S::LANES);
-        // SAFETY: the caller's contract; pixels' sums are `width` apart, and hold a vector from `channel` on.
+        // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold a vector from `channel` on.
         unsafe {
             let parameters = V::parameters(simd, task, channel);
             let mut from = sums.add(channel);
@@ -159,7 +158,7 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
                     value = simd.at_least(floor, value);
                 }
                 Y::store(simd, to, value, count);
-                from = from.add(width);
+                from = from.add(task.width);
             }
         }
     }

@@ -95,6 +95,7 @@ pub(crate) fn run(task: &mut FoldTask<'_>) {
 
 /// Strassen's factors of a panel: its blocks and their sums, plane after plane.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // a row of each of four stages
 fn halves(task: &mut FoldTask<'_>) {
     let (inputs, outputs) = (task.inputs / 2, task.scale.len() / 2);
     let mut stages = [(); 4].map(|()| vec![[0.0; LANES]; ROWS]);

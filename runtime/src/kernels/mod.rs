@@ -28,9 +28,10 @@ pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
 pub mod strassen;
+pub(crate) mod tiles;
 pub(crate) mod widened;
 pub mod winograd;
-mod words;
+pub(crate) mod words;
 
 use std::ops::Range;
 

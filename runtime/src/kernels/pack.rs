@@ -36,6 +36,12 @@ pub fn panels(
     })
 }
 
+/// Whether an instruction set moves signed int8 inputs by 128 to multiply them, so that the sums of an output must begin with
+/// -128 times the sum of its weights.
+pub fn moves_signed(isa: Isa) -> bool {
+    isa.kernels().int8.moves_signed
+}
+
 /// Vector and panel.
 fn shape(isa: Isa, precision: Precision) -> (usize, usize) {
     let kernels = isa.kernels();

@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::isa::{Isa, Simd};
-use crate::kernels::dot;
 use crate::network::Precision;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
@@ -49,7 +48,7 @@ pub fn peak_gops(isa: Isa, precision: Precision) -> f64 {
         start.elapsed().as_secs_f64()
     };
     let best = (0..8).map(|_| measure()).fold(f64::INFINITY, f64::min);
-    2e-9 * (ROUNDS * dot::CHAINS * kernel.lanes * per_word) as f64 / best
+    2e-9 * (ROUNDS * kernel.peak_words * per_word) as f64 / best
 }
 
 /// # Safety

@@ -1,28 +1,53 @@
-//! Direct convolution of bf16 and int8: the blocks, panels and tiles of [`conv`](crate::kernels::conv), in words.
+//! Direct convolution of bf16 and int8: the blocks, panels and tiles of [`conv`](crate::kernels::conv), in words; or those of
+//! [`tiles`], where there are registers for them.
 
 use std::ops::Range;
 
 use crate::isa::Isa;
 use crate::kernels::conv::{Algorithm, BLOCK, ConvGeometry, Convolution, PackedConv, Split, locate};
-use crate::kernels::dot::{DotKernel, DotTask};
+use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::LINE;
+use crate::kernels::tiles::Tiling;
 use crate::kernels::{Residual, Target, share};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
 /// The part of a convolution that one thread does.
-struct Task<'a> {
-    convolution: &'a Convolution,
-    x: *const u32,
-    signed: bool,
-    panels: *const u32,
-    start: *const u32,
-    scale: *const f32,
-    bias: *const f32,
-    y: Target,
-    pixels: Range<usize>,
-    panel_range: Range<usize>,
+pub(crate) struct Task<'a> {
+    pub(crate) convolution: &'a Convolution,
+    pub(crate) x: *const u32,
+    /// Whether the input's int8 are signed.
+    pub(crate) signed: bool,
+    pub(crate) panels: *const u32,
+    /// Each channel's: what its sums begin with, and for int8 what they are multiplied with and what is added.
+    pub(crate) start: *const u32,
+    pub(crate) scale: *const f32,
+    pub(crate) bias: *const f32,
+    pub(crate) y: Target,
+    /// Pixels, or tiles of pixels.
+    pub(crate) units: Range<usize>,
+    pub(crate) panel_range: Range<usize>,
+}
+
+impl Task<'_> {
+    /// What becomes of the sums of a panel, for no pixels yet. Panels are of so many channels, filled up to whole vectors.
+    #[inline(always)]
+    pub(crate) fn epilogue(&self, panel_width: usize, lanes: usize, panel: usize) -> Epilogue<'_> {
+        let Convolution { geometry, residual, relu, .. } = self.convolution;
+        let channel = panel * panel_width;
+        let channels = (geometry.channels - channel).min(panel_width);
+        Epilogue {
+            scale: self.scale.wrapping_add(channel),
+            bias: self.bias.wrapping_add(channel),
+            y: self.y.offset(channel),
+            y_offsets: &[],
+            channels,
+            width: channels.next_multiple_of(lanes),
+            residual: *residual,
+            relu: *relu,
+        }
+    }
 }
 
 /// As [`convolve`](crate::kernels::convolve), for numbers that are not f32.
@@ -69,7 +94,11 @@ pub(super) fn convolve(
     assert!(geometry.y.end(batch, output, channels) <= y.len(), "pixels lie outside the output");
     assert!(weights.panels.len() >= depth * padded, "the weights have another shape");
     assert!(weights.bias.len() >= lists * padded, "the bias has another length");
-    let total = batch * output[0] * output[1];
+    // Registers are filled two tiles at a time.
+    let (total, unit) = match kernel.method {
+        Method::Vectors(tile, _) => (batch * output[0] * output[1], tile),
+        Method::Tiles(_) => (Tiling::of(geometry).tiles(), 2),
+    };
     let panels = channels.div_ceil(kernel.panel);
     let count = threads.count();
     let by_channels = *split == Split::Channels && panels >= count;
@@ -85,21 +114,27 @@ pub(super) fn convolve(
         scale: list(1),
         bias: list(2),
         y,
-        pixels: 0..total,
+        units: 0..total,
         panel_range: 0..panels,
     };
     let shared = Shared(&task);
     threads.run(|index, _| {
         let task = shared.task();
-        let (pixels, panel_range) = if by_channels {
+        let (units, panel_range) = if by_channels {
             (0..total, share(panels, index, count))
         } else {
-            let units = share(total.div_ceil(kernel.tile), index, count);
-            (units.start * kernel.tile..(units.end * kernel.tile).min(total), 0..panels)
+            let units = share(total.div_ceil(unit), index, count);
+            (units.start * unit..(units.end * unit).min(total), 0..panels)
         };
+        let part = Task { units, panel_range, ..*task };
         // SAFETY: the machine has the instruction set; the assertions above hold for every pixel and panel of the geometry; the
         // pixels and channels of two threads do not meet, and the output is borrowed exclusively.
-        unsafe { part(kernel, &Task { pixels, panel_range, ..*task }) };
+        unsafe {
+            match kernel.method {
+                Method::Vectors(tile, compute) => run_vectors(kernel, tile, compute, &part),
+                Method::Tiles(run) => run(&part),
+            }
+        }
     });
 }
 
@@ -116,29 +151,29 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// One thread's part.
+/// One thread's part, vector by vector.
 ///
 /// # Safety
 /// For all pixels and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes; `panels` and the
 /// lists behind it hold all channels as they are packed for this kernel, whose instruction set the machine has.
-unsafe fn part(kernel: &DotKernel, task: &Task<'_>) {
-    let Convolution { geometry, residual, relu, .. } = task.convolution;
+unsafe fn run_vectors(kernel: &DotKernel, tile: usize, compute: unsafe fn(&DotTask<'_>), task: &Task<'_>) {
+    let geometry = &task.convolution.geometry;
     let depth = geometry.rows * geometry.run;
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
-    for start in task.pixels.clone().step_by(BLOCK) {
-        let count = BLOCK.min(task.pixels.end - start);
+    for start in task.units.clone().step_by(BLOCK) {
+        let count = BLOCK.min(task.units.end - start);
         locate(geometry, start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in task.panel_range.clone() {
             let channel = panel * kernel.panel;
-            let channels = (geometry.channels - channel).min(kernel.panel);
-            let size = depth * channels.next_multiple_of(kernel.lanes);
-            let tiles = x_offsets[..count].chunks(kernel.tile).zip(y_offsets[..count].chunks(kernel.tile));
+            let epilogue = task.epilogue(kernel.panel, kernel.lanes, panel);
+            let size = depth * epilogue.width;
+            let tiles = x_offsets[..count].chunks(tile).zip(y_offsets[..count].chunks(tile));
             for (index, (x_offsets, y_offsets)) in tiles.enumerate() {
                 // SAFETY: the caller's contract, for these pixels and channels. Earlier panels are all full, each of `depth`
                 // times its width.
                 unsafe {
-                    (kernel.compute)(&DotTask {
+                    compute(&DotTask {
                         x: task.x,
                         x_offsets,
                         signed: task.signed,
@@ -148,15 +183,7 @@ unsafe fn part(kernel: &DotKernel, task: &Task<'_>) {
                         weights: task.panels.add(channel * depth),
                         prefetch: task.panels.wrapping_add(channel * depth + size + index * depth * LINE),
                         start: task.start.add(channel),
-                        epilogue: Epilogue {
-                            scale: task.scale.wrapping_add(channel),
-                            bias: task.bias.wrapping_add(channel),
-                            y: task.y.offset(channel),
-                            y_offsets,
-                            channels,
-                            residual: *residual,
-                            relu: *relu,
-                        },
+                        epilogue: Epilogue { y_offsets, ..epilogue },
                     });
                 }
             }

@@ -6,7 +6,7 @@
 //! kernel'[.,o] = kernel[.,o] * scale[o]
 //!
 //! int8 (a step of a kernel is what it is worth, by output):
-//! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, which is moved by 128 to be multiplied; else 0
+//! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, and is moved by 128 to be multiplied; else 0
 //! factor[o] = input's step * kernel's step[o] / output's step
 //! bias''[o] = bias'[o] / output's step
 //! ```
@@ -90,7 +90,7 @@ pub(super) fn fold(
             width,
         };
         fold_panel(isa, task);
-        if layer.scales.is_some_and(|scales| scales.signed) {
+        if layer.scales.is_some_and(|scales| scales.signed) && pack::moves_signed(isa) {
             for (to, lane) in bias[range].iter_mut().zip(0..) {
                 let column = panel.iter().skip(lane).step_by(width);
                 let sum: i32 = column

@@ -14,12 +14,22 @@ pub(crate) fn on_every_isa<S: Strategy>(
     property: impl Fn(Isa, S::Value) -> Result<(), TestCaseError>,
 ) {
     for isa in Isa::ALL {
-        if !isa.is_available() {
-            // Not `eprintln!`, which the test harness keeps to itself.
-            let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
-            continue;
-        }
-        on_any_isa(&format!("{name} on {isa}"), cases, |case| property(isa, case));
+        on_isa(isa, name, cases, |case| property(isa, case));
+    }
+}
+
+/// Runs a property on an instruction set if there is it, or says that there is not.
+pub(crate) fn on_isa<S: Strategy>(
+    isa: Isa,
+    name: &str,
+    cases: &S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    if isa.is_available() {
+        on_any_isa(&format!("{name} on {isa}"), cases, property);
+    } else {
+        // Not `eprintln!`, which the test harness keeps to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
     }
 }
 

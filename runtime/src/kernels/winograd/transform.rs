@@ -292,6 +292,7 @@ pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &KernelTile) {
 /// # Safety
 /// As [`kernel`].
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn kernel_of<
     S: Simd,
     L: Side<N, O, K, M>,
@@ -371,6 +372,7 @@ unsafe fn input_of<
 /// # Safety
 /// As [`input`], for the channels from `channel` on.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn input_vector<
     S: Simd,
     L: Side<N, O, K, M>,
@@ -426,6 +428,7 @@ pub(crate) unsafe fn output<S: Simd>(simd: S, task: &OutputTile) {
 /// # Safety
 /// As [`output`].
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn output_of<
     S: Simd,
     L: Side<N, O, K, M>,
