@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
 use crate::kernels::product::Product;
-use crate::kernels::{Pixels, Residual, Shared, share, strassen, winograd, words};
+use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -216,9 +216,9 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let rows = if depth * kernels.panel > LARGEST_PANEL { 1 } else { geometry.rows };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
-    for start in units.clone().step_by(BLOCK) {
-        let count = BLOCK.min(units.end - start);
-        locate(geometry, start, &mut x_offsets[..count], &mut y_offsets[..count]);
+    for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
+        let count = pixels.len();
+        locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
             let channel = panel * kernels.panel;
             let channels = (geometry.channels - channel).min(kernels.panel);

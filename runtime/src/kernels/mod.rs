@@ -86,6 +86,13 @@ pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
     total * index / count..total * (index + 1) / count
 }
 
+/// Cuts a range into as few blocks of at most `most` as can be, of nearly one size, which is a multiple of `unit` if that fits.
+pub(crate) fn blocks(range: Range<usize>, most: usize, unit: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = range.len().div_ceil(most).max(1);
+    let size = range.len().div_ceil(count).next_multiple_of(unit).clamp(1, most);
+    range.clone().step_by(size).map(move |start| start..(start + size).min(range.end))
+}
+
 /// What a convolution's output holds, to be added to its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Residual {

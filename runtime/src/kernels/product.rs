@@ -43,7 +43,7 @@ pub(crate) struct Product<'a> {
 /// Numbers of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Tiles of `TILE` pixels and one of what is left, of as many vectors as the channels fill.
+/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
@@ -58,8 +58,10 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
             // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
             unsafe {
                 let pixels = product.x_offsets.len();
+                let rest = pixels % TILE;
+                // One pixel alone would wait for each of its sums: it shares those of the tile before.
+                let whole = if rest == 1 && pixels > 1 { pixels - TILE - 1 } else { pixels - rest };
                 let mut prefetch = product.prefetch;
-                let whole = pixels / TILE * TILE;
                 for first in (0..whole).step_by(TILE) {
                     tile::<S, TILE, $vectors>(simd, product, first, prefetch);
                     prefetch = prefetch.wrapping_add(product.rows * product.run * LINE);
@@ -69,8 +71,16 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
                     1 => tile::<S, 1, $vectors>(simd, product, whole, prefetch),
                     2 => tile::<S, 2, $vectors>(simd, product, whole, prefetch),
                     3 => tile::<S, 3, $vectors>(simd, product, whole, prefetch),
-                    4 if TILE > 4 => tile::<S, 4, $vectors>(simd, product, whole, prefetch),
-                    5 if TILE > 5 => tile::<S, 5, $vectors>(simd, product, whole, prefetch),
+                    4 => tile::<S, 4, $vectors>(simd, product, whole, prefetch),
+                    5 if TILE == 4 => {
+                        tile::<S, 3, $vectors>(simd, product, whole, prefetch);
+                        tile::<S, 2, $vectors>(simd, product, whole + 3, prefetch);
+                    }
+                    5 => tile::<S, 5, $vectors>(simd, product, whole, prefetch),
+                    7 if TILE == 6 => {
+                        tile::<S, 4, $vectors>(simd, product, whole, prefetch);
+                        tile::<S, 3, $vectors>(simd, product, whole + 4, prefetch);
+                    }
                     rest => unreachable!("{rest} pixels are left of tiles of {TILE}"),
                 }
             }

@@ -19,9 +19,9 @@
 //! ```
 
 use crate::isa::{Kernels, Simd};
-use crate::kernels::Residual;
 use crate::kernels::conv::{Algorithm, ConvTask, Convolution, NO_BIAS, WIDEST_PANEL, WIDEST_VECTOR, locate};
 use crate::kernels::product::Product;
+use crate::kernels::{Residual, blocks};
 
 /// Between two planes of V and of M: keeps them from falling into the same set of the first-level cache.
 const SKEW: usize = 16;
@@ -110,8 +110,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let mut x_offsets = [0; 2 * LARGEST_BLOCK];
     let mut y_offsets = [0; 2 * LARGEST_BLOCK];
     let (mut first_offsets, mut second_offsets) = ([0; LARGEST_BLOCK], [0; LARGEST_BLOCK]);
-    for start in task.units.clone().step_by(block) {
-        let count = block.min(task.units.end - start);
+    for pairs in blocks(task.units.clone(), block, kernels.tile) {
+        let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
         locate(&geometry, 2 * start, &mut x_offsets[..located], &mut y_offsets[..located]);
         // A pixel without a second one is its own.

@@ -19,11 +19,11 @@
 pub(crate) mod transform;
 
 use crate::isa::Kernels;
-use crate::kernels::Residual;
 use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, WIDEST_PANEL, WIDEST_VECTOR,
 };
 use crate::kernels::product::{LINE, Product};
+use crate::kernels::{Residual, blocks};
 use transform::Factor;
 pub(crate) use transform::{InputTile, KernelTile, OutputTile, Tile};
 
@@ -92,11 +92,11 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
         v_offsets[slot] = slot * row;
         m_offsets[slot] = slot * WIDEST_PANEL;
     }
-    for start in task.units.clone().step_by(block) {
-        let count = block.min(task.units.end - start);
+    for tiles in blocks(task.units.clone(), block, 1) {
+        let count = tiles.len();
         // Inputs that are multiplied as they are stay where they are, unless some lie outside the image.
         let mut copy = false;
-        let places = || (start..start + count).map(|index| Place::of(index, output, geometry.output));
+        let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
         let end = |axis: usize| step * (geometry.output[axis] - 1) + 3;
         for (slot, place) in places().enumerate() {
             x_offsets[slot] = geometry.x.at(place.image, place.row, place.column);
