@@ -31,8 +31,8 @@ pub enum Algorithm {
 const TRANSFORM: usize = 8;
 /// A number of the weights, transformed when it is used: written to the second-level cache.
 const MAKE: usize = 6;
-/// A number of the weights, read from memory: some 40 GB/s.
-const READ: usize = 12;
+/// A number of the weights, read from memory: some 37 GB/s.
+const READ: usize = 15;
 
 /// The most bytes of a block's transformed inputs, and of the weights transformed at a time: a second-level cache, and half of it.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -96,21 +96,22 @@ impl Algorithm {
 
     /// What a convolution costs, in multiply-adds: products, transforms, and weights that are transformed or read from memory.
     pub fn cost(self, conv: &Conv2d, x: Dims, y: Dims) -> usize {
+        // While products are computed, weights come from memory: whichever takes longer.
         let read = READ * self.weights(conv, x);
         match self {
-            Algorithm::Direct => y[0] * y[1] * y[2] * self.weights(conv, x) + read,
+            Algorithm::Direct => read.max(y[0] * y[1] * y[2] * self.weights(conv, x)),
             Algorithm::Winograd { output, block, .. } => {
                 let (tile, tiles) = (Tile { step: conv.stride[0], output }, tiles(output, y));
                 let products = tiles * tile.products() * x[3] * conv.filters;
                 let sums = tiles * tile.sums() * conv.filters;
                 let made = tiles.div_ceil(block) * self.made_weights(conv, x);
-                products + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * made + read
+                read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * made
             }
             Algorithm::Strassen { .. } => {
                 let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
                 let products = pairs * self.weights(conv, x);
                 let sums = pairs * 7 * (conv.filters / 2);
-                products + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + read
+                read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums)
             }
         }
     }

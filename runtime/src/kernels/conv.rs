@@ -111,6 +111,8 @@ const LARGEST_PANEL: usize = 128 << 10;
 
 /// The bias of sums that have begun.
 pub(super) static NO_BIAS: [f32; WIDEST_PANEL] = [0.0; WIDEST_PANEL];
+/// The most vectors of a panel: lines of weights in a row.
+const VECTORS: usize = 4;
 /// The widest panel and vector of any instruction set.
 pub(super) const WIDEST_PANEL: usize = 64;
 pub(super) const WIDEST_VECTOR: usize = 16;
@@ -237,6 +239,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         pitch: geometry.pitch,
                         weights: task.panels.add(part),
                         prefetch: task.panels.wrapping_add(part + rows * geometry.run * width),
+                        hurry: count < VECTORS * kernels.tile,
                         bias: if row == 0 { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y: task.y.add(channel),
                         y_offsets: &y_offsets[..count],

@@ -26,6 +26,8 @@ pub(crate) struct Product<'a> {
     pub(crate) weights: *const f32,
     /// What is needed next: for each tile, a line of it is fetched for each row of the weights.
     pub(crate) prefetch: *const f32,
+    /// Whether there are too few tiles for that: the first one fetches as much as the panel has itself.
+    pub(crate) hurry: bool,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
     /// The panel's channels in the output; pixel offsets count from here.
@@ -61,27 +63,38 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
                 let rest = pixels % TILE;
                 // One pixel alone would wait for each of its sums: it shares those of the tile before.
                 let whole = if rest == 1 && pixels > 1 { pixels - TILE - 1 } else { pixels - rest };
+                let lines = product.rows * product.run * LINE;
                 let mut prefetch = product.prefetch;
-                for first in (0..whole).step_by(TILE) {
-                    tile::<S, TILE, $vectors>(simd, product, first, prefetch);
-                    prefetch = prefetch.wrapping_add(product.rows * product.run * LINE);
+                let mut first = 0;
+                if product.hurry && whole > 0 {
+                    tile::<S, TILE, $vectors, $vectors>(simd, product, 0, prefetch);
+                    prefetch = prefetch.wrapping_add($vectors * lines);
+                    first = TILE;
                 }
-                match pixels - whole {
-                    0 => {}
-                    1 => tile::<S, 1, $vectors>(simd, product, whole, prefetch),
-                    2 => tile::<S, 2, $vectors>(simd, product, whole, prefetch),
-                    3 => tile::<S, 3, $vectors>(simd, product, whole, prefetch),
-                    4 => tile::<S, 4, $vectors>(simd, product, whole, prefetch),
-                    5 if TILE == 4 => {
-                        tile::<S, 3, $vectors>(simd, product, whole, prefetch);
-                        tile::<S, 2, $vectors>(simd, product, whole + 3, prefetch);
+                while first < whole {
+                    tile::<S, TILE, $vectors, 1>(simd, product, first, prefetch);
+                    prefetch = prefetch.wrapping_add(lines);
+                    first += TILE;
+                }
+                match (pixels - whole, whole) {
+                    (0, _) => {}
+                    (1, _) => tile::<S, 1, $vectors, $vectors>(simd, product, whole, prefetch),
+                    (2, 0) => tile::<S, 2, $vectors, $vectors>(simd, product, whole, prefetch),
+                    (2, _) => tile::<S, 2, $vectors, 1>(simd, product, whole, prefetch),
+                    (3, 0) => tile::<S, 3, $vectors, $vectors>(simd, product, whole, prefetch),
+                    (3, _) => tile::<S, 3, $vectors, 1>(simd, product, whole, prefetch),
+                    (4, 0) => tile::<S, 4, $vectors, $vectors>(simd, product, whole, prefetch),
+                    (4, _) => tile::<S, 4, $vectors, 1>(simd, product, whole, prefetch),
+                    (5, _) if TILE == 4 => {
+                        tile::<S, 3, $vectors, 1>(simd, product, whole, prefetch);
+                        tile::<S, 2, $vectors, 1>(simd, product, whole + 3, prefetch);
                     }
-                    5 => tile::<S, 5, $vectors>(simd, product, whole, prefetch),
-                    7 if TILE == 6 => {
-                        tile::<S, 4, $vectors>(simd, product, whole, prefetch);
-                        tile::<S, 3, $vectors>(simd, product, whole + 4, prefetch);
+                    (5, _) => tile::<S, 5, $vectors, 1>(simd, product, whole, prefetch),
+                    (7, _) if TILE == 6 => {
+                        tile::<S, 4, $vectors, 1>(simd, product, whole, prefetch);
+                        tile::<S, 3, $vectors, 1>(simd, product, whole + 4, prefetch);
                     }
-                    rest => unreachable!("{rest} pixels are left of tiles of {TILE}"),
+                    (rest, _) => unreachable!("{rest} pixels are left of tiles of {TILE}"),
                 }
             }
         };
@@ -103,7 +116,7 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
 /// As [`compute`], for the tile's `P` pixels, and channels that fill `V` vectors (the last one in part).
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<S: Simd, const P: usize, const V: usize>(
+unsafe fn tile<S: Simd, const P: usize, const V: usize, const F: usize>(
     simd: S,
     product: &Product<'_>,
     first: usize,
@@ -132,8 +145,10 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize>(
             for k in 0..run {
                 let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
                 weights = weights.add(V * S::LANES);
-                simd.prefetch(prefetch);
-                prefetch = prefetch.wrapping_add(LINE);
+                for _ in 0..F {
+                    simd.prefetch(prefetch);
+                    prefetch = prefetch.wrapping_add(LINE);
+                }
                 for p in 0..P {
                     let x = simd.splat(*x[p].add(k));
                     for v in 0..V {

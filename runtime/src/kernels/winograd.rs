@@ -174,6 +174,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                             pitch: 0,
                             weights,
                             prefetch: fetch.parts(count.div_ceil(kernels.tile), weights),
+                            hurry: false,
                             bias: NO_BIAS.as_ptr(),
                             y: m.as_mut_ptr().add(sum * m_plane),
                             y_offsets: &m_offsets[..count],
