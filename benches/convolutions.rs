@@ -2,7 +2,6 @@
 //! the geometries and algorithms are those of the compiled plans. The first line is the measured peak; throughput counts
 //! the operations of a direct sum, so Winograd's algorithm exceeds it.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -13,19 +12,18 @@ use resnet::runtime::kernels::{
 use resnet::runtime::numbers::{Numbers, NumbersMut};
 use resnet::runtime::threads::Threads;
 use resnet::runtime::{Arena, Isa, Precision};
-use resnet_dsl::Spec;
 use resnet_dsl::plan::Action;
+use resnet_dsl::{Spec, ops};
 
 /// A convolution of a plan: tensors, window and step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Shape {
     /// Height, width, channels.
     input: [usize; 3],
     output: [usize; 3],
     kernel: [usize; 2],
     stride: [usize; 2],
-    /// Tile and block of Winograd's algorithm, or none.
-    winograd: Option<[usize; 2]>,
+    algorithm: Algorithm,
 }
 
 fn shapes(model: &str) -> Vec<Shape> {
@@ -33,36 +31,48 @@ fn shapes(model: &str) -> Vec<Shape> {
     let overrides = Default::default();
     let spec = Spec { name: model, text, overrides: &overrides };
     let plan = spec.compile(&mut |_| Err("no files".to_owned())).expect("a shipped model").plan;
-    let mut seen = BTreeSet::new();
     let shapes = plan.steps.iter().filter_map(|step| match (&step.action, &step.read) {
         (Action::Conv { kernel, stride, algorithm, .. }, Some(read)) => {
             let [_, height, width, channels] = read.dims;
             let ([rows, columns], [.., filters]) = (step.write.size, step.write.dims);
             let (input, output) = ([height, width, channels], [rows, columns, filters]);
-            let winograd = match *algorithm {
-                resnet_dsl::ops::Algorithm::Direct => None,
-                resnet_dsl::ops::Algorithm::Winograd { output, block } => Some([output, block]),
+            let algorithm = match *algorithm {
+                ops::Algorithm::Direct => Algorithm::Direct,
+                ops::Algorithm::Winograd { output, block, depth } => {
+                    Algorithm::Winograd { output, block, depth }
+                }
+                ops::Algorithm::Strassen { block } => Algorithm::Strassen { block },
             };
-            Some(Shape { input, output, kernel: *kernel, stride: *stride, winograd })
+            Some(Shape { input, output, kernel: *kernel, stride: *stride, algorithm })
         }
         _ => None,
     });
-    shapes.filter(|shape| seen.insert(*shape)).collect()
+    let mut distinct = Vec::new();
+    for shape in shapes {
+        if !distinct.contains(&shape) {
+            distinct.push(shape);
+        }
+    }
+    distinct
 }
 
 fn convolution(criterion: &mut Criterion, model: &str) {
     let isa = Isa::best();
     let mut group = criterion.benchmark_group(format!("{model}/{isa}"));
-    for Shape { input, output, kernel, stride, winograd } in shapes(model) {
+    for Shape { input, output, kernel, stride, algorithm } in shapes(model) {
         let window = kernel[0] * kernel[1] * input[2];
-        let (algorithm, depth, scratch) = match winograd {
-            None => (Algorithm::Direct, window, 0),
-            Some([tile, block]) => (
-                Algorithm::Winograd { output: tile, block },
-                (tile + 2) * (tile + 2) * input[2],
-                kernels::winograd::scratch_len(tile, block, input[2]) * size_of::<f32>(),
-            ),
+        // Winograd's algorithm reads the weights of a direct sum, Strassen's seven quarters of them; here they are zeros.
+        let (label, weights, scratch) = match algorithm {
+            Algorithm::Direct => ("", 4, 0),
+            Algorithm::Winograd { output, block, depth } => {
+                let label = if output == 2 { " winograd2" } else { " winograd4" };
+                (label, 4, kernels::winograd::scratch_len(stride[0], output, block, depth, input[2]))
+            }
+            Algorithm::Strassen { block } => {
+                (" strassen", kernels::strassen::PRODUCTS, kernels::strassen::scratch_len(block, input[2]))
+            }
         };
+        let scratch = scratch * size_of::<f32>();
         let threads = Threads::with_scratch(NonZeroUsize::MIN, scratch);
         let pixels = |[_, width, channels]: [usize; 3], [down, right]: [usize; 2]| Pixels {
             start: 0,
@@ -82,28 +92,22 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         };
         let numbers = |count: usize| Arena::zeroed(count * size_of::<f32>());
         let (x, mut y) = (numbers(input.iter().product()), numbers(output.iter().product()));
-        let panels = numbers(pack::packed_len(isa, Precision::F32, depth, output[2]));
+        let panels = numbers(pack::packed_len(isa, Precision::F32, window, output[2]) / 4 * weights);
         let bias = numbers(pack::padded(isa, Precision::F32, output[2]));
-        let weights = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
+        let packed = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
         let convolution =
             Convolution { geometry, algorithm, residual: Residual::None, relu: true, split: Split::Pixels };
         let macs = output.iter().product::<usize>() * window;
         group.throughput(Throughput::Elements(2 * macs as u64));
         let [height, width, channels] = input;
         let name = format!(
-            "{}x{}/{}{} {height}x{width}x{channels} to {}x{}x{}",
-            kernel[0],
-            kernel[1],
-            stride[0],
-            winograd.map_or(String::new(), |[tile, _]| format!(" winograd{tile}")),
-            output[0],
-            output[1],
-            output[2]
+            "{}x{}/{}{label} {height}x{width}x{channels} to {}x{}x{}",
+            kernel[0], kernel[1], stride[0], output[0], output[1], output[2]
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let (x, y) = (Numbers::F32(x.as_slice()), NumbersMut::F32(y.as_mut_slice()));
-                kernels::convolve(isa, &threads, &convolution, x, weights, y);
+                kernels::convolve(isa, &threads, &convolution, x, packed, y);
             });
         });
     }

@@ -388,7 +388,13 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn product(task: &kernels::Product<'_>) {
                 // SAFETY: the caller's contract.
-                unsafe { kernels::product::compute::<$simd, $tile, $vectors>(<$simd>::assume(), task) }
+                unsafe {
+                    if task.hurry {
+                        kernels::product::compute::<$simd, $tile, $vectors, true>(<$simd>::assume(), task)
+                    } else {
+                        kernels::product::compute::<$simd, $tile, $vectors, false>(<$simd>::assume(), task)
+                    }
+                }
             }
             /// # Safety
             /// As `product`.

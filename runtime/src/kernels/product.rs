@@ -26,7 +26,7 @@ pub(crate) struct Product<'a> {
     pub(crate) weights: *const f32,
     /// What is needed next: for each tile, a line of it is fetched for each row of the weights.
     pub(crate) prefetch: *const f32,
-    /// Whether there are too few tiles for that: the first one fetches as much as the panel has itself.
+    /// Whether there are too few tiles for that: each fetches as many lines for a row as the panel is wide.
     pub(crate) hurry: bool,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
@@ -51,60 +51,52 @@ pub(crate) const LINE: usize = 16;
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
 /// bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize>(
+pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, const HURRY: bool>(
     simd: S,
     product: &Product<'_>,
 ) {
     macro_rules! instance {
-        ($vectors:literal) => {
+        ($vectors:literal, $lines:literal) => {
             // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
             unsafe {
                 let pixels = product.x_offsets.len();
                 let rest = pixels % TILE;
                 // One pixel alone would wait for each of its sums: it shares those of the tile before.
                 let whole = if rest == 1 && pixels > 1 { pixels - TILE - 1 } else { pixels - rest };
-                let lines = product.rows * product.run * LINE;
                 let mut prefetch = product.prefetch;
-                let mut first = 0;
-                if product.hurry && whole > 0 {
-                    tile::<S, TILE, $vectors, $vectors>(simd, product, 0, prefetch);
-                    prefetch = prefetch.wrapping_add($vectors * lines);
-                    first = TILE;
+                for first in (0..whole).step_by(TILE) {
+                    tile::<S, TILE, $vectors, $lines>(simd, product, first, prefetch);
+                    prefetch = prefetch.wrapping_add($lines * product.rows * product.run * LINE);
                 }
-                while first < whole {
-                    tile::<S, TILE, $vectors, 1>(simd, product, first, prefetch);
-                    prefetch = prefetch.wrapping_add(lines);
-                    first += TILE;
-                }
-                match (pixels - whole, whole) {
-                    (0, _) => {}
-                    (1, _) => tile::<S, 1, $vectors, $vectors>(simd, product, whole, prefetch),
-                    (2, 0) => tile::<S, 2, $vectors, $vectors>(simd, product, whole, prefetch),
-                    (2, _) => tile::<S, 2, $vectors, 1>(simd, product, whole, prefetch),
-                    (3, 0) => tile::<S, 3, $vectors, $vectors>(simd, product, whole, prefetch),
-                    (3, _) => tile::<S, 3, $vectors, 1>(simd, product, whole, prefetch),
-                    (4, 0) => tile::<S, 4, $vectors, $vectors>(simd, product, whole, prefetch),
-                    (4, _) => tile::<S, 4, $vectors, 1>(simd, product, whole, prefetch),
-                    (5, _) if TILE == 4 => {
-                        tile::<S, 3, $vectors, 1>(simd, product, whole, prefetch);
-                        tile::<S, 2, $vectors, 1>(simd, product, whole + 3, prefetch);
+                match pixels - whole {
+                    0 => {}
+                    1 => tile::<S, 1, $vectors, $lines>(simd, product, whole, prefetch),
+                    2 => tile::<S, 2, $vectors, $lines>(simd, product, whole, prefetch),
+                    3 => tile::<S, 3, $vectors, $lines>(simd, product, whole, prefetch),
+                    4 => tile::<S, 4, $vectors, $lines>(simd, product, whole, prefetch),
+                    5 if TILE == 4 => {
+                        tile::<S, 3, $vectors, $lines>(simd, product, whole, prefetch);
+                        tile::<S, 2, $vectors, $lines>(simd, product, whole + 3, prefetch);
                     }
-                    (5, _) => tile::<S, 5, $vectors, 1>(simd, product, whole, prefetch),
-                    (7, _) if TILE == 6 => {
-                        tile::<S, 4, $vectors, 1>(simd, product, whole, prefetch);
-                        tile::<S, 3, $vectors, 1>(simd, product, whole + 4, prefetch);
+                    5 => tile::<S, 5, $vectors, $lines>(simd, product, whole, prefetch),
+                    7 if TILE == 6 => {
+                        tile::<S, 4, $vectors, $lines>(simd, product, whole, prefetch);
+                        tile::<S, 3, $vectors, $lines>(simd, product, whole + 4, prefetch);
                     }
-                    (rest, _) => unreachable!("{rest} pixels are left of tiles of {TILE}"),
+                    rest => unreachable!("{rest} pixels are left of tiles of {TILE}"),
                 }
             }
         };
     }
-    match product.channels.div_ceil(S::LANES) {
-        1 => instance!(1),
-        2 => instance!(2),
-        3 if VECTORS >= 3 => instance!(3),
-        4 if VECTORS >= 4 => instance!(4),
-        vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
+    match (product.channels.div_ceil(S::LANES), HURRY) {
+        (1, _) => instance!(1, 1),
+        (2, false) => instance!(2, 1),
+        (2, true) => instance!(2, 2),
+        (3, false) if VECTORS >= 3 => instance!(3, 1),
+        (3, true) if VECTORS >= 3 => instance!(3, 3),
+        (4, false) if VECTORS >= 4 => instance!(4, 1),
+        (4, true) if VECTORS >= 4 => instance!(4, 4),
+        (vectors, _) => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
     }
 }
 
