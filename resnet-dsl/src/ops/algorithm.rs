@@ -44,9 +44,13 @@ const LARGEST_GROWTH: usize = 3 << 19;
 
 /// The most tiles of a block (`resnet_runtime::kernels::winograd`).
 const LARGEST_BLOCK: usize = 128;
-/// The most pairs of a block, and what blocks are made of: a multiple of the tiles of all instruction sets.
+/// The most pairs of a block (`resnet_runtime::kernels::strassen`), and what blocks are made of: a multiple of the tiles of all
+/// instruction sets.
 const LARGEST_PAIRS: usize = 96;
 const PAIRS: usize = 12;
+/// Of two pixels and the halves of their channels: products, and sums of inputs that are made.
+const PRODUCTS: usize = 7;
+const SUMS: usize = 4;
 /// The widest panel and vector of any instruction set, and what lies between two planes (the same module).
 const PANEL: usize = 64;
 const VECTOR: usize = 16;
@@ -69,28 +73,26 @@ impl Algorithm {
                 Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth }
             }));
         }
-        let halves = |channels: usize| channels.is_multiple_of(2 * VECTOR);
-        let weights = x[3] * conv.filters;
-        if conv.kernel == [1, 1]
-            && halves(x[3])
-            && halves(conv.filters)
-            && size_of::<f32>() * weights * 3 / 4 <= LARGEST_GROWTH
-        {
+        if size_of::<f32>() * x[3] * conv.filters * 3 / 4 <= LARGEST_GROWTH {
             let most = BLOCK_BYTES / (size_of::<f32>() * 2 * x[3]) / PAIRS * PAIRS;
             let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
             let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
             candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
         }
+        candidates.retain(|algorithm| algorithm.computes(conv.kernel, conv.stride, [x[3], conv.filters]));
         candidates
     }
 
-    /// Whether it computes convolutions of such windows.
-    pub fn computes(self, kernel: [usize; 2], stride: [usize; 2]) -> bool {
+    /// Whether it computes convolutions of such windows, from so many channels to so many.
+    pub fn computes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> bool {
         match self {
             Algorithm::Direct => true,
             Algorithm::Winograd { output: 4, .. } => kernel == [3, 3] && stride == [1, 1],
             Algorithm::Winograd { .. } => kernel == [3, 3] && matches!(stride, [1, 1] | [2, 2]),
-            Algorithm::Strassen { .. } => kernel == [1, 1],
+            Algorithm::Strassen { .. } => {
+                // Halves are whole vectors.
+                kernel == [1, 1] && channels.iter().all(|channels| channels.is_multiple_of(2 * VECTOR))
+            }
         }
     }
 
@@ -110,7 +112,7 @@ impl Algorithm {
             Algorithm::Strassen { .. } => {
                 let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
                 let products = pairs * self.weights(conv, x);
-                let sums = pairs * 7 * (conv.filters / 2);
+                let sums = pairs * PRODUCTS * (conv.filters / 2);
                 read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums)
             }
         }
@@ -121,7 +123,7 @@ impl Algorithm {
         let weights = conv.kernel[0] * conv.kernel[1] * x[3] * conv.filters;
         match self {
             Algorithm::Direct | Algorithm::Winograd { .. } => weights,
-            Algorithm::Strassen { .. } => weights / 4 * 7,
+            Algorithm::Strassen { .. } => weights / 4 * PRODUCTS,
         }
     }
 
@@ -142,7 +144,7 @@ impl Algorithm {
             Algorithm::Winograd { output, .. } => {
                 tiles(output, y) * Tile { step: conv.stride[0], output }.made_inputs() * x[3]
             }
-            Algorithm::Strassen { .. } => (y[0] * y[1] * y[2]).div_ceil(2) * 4 * (x[3] / 2),
+            Algorithm::Strassen { .. } => (y[0] * y[1] * y[2]).div_ceil(2) * SUMS * (x[3] / 2),
         }
     }
 
@@ -158,7 +160,9 @@ impl Algorithm {
                     + tile.kernels() * (depth * PANEL + SKEW)
                     + tile.sums() * (block * PANEL + SKEW)
             }
-            Algorithm::Strassen { block } => 4 * (block * (channels / 2) + SKEW) + 7 * (block * PANEL + SKEW),
+            Algorithm::Strassen { block } => {
+                SUMS * (block * (channels / 2) + SKEW) + PRODUCTS * (block * PANEL + SKEW)
+            }
         };
         numbers * size_of::<f32>()
     }
@@ -225,7 +229,7 @@ impl FromStr for Algorithm {
             let (output, rest) = text.strip_prefix("winograd")?.split_once(':')?;
             let (block, depth) = rest.split_once('x')?;
             let output = number(output, 4).filter(|output| output % 2 == 0)?;
-            let (block, depth) = (number(block, LARGEST_BLOCK)?, number(depth, usize::MAX)?);
+            let (block, depth) = (number(block, LARGEST_BLOCK)?, number(depth, LARGEST_DEPTH)?);
             Some(Algorithm::Winograd { output, block, depth })
         };
         parse().ok_or_else(|| {

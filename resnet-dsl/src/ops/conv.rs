@@ -48,9 +48,10 @@ impl Conv2d {
     pub fn infer(&mut self, x: Dims, residual: Option<Dims>) -> Result<Dims, ShapeError> {
         let (sides, [height, width]) = window::resolve(x, self.kernel, self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
-        if self.algorithm.is_some_and(|algorithm| !algorithm.computes(self.kernel, self.stride)) {
+        let channels = [x[3], self.filters];
+        if self.algorithm.is_some_and(|algorithm| !algorithm.computes(self.kernel, self.stride, channels)) {
             return Err(ShapeError::new(
-                "Winograd's algorithm computes 3x3 windows of step 1 or 2, Strassen's 1x1 windows",
+                "Winograd's algorithm computes 3x3 windows of step 1 or 2, Strassen's 1x1 windows of multiples of 32 channels",
             ));
         }
         let output = [x[0], height, width, self.filters];

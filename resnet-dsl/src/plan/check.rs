@@ -46,7 +46,8 @@ pub fn check(plan: &Plan) -> Vec<String> {
         if let Action::Conv { layer, kernel, stride, algorithm, .. } = step.action {
             let packed = &plan.layers[layer];
             let fits = algorithm.scratch_bytes(stride[0], packed.shape[2]) <= plan.scratch_bytes;
-            if !algorithm.computes(kernel, stride)
+            let [.., inputs, filters] = packed.shape;
+            if !algorithm.computes(kernel, stride, [inputs, filters])
                 || packed.algorithm != algorithm
                 || packed.shape[..2] != kernel
                 || !fits

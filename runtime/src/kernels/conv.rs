@@ -1,4 +1,5 @@
-//! Convolution as row runs, or by Winograd's algorithm (see [`winograd`](crate::kernels::winograd)).
+//! Convolution as row runs, or with fewer products: see [`winograd`](crate::kernels::winograd) and
+//! [`strassen`](crate::kernels::strassen).
 //!
 //! ```text
 //! for each block of output pixels:                      its inputs stay in the second-level cache
@@ -55,7 +56,7 @@ pub enum Split {
     Channels,
 }
 
-/// How a convolution is computed. Weights are packed alike for all.
+/// How a convolution is computed. Its weights are packed for it: by Strassen's algorithm in planes of their own, else alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Row runs.
@@ -98,7 +99,7 @@ pub(crate) struct ConvTask {
     pub(crate) panels: *const f32,
     pub(crate) bias: *const f32,
     pub(crate) y: *mut f32,
-    /// Pixels, or tiles of pixels.
+    /// Pixels, or tiles or pairs of them.
     pub(crate) units: Range<usize>,
     pub(crate) panel_range: Range<usize>,
 }
@@ -116,6 +117,8 @@ const VECTORS: usize = 4;
 /// The widest panel and vector of any instruction set.
 pub(super) const WIDEST_PANEL: usize = 64;
 pub(super) const WIDEST_VECTOR: usize = 16;
+/// Numbers between two planes of scratch memory: keeps them from falling into the same set of the first-level cache.
+pub(super) const SKEW: usize = 16;
 
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
@@ -215,7 +218,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
     let depth = geometry.rows * geometry.run;
     // A panel that outgrows the second-level cache would be read anew for each tile: its rows one by one do not.
-    let rows = if depth * kernels.panel > LARGEST_PANEL { 1 } else { geometry.rows };
+    let rows = if depth * kernels.panel > LARGEST_PANEL { 1 } else { geometry.rows.max(1) };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
@@ -225,7 +228,8 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
             let channel = panel * kernels.panel;
             let channels = (geometry.channels - channel).min(kernels.panel);
             let width = channels.next_multiple_of(kernels.lanes);
-            for row in (0..geometry.rows).step_by(rows) {
+            // A window without rows still has a bias.
+            for row in (0..geometry.rows.max(1)).step_by(rows) {
                 let rows = rows.min(geometry.rows - row);
                 let part = channel * depth + row * geometry.run * width;
                 // SAFETY: the caller's contract, for these pixels, channels and rows. Earlier panels are all full, each of

@@ -19,12 +19,11 @@
 //! ```
 
 use crate::isa::{Kernels, Simd};
-use crate::kernels::conv::{Algorithm, ConvTask, Convolution, NO_BIAS, WIDEST_PANEL, WIDEST_VECTOR, locate};
+use crate::kernels::conv::{
+    Algorithm, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR, locate,
+};
 use crate::kernels::product::Product;
 use crate::kernels::{Residual, blocks};
-
-/// Between two planes of V and of M: keeps them from falling into the same set of the first-level cache.
-const SKEW: usize = 16;
 
 /// Products of halves.
 pub const PRODUCTS: usize = 7;
@@ -42,7 +41,7 @@ pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
     [w00, w10, w11, t2 - w10, t1, t2, w11 - w01]
 }
 
-/// Elements of scratch memory that a thread needs: V and M.
+/// Elements of scratch memory that a thread needs for blocks of so many pairs and so many input channels: V and M.
 pub const fn scratch_len(block: usize, channels: usize) -> usize {
     SUMS * (block * (channels / 2) + SKEW) + PRODUCTS * (block * WIDEST_PANEL + SKEW)
 }

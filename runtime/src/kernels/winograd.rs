@@ -12,28 +12,26 @@
 //!             for each i:  M[i][tile][:] += V[i][tile][c] . U[j(i)][c][:]           the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
-//! Weights are stored as those of a direct sum and transformed when they are used: reading four times as many from memory
-//! would take longer. [`transform`] has the matrices. A tile that hangs over the image's lower or right edge takes zeros
+//! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
+//! four times the memory. `winograd/transform.rs` has the matrices. A tile that hangs over the image's lower or right edge takes zeros
 //! there. A number that is not finite reaches all outputs of the tiles it lies in.
 
 pub(crate) mod transform;
 
 use crate::isa::Kernels;
 use crate::kernels::conv::{
-    Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, WIDEST_PANEL, WIDEST_VECTOR,
+    Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
 };
 use crate::kernels::product::{LINE, Product};
 use crate::kernels::{Residual, blocks};
 use transform::Factor;
 pub(crate) use transform::{InputTile, KernelTile, OutputTile, Tile};
 
-/// Between two planes of U, V and M: keeps them from falling into the same set of the first-level cache.
-const SKEW: usize = 16;
-
 /// The most tiles of a block.
 const LARGEST_BLOCK: usize = 128;
 
-/// Elements of scratch memory that a thread needs: zeros, V, U and M.
+/// Elements of scratch memory that a thread needs for windows of a step, tiles of so many outputs a side, blocks of so many tiles,
+/// so many channels transformed at a time, of so many input channels: zeros, V, U and M.
 pub const fn scratch_len(step: usize, output: usize, block: usize, depth: usize, channels: usize) -> usize {
     let tile = Tile { step, output };
     let channels = channels.next_multiple_of(WIDEST_VECTOR);

@@ -1,6 +1,8 @@
 //! What the tests of kernels share.
 #![allow(dead_code)] // each test uses some of it
 
+pub(crate) mod placed;
+
 use std::io::Write;
 
 use proptest::prelude::*;

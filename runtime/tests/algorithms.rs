@@ -1,0 +1,213 @@
+//! Convolutions with fewer products than a direct sum, and a large direct one, on every instruction set that this machine has,
+//! against the naive one of `reference`. As in `kernels`, geometries are random.
+
+mod common;
+
+use std::num::NonZeroUsize;
+
+use common::on_every_isa;
+use common::placed::{Placed, UNTOUCHED, check, halo, image};
+use proptest::prelude::*;
+use resnet_runtime::kernels::{
+    self, Algorithm, ConvGeometry, Convolution, PackedConv, Residual, Split, pack,
+};
+use resnet_runtime::numbers::{Numbers, NumbersMut};
+use resnet_runtime::reference::{self, Image, Window};
+use resnet_runtime::threads::Threads;
+use resnet_runtime::{Isa, Precision};
+
+/// A panel that outgrows the second-level cache is multiplied row by row of the window.
+#[test]
+fn a_large_panel() {
+    let (inputs, outputs) = (1_000, 20);
+    let x = Placed { image: tame(image([1, 5, 5, inputs], 1)), halo: [1; 4] };
+    let kernel = tame(image([9, 1, inputs, outputs], 2)).data;
+    let bias = tame(image([1, 1, 1, outputs], 3)).data;
+    let y = Placed { image: tame(image([1, 5, 5, outputs], 4)), halo: [1; 4] };
+    let window = Window { size: [3, 3], stride: [1, 1], padding: [0; 4], output: [5, 5] };
+    for (accumulate, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+        let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+        let geometry = ConvGeometry {
+            batch: 1,
+            output: [5, 5],
+            rows: 3,
+            run: 3 * inputs,
+            pitch: x.dims()[2] * inputs,
+            channels: outputs,
+            x: x.pixels([0, 0], [1, 1]),
+            y: y.interior(),
+        };
+        let convolution = Convolution {
+            geometry,
+            algorithm: Algorithm::Direct,
+            residual: if accumulate { Residual::Same } else { Residual::None },
+            relu,
+            split: Split::Pixels,
+        };
+        for isa in Isa::available() {
+            let weights = packed(isa, &kernel, 9 * inputs, &bias);
+            let array = convolved(isa, 2, 0, &convolution, &x, &weights, &y);
+            let tolerance = vec![3e-7 * (9 * inputs) as f32; expected.data.len()];
+            let expected = Placed { image: expected.clone(), halo: y.halo };
+            check(&expected, UNTOUCHED, &tolerance, &array).unwrap();
+        }
+    }
+}
+
+/// Winograd's algorithm: tiles of all sizes, steps of 1 and 2.
+#[test]
+fn winograd() {
+    let case = (
+        (1usize..3, 1usize..14, 1usize..14, 1usize..40, 1usize..100),
+        (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (prop::sample::select(vec![(1, 2), (1, 4), (2, 2)]), 1usize..20, 1usize..48),
+        any::<u64>(),
+    );
+    on_every_isa("winograd", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
+        let (to_halo, accumulate, relu, by_channels, count) = rest;
+        let ((step, output), block, depth) = tile;
+        let [rows, columns] = [height, width].map(|size| (size - 1) / step + 1);
+        let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [1; 4] };
+        let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
+        let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
+        let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
+        let window = Window { size: [3, 3], stride: [step, step], padding: [0; 4], output: [rows, columns] };
+        let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+        let weights = packed(isa, &kernel, 9 * inputs, &bias);
+        let geometry = ConvGeometry {
+            batch,
+            output: [rows, columns],
+            rows: 3,
+            run: 3 * inputs,
+            pitch: x.dims()[2] * inputs,
+            channels: outputs,
+            x: x.pixels([0, 0], [step, step]),
+            y: y.interior(),
+        };
+        let algorithm = Algorithm::Winograd { output, block, depth };
+        let scratch = kernels::winograd::scratch_len(step, output, block, depth, inputs);
+        let convolution = Convolution {
+            geometry,
+            algorithm,
+            residual: if accumulate { Residual::Same } else { Residual::None },
+            relu,
+            split: if by_channels { Split::Channels } else { Split::Pixels },
+        };
+        let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
+        // All numbers are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
+        let tolerance = vec![5e-6 + 3e-7 * (9 * inputs) as f32; expected.data.len()];
+        check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
+    });
+}
+
+/// Strassen's algorithm: any number of pixels, any step, whole vectors of halves.
+#[test]
+fn strassen() {
+    let case = (
+        (1usize..3, 1usize..14, 1usize..14, 1usize..4, 1usize..6),
+        (halo(), halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (prop::array::uniform2(1usize..4), 1usize..20),
+        any::<u64>(),
+    );
+    on_every_isa("strassen", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
+        let (from_halo, to_halo, accumulate, relu, by_channels, count) = rest;
+        let (stride, block) = tile;
+        let (inputs, outputs) = (32 * inputs, 32 * outputs);
+        let output = [(height - 1) / stride[0] + 1, (width - 1) / stride[1] + 1];
+        let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: from_halo };
+        let y =
+            Placed { image: tame(image([batch, output[0], output[1], outputs], seed ^ 1)), halo: to_halo };
+        let kernel = tame(image([1, 1, inputs, outputs], seed ^ 2)).data;
+        let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
+        let window = Window { size: [1, 1], stride, padding: [0; 4], output };
+        let inner = Placed { image: x.image.clone(), halo: [0; 4] };
+        let expected = sums(&inner, &kernel, &bias, &window, &y, accumulate, relu);
+        let [rows, columns] = [inputs / 2, outputs / 2];
+        let blocks = |row: usize, column: usize| {
+            let place =
+                move |down: usize, right: usize| (row + down * rows) * outputs + column + right * columns;
+            [place(0, 0), place(0, 1), place(1, 0), place(1, 1)].map(|place| f64::from(kernel[place]))
+        };
+        let factors: Vec<f32> = (0..7 * rows * columns)
+            .map(|place| {
+                let (plane, row, column) = (place / columns / rows, place / columns % rows, place % columns);
+                kernels::strassen::factors(blocks(row, column))[plane] as f32
+            })
+            .collect();
+        let mut weights = packed(isa, &factors, 7 * rows, &[]);
+        weights.1 = bias.clone();
+        let geometry = ConvGeometry {
+            batch,
+            output,
+            rows: 1,
+            run: inputs,
+            pitch: x.dims()[2] * inputs,
+            channels: outputs,
+            x: x.pixels([from_halo[0], from_halo[2]], stride),
+            y: y.interior(),
+        };
+        let convolution = Convolution {
+            geometry,
+            algorithm: Algorithm::Strassen { block },
+            residual: if accumulate { Residual::Same } else { Residual::None },
+            relu,
+            split: if by_channels { Split::Channels } else { Split::Pixels },
+        };
+        let scratch = kernels::strassen::scratch_len(block, inputs);
+        let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
+        // As above; a factor is a sum of up to four numbers.
+        let tolerance = vec![5e-6 + 6e-7 * inputs as f32; expected.data.len()];
+        check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
+    });
+}
+
+/// A number that is not finite reaches more outputs than those of a direct sum: here are none, and none above 1.
+fn tame(mut image: Image) -> Image {
+    image.data.iter_mut().for_each(|x| *x = if x.abs() <= 1.0 { *x } else { 0.5 });
+    image
+}
+
+/// The naive convolution of all that `x` holds, added to `y` or not.
+fn sums(
+    x: &Placed,
+    kernel: &[f32],
+    bias: &[f32],
+    window: &Window,
+    y: &Placed,
+    accumulate: bool,
+    relu: bool,
+) -> Image {
+    let padded = Image { dims: x.dims(), data: x.array(0.0) };
+    let mut expected = reference::conv2d(&padded, kernel, bias, bias.len(), window);
+    if accumulate {
+        expected = reference::add(&expected, &y.image);
+    }
+    if relu { reference::relu(&expected) } else { expected }
+}
+
+/// Panels of a kernel of so many rows, and its bias.
+fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let channels = kernel.len() / depth;
+    let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, channels)];
+    pack::pack(isa, Numbers::F32(kernel), depth, channels, &mut panels);
+    let mut bias = bias.to_vec();
+    bias.resize(pack::padded(isa, Precision::F32, channels), 0.0);
+    (panels, bias)
+}
+
+/// The output of so many threads, each with so many numbers to work in.
+fn convolved(
+    isa: Isa,
+    threads: usize,
+    scratch: usize,
+    convolution: &Convolution,
+    x: &Placed,
+    (panels, bias): &(Vec<f32>, Vec<f32>),
+    y: &Placed,
+) -> Vec<f32> {
+    let threads = Threads::with_scratch(NonZeroUsize::new(threads).unwrap(), scratch * size_of::<f32>());
+    let mut array = y.array(UNTOUCHED);
+    let (x, weights) = (x.array(0.0), PackedConv { panels, bias });
+    kernels::convolve(isa, &threads, convolution, Numbers::F32(&x), weights, NumbersMut::F32(&mut array));
+    array
+}
