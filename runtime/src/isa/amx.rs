@@ -346,10 +346,10 @@ peak!(peak_int8, "tdpbusd");
 
 pub(super) const KERNELS: Kernels = Kernels {
     bf16: tile_kernel!(
-        #[target_feature(enable = "avx512f")] Amx, Bf16, Bf16, peak: peak_bf16, words: PEAK_WORDS
+        #[target_feature(enable = "avx512f,avx512bw")] Amx, Bf16, Bf16, peak: peak_bf16, words: PEAK_WORDS
     ),
     int8: tile_kernel!(
-        #[target_feature(enable = "avx512f")] Amx, Unsigned, Signed, peak: peak_int8, words: PEAK_WORDS
+        #[target_feature(enable = "avx512f,avx512bw")] Amx, Unsigned, Signed, peak: peak_int8, words: PEAK_WORDS
     ),
     ..avx512bf16::KERNELS
 };

@@ -8,13 +8,13 @@ use crate::kernels::dot::dot_kernel;
 use crate::kernels::widened::Widened;
 use crate::numbers::bf16;
 
-/// The machine has AVX-512F.
+/// The machine has AVX-512F and BW.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(());
 
 impl Avx512 {
     /// # Safety
-    /// The machine must have AVX-512F.
+    /// The machine must have AVX-512.
     #[inline(always)]
     pub(super) unsafe fn assume() -> Self {
         Avx512(())
@@ -40,81 +40,81 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_set1_ps(value) }
     }
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_maskz_loadu_ps(mask(count), from) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, value: __m512) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_storeu_ps(to, value) }
     }
 
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, value: __m512, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_mask_storeu_ps(to, mask(count), value) }
     }
 
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
     fn sub(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_sub_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_mul_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
     // `maxps` gives its second operand if either is NaN, so a NaN in `a` is put back.
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), a) }
     }
 
     // `maxps` gives its second operand if either is NaN.
     #[inline(always)]
     fn at_least(self, floor: __m512, value: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_max_ps(floor, value) }
     }
 
     #[inline(always)]
     fn lower_bf16(self, words: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(words))) }
     }
 
     #[inline(always)]
     fn upper_bf16(self, words: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
+        // SAFETY: `self` shows that the machine has AVX-512.
         unsafe {
             let mask = _mm512_set1_epi32(0xFFFF_0000u32.cast_signed());
             _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), mask))
@@ -123,13 +123,13 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_i32(self, from: *const i32) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16, count: usize) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe {
             let words = if count == 16 {
                 _mm256_loadu_si256(from.cast())
@@ -142,20 +142,20 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_u8(self, from: *const u8, count: usize) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes(from, count))) }
     }
 
     #[inline(always)]
     unsafe fn load_i8(self, from: *const i8, count: usize) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes(from, count))) }
     }
 
     // Adding half of the last place, less one where that is even, rounds; a NaN is made quiet instead, so that it stays one.
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16, value: __m512, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe {
             let bits = _mm512_castps_si512(value);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
@@ -175,14 +175,65 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn store_u8(self, to: *mut u8, value: __m512, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { scatter_bytes(to, rounded(value, 0.0, 255.0), count) }
     }
 
     #[inline(always)]
     unsafe fn store_i8(self, to: *mut i8, value: __m512, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { scatter_bytes(to.cast(), rounded(value, -128.0, 127.0), count) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_four_u8(self, to: *mut u8, values: [__m512; 4]) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe {
+            let [low, high] = words(values, 255.0);
+            _mm512_storeu_si512(to.cast(), in_order(_mm512_packus_epi16(low, high)));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_four_i8(self, to: *mut i8, values: [__m512; 4]) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe {
+            let [low, high] = words(values, 127.0);
+            _mm512_storeu_si512(to.cast(), in_order(_mm512_packs_epi16(low, high)));
+        }
+    }
+}
+
+/// Numbers, cut to the `most` and rounded, as words of two bytes: each quarter of a vector has one of each of two inputs. Those
+/// below the least word become it, and so does NaN (which `minps` gives as its second operand).
+///
+/// # Safety
+/// The machine must have AVX-512.
+#[inline(always)]
+unsafe fn words(values: [__m512; 4], most: f32) -> [__m512i; 2] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let most = _mm512_set1_ps(most);
+        let [a, b, c, d] = values;
+        let (a, b) = (_mm512_min_ps(most, a), _mm512_min_ps(most, b));
+        let (c, d) = (_mm512_min_ps(most, c), _mm512_min_ps(most, d));
+        [
+            _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b)),
+            _mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d)),
+        ]
+    }
+}
+
+/// Puts together the quarters of each of the four vectors that were packed into one.
+///
+/// # Safety
+/// The machine must have AVX-512.
+#[inline(always)]
+unsafe fn in_order(packed: __m512i) -> __m512i {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        _mm512_permutexvar_epi32(order, packed)
     }
 }
 
@@ -206,7 +257,7 @@ unsafe fn bytes<T: Copy + Default>(from: *const T, count: usize) -> __m128i {
 /// Writes the lowest bytes of the first `count` lanes. (A store under a mask costs more.)
 ///
 /// # Safety
-/// `to` must be valid for writes of `count <= 16` bytes. The machine must have AVX-512F.
+/// `to` must be valid for writes of `count <= 16` bytes. The machine must have AVX-512.
 #[inline(always)]
 unsafe fn scatter_bytes(to: *mut u8, numbers: __m512i, count: usize) {
     // SAFETY: the caller's contract.
@@ -224,7 +275,7 @@ unsafe fn scatter_bytes(to: *mut u8, numbers: __m512i, count: usize) {
 /// Cuts numbers to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
 ///
 /// # Safety
-/// The machine must have AVX-512F.
+/// The machine must have AVX-512.
 #[inline(always)]
 unsafe fn rounded(value: __m512, least: f32, most: f32) -> __m512i {
     // SAFETY: the caller's contract.
@@ -244,8 +295,8 @@ impl Widened<Avx512> {
     }
 }
 
-super::kernels!(Avx512, Avx512, #[target_feature(enable = "avx512f")], tile: 6, vectors: 4,
+super::kernels!(Avx512, Avx512, #[target_feature(enable = "avx512f,avx512bw")], tile: 6, vectors: 4,
     bf16: dot_kernel!(
-        #[target_feature(enable = "avx512f")] Avx512, Widened<Avx512>, Widened<Avx512>, tile: 4, vectors: 4
+        #[target_feature(enable = "avx512f,avx512bw")] Avx512, Widened<Avx512>, Widened<Avx512>, tile: 4, vectors: 4
     ),
     int8: super::avx2::INT8);

@@ -65,6 +65,6 @@ impl Dot for Bf16 {
 }
 
 pub(super) const KERNELS: Kernels = Kernels {
-    bf16: dot_kernel!(#[target_feature(enable = "avx512f,avx512bf16")] Avx512Bf16, Bf16, Bf16, tile: 6, vectors: 4),
+    bf16: dot_kernel!(#[target_feature(enable = "avx512f,avx512bw,avx512bf16")] Avx512Bf16, Bf16, Bf16, tile: 6, vectors: 4),
     ..avx512vnni::KERNELS
 };

@@ -73,7 +73,7 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
 
 /// The kernel of int8.
 pub(super) const INT8: DotKernel = dot_kernel!(
-    #[target_feature(enable = "avx512f,avx512vnni")] Avx512Vnni, Vnni<false>, Vnni<true>, tile: 6, vectors: 4
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")] Avx512Vnni, Vnni<false>, Vnni<true>, tile: 6, vectors: 4
 );
 
 pub(super) const KERNELS: Kernels = Kernels { int8: INT8, ..avx512::KERNELS };

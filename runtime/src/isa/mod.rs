@@ -35,7 +35,7 @@ pub enum Isa {
     AmxEmulated,
     /// x86-64 with AVX2 and FMA: 8 numbers at a time.
     Avx2,
-    /// x86-64 with AVX-512F: 16 numbers at a time.
+    /// x86-64 with AVX-512F and BW: 16 numbers at a time.
     Avx512,
     /// The same with VNNI: 64 products of int8 at a time.
     Avx512Vnni,
@@ -67,7 +67,11 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Isa::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
+            Isa::Avx512 => {
+                Isa::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "x86_64")]
@@ -287,6 +291,30 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// As [`Simd::store_bf16`].
     unsafe fn store_i8(self, to: *mut i8, value: Self::Vector, count: usize);
+
+    /// [`Simd::store_u8`], of four whole vectors one behind the other.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of four vectors of numbers.
+    #[inline(always)]
+    unsafe fn store_four_u8(self, to: *mut u8, values: [Self::Vector; 4]) {
+        for (index, value) in values.into_iter().enumerate() {
+            // SAFETY: the caller's contract.
+            unsafe { self.store_u8(to.add(index * Self::LANES), value, Self::LANES) };
+        }
+    }
+
+    /// [`Simd::store_i8`], of four whole vectors one behind the other.
+    ///
+    /// # Safety
+    /// As [`Simd::store_four_u8`].
+    #[inline(always)]
+    unsafe fn store_four_i8(self, to: *mut i8, values: [Self::Vector; 4]) {
+        for (index, value) in values.into_iter().enumerate() {
+            // SAFETY: the caller's contract.
+            unsafe { self.store_i8(to.add(index * Self::LANES), value, Self::LANES) };
+        }
+    }
 }
 
 /// An element, as it is read into vectors and written from them.
@@ -305,6 +333,18 @@ pub(crate) trait Stored<S: Simd>: Copy {
     /// # Safety
     /// `to` must be valid for writes of `count <= LANES` numbers.
     unsafe fn store(simd: S, to: *mut Self, value: S::Vector, count: usize);
+
+    /// [`Stored::store`], of four whole vectors one behind the other.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of four vectors of numbers.
+    #[inline(always)]
+    unsafe fn store_four(simd: S, to: *mut Self, values: [S::Vector; 4]) {
+        for (index, value) in values.into_iter().enumerate() {
+            // SAFETY: the caller's contract.
+            unsafe { Self::store(simd, to.add(index * S::LANES), value, S::LANES) };
+        }
+    }
 }
 
 impl<S: Simd> Stored<S> for f32 {
@@ -324,9 +364,9 @@ impl<S: Simd> Stored<S> for f32 {
 }
 
 macro_rules! stored {
-    ($type:ty, $load:ident, $store:ident, positive: $positive:literal) => {
+    ($type:ty, $load:ident, $store:ident $(, four: $four:ident, positive: $positive:literal)?) => {
         impl<S: Simd> Stored<S> for $type {
-            const POSITIVE: bool = $positive;
+            $(const POSITIVE: bool = $positive;)?
 
             #[inline(always)]
             unsafe fn load(simd: S, from: *const $type, count: usize) -> S::Vector {
@@ -339,13 +379,20 @@ macro_rules! stored {
                 // SAFETY: the caller's contract.
                 unsafe { simd.$store(to, value, count) }
             }
+            $(
+                #[inline(always)]
+                unsafe fn store_four(simd: S, to: *mut $type, values: [S::Vector; 4]) {
+                    // SAFETY: the caller's contract.
+                    unsafe { simd.$four(to, values) }
+                }
+            )?
         }
     };
 }
 
-stored!(bf16, load_bf16, store_bf16, positive: false);
-stored!(u8, load_u8, store_u8, positive: true);
-stored!(i8, load_i8, store_i8, positive: false);
+stored!(bf16, load_bf16, store_bf16);
+stored!(u8, load_u8, store_u8, four: store_four_u8, positive: true);
+stored!(i8, load_i8, store_i8, four: store_four_i8, positive: false);
 
 /// The first `count` numbers of a vector's, in memory that may be read as a whole.
 ///

@@ -140,9 +140,29 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     y: *mut Y,
 ) {
     const { assert!(size_of::<R>() == size_of::<Y>()) };
-    let factor = simd.splat(residual.unwrap_or(0.0));
+    let factor = residual.map(|scale| simd.splat(scale));
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
-    for channel in (0..task.channels).step_by(S::LANES) {
+    let four = task.channels - task.channels % (4 * S::LANES);
+    for channel in (0..four).step_by(4 * S::LANES) {
+        // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold four vectors from `channel` on.
+        unsafe {
+            let parameters: [V::Parameters; 4] =
+                std::array::from_fn(|index| V::parameters(simd, task, channel + index * S::LANES));
+            let mut from = sums.add(channel);
+            for offset in task.y_offsets {
+                let to = y.add(offset + channel);
+                // (In a closure, vector operations would be calls.)
+                let mut values = [floor; 4];
+                for (index, value) in values.iter_mut().enumerate() {
+                    let (from, to) = (from.add(index * S::LANES), to.add(index * S::LANES));
+                    *value = finished::<S, V, R, Y>(simd, parameters[index], from, to, S::LANES, factor, floor);
+                }
+                Y::store_four(simd, to, values);
+                from = from.add(task.width);
+            }
+        }
+    }
+    for channel in (four..task.channels).step_by(S::LANES) {
         let count = (task.channels - channel).min(S::LANES);
         // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold a vector from `channel` on.
         unsafe {
@@ -150,16 +170,33 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
             let mut from = sums.add(channel);
             for offset in task.y_offsets {
                 let to = y.add(offset + channel);
-                let mut value = V::value(simd, parameters, from);
-                if residual.is_some() {
-                    value = simd.add(value, simd.mul(R::load(simd, to.cast(), count), factor));
-                }
-                if !Y::POSITIVE {
-                    value = simd.at_least(floor, value);
-                }
-                Y::store(simd, to, value, count);
+                Y::store(simd, to, finished::<S, V, R, Y>(simd, parameters, from, to, count, factor, floor), count);
                 from = from.add(task.width);
             }
         }
+    }
+}
+
+/// What is stored for a vector of sums.
+///
+/// # Safety
+/// A vector of sums lies at `from`; `count` numbers `R` at `to`, if they are to be added.
+#[inline(always)]
+unsafe fn finished<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
+    simd: S,
+    parameters: V::Parameters,
+    from: *const u32,
+    to: *const Y,
+    count: usize,
+    factor: Option<S::Vector>,
+    floor: S::Vector,
+) -> S::Vector {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut value = V::value(simd, parameters, from);
+        if let Some(factor) = factor {
+            value = simd.add(value, simd.mul(R::load(simd, to.cast(), count), factor));
+        }
+        if Y::POSITIVE { value } else { simd.at_least(floor, value) }
     }
 }
