@@ -17,7 +17,7 @@ use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::LINE;
 use crate::kernels::words::Task;
 
-/// A tile to be computed: at most as many pixels as the kernel's tile, at most a panel's channels.
+/// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct DotTask<'a> {
     /// What pixel offsets count from.
     pub(crate) x: *const u32,
@@ -33,7 +33,7 @@ pub(crate) struct DotTask<'a> {
     pub(crate) pitch: usize,
     /// `rows * run` times a word for each of the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const u32,
-    /// What is needed next: a line of it is fetched for each row of the weights.
+    /// What is needed next: for each tile, a line of it is fetched for each row of the weights.
     pub(crate) prefetch: *const u32,
     /// What the sums begin with, a word for each of the panel's channels, filled up to whole vectors.
     pub(crate) start: *const u32,
@@ -107,7 +107,12 @@ pub(crate) trait Dot: Copy {
 /// The most words of a tile: pixels by a panel's channels.
 const TILE_WORDS: usize = 6 * 64;
 
-/// Chooses the instance for as many pixels (1 to `TILE`) as there are, and as many vectors as the channels fill.
+/// The sums of a tile; no vector of them lies in two cache lines.
+#[repr(C, align(64))]
+struct Sums([u32; TILE_WORDS]);
+
+/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill. The sums of a tile become outputs after
+/// those of the next one are on their way, so that the processor can do both at once.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input; weights, start and epilogue hold what they say, and the contract of
@@ -115,43 +120,63 @@ const TILE_WORDS: usize = 6 * 64;
 #[inline(always)]
 pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(dot: D, task: &DotTask<'_>) {
     const { assert!(TILE * VECTORS * D::Simd::LANES <= TILE_WORDS) };
-    let mut sums = MaybeUninit::<[u32; TILE_WORDS]>::uninit();
-    let to = sums.as_mut_ptr().cast::<u32>();
-    macro_rules! instance {
-        ($vectors:literal) => {
-            // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are, for which there is room.
-            unsafe {
-                match task.x_offsets.len() {
-                    1 => tile::<D, 1, $vectors>(dot, task, to),
-                    2 => tile::<D, 2, $vectors>(dot, task, to),
-                    3 => tile::<D, 3, $vectors>(dot, task, to),
-                    4 => tile::<D, 4, $vectors>(dot, task, to),
-                    5 if TILE >= 5 => tile::<D, 5, $vectors>(dot, task, to),
-                    6 if TILE >= 6 => tile::<D, 6, $vectors>(dot, task, to),
-                    pixels => unreachable!("a tile has 1 to {TILE} pixels, not {pixels}"),
+    let mut sums = [const { MaybeUninit::<Sums>::uninit() }; 2];
+    let [mut to, mut from] = sums.each_mut().map(|sums| sums.as_mut_ptr().cast::<u32>());
+    let vectors = task.epilogue.channels.div_ceil(D::Simd::LANES);
+    let mut prefetch = task.prefetch;
+    let (mut first, mut before) = (0, 0);
+    while before < task.x_offsets.len() {
+        let left = task.x_offsets.len() - first;
+        // One pixel alone would wait for each of its sums: it shares those of the tile before.
+        let pixels = if left == TILE + 1 { left.div_ceil(2) } else { left.min(TILE) };
+        macro_rules! instance {
+            ($vectors:literal) => {
+                // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are, for which there is
+                // room.
+                unsafe {
+                    match pixels {
+                        0 => {}
+                        1 => tile::<D, 1, $vectors>(dot, task, first, prefetch, to),
+                        2 => tile::<D, 2, $vectors>(dot, task, first, prefetch, to),
+                        3 => tile::<D, 3, $vectors>(dot, task, first, prefetch, to),
+                        4 => tile::<D, 4, $vectors>(dot, task, first, prefetch, to),
+                        5 if TILE >= 5 => tile::<D, 5, $vectors>(dot, task, first, prefetch, to),
+                        6 if TILE >= 6 => tile::<D, 6, $vectors>(dot, task, first, prefetch, to),
+                        pixels => unreachable!("a tile has at most {TILE} pixels, not {pixels}"),
+                    }
                 }
-            }
-        };
+            };
+        }
+        match vectors {
+            1 => instance!(1),
+            2 => instance!(2),
+            3 if VECTORS >= 3 => instance!(3),
+            4 if VECTORS >= 4 => instance!(4),
+            vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
+        }
+        let y_offsets = &task.epilogue.y_offsets[before..first];
+        // SAFETY: the caller's contract; the sums of these pixels were written in the round before.
+        unsafe { epilogue::run(dot.simd(), D::INTEGER, &Epilogue { y_offsets, ..task.epilogue }, from) };
+        (before, first) = (first, first + pixels);
+        (to, from) = (from, to);
+        prefetch = prefetch.wrapping_add(task.rows * task.run * LINE);
     }
-    match task.epilogue.channels.div_ceil(D::Simd::LANES) {
-        1 => instance!(1),
-        2 => instance!(2),
-        3 if VECTORS >= 3 => instance!(3),
-        4 if VECTORS >= 4 => instance!(4),
-        vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
-    }
-    // SAFETY: the caller's contract; the sums of all pixels have just been written.
-    unsafe { epilogue::run(dot.simd(), D::INTEGER, &task.epilogue, to) };
 }
 
-/// Sums up `P` pixels by `V` vectors of channels. The sums stay in registers only if every loop over them is unrolled, so none
-/// of those has a branch inside.
+/// Sums up `P` pixels from the `first` on by `V` vectors of channels. The sums stay in registers only if every loop over them is
+/// unrolled, so none of those has a branch inside.
 ///
 /// # Safety
 /// As [`compute`], for `P` pixels, and channels that fill `V` vectors; `to` must be valid for writes of that many words.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<D: Dot, const P: usize, const V: usize>(dot: D, task: &DotTask<'_>, to: *mut u32) {
+unsafe fn tile<D: Dot, const P: usize, const V: usize>(
+    dot: D,
+    task: &DotTask<'_>,
+    first: usize,
+    mut prefetch: *const u32,
+    to: *mut u32,
+) {
     let DotTask { x_offsets, rows, run, pitch, .. } = *task;
     let (simd, lanes) = (dot.simd(), D::Simd::LANES);
     // SAFETY: the caller's contract.
@@ -159,10 +184,9 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(dot: D, task: &DotTask<'_
         let start: [D::Sum; V] = std::array::from_fn(|v| dot.load(task.start.add(v * lanes)));
         let mut sums = [start; P];
         let mut weights = task.weights;
-        let mut prefetch = task.prefetch;
         for row in 0..rows {
             let x: [*const u32; P] =
-                std::array::from_fn(|p| task.x.add(*x_offsets.get_unchecked(p) + row * pitch));
+                std::array::from_fn(|p| task.x.add(*x_offsets.get_unchecked(first + p) + row * pitch));
             for k in 0..run {
                 let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
                 weights = weights.add(V * lanes);

@@ -7,7 +7,6 @@ use crate::isa::Isa;
 use crate::kernels::conv::{Algorithm, BLOCK, ConvGeometry, Convolution, PackedConv, Split, locate};
 use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
-use crate::kernels::product::LINE;
 use crate::kernels::tiles::Tiling;
 use crate::kernels::{Residual, Target, share};
 use crate::numbers::{Numbers, NumbersMut};
@@ -131,7 +130,7 @@ pub(super) fn convolve(
         // pixels and channels of two threads do not meet, and the output is borrowed exclusively.
         unsafe {
             match kernel.method {
-                Method::Vectors(tile, compute) => run_vectors(kernel, tile, compute, &part),
+                Method::Vectors(_, compute) => run_vectors(kernel, compute, &part),
                 Method::Tiles(run) => run(&part),
             }
         }
@@ -156,7 +155,7 @@ impl<'a> Shared<'a> {
 /// # Safety
 /// For all pixels and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes; `panels` and the
 /// lists behind it hold all channels as they are packed for this kernel, whose instruction set the machine has.
-unsafe fn run_vectors(kernel: &DotKernel, tile: usize, compute: unsafe fn(&DotTask<'_>), task: &Task<'_>) {
+unsafe fn run_vectors(kernel: &DotKernel, compute: unsafe fn(&DotTask<'_>), task: &Task<'_>) {
     let geometry = &task.convolution.geometry;
     let depth = geometry.rows * geometry.run;
     let mut x_offsets = [0usize; BLOCK];
@@ -167,25 +166,22 @@ unsafe fn run_vectors(kernel: &DotKernel, tile: usize, compute: unsafe fn(&DotTa
         for panel in task.panel_range.clone() {
             let channel = panel * kernel.panel;
             let epilogue = task.epilogue(kernel.panel, kernel.lanes, panel);
-            let size = depth * epilogue.width;
-            let tiles = x_offsets[..count].chunks(tile).zip(y_offsets[..count].chunks(tile));
-            for (index, (x_offsets, y_offsets)) in tiles.enumerate() {
-                // SAFETY: the caller's contract, for these pixels and channels. Earlier panels are all full, each of `depth`
-                // times its width.
-                unsafe {
-                    compute(&DotTask {
-                        x: task.x,
-                        x_offsets,
-                        signed: task.signed,
-                        rows: geometry.rows,
-                        run: geometry.run,
-                        pitch: geometry.pitch,
-                        weights: task.panels.add(channel * depth),
-                        prefetch: task.panels.wrapping_add(channel * depth + size + index * depth * LINE),
-                        start: task.start.add(channel),
-                        epilogue: Epilogue { y_offsets, ..epilogue },
-                    });
-                }
+            let weights = task.panels.wrapping_add(channel * depth);
+            // SAFETY: the caller's contract, for these pixels and channels. Earlier panels are all full, each of `depth` times its
+            // width.
+            unsafe {
+                compute(&DotTask {
+                    x: task.x,
+                    x_offsets: &x_offsets[..count],
+                    signed: task.signed,
+                    rows: geometry.rows,
+                    run: geometry.run,
+                    pitch: geometry.pitch,
+                    weights,
+                    prefetch: weights.wrapping_add(depth * epilogue.width),
+                    start: task.start.add(channel),
+                    epilogue: Epilogue { y_offsets: &y_offsets[..count], ..epilogue },
+                });
             }
         }
     }
