@@ -263,15 +263,23 @@ pub(super) fn locate(geometry: &ConvGeometry, start: usize, x: &mut [usize], y: 
     let mut column = start % width;
     let mut row = start / width % height;
     let mut image = start / width / height;
-    for (x, y) in x.iter_mut().zip(y) {
-        *x = geometry.x.at(image, row, column);
-        *y = geometry.y.at(image, row, column);
-        column += 1;
-        if column == width {
-            (column, row) = (0, row + 1);
-            if row == height {
-                (row, image) = (0, image + 1);
-            }
+    let mut at = 0;
+    while at < x.len() {
+        let end = x.len().min(at + width - column);
+        spread(&mut x[at..end], geometry.x.at(image, row, column), geometry.x.pixel);
+        spread(&mut y[at..end], geometry.y.at(image, row, column), geometry.y.pixel);
+        (at, column, row) = (end, 0, row + 1);
+        if row == height {
+            (row, image) = (0, image + 1);
         }
+    }
+}
+
+/// Offsets from the `first` on, so far apart.
+fn spread(offsets: &mut [usize], first: usize, step: usize) {
+    let mut next = first;
+    for offset in offsets {
+        *offset = next;
+        next += step;
     }
 }
