@@ -102,19 +102,7 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
     let scale = simd.splat(task.scale);
     // A run of numbers that lie next to each other in the input: as many whole pixels as fit, or a part of one.
     let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
-    if front == 0 && channels < QUAD && channels + back == QUAD {
-        for number in task.rows.clone() {
-            let (image, row) = (number / height, number % height);
-            for column in 0..width {
-                // SAFETY: the pixel lies in both, with so many channels; those that are not loaded are zeros.
-                unsafe {
-                    let numbers = X::load(simd, x.add(from.at(image, row, column)), channels);
-                    Y::store(simd, y.add(to.at(image, row, column)), simd.mul(numbers, scale), QUAD);
-                }
-            }
-        }
-        return;
-    }
+    let quads = front == 0 && channels < QUAD && channels + back == QUAD;
     let mut line = [Y::default(); LINE];
     for number in task.rows.clone() {
         let (image, row) = (number / height, number % height);
@@ -130,6 +118,15 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
                         let number = X::load(simd, x.add(from.at(image, row, column) + first + place), count);
                         Y::store(simd, line.as_mut_ptr().add(place), simd.mul(number, scale), count);
                     }
+                    if quads {
+                        let y = y.add(to.at(image, row, column));
+                        match channels {
+                            1 => spread::<_, 1>(&line, pixels, y, to.pixel),
+                            2 => spread::<_, 2>(&line, pixels, y, to.pixel),
+                            _ => spread::<_, 3>(&line, pixels, y, to.pixel),
+                        }
+                        continue;
+                    }
                     // Several pixels are one part, so a part of a pixel begins at its first column.
                     let length = channels.min(part);
                     for pixel in 0..pixels {
@@ -137,6 +134,9 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
                         std::ptr::copy_nonoverlapping(line.as_ptr().add(pixel * channels), y, length);
                     }
                 }
+            }
+            if quads {
+                continue;
             }
             for pixel in column..column + pixels {
                 // SAFETY: the pixel lies in the output, with the channels before and behind.
@@ -148,5 +148,19 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
                 }
             }
         }
+    }
+}
+
+/// Writes pixels of `C` channels as ones of a quad, with zeros behind.
+///
+/// # Safety
+/// The line has so many pixels; `to` must be valid for writes of as many quads, so far apart.
+#[inline(always)]
+unsafe fn spread<T: Copy + Default, const C: usize>(line: &[T], pixels: usize, to: *mut T, step: usize) {
+    for (pixel, numbers) in line.chunks_exact(C).take(pixels).enumerate() {
+        let mut quad = [T::default(); QUAD];
+        quad[..C].copy_from_slice(numbers);
+        // SAFETY: the caller's contract; an array is as aligned as its numbers.
+        unsafe { *to.add(pixel * step).cast::<[T; QUAD]>() = quad };
     }
 }

@@ -101,7 +101,13 @@ pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>
 #[inline(always)]
 pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { typed::<S, Max>(simd, task) }
+    unsafe {
+        match (task.x, task.y) {
+            (Numbers::U8(x), Target::U8(y)) => max_of_bytes(task, x.as_ptr(), y),
+            (Numbers::I8(x), Target::I8(y)) => max_of_bytes(task, x.as_ptr(), y),
+            _ => typed::<S, Max>(simd, task),
+        }
+    }
 }
 
 /// # Safety
@@ -197,6 +203,62 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                 }
             }
         }
+    }
+}
+
+/// Channels that are compared together, as an array that is compiled to vectors of bytes.
+const TOGETHER: usize = 64;
+
+/// # Safety
+/// As [`max`], for these pointers.
+#[inline(always)]
+unsafe fn max_of_bytes<T: Copy + Ord>(task: &PoolTask<'_>, from: *const T, to: *mut T) {
+    let PoolGeometry { output, channels, ref x, ref y, .. } = task.geometry;
+    let whole = channels - channels % TOGETHER;
+    for line in task.rows.clone() {
+        let (image, row) = (line / output[0], line % output[0]);
+        let (rows, _) = cut(&task.geometry, 0, row);
+        for column in 0..output[1] {
+            let (columns, _) = cut(&task.geometry, 1, column);
+            // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has the channels.
+            unsafe {
+                let from = from.add(x.at(image, rows.start, columns.start));
+                let to = to.add(y.at(image, row, column));
+                let size = [rows.len(), columns.len()];
+                for channel in (0..whole).step_by(TOGETHER) {
+                    most::<T, TOGETHER>(from.add(channel), x, size, to.add(channel));
+                }
+                for channel in whole..channels {
+                    most::<T, 1>(from.add(channel), x, size, to.add(channel));
+                }
+            }
+        }
+    }
+}
+
+/// The greatest of a window's numbers in each of `C` channels.
+///
+/// # Safety
+/// A window of this size begins at `from`, whose pixels have as many channels; they fit at `to`.
+#[inline(always)]
+unsafe fn most<T: Copy + Ord, const C: usize>(
+    from: *const T,
+    x: &Pixels,
+    [rows, columns]: [usize; 2],
+    to: *mut T,
+) {
+    // SAFETY: the caller's contract; an array is as aligned as its numbers.
+    unsafe {
+        let mut most: [T; C] = *from.cast();
+        for row in 0..rows {
+            for column in 0..columns {
+                let numbers: &[T; C] = &*from.add(row * x.row + column * x.pixel).cast();
+                for (most, number) in most.iter_mut().zip(numbers) {
+                    *most = (*most).max(*number);
+                }
+            }
+        }
+        *to.cast() = most;
     }
 }
 
