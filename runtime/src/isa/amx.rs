@@ -179,7 +179,7 @@ macro_rules! registers {
 
         impl $name {
             /// # Safety
-            /// The machine must have AMX and AVX-512F, and the system must permit AMX.
+            /// The machine must have AMX and AVX-512, and the system must permit AMX.
             #[inline(always)]
             unsafe fn assume() -> Self {
                 // SAFETY: the caller's contract.

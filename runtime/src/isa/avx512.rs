@@ -185,55 +185,21 @@ impl Simd for Avx512 {
         unsafe { scatter_bytes(to.cast(), rounded(value, -128.0, 127.0), count) }
     }
 
+    // Numbers below the least of two bytes become it when they are packed, and so does NaN, which `minps` gives as its second
+    // operand. Packing takes a quarter of each vector in turn.
     #[inline(always)]
-    unsafe fn store_four_u8(self, to: *mut u8, values: [__m512; 4]) {
+    unsafe fn store_four<const SIGNED: bool>(self, to: *mut u8, [a, b, c, d]: [__m512; 4]) {
         // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe {
-            let [low, high] = words(values, 255.0);
-            _mm512_storeu_si512(to.cast(), in_order(_mm512_packus_epi16(low, high)));
+            let most = _mm512_set1_ps(if SIGNED { 127.0 } else { 255.0 });
+            let (a, b) = (_mm512_min_ps(most, a), _mm512_min_ps(most, b));
+            let (c, d) = (_mm512_min_ps(most, c), _mm512_min_ps(most, d));
+            let ab = _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
+            let cd = _mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d));
+            let packed = if SIGNED { _mm512_packs_epi16(ab, cd) } else { _mm512_packus_epi16(ab, cd) };
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_storeu_si512(to.cast(), _mm512_permutexvar_epi32(order, packed));
         }
-    }
-
-    #[inline(always)]
-    unsafe fn store_four_i8(self, to: *mut i8, values: [__m512; 4]) {
-        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
-        unsafe {
-            let [low, high] = words(values, 127.0);
-            _mm512_storeu_si512(to.cast(), in_order(_mm512_packs_epi16(low, high)));
-        }
-    }
-}
-
-/// Numbers, cut to the `most` and rounded, as words of two bytes: each quarter of a vector has one of each of two inputs. Those
-/// below the least word become it, and so does NaN (which `minps` gives as its second operand).
-///
-/// # Safety
-/// The machine must have AVX-512.
-#[inline(always)]
-unsafe fn words(values: [__m512; 4], most: f32) -> [__m512i; 2] {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let most = _mm512_set1_ps(most);
-        let [a, b, c, d] = values;
-        let (a, b) = (_mm512_min_ps(most, a), _mm512_min_ps(most, b));
-        let (c, d) = (_mm512_min_ps(most, c), _mm512_min_ps(most, d));
-        [
-            _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b)),
-            _mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d)),
-        ]
-    }
-}
-
-/// Puts together the quarters of each of the four vectors that were packed into one.
-///
-/// # Safety
-/// The machine must have AVX-512.
-#[inline(always)]
-unsafe fn in_order(packed: __m512i) -> __m512i {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        _mm512_permutexvar_epi32(order, packed)
     }
 }
 

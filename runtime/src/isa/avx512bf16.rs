@@ -7,13 +7,13 @@ use crate::isa::avx512::Avx512;
 use crate::isa::{Kernels, avx512vnni};
 use crate::kernels::dot::{Dot, dot_kernel};
 
-/// The machine has AVX-512F and bf16.
+/// The machine has AVX-512 and bf16.
 #[derive(Clone, Copy)]
 struct Bf16(Avx512);
 
 impl Bf16 {
     /// # Safety
-    /// The machine must have AVX-512F and bf16.
+    /// The machine must have AVX-512 and bf16.
     #[inline(always)]
     unsafe fn assume() -> Self {
         // SAFETY: the caller's contract.
@@ -35,13 +35,13 @@ impl Dot for Bf16 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const u32) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_loadu_ps(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut u32, sum: __m512) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_storeu_ps(to.cast(), sum) }
     }
 

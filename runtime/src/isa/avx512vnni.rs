@@ -6,13 +6,13 @@ use crate::isa::Kernels;
 use crate::isa::avx512::{self, Avx512};
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
 
-/// The machine has AVX-512F and VNNI.
+/// The machine has AVX-512 and VNNI.
 #[derive(Clone, Copy)]
 struct Vnni<const SIGNED: bool>(Avx512);
 
 impl<const SIGNED: bool> Vnni<SIGNED> {
     /// # Safety
-    /// The machine must have AVX-512F and VNNI.
+    /// The machine must have AVX-512 and VNNI.
     #[inline(always)]
     unsafe fn assume() -> Self {
         // SAFETY: the caller's contract.
@@ -34,26 +34,26 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
 
     #[inline(always)]
     unsafe fn load(self, from: *const u32) -> __m512i {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut u32, sum: __m512i) {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_storeu_si512(to.cast(), sum) }
     }
 
     #[inline(always)]
     unsafe fn weight(self, from: *const u32) -> __m512i {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     // Signed numbers are moved by 128; the sums begin with what that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> __m512i {
-        // SAFETY: `self` shows that the machine has AVX-512F; the pointer is the caller's contract.
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe {
             let word = _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
             if SIGNED {

@@ -24,6 +24,9 @@ mod avx512bf16;
 #[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 mod scalar;
+mod stored;
+
+pub(crate) use stored::Stored;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -292,107 +295,25 @@ pub(crate) trait Simd: Copy {
     /// As [`Simd::store_bf16`].
     unsafe fn store_i8(self, to: *mut i8, value: Self::Vector, count: usize);
 
-    /// [`Simd::store_u8`], of four whole vectors one behind the other.
+    /// [`Simd::store_i8`] if `SIGNED`, else [`Simd::store_u8`], of four whole vectors, one behind the other.
     ///
     /// # Safety
     /// `to` must be valid for writes of four vectors of numbers.
     #[inline(always)]
-    unsafe fn store_four_u8(self, to: *mut u8, values: [Self::Vector; 4]) {
+    unsafe fn store_four<const SIGNED: bool>(self, to: *mut u8, values: [Self::Vector; 4]) {
         for (index, value) in values.into_iter().enumerate() {
             // SAFETY: the caller's contract.
-            unsafe { self.store_u8(to.add(index * Self::LANES), value, Self::LANES) };
-        }
-    }
-
-    /// [`Simd::store_i8`], of four whole vectors one behind the other.
-    ///
-    /// # Safety
-    /// As [`Simd::store_four_u8`].
-    #[inline(always)]
-    unsafe fn store_four_i8(self, to: *mut i8, values: [Self::Vector; 4]) {
-        for (index, value) in values.into_iter().enumerate() {
-            // SAFETY: the caller's contract.
-            unsafe { self.store_i8(to.add(index * Self::LANES), value, Self::LANES) };
-        }
-    }
-}
-
-/// An element, as it is read into vectors and written from them.
-pub(crate) trait Stored<S: Simd>: Copy {
-    /// Whether there are no numbers below zero, so that storing cuts them off.
-    const POSITIVE: bool = false;
-
-    /// The first `count` numbers, and zeros.
-    ///
-    /// # Safety
-    /// `from` must be valid for reads of `count <= LANES` numbers.
-    unsafe fn load(simd: S, from: *const Self, count: usize) -> S::Vector;
-
-    /// Writes the first `count` numbers, rounded.
-    ///
-    /// # Safety
-    /// `to` must be valid for writes of `count <= LANES` numbers.
-    unsafe fn store(simd: S, to: *mut Self, value: S::Vector, count: usize);
-
-    /// [`Stored::store`], of four whole vectors one behind the other.
-    ///
-    /// # Safety
-    /// `to` must be valid for writes of four vectors of numbers.
-    #[inline(always)]
-    unsafe fn store_four(simd: S, to: *mut Self, values: [S::Vector; 4]) {
-        for (index, value) in values.into_iter().enumerate() {
-            // SAFETY: the caller's contract.
-            unsafe { Self::store(simd, to.add(index * S::LANES), value, S::LANES) };
-        }
-    }
-}
-
-impl<S: Simd> Stored<S> for f32 {
-    #[inline(always)]
-    unsafe fn load(simd: S, from: *const f32, count: usize) -> S::Vector {
-        // SAFETY: the caller's contract.
-        unsafe { if count >= S::LANES { simd.load(from) } else { simd.load_partial(from, count) } }
-    }
-
-    #[inline(always)]
-    unsafe fn store(simd: S, to: *mut f32, value: S::Vector, count: usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            if count >= S::LANES { simd.store(to, value) } else { simd.store_partial(to, value, count) }
-        }
-    }
-}
-
-macro_rules! stored {
-    ($type:ty, $load:ident, $store:ident $(, four: $four:ident, positive: $positive:literal)?) => {
-        impl<S: Simd> Stored<S> for $type {
-            $(const POSITIVE: bool = $positive;)?
-
-            #[inline(always)]
-            unsafe fn load(simd: S, from: *const $type, count: usize) -> S::Vector {
-                // SAFETY: the caller's contract.
-                unsafe { simd.$load(from, count) }
-            }
-
-            #[inline(always)]
-            unsafe fn store(simd: S, to: *mut $type, value: S::Vector, count: usize) {
-                // SAFETY: the caller's contract.
-                unsafe { simd.$store(to, value, count) }
-            }
-            $(
-                #[inline(always)]
-                unsafe fn store_four(simd: S, to: *mut $type, values: [S::Vector; 4]) {
-                    // SAFETY: the caller's contract.
-                    unsafe { simd.$four(to, values) }
+            unsafe {
+                let to = to.add(index * Self::LANES);
+                if SIGNED {
+                    self.store_i8(to.cast(), value, Self::LANES);
+                } else {
+                    self.store_u8(to, value, Self::LANES);
                 }
-            )?
+            }
         }
-    };
+    }
 }
-
-stored!(bf16, load_bf16, store_bf16);
-stored!(u8, load_u8, store_u8, four: store_four_u8, positive: true);
-stored!(i8, load_i8, store_i8, four: store_four_i8, positive: false);
 
 /// The first `count` numbers of a vector's, in memory that may be read as a whole.
 ///

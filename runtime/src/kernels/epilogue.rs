@@ -155,7 +155,8 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
                 let mut values = [floor; 4];
                 for (index, value) in values.iter_mut().enumerate() {
                     let (from, to) = (from.add(index * S::LANES), to.add(index * S::LANES));
-                    *value = finished::<S, V, R, Y>(simd, parameters[index], from, to, S::LANES, factor, floor);
+                    *value =
+                        finished::<S, V, R, Y>(simd, parameters[index], from, to, S::LANES, factor, floor);
                 }
                 Y::store_four(simd, to, values);
                 from = from.add(task.width);
@@ -170,7 +171,8 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
             let mut from = sums.add(channel);
             for offset in task.y_offsets {
                 let to = y.add(offset + channel);
-                Y::store(simd, to, finished::<S, V, R, Y>(simd, parameters, from, to, count, factor, floor), count);
+                let value = finished::<S, V, R, Y>(simd, parameters, from, to, count, factor, floor);
+                Y::store(simd, to, value, count);
                 from = from.add(task.width);
             }
         }
