@@ -146,10 +146,21 @@ fn team(count: usize) -> Threads {
     Threads::new(NonZeroUsize::new(count).unwrap())
 }
 
-/// As the kernels round: cut to the range, to the nearest, an even one in the middle.
+/// As the kernels round: cut to the range, to the nearest, an even one in the middle; NaN becomes the least.
 fn rounded(value: f32, is_signed: bool) -> u8 {
     let (least, most) = if is_signed { (-128.0, 127.0) } else { (0.0, 255.0) };
+    let value = if value.is_nan() { least } else { value };
     (value.clamp(least, most).round_ties_even() as i32) as u8
+}
+
+/// Keeps NaN.
+fn rectified(value: f32) -> f32 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
+/// What is compared: NaN are equal.
+fn comparable(numbers: Vec<f32>) -> Vec<Option<f32>> {
+    numbers.into_iter().map(|number| Some(number).filter(|number| !number.is_nan())).collect()
 }
 
 fn number(byte: u8, is_signed: bool) -> i32 {
@@ -187,7 +198,13 @@ impl Int8 {
         let kernel = kernel.iter().map(|b| b.cast_signed().max(-127)).collect();
         let before = random.bytes(shape.output_len());
         let scale = random.numbers(shape.outputs).iter().map(|n| n * 1e-2).collect();
-        let bias = random.numbers(shape.outputs).iter().map(|n| n * 50.0).collect();
+        let mut bias: Vec<f32> = random.numbers(shape.outputs).iter().map(|n| n * 50.0).collect();
+        // Far outside of any integer's range.
+        let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e20, -1e20, 3e9, -3e9];
+        if random.next().is_multiple_of(4) {
+            let place = random.next() as usize % bias.len();
+            bias[place] = special[random.next() as usize % special.len()];
+        }
         let residual = if accumulate {
             Residual::Quantized { signed: residual_signed, scale: random.number().abs() + 0.1 }
         } else {
@@ -197,24 +214,24 @@ impl Int8 {
     }
 
     /// The output, and that in f32 without a residual.
-    fn expected(&self) -> (Vec<u8>, Vec<f32>) {
+    fn expected(&self) -> (Vec<u8>, Vec<Option<f32>>) {
         let (mut bytes, mut numbers) = (self.before.clone(), vec![7.0f32; self.before.len()]);
         self.shape.products(|place, o, products| {
             let products =
                 products.map(|(x, w)| number(self.x[x], self.x_signed) * i32::from(self.kernel[w]));
             let sum: i32 = products.sum();
             let mut value = sum as f32 * self.scale[o] + self.bias[o];
-            numbers[place] = if self.relu { value.max(0.0) } else { value };
+            numbers[place] = if self.relu { rectified(value) } else { value };
             if let Residual::Quantized { signed, scale } = self.residual {
                 value += number(self.before[place], signed) as f32 * scale;
             }
-            bytes[place] = rounded(if self.relu { value.max(0.0) } else { value }, self.y_signed);
+            bytes[place] = rounded(if self.relu { rectified(value) } else { value }, self.y_signed);
         });
-        (bytes, numbers)
+        (bytes, comparable(numbers))
     }
 
     /// The same, computed by kernels.
-    fn found(&self, isa: Isa) -> (Vec<u8>, Vec<f32>) {
+    fn found(&self, isa: Isa) -> (Vec<u8>, Vec<Option<f32>>) {
         let Shape { outputs, threads, .. } = self.shape;
         let (depth, padded) = (self.shape.depth(), pack::padded(isa, Precision::Int8, outputs));
         let mut panels = vec![0.0; pack::packed_len(isa, Precision::Int8, depth / 4, outputs)];
@@ -246,7 +263,7 @@ impl Int8 {
         }
         let mut numbers = vec![7.0f32; self.before.len()];
         run(Residual::None, NumbersMut::F32(&mut numbers));
-        (bytes, numbers)
+        (bytes, comparable(numbers))
     }
 }
 
@@ -339,7 +356,7 @@ fn dense(height: usize, width: usize, channels: usize) -> Pixels {
 
 #[test]
 fn int8_pooling_and_sums() {
-    let sizes = (1usize..3, 1usize..7, 1usize..7, 1usize..40);
+    let sizes = (1usize..3, 1usize..7, 1usize..7, 1usize..140);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4);
     on_every_isa("int8 pooling and sums", &(sizes, flags, any::<u64>()), |isa, (sizes, flags, seed)| {
         let (batch, height, width, channels) = sizes;
@@ -416,9 +433,12 @@ fn int8_pooling_and_sums() {
 
 #[test]
 fn conversions() {
-    let sizes = (1usize..3, 1usize..7, 1usize..40, 1usize..120, 0usize..3, 0usize..4);
+    // Any, and such as are pictures: some channels, and as many zeros as make four.
+    let depths = (1usize..120, 0usize..3, 0usize..4);
+    let depths = prop_oneof![3 => depths, 1 => (1usize..4).prop_map(|channels| (channels, 0, 4 - channels))];
+    let sizes = (1usize..3, 1usize..7, 1usize..40, depths);
     on_every_isa("conversions", &(sizes, any::<u64>(), 1usize..4), |isa, (sizes, seed, count)| {
-        let (batch, height, width, channels, front, back) = sizes;
+        let (batch, height, width, (channels, front, back)) = sizes;
         let mut random = Random(seed);
         let threads = team(count);
         let mut x: Vec<f32> =
@@ -449,9 +469,8 @@ fn conversions() {
             let inside = (front..front + channels).contains(&channel);
             let number = if inside { x[place / stored * channels + channel - front] * scale } else { 0.0 };
             prop_assert_eq!(as_bf16[place].to_bits(), bf16::from_f32(number).to_bits());
-            let least = |least: f32| if number.is_nan() { least } else { number };
-            prop_assert_eq!(as_u8[place], rounded(least(0.0), false));
-            prop_assert_eq!(as_i8[place].cast_unsigned(), rounded(least(-128.0), true));
+            prop_assert_eq!(as_u8[place], rounded(number, false));
+            prop_assert_eq!(as_i8[place].cast_unsigned(), rounded(number, true));
         }
         // And back, without the channels around.
         let geometry = CopyGeometry {
