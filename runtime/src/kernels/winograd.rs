@@ -16,6 +16,7 @@
 //! four times the memory. `winograd/transform.rs` has the matrices. A tile that hangs over the image's lower or right edge takes zeros
 //! there. A number that is not finite reaches all outputs of the tiles it lies in.
 
+pub(crate) mod sides;
 pub(crate) mod transform;
 
 use crate::isa::Kernels;
@@ -24,8 +25,8 @@ use crate::kernels::conv::{
 };
 use crate::kernels::product::{LINE, Product};
 use crate::kernels::{Residual, blocks};
-use transform::Factor;
-pub(crate) use transform::{InputTile, KernelTile, OutputTile, Tile};
+use sides::{Factor, Tile};
+pub(crate) use transform::{InputTile, KernelTile, OutputTile};
 
 /// The most tiles of a block.
 const LARGEST_BLOCK: usize = 128;
@@ -84,14 +85,17 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let (u, m) = rest.split_at_mut(tile.kernels() * u_plane);
     zeros.fill(0.0);
     let mut x_offsets = [0; LARGEST_BLOCK];
-    let mut v_offsets = [0; LARGEST_BLOCK];
-    let mut m_offsets = [0; LARGEST_BLOCK];
-    for slot in 0..block {
-        v_offsets[slot] = slot * row;
-        m_offsets[slot] = slot * WIDEST_PANEL;
+    // Tiles that take a product: all, or all but the last of each column (1), of each row (2), or both (3).
+    let mut slots = [Slots { count: 0, v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] }; 4];
+    let rest = geometry.output.map(|size| (size - 1) % output + 1);
+    let mut products = [(0, Factor::Made(0), Factor::Made(0), 0); sides::LARGEST_INPUT];
+    let products = &mut products[..tile.products()];
+    for (index, product) in products.iter_mut().enumerate() {
+        let (sum, input, kernel) = tile.product(index);
+        let [rows, columns] = tile.takes(index, rest);
+        *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
     for tiles in blocks(task.units.clone(), block, 1) {
-        let count = tiles.len();
         // Inputs that are multiplied as they are stay where they are, unless some lie outside the image.
         let mut copy = false;
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
@@ -100,8 +104,21 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             x_offsets[slot] = geometry.x.at(place.image, place.row, place.column);
             copy |= step * place.row + tile.side() > end(0) || step * place.column + tile.side() > end(1);
         }
+        let inside = |place: &Place| {
+            [0, 1].map(|axis| output.min(geometry.output[axis] - [place.row, place.column][axis]))
+        };
+        for (lasts, slots) in slots.iter_mut().enumerate() {
+            slots.count = 0;
+            for (slot, place) in places().enumerate() {
+                let inside = inside(&place);
+                if (lasts & 1 == 0 || inside[0] == output) && (lasts & 2 == 0 || inside[1] == output) {
+                    (slots.v[slots.count], slots.m[slots.count]) = (slot * row, slot * WIDEST_PANEL);
+                    slots.count += 1;
+                }
+            }
+        }
         for (slot, place) in places().enumerate() {
-            let mut pixels = [zeros.as_ptr(); transform::LARGEST_INPUT];
+            let mut pixels = [zeros.as_ptr(); sides::LARGEST_INPUT];
             for row in 0..tile.side().min(end(0) - step * place.row) {
                 for column in 0..tile.side().min(end(1) - step * place.column) {
                     let offset = x_offsets[slot] + row * geometry.pitch + column * channels;
@@ -109,7 +126,15 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 }
             }
             let v = v[slot * row..].as_mut_ptr();
-            let input = InputTile { tile, pixels: &pixels, channels, v, plane: v_plane, copy };
+            let input = InputTile {
+                tile,
+                pixels: &pixels,
+                channels,
+                v,
+                plane: v_plane,
+                copy,
+                inside: inside(&place),
+            };
             // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
             // all others are the `channels` zeros. Each plane has `row` numbers for each slot.
             unsafe { (kernels.winograd_input)(&input) };
@@ -145,15 +170,15 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     calls: 0,
                 };
                 let mut begun = 0u64;
-                for product in 0..tile.products() {
-                    let (sum, input, kernel) = tile.product(product);
+                for (product, &(sum, input, kernel, lasts)) in products.iter().enumerate() {
+                    let Slots { count, v: v_offsets, m: m_offsets } = &slots[lasts];
                     let (x, x_offsets) = match input {
                         Factor::Raw(pixel) if !copy => {
                             let offset =
                                 pixel / tile.side() * geometry.pitch + pixel % tile.side() * channels;
                             (task.x.wrapping_add(offset + first), &x_offsets)
                         }
-                        _ => (v[product * v_plane + first..].as_ptr(), &v_offsets),
+                        _ => (v[product * v_plane + first..].as_ptr(), v_offsets),
                     };
                     let weights = match kernel {
                         Factor::Raw(position) => g.wrapping_add(position * channels * width),
@@ -166,7 +191,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     unsafe {
                         (kernels.product)(&Product {
                             x,
-                            x_offsets: &x_offsets[..count],
+                            x_offsets: &x_offsets[..*count],
                             rows: 1,
                             run: depth,
                             pitch: 0,
@@ -175,7 +200,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                             hurry: false,
                             bias: NO_BIAS.as_ptr(),
                             y: m.as_mut_ptr().add(sum * m_plane),
-                            y_offsets: &m_offsets[..count],
+                            y_offsets: &m_offsets[..*count],
                             channels: width,
                             accumulate,
                             relu: false,
@@ -192,10 +217,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     y: task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + channel),
                     row: geometry.y.row,
                     pixel: geometry.y.pixel,
-                    inside: [
-                        output.min(geometry.output[0] - place.row),
-                        output.min(geometry.output[1] - place.column),
-                    ],
+                    inside: inside(&place),
                     channels: panel_channels,
                     accumulate: residual == Residual::Same,
                     relu,
@@ -205,6 +227,14 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             }
         }
     }
+}
+
+#[derive(Clone, Copy)]
+/// Tiles of a block that take a product, and where their numbers are in a plane of V and of M.
+struct Slots {
+    count: usize,
+    v: [usize; LARGEST_BLOCK],
+    m: [usize; LARGEST_BLOCK],
 }
 
 /// The weights that are transformed next, in parts: a line of one is fetched for each row of a product.

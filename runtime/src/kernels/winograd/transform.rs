@@ -1,93 +1,7 @@
-//! The transforms of Winograd's algorithm. Both of a tile's sides are transformed alike, so each is given for one side.
-//!
-//! Step 1: `F(2, 3)` with the points 0, +-1, infinity, and `F(4, 3)` with 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is
-//! about twice that of a direct sum (Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution
-//! for Deep Neural Networks").
-//!
-//! Step 2: even and odd inputs are apart. The odd ones meet only the window's middle number, the even ones the other two:
-//!
-//! ```text
-//! y[i] = (e[i] g[0] + e[i+1] g[2]) + o[i] g[1]                          e[i] = d[2i], o[i] = d[2i + 1]
-//! ```
-//! The first part is `F(2, 2)` with the points 0, 1, infinity; the second takes a product an output, both with the same
-//! number. So a side of two outputs takes five products and not six; three of their inputs and three of the weights are
-//! taken as they are, and what goes to the same outputs is added up while it is multiplied.
-
-use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
+//! The transforms of Winograd's algorithm: loops over channels around the matrices of [`sides`](super::sides).
 
 use crate::isa::Simd;
-
-/// Which transforms.
-#[derive(Clone, Copy)]
-pub(crate) struct Tile {
-    /// The windows' step: 1 or 2.
-    pub(crate) step: usize,
-    /// Outputs of a side: 2, or 4 of step 1.
-    pub(crate) output: usize,
-}
-
-/// The most inputs of a tile.
-pub(super) const LARGEST_INPUT: usize = 36;
-
-/// A factor of a product.
-#[derive(Clone, Copy)]
-pub(crate) enum Factor {
-    /// A number as it is, at this place: of the tile's inputs, or of the window's nine numbers.
-    Raw(usize),
-    /// In this plane of the transformed ones.
-    Made(usize),
-}
-
-impl Tile {
-    /// Inputs of a side, and products.
-    pub(crate) const fn side(self) -> usize {
-        self.step * self.output + 3 - self.step
-    }
-
-    /// Products of a tile, for each pair of channels.
-    pub(crate) const fn products(self) -> usize {
-        self.side() * self.side()
-    }
-
-    /// Transformed weights, for each pair of channels.
-    pub(crate) const fn kernels(self) -> usize {
-        (self.output + 2) * (self.output + 2)
-    }
-
-    /// Sums of products, for each output channel.
-    pub(crate) const fn sums(self) -> usize {
-        let side = match (self.step, self.output) {
-            (1, output) => output + 2,
-            _ => 3,
-        };
-        side * side
-    }
-
-    /// The sum that a product belongs to, and the input and the weight that are multiplied.
-    pub(crate) fn product(self, product: usize) -> (usize, Factor, Factor) {
-        match (self.step, self.output) {
-            (1, 2) => product_of::<Two, 4, 2, 4, 4>(product),
-            (1, _) => product_of::<Four, 6, 4, 6, 6>(product),
-            _ => product_of::<TwoOfStep2, 5, 2, 4, 3>(product),
-        }
-    }
-}
-
-fn product_of<L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
-    product: usize,
-) -> (usize, Factor, Factor) {
-    let (row, column) = (product / N, product % N);
-    let input = match (L::RAW_INPUTS[row], L::RAW_INPUTS[column]) {
-        (Some(row), Some(column)) => Factor::Raw(row * N + column),
-        _ => Factor::Made(product),
-    };
-    let (down, right) = (L::KERNELS[row], L::KERNELS[column]);
-    let kernel = match (L::RAW_KERNELS[down], L::RAW_KERNELS[right]) {
-        (Some(row), Some(column)) => Factor::Raw(row * 3 + column),
-        _ => Factor::Made(down * K + right),
-    };
-    (L::SUMS[row] * M + L::SUMS[column], input, kernel)
-}
+use crate::kernels::winograd::sides::{Four, Side, Tile, Two, TwoOfStep2};
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
@@ -113,6 +27,8 @@ pub(crate) struct InputTile<'a> {
     pub(crate) plane: usize,
     /// Whether numbers go there that are inputs as they are.
     pub(crate) copy: bool,
+    /// Rows and columns of outputs that lie in the image: if not all do, some planes are left out.
+    pub(crate) inside: [usize; 2],
 }
 
 /// Sums of a tile to be transformed.
@@ -131,139 +47,6 @@ pub(crate) struct OutputTile {
     pub(crate) channels: usize,
     pub(crate) accumulate: bool,
     pub(crate) relu: bool,
-}
-
-/// The transforms of a side: `N` inputs and products, `O` outputs, `K` transformed weights, `M` sums of products.
-///
-/// (Functions and not closures, which are not inlined into code for an instruction set of its own.)
-trait Side<const N: usize, const O: usize, const K: usize, const M: usize> {
-    /// The weight of each product.
-    const KERNELS: [usize; N];
-    /// The sum of each product.
-    const SUMS: [usize; N];
-    /// Which input each product takes as it is.
-    const RAW_INPUTS: [Option<usize>; N];
-    /// Which of the window's numbers each weight is as it is.
-    const RAW_KERNELS: [Option<usize>; K];
-
-    /// `G g`
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
-    /// `B^T d`
-    fn input<S: Simd>(simd: S, d: [S::Vector; N]) -> [S::Vector; N];
-    /// `A^T m`
-    fn output<S: Simd>(simd: S, m: [S::Vector; M]) -> [S::Vector; O];
-}
-
-/// Step 1, 2 outputs.
-struct Two;
-
-impl Side<4, 2, 4, 4> for Two {
-    const KERNELS: [usize; 4] = [0, 1, 2, 3];
-    const SUMS: [usize; 4] = [0, 1, 2, 3];
-    const RAW_INPUTS: [Option<usize>; 4] = [None; 4];
-    const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, None, Some(2)];
-
-    #[inline(always)]
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
-        let half = simd.splat(0.5);
-        let (even, odd) = (simd.mul(half, simd.add(g[0], g[2])), simd.mul(half, g[1]));
-        [g[0], simd.add(even, odd), simd.sub(even, odd), g[2]]
-    }
-
-    #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::Vector; 4]) -> [S::Vector; 4] {
-        [simd.sub(d[0], d[2]), simd.add(d[1], d[2]), simd.sub(d[2], d[1]), simd.sub(d[1], d[3])]
-    }
-
-    #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::Vector; 4]) -> [S::Vector; 2] {
-        let sum = simd.add(m[0], simd.add(m[1], m[2]));
-        [sum, simd.sub(simd.sub(m[1], m[2]), m[3])]
-    }
-}
-
-/// Step 1, 4 outputs.
-struct Four;
-
-impl Side<6, 4, 6, 6> for Four {
-    const KERNELS: [usize; 6] = [0, 1, 2, 3, 4, 5];
-    const SUMS: [usize; 6] = [0, 1, 2, 3, 4, 5];
-    const RAW_INPUTS: [Option<usize>; 6] = [None; 6];
-    const RAW_KERNELS: [Option<usize>; 6] = [Some(0), None, None, None, None, Some(2)];
-
-    #[inline(always)]
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
-        let even_a = times(simd, -2.0 / 3.0, g[0], simd.mul(simd.splat(-1.0 / 3.0), g[2]));
-        let even_b = times(simd, 1.0 / 6.0, g[0], simd.mul(simd.splat(1.0 / 3.0), g[2]));
-        [
-            g[0],
-            times(simd, -SQRT_2 / 3.0, g[1], even_a),
-            times(simd, SQRT_2 / 3.0, g[1], even_a),
-            times(simd, SQRT_2 / 6.0, g[1], even_b),
-            times(simd, -SQRT_2 / 6.0, g[1], even_b),
-            g[2],
-        ]
-    }
-
-    #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
-        let even_a = times(simd, -2.0, d[2], d[4]);
-        let odd_a = times(simd, -2.0, d[1], d[3]);
-        let even_b = times(simd, -0.5, d[2], d[4]);
-        let odd_b = times(simd, -0.5, d[1], d[3]);
-        [
-            times(simd, -2.5, d[2], simd.add(d[0], d[4])),
-            times(simd, FRAC_1_SQRT_2, odd_a, even_a),
-            times(simd, -FRAC_1_SQRT_2, odd_a, even_a),
-            times(simd, SQRT_2, odd_b, even_b),
-            times(simd, -SQRT_2, odd_b, even_b),
-            times(simd, -2.5, d[3], simd.add(d[1], d[5])),
-        ]
-    }
-
-    #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
-        let (sum_a, difference_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
-        let (sum_b, difference_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
-        let scaled = simd.mul(simd.splat(FRAC_1_SQRT_2), difference_a);
-        [
-            simd.add(m[0], simd.add(sum_a, sum_b)),
-            times(simd, SQRT_2, difference_b, scaled),
-            times(simd, 2.0, sum_b, simd.mul(simd.splat(0.5), sum_a)),
-            times(simd, 2.0 * SQRT_2, difference_b, times(simd, 0.5, scaled, m[5])),
-        ]
-    }
-}
-
-/// Step 2, 2 outputs: three products of the even inputs, then two of the odd ones.
-struct TwoOfStep2;
-
-impl Side<5, 2, 4, 3> for TwoOfStep2 {
-    const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
-    const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
-    const RAW_INPUTS: [Option<usize>; 5] = [None, Some(2), None, Some(1), Some(3)];
-    const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, Some(2), Some(1)];
-
-    #[inline(always)]
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
-        [g[0], simd.add(g[0], g[2]), g[2], g[1]]
-    }
-
-    #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::Vector; 5]) -> [S::Vector; 5] {
-        [simd.sub(d[0], d[2]), d[2], simd.sub(d[4], d[2]), d[1], d[3]]
-    }
-
-    #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::Vector; 3]) -> [S::Vector; 2] {
-        [simd.add(m[0], m[1]), simd.add(m[1], m[2])]
-    }
-}
-
-/// `factor * x + y`
-#[inline(always)]
-fn times<S: Simd>(simd: S, factor: f32, x: S::Vector, y: S::Vector) -> S::Vector {
-    simd.mul_add(simd.splat(factor), x, y)
 }
 
 /// Calls a function for the sides of a tile.
@@ -358,11 +141,18 @@ unsafe fn input_of<
     let rest = task.channels - whole;
     // SAFETY: the caller's contract; `rest` numbers are left behind the whole vectors.
     unsafe {
-        for channel in (0..whole).step_by(S::LANES) {
-            input_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES);
+        // All outputs are inside but at the edges: that instance has no branches.
+        if task.inside == [O, O] {
+            for channel in (0..whole).step_by(S::LANES) {
+                input_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, [O, O]);
+            }
+        } else {
+            for channel in (0..whole).step_by(S::LANES) {
+                input_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, task.inside);
+            }
         }
         if rest > 0 {
-            input_vector::<S, L, N, O, K, M>(simd, task, whole, rest);
+            input_vector::<S, L, N, O, K, M>(simd, task, whole, rest, task.inside);
         }
     }
 }
@@ -385,6 +175,7 @@ unsafe fn input_vector<
     task: &InputTile<'_>,
     channel: usize,
     count: usize,
+    inside: [usize; 2],
 ) {
     let mut half = [[simd.splat(0.0); N]; N];
     for column in 0..N {
@@ -396,18 +187,19 @@ unsafe fn input_vector<
                 *d = if count == S::LANES { simd.load(from) } else { simd.load_partial(from, count) };
             }
         }
-        let d = L::input(simd, d);
+        let d = L::input(simd, d, inside[0]);
         for row in 0..N {
             half[row][column] = d[row];
         }
     }
-    for (row, half) in half.into_iter().enumerate() {
-        for (column, v) in L::input(simd, half).into_iter().enumerate() {
+    for row in 0..N {
+        let v = L::input(simd, half[row], inside[1]);
+        for column in 0..N {
             if L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() && !task.copy {
                 continue;
             }
             // SAFETY: the caller's contract: planes have room for whole vectors.
-            unsafe { simd.store(task.v.add((row * N + column) * task.plane + channel), v) };
+            unsafe { simd.store(task.v.add((row * N + column) * task.plane + channel), v[column]) };
         }
     }
 }
@@ -423,12 +215,9 @@ pub(crate) unsafe fn output<S: Simd>(simd: S, task: &OutputTile) {
     unsafe { of_sides!(task.tile, output_of::<S>(simd, task)) }
 }
 
-/// Columns, then rows, of `M` by `M` vectors to `O` by `O`.
-///
 /// # Safety
 /// As [`output`].
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn output_of<
     S: Simd,
     L: Side<N, O, K, M>,
@@ -440,49 +229,103 @@ unsafe fn output_of<
     simd: S,
     task: &OutputTile,
 ) {
+    let whole = task.channels / S::LANES * S::LANES;
+    let rest = task.channels - whole;
+    // SAFETY: the caller's contract; `rest` channels are left behind the whole vectors.
+    unsafe {
+        // As for inputs.
+        if task.inside == [O, O] {
+            for channel in (0..whole).step_by(S::LANES) {
+                output_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, [O, O]);
+            }
+        } else {
+            for channel in (0..whole).step_by(S::LANES) {
+                output_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, task.inside);
+            }
+        }
+        if rest > 0 {
+            output_vector::<S, L, N, O, K, M>(simd, task, whole, rest, task.inside);
+        }
+    }
+}
+
+/// Columns, then rows, of `M` by `M` vectors of `count` channels to `O` by `O`, of which so many are inside.
+///
+/// # Safety
+/// As [`output`], for the channels from `channel` on.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns change places
+unsafe fn output_vector<
+    S: Simd,
+    L: Side<N, O, K, M>,
+    const N: usize,
+    const O: usize,
+    const K: usize,
+    const M: usize,
+>(
+    simd: S,
+    task: &OutputTile,
+    channel: usize,
+    count: usize,
+    inside: [usize; 2],
+) {
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
-    for channel in (0..task.channels).step_by(S::LANES) {
-        let count = (task.channels - channel).min(S::LANES);
-        let mut half = [[simd.splat(0.0); M]; O];
-        for column in 0..M {
-            let mut m = [simd.splat(0.0); M];
-            for (row, m) in m.iter_mut().enumerate() {
-                // SAFETY: the caller's contract: planes hold whole vectors.
-                *m = unsafe { simd.load(task.m.add((row * M + column) * task.plane + channel)) };
-            }
-            let m = L::output(simd, m);
-            for row in 0..O {
-                half[row][column] = m[row];
-            }
+    let mut half = [[simd.splat(0.0); M]; O];
+    for column in 0..M {
+        let mut m = [simd.splat(0.0); M];
+        for (row, m) in m.iter_mut().enumerate() {
+            // SAFETY: the caller's contract: planes hold whole vectors.
+            *m = unsafe { simd.load(task.m.add((row * M + column) * task.plane + channel)) };
         }
-        // SAFETY: the caller's contract, here and below: of the last vector only the channels that there are get read and
-        // written, of the tile only the pixels that are inside.
-        let bias = unsafe { simd.load(task.bias.add(channel)) };
-        for (row, half) in half.into_iter().enumerate() {
-            if row >= task.inside[0] {
-                break;
-            }
-            for (column, y) in L::output(simd, half).into_iter().enumerate() {
-                if column >= task.inside[1] {
-                    break;
-                }
-                // SAFETY: as above.
-                unsafe {
-                    let to = task.y.add(row * task.row + column * task.pixel + channel);
-                    let mut sum = simd.add(y, bias);
-                    if count == S::LANES {
-                        if task.accumulate {
-                            sum = simd.add(sum, simd.load(to));
-                        }
-                        simd.store(to, simd.at_least(floor, sum));
-                    } else {
-                        if task.accumulate {
-                            sum = simd.add(sum, simd.load_partial(to, count));
-                        }
-                        simd.store_partial(to, simd.at_least(floor, sum), count);
+        let m = output_side::<S, L, N, O, K, M>(simd, m, inside[0]);
+        for row in 0..O {
+            half[row][column] = m[row];
+        }
+    }
+    // SAFETY: the caller's contract, here and below: of the last vector only the channels that there are get read and
+    // written, of the tile only the pixels that are inside.
+    let bias = unsafe { simd.load(task.bias.add(channel)) };
+    for row in 0..inside[0].min(O) {
+        let y = output_side::<S, L, N, O, K, M>(simd, half[row], inside[1]);
+        for column in 0..inside[1].min(O) {
+            // SAFETY: as above.
+            unsafe {
+                let to = task.y.add(row * task.row + column * task.pixel + channel);
+                let mut sum = simd.add(y[column], bias);
+                if count == S::LANES {
+                    if task.accumulate {
+                        sum = simd.add(sum, simd.load(to));
                     }
+                    simd.store(to, simd.at_least(floor, sum));
+                } else {
+                    if task.accumulate {
+                        sum = simd.add(sum, simd.load_partial(to, count));
+                    }
+                    simd.store_partial(to, simd.at_least(floor, sum), count);
                 }
             }
         }
+    }
+}
+
+/// `A^T m` for so many outputs.
+#[inline(always)]
+fn output_side<
+    S: Simd,
+    L: Side<N, O, K, M>,
+    const N: usize,
+    const O: usize,
+    const K: usize,
+    const M: usize,
+>(
+    simd: S,
+    m: [S::Vector; M],
+    inside: usize,
+) -> [S::Vector; O] {
+    match inside {
+        1 => L::first_outputs::<S, 1>(simd, m),
+        2 if O > 2 => L::first_outputs::<S, 2>(simd, m),
+        3 if O > 3 => L::first_outputs::<S, 3>(simd, m),
+        _ => L::output(simd, m),
     }
 }

@@ -1,0 +1,327 @@
+//! The matrices of Winograd's algorithm. Both of a tile's sides are transformed alike, so each is given for one side.
+//!
+//! Step 1: `F(2, 3)` with the points 0, +-1, infinity, and `F(4, 3)` with 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is
+//! about twice that of a direct sum (Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution
+//! for Deep Neural Networks").
+//!
+//! Step 2: even and odd inputs are apart. The odd ones meet only the window's middle number, the even ones the other two:
+//!
+//! ```text
+//! y[i] = (e[i] g[0] + e[i+1] g[2]) + o[i] g[1]                          e[i] = d[2i], o[i] = d[2i + 1]
+//! ```
+//! The first part is `F(2, 2)` with the points 0, 1, infinity; the second takes a product an output, both with the same
+//! number. So a side of two outputs takes five products and not six; three of their inputs and three of the weights are
+//! taken as they are, and what goes to the same outputs is added up while it is multiplied.
+//!
+//! A tile at the image's lower or right edge may have fewer outputs inside. `n` of them take only `n + 2` points (in pairs of
+//! both signs, so that rounding stays as it is). The transformed weights of those points are the whole tile's, which are
+//! divided by the product of a point's distances to all others; so its inputs are multiplied with the distances to those that
+//! are left out.
+
+use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
+
+use crate::isa::Simd;
+
+/// Which transforms.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile {
+    /// The windows' step: 1 or 2.
+    pub(crate) step: usize,
+    /// Outputs of a side: 2, or 4 of step 1.
+    pub(crate) output: usize,
+}
+
+/// The most inputs of a tile.
+pub(super) const LARGEST_INPUT: usize = 36;
+
+/// A factor of a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Factor {
+    /// A number as it is, at this place: of the tile's inputs, or of the window's nine numbers.
+    Raw(usize),
+    /// In this plane of the transformed ones.
+    Made(usize),
+}
+
+impl Tile {
+    /// Inputs of a side, and products.
+    pub(crate) const fn side(self) -> usize {
+        self.step * self.output + 3 - self.step
+    }
+
+    /// Products of a tile, for each pair of channels.
+    pub(crate) const fn products(self) -> usize {
+        self.side() * self.side()
+    }
+
+    /// Transformed weights, for each pair of channels.
+    pub(crate) const fn kernels(self) -> usize {
+        (self.output + 2) * (self.output + 2)
+    }
+
+    /// Sums of products, for each output channel.
+    pub(crate) const fn sums(self) -> usize {
+        let side = match (self.step, self.output) {
+            (1, output) => output + 2,
+            _ => 3,
+        };
+        side * side
+    }
+
+    /// Whether a product is taken by tiles of which so many rows are inside, and by those of which so many columns are.
+    pub(crate) fn takes(self, product: usize, inside: [usize; 2]) -> [bool; 2] {
+        let [rows, columns] = inside.map(|inside| match (self.step, self.output) {
+            (1, 2) => Two::PRODUCTS[inside - 1],
+            (1, _) => Four::PRODUCTS[inside - 1],
+            _ => TwoOfStep2::PRODUCTS[inside - 1],
+        });
+        [rows.contains(&(product / self.side())), columns.contains(&(product % self.side()))]
+    }
+
+    /// The sum that a product belongs to, and the input and the weight that are multiplied.
+    pub(crate) fn product(self, product: usize) -> (usize, Factor, Factor) {
+        match (self.step, self.output) {
+            (1, 2) => product_of::<Two, 4, 2, 4, 4>(product),
+            (1, _) => product_of::<Four, 6, 4, 6, 6>(product),
+            _ => product_of::<TwoOfStep2, 5, 2, 4, 3>(product),
+        }
+    }
+}
+
+fn product_of<L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
+    product: usize,
+) -> (usize, Factor, Factor) {
+    let (row, column) = (product / N, product % N);
+    let input = match (L::RAW_INPUTS[row], L::RAW_INPUTS[column]) {
+        (Some(row), Some(column)) => Factor::Raw(row * N + column),
+        _ => Factor::Made(product),
+    };
+    let (down, right) = (L::KERNELS[row], L::KERNELS[column]);
+    let kernel = match (L::RAW_KERNELS[down], L::RAW_KERNELS[right]) {
+        (Some(row), Some(column)) => Factor::Raw(row * 3 + column),
+        _ => Factor::Made(down * K + right),
+    };
+    (L::SUMS[row] * M + L::SUMS[column], input, kernel)
+}
+
+/// The transforms of a side: `N` inputs and products, `O` outputs, `K` transformed weights, `M` sums of products.
+///
+/// (Functions and not closures, which are not inlined into code for an instruction set of its own.)
+pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: usize> {
+    /// The weight of each product.
+    const KERNELS: [usize; N];
+    /// The sum of each product.
+    const SUMS: [usize; N];
+    /// Which input each product takes as it is, if all outputs are inside.
+    const RAW_INPUTS: [Option<usize>; N];
+    /// Which of the window's numbers each weight is as it is.
+    const RAW_KERNELS: [Option<usize>; K];
+    /// The products that the first 1, 2, ... outputs take.
+    const PRODUCTS: [&'static [usize]; O];
+    /// The sums that they take.
+    const TAKEN: [[bool; M]; O] = taken(Self::SUMS, Self::PRODUCTS);
+
+    /// `G g`
+    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
+    /// `B^T d`, for so many outputs: the products that those take, and zeros.
+    fn input<S: Simd>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
+    /// `A^T m`. The last sum belongs to the last output alone.
+    fn output<S: Simd>(simd: S, m: [S::Vector; M]) -> [S::Vector; O];
+
+    /// `A^T m` for the first `I` outputs, which do not take all sums; the others may be anything.
+    #[inline(always)]
+    fn first_outputs<S: Simd, const I: usize>(simd: S, mut m: [S::Vector; M]) -> [S::Vector; O] {
+        let last = m[M - 1];
+        for (sum, m) in m.iter_mut().enumerate() {
+            if sum == M - 1 || !Self::TAKEN[I - 1][sum] {
+                *m = simd.splat(0.0);
+            }
+        }
+        let mut y = Self::output(simd, m);
+        y[I - 1] = simd.add(y[I - 1], last);
+        y
+    }
+}
+
+/// Which sums the first 1, 2, ... outputs take, given the sum of each product and the products they take.
+const fn taken<const N: usize, const O: usize, const M: usize>(
+    sums: [usize; N],
+    products: [&[usize]; O],
+) -> [[bool; M]; O] {
+    let mut taken = [[false; M]; O];
+    let mut inside = 0;
+    while inside < O {
+        let mut place = 0;
+        while place < products[inside].len() {
+            taken[inside][sums[products[inside][place]]] = true;
+            place += 1;
+        }
+        inside += 1;
+    }
+    taken
+}
+
+/// Step 1, 2 outputs.
+pub(super) struct Two;
+
+impl Side<4, 2, 4, 4> for Two {
+    const KERNELS: [usize; 4] = [0, 1, 2, 3];
+    const SUMS: [usize; 4] = [0, 1, 2, 3];
+    const RAW_INPUTS: [Option<usize>; 4] = [None; 4];
+    const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, None, Some(2)];
+    const PRODUCTS: [&'static [usize]; 2] = [&[1, 2, 3], &[0, 1, 2, 3]];
+
+    #[inline(always)]
+    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
+        let half = simd.splat(0.5);
+        let (even, odd) = (simd.mul(half, simd.add(g[0], g[2])), simd.mul(half, g[1]));
+        [g[0], simd.add(even, odd), simd.sub(even, odd), g[2]]
+    }
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: [S::Vector; 4], inside: usize) -> [S::Vector; 4] {
+        match inside {
+            1 => [simd.splat(0.0), simd.add(d[0], d[1]), simd.sub(d[0], d[1]), simd.sub(d[2], d[0])],
+            _ => [simd.sub(d[0], d[2]), simd.add(d[1], d[2]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])],
+        }
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, m: [S::Vector; 4]) -> [S::Vector; 2] {
+        let sum = simd.add(m[0], simd.add(m[1], m[2]));
+        [sum, simd.add(simd.sub(m[1], m[2]), m[3])]
+    }
+}
+
+/// Step 1, 4 outputs.
+pub(super) struct Four;
+
+impl Side<6, 4, 6, 6> for Four {
+    const KERNELS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+    const SUMS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+    const RAW_INPUTS: [Option<usize>; 6] = [None; 6];
+    const RAW_KERNELS: [Option<usize>; 6] = [Some(0), None, None, None, None, Some(2)];
+    const PRODUCTS: [&'static [usize]; 4] =
+        [&[1, 2, 5], &[0, 1, 2, 5], &[1, 2, 3, 4, 5], &[0, 1, 2, 3, 4, 5]];
+
+    #[inline(always)]
+    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
+        let even_a = times(simd, -2.0 / 3.0, g[0], simd.mul(simd.splat(-1.0 / 3.0), g[2]));
+        let even_b = times(simd, 1.0 / 6.0, g[0], simd.mul(simd.splat(1.0 / 3.0), g[2]));
+        [
+            g[0],
+            times(simd, -SQRT_2 / 3.0, g[1], even_a),
+            times(simd, SQRT_2 / 3.0, g[1], even_a),
+            times(simd, SQRT_2 / 6.0, g[1], even_b),
+            times(simd, -SQRT_2 / 6.0, g[1], even_b),
+            g[2],
+        ]
+    }
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: [S::Vector; 6], inside: usize) -> [S::Vector; 6] {
+        let zero = simd.splat(0.0);
+        match inside {
+            1 => {
+                let even = simd.mul(simd.splat(-0.75), d[0]);
+                [
+                    zero,
+                    times(simd, -0.75 * SQRT_2, d[1], even),
+                    times(simd, 0.75 * SQRT_2, d[1], even),
+                    zero,
+                    zero,
+                    times(simd, -0.5, d[0], d[2]),
+                ]
+            }
+            2 => {
+                let even = simd.mul(simd.splat(-1.5), d[2]);
+                [
+                    times(simd, -2.0, d[2], d[0]),
+                    times(simd, -1.5 * FRAC_1_SQRT_2, d[1], even),
+                    times(simd, 1.5 * FRAC_1_SQRT_2, d[1], even),
+                    zero,
+                    zero,
+                    times(simd, -0.5, d[1], d[3]),
+                ]
+            }
+            3 => {
+                let even_a = times(simd, 0.5, d[2], simd.sub(zero, d[0]));
+                let odd_a = times(simd, -2.0, d[1], d[3]);
+                let even_b = times(simd, 2.0, d[2], simd.sub(zero, d[0]));
+                let odd_b = times(simd, -0.5, d[1], d[3]);
+                [
+                    zero,
+                    times(simd, FRAC_1_SQRT_2, odd_a, even_a),
+                    times(simd, -FRAC_1_SQRT_2, odd_a, even_a),
+                    times(simd, SQRT_2, odd_b, even_b),
+                    times(simd, -SQRT_2, odd_b, even_b),
+                    times(simd, -2.5, d[2], simd.add(d[0], d[4])),
+                ]
+            }
+            _ => {
+                let even_a = times(simd, -2.0, d[2], d[4]);
+                let odd_a = times(simd, -2.0, d[1], d[3]);
+                let even_b = times(simd, -0.5, d[2], d[4]);
+                let odd_b = times(simd, -0.5, d[1], d[3]);
+                [
+                    times(simd, -2.5, d[2], simd.add(d[0], d[4])),
+                    times(simd, FRAC_1_SQRT_2, odd_a, even_a),
+                    times(simd, -FRAC_1_SQRT_2, odd_a, even_a),
+                    times(simd, SQRT_2, odd_b, even_b),
+                    times(simd, -SQRT_2, odd_b, even_b),
+                    times(simd, -2.5, d[3], simd.add(d[1], d[5])),
+                ]
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
+        let (sum_a, difference_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
+        let (sum_b, difference_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
+        let scaled = simd.mul(simd.splat(FRAC_1_SQRT_2), difference_a);
+        [
+            simd.add(m[0], simd.add(sum_a, sum_b)),
+            times(simd, SQRT_2, difference_b, scaled),
+            times(simd, 2.0, sum_b, simd.mul(simd.splat(0.5), sum_a)),
+            times(simd, 2.0 * SQRT_2, difference_b, times(simd, 0.5, scaled, m[5])),
+        ]
+    }
+}
+
+/// Step 2, 2 outputs: three products of the even inputs, then two of the odd ones.
+pub(super) struct TwoOfStep2;
+
+impl Side<5, 2, 4, 3> for TwoOfStep2 {
+    const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
+    const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
+    const RAW_INPUTS: [Option<usize>; 5] = [None, Some(2), None, Some(1), Some(3)];
+    const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, Some(2), Some(1)];
+    const PRODUCTS: [&'static [usize]; 2] = [&[0, 2, 3], &[0, 1, 2, 3, 4]];
+
+    #[inline(always)]
+    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
+        [g[0], simd.add(g[0], g[2]), g[2], g[1]]
+    }
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: [S::Vector; 5], inside: usize) -> [S::Vector; 5] {
+        let zero = simd.splat(0.0);
+        match inside {
+            // The direct sum.
+            1 => [d[0], zero, d[2], d[1], zero],
+            _ => [simd.sub(d[0], d[2]), d[2], simd.sub(d[4], d[2]), d[1], d[3]],
+        }
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, m: [S::Vector; 3]) -> [S::Vector; 2] {
+        [simd.add(m[0], m[1]), simd.add(m[1], m[2])]
+    }
+}
+
+/// `factor * x + y`
+#[inline(always)]
+fn times<S: Simd>(simd: S, factor: f32, x: S::Vector, y: S::Vector) -> S::Vector {
+    simd.mul_add(simd.splat(factor), x, y)
+}
