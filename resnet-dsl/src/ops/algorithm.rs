@@ -29,8 +29,8 @@ pub enum Algorithm {
 // Costs are in multiply-adds that take the same time; measured on a Zen 5 with AVX-512, 32 multiply-adds a cycle.
 /// A number of transformed inputs or of sums of products: written, read and added to others.
 const TRANSFORM: usize = 8;
-/// A number of the weights, transformed when it is used: written to the second-level cache.
-const MAKE: usize = 6;
+/// A number of the weights, transformed when it is used: read from, or written to, the second-level cache.
+const MAKE: usize = 7;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
@@ -104,10 +104,10 @@ impl Algorithm {
             Algorithm::Direct => read.max(y[0] * y[1] * y[2] * self.weights(conv, x)),
             Algorithm::Winograd { output, block, .. } => {
                 let (tile, tiles) = (Tile { step: conv.stride[0], output }, tiles(output, y));
-                let products = tiles * tile.products() * x[3] * conv.filters;
+                let products = y[0] * tile.products(y[1]) * tile.products(y[2]) * x[3] * conv.filters;
                 let sums = tiles * tile.sums() * conv.filters;
-                let made = tiles.div_ceil(block) * self.made_weights(conv, x);
-                read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * made
+                let moved = tiles.div_ceil(block) * (self.weights(conv, x) + self.made_weights(conv, x));
+                read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * moved
             }
             Algorithm::Strassen { .. } => {
                 let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
@@ -156,7 +156,7 @@ impl Algorithm {
                 let tile = Tile { step, output };
                 let channels = channels.next_multiple_of(VECTOR);
                 channels
-                    + tile.products() * (block * channels + SKEW)
+                    + tile.area() * (block * channels + SKEW)
                     + tile.kernels() * (depth * PANEL + SKEW)
                     + tile.sums() * (block * PANEL + SKEW)
             }
@@ -181,13 +181,24 @@ struct Tile {
 }
 
 impl Tile {
-    fn products(self) -> usize {
+    /// Products of a whole tile.
+    fn area(self) -> usize {
         let side = if self.step == 1 { self.output + 2 } else { 2 * self.output + 1 };
         side * side
     }
 
+    /// Products along a side of the image: the last tile takes those that its outputs need.
+    fn products(self, size: usize) -> usize {
+        let side = |outputs: usize| match (self.step, outputs) {
+            (_, 0) => 0,
+            (1, _) => outputs + 2,
+            _ => 2 * outputs + 1,
+        };
+        size / self.output * side(self.output) + side(size % self.output)
+    }
+
     fn made_inputs(self) -> usize {
-        if self.step == 1 { self.products() } else { self.products() - 9 }
+        if self.step == 1 { self.area() } else { self.area() - 9 }
     }
 
     fn kernels(self) -> usize {
@@ -199,7 +210,7 @@ impl Tile {
     }
 
     fn sums(self) -> usize {
-        if self.step == 1 { self.products() } else { 9 }
+        if self.step == 1 { self.area() } else { 9 }
     }
 }
 

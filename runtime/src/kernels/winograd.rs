@@ -13,8 +13,9 @@
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
 //! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
-//! four times the memory. `winograd/transform.rs` has the matrices. A tile that hangs over the image's lower or right edge takes zeros
-//! there. A number that is not finite reaches all outputs of the tiles it lies in.
+//! four times the memory. `winograd/sides.rs` has the matrices. A tile that hangs over the image's lower or right edge takes
+//! only the products
+//! that its outputs inside need. A number that is not finite reaches all outputs of the tiles it lies in.
 
 pub(crate) mod sides;
 pub(crate) mod transform;
@@ -84,26 +85,20 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let (v, rest) = rest.split_at_mut(tile.products() * v_plane);
     let (u, m) = rest.split_at_mut(tile.kernels() * u_plane);
     zeros.fill(0.0);
-    let mut x_offsets = [0; LARGEST_BLOCK];
     // Tiles that take a product: all, or all but the last of each column (1), of each row (2), or both (3).
-    let mut slots = [Slots { count: 0, v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] }; 4];
-    let rest = geometry.output.map(|size| (size - 1) % output + 1);
+    let mut slots =
+        [Slots { count: 0, x: [0; LARGEST_BLOCK], v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] }; 4];
+    let last = geometry.output.map(|size| (size - 1) % output + 1);
     let mut products = [(0, Factor::Made(0), Factor::Made(0), 0); sides::LARGEST_INPUT];
     let products = &mut products[..tile.products()];
     for (index, product) in products.iter_mut().enumerate() {
         let (sum, input, kernel) = tile.product(index);
-        let [rows, columns] = tile.takes(index, rest);
+        let [rows, columns] = tile.takes(index, last);
         *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
     for tiles in blocks(task.units.clone(), block, 1) {
-        // Inputs that are multiplied as they are stay where they are, unless some lie outside the image.
-        let mut copy = false;
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
         let end = |axis: usize| step * (geometry.output[axis] - 1) + 3;
-        for (slot, place) in places().enumerate() {
-            x_offsets[slot] = geometry.x.at(place.image, place.row, place.column);
-            copy |= step * place.row + tile.side() > end(0) || step * place.column + tile.side() > end(1);
-        }
         let inside = |place: &Place| {
             [0, 1].map(|axis| output.min(geometry.output[axis] - [place.row, place.column][axis]))
         };
@@ -112,29 +107,25 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             for (slot, place) in places().enumerate() {
                 let inside = inside(&place);
                 if (lasts & 1 == 0 || inside[0] == output) && (lasts & 2 == 0 || inside[1] == output) {
-                    (slots.v[slots.count], slots.m[slots.count]) = (slot * row, slot * WIDEST_PANEL);
+                    slots.x[slots.count] = geometry.x.at(place.image, place.row, place.column);
+                    slots.v[slots.count] = slot * row;
+                    slots.m[slots.count] = slot * WIDEST_PANEL;
                     slots.count += 1;
                 }
             }
         }
         for (slot, place) in places().enumerate() {
+            let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
             let mut pixels = [zeros.as_ptr(); sides::LARGEST_INPUT];
             for row in 0..tile.side().min(end(0) - step * place.row) {
                 for column in 0..tile.side().min(end(1) - step * place.column) {
-                    let offset = x_offsets[slot] + row * geometry.pitch + column * channels;
-                    pixels[row * tile.side() + column] = task.x.wrapping_add(offset);
+                    let offset = row * geometry.pitch + column * channels;
+                    pixels[row * tile.side() + column] = x.wrapping_add(offset);
                 }
             }
             let v = v[slot * row..].as_mut_ptr();
-            let input = InputTile {
-                tile,
-                pixels: &pixels,
-                channels,
-                v,
-                plane: v_plane,
-                copy,
-                inside: inside(&place),
-            };
+            let input =
+                InputTile { tile, pixels: &pixels, channels, v, plane: v_plane, inside: inside(&place) };
             // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
             // all others are the `channels` zeros. Each plane has `row` numbers for each slot.
             unsafe { (kernels.winograd_input)(&input) };
@@ -171,14 +162,14 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 };
                 let mut begun = 0u64;
                 for (product, &(sum, input, kernel, lasts)) in products.iter().enumerate() {
-                    let Slots { count, v: v_offsets, m: m_offsets } = &slots[lasts];
-                    let (x, x_offsets) = match input {
-                        Factor::Raw(pixel) if !copy => {
+                    let slots = &slots[lasts];
+                    let (x, offsets) = match input {
+                        Factor::Raw(pixel) => {
                             let offset =
                                 pixel / tile.side() * geometry.pitch + pixel % tile.side() * channels;
-                            (task.x.wrapping_add(offset + first), &x_offsets)
+                            (task.x.wrapping_add(offset + first), &slots.x)
                         }
-                        _ => (v[product * v_plane + first..].as_ptr(), v_offsets),
+                        Factor::Made(_) => (v[product * v_plane + first..].as_ptr(), &slots.v),
                     };
                     let weights = match kernel {
                         Factor::Raw(position) => g.wrapping_add(position * channels * width),
@@ -191,16 +182,16 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     unsafe {
                         (kernels.product)(&Product {
                             x,
-                            x_offsets: &x_offsets[..*count],
+                            x_offsets: &offsets[..slots.count],
                             rows: 1,
                             run: depth,
                             pitch: 0,
                             weights,
-                            prefetch: fetch.parts(count.div_ceil(kernels.tile), weights),
+                            prefetch: fetch.parts(slots.count.div_ceil(kernels.tile), weights),
                             hurry: false,
                             bias: NO_BIAS.as_ptr(),
                             y: m.as_mut_ptr().add(sum * m_plane),
-                            y_offsets: &m_offsets[..*count],
+                            y_offsets: &slots.m[..slots.count],
                             channels: width,
                             accumulate,
                             relu: false,
@@ -229,10 +220,11 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     }
 }
 
+/// Tiles of a block that take a product, and where their numbers are: in the input, in a plane of V and of M.
 #[derive(Clone, Copy)]
-/// Tiles of a block that take a product, and where their numbers are in a plane of V and of M.
 struct Slots {
     count: usize,
+    x: [usize; LARGEST_BLOCK],
     v: [usize; LARGEST_BLOCK],
     m: [usize; LARGEST_BLOCK],
 }

@@ -25,8 +25,6 @@ pub(crate) struct InputTile<'a> {
     /// Where the tile's numbers go, and how far apart its planes are.
     pub(crate) v: *mut f32,
     pub(crate) plane: usize,
-    /// Whether numbers go there that are inputs as they are.
-    pub(crate) copy: bool,
     /// Rows and columns of outputs that lie in the image: if not all do, some planes are left out.
     pub(crate) inside: [usize; 2],
 }
@@ -195,7 +193,7 @@ unsafe fn input_vector<
     for row in 0..N {
         let v = L::input(simd, half[row], inside[1]);
         for column in 0..N {
-            if L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() && !task.copy {
+            if L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() {
                 continue;
             }
             // SAFETY: the caller's contract: planes have room for whole vectors.
