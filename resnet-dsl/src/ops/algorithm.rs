@@ -35,6 +35,7 @@ const MAKE: usize = 7;
 const READ: usize = 15;
 
 /// The most bytes of a block's transformed inputs, and of the weights transformed at a time: a second-level cache, and half of it.
+/// Where weights are transformed once, both and the sums of products stay in it.
 const BLOCK_BYTES: usize = 1 << 20;
 const DEPTH_BYTES: usize = 1 << 19;
 /// The most input channels that are worth it.
@@ -65,10 +66,16 @@ impl Algorithm {
             candidates.extend(outputs.iter().map(|&output| {
                 let tile = Tile { step: conv.stride[0], output };
                 let tiles = tiles(output, y);
-                let most =
-                    (BLOCK_BYTES / (size_of::<f32>() * tile.made_inputs() * x[3])).clamp(1, LARGEST_BLOCK);
                 let depth = DEPTH_BYTES / (size_of::<f32>() * tile.made_kernels() * PANEL) / VECTOR * VECTOR;
                 let depth = depth.min(LARGEST_DEPTH);
+                let inputs = size_of::<f32>() * tile.made_inputs() * x[3];
+                let most = if made_once(depth, conv, x) {
+                    let sums = size_of::<f32>() * tile.sums() * PANEL;
+                    BLOCK_BYTES.saturating_sub(DEPTH_BYTES) / (inputs + sums)
+                } else {
+                    BLOCK_BYTES / inputs
+                };
+                let most = most.clamp(1, LARGEST_BLOCK);
                 // Blocks of one size, so that none is nearly empty.
                 Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth }
             }));
@@ -102,11 +109,12 @@ impl Algorithm {
         let read = READ * self.weights(conv, x);
         match self {
             Algorithm::Direct => read.max(y[0] * y[1] * y[2] * self.weights(conv, x)),
-            Algorithm::Winograd { output, block, .. } => {
+            Algorithm::Winograd { output, block, depth } => {
                 let (tile, tiles) = (Tile { step: conv.stride[0], output }, tiles(output, y));
                 let products = y[0] * tile.products(y[1]) * tile.products(y[2]) * x[3] * conv.filters;
                 let sums = tiles * tile.sums() * conv.filters;
-                let moved = tiles.div_ceil(block) * (self.weights(conv, x) + self.made_weights(conv, x));
+                let times = if made_once(depth, conv, x) { 1 } else { tiles.div_ceil(block) };
+                let moved = times * (self.weights(conv, x) + self.made_weights(conv, x));
                 read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * moved
             }
             Algorithm::Strassen { .. } => {
@@ -166,6 +174,11 @@ impl Algorithm {
         };
         numbers * size_of::<f32>()
     }
+}
+
+/// Whether all transformed weights are there at the same time, to be used by one block after the other.
+fn made_once(depth: usize, conv: &Conv2d, x: Dims) -> bool {
+    depth >= x[3] && conv.filters <= PANEL
 }
 
 fn tiles(output: usize, [batch, height, width, _]: Dims) -> usize {

@@ -96,6 +96,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
         let [rows, columns] = tile.takes(index, last);
         *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
+    let mut made = None;
     for tiles in blocks(task.units.clone(), block, 1) {
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
         let end = |axis: usize| step * (geometry.output[axis] - 1) + 3;
@@ -147,9 +148,13 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     u: u.as_mut_ptr(),
                     plane: u_plane,
                 };
-                // SAFETY: the caller's contract: `depth` channels of each of the window's nine positions; a plane of U has room
-                // for `depth` rows of the widest panel.
-                unsafe { (kernels.winograd_kernel)(&kernel) };
+                // With one panel, all of whose channels are transformed at a time, U serves all blocks.
+                if made != Some((panel, first)) {
+                    made = Some((panel, first));
+                    // SAFETY: the caller's contract: `depth` channels of each of the window's nine positions; a plane of U has
+                    // room for `depth` rows of the widest panel.
+                    unsafe { (kernels.winograd_kernel)(&kernel) };
+                }
                 // The same channels of the next panel follow the last ones of this.
                 let ahead =
                     if first + depth < channels { depth * width } else { (9 * channels - first) * width };
