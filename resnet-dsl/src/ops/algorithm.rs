@@ -30,7 +30,7 @@ pub enum Algorithm {
 /// A number of transformed inputs or of sums of products: written, read and added to others.
 const TRANSFORM: usize = 8;
 /// A number of the weights, transformed when it is used: read from, or written to, the second-level cache.
-const MAKE: usize = 7;
+const MAKE: usize = 6;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
@@ -38,8 +38,9 @@ const READ: usize = 15;
 /// Where weights are transformed once, both and the sums of products stay in it.
 const BLOCK_BYTES: usize = 1 << 20;
 const DEPTH_BYTES: usize = 1 << 19;
-/// The most input channels that are worth it.
-const LARGEST_DEPTH: usize = 128;
+/// The most input channels that are worth it: the weights of a panel, three times as wide where they are multiplied in pairs,
+/// stay in the first-level cache from tile to tile.
+const LARGEST_DEPTH: usize = 64;
 /// What Strassen's algorithm may add to the weights of a layer, in bytes: they are stored, so this much memory is the price.
 const LARGEST_GROWTH: usize = 3 << 19;
 
@@ -163,8 +164,9 @@ impl Algorithm {
             Algorithm::Winograd { output, block, depth } => {
                 let tile = Tile { step, output };
                 let channels = channels.next_multiple_of(VECTOR);
+                let depth = depth.min(channels);
                 channels
-                    + tile.area() * (block * channels + SKEW)
+                    + tile.area() * (block * channels.next_multiple_of(depth) + SKEW)
                     + tile.kernels() * (depth * PANEL + SKEW)
                     + tile.sums() * (block * PANEL + SKEW)
             }
@@ -214,12 +216,18 @@ impl Tile {
         if self.step == 1 { self.area() } else { self.area() - 9 }
     }
 
+    /// Those of tiles of 2 by 2 and step 1 are transformed in one direction only; the micro-kernel does the other.
     fn kernels(self) -> usize {
-        (self.output + 2) * (self.output + 2)
+        (self.output + 2) * if (self.step, self.output) == (1, 2) { 3 } else { self.output + 2 }
     }
 
     fn made_kernels(self) -> usize {
-        self.kernels() - if self.step == 1 { 4 } else { 9 }
+        self.kernels()
+            - match (self.step, self.output) {
+                (1, 2) => 6,
+                (1, _) => 4,
+                _ => 9,
+            }
     }
 
     fn sums(self) -> usize {
@@ -253,11 +261,12 @@ impl FromStr for Algorithm {
             let (output, rest) = text.strip_prefix("winograd")?.split_once(':')?;
             let (block, depth) = rest.split_once('x')?;
             let output = number(output, 4).filter(|output| output % 2 == 0)?;
-            let (block, depth) = (number(block, LARGEST_BLOCK)?, number(depth, LARGEST_DEPTH)?);
+            let depth = number(depth, LARGEST_DEPTH).filter(|depth| depth.is_multiple_of(VECTOR))?;
+            let block = number(block, LARGEST_BLOCK)?;
             Some(Algorithm::Winograd { output, block, depth })
         };
         parse().ok_or_else(|| {
-            format!("`{text}` is not an algorithm: direct, winograd2:NxN, winograd4:NxN or strassen:N")
+            format!("`{text}` is not an algorithm: direct, winograd2:NxM, winograd4:NxM or strassen:N, M a multiple of {VECTOR}")
         })
     }
 }

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use crate::kernels::{
-    AddTask, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile, OutputTile, PairsTask, PoolTask,
-    Product, SumsTask,
+    AddTask, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile, OutputTile, PairProduct, PairsTask,
+    PoolTask, Product, SumsTask,
 };
 use crate::network::Precision;
 use crate::numbers::bf16;
@@ -184,6 +184,7 @@ pub(crate) struct Kernels {
     /// Output pixels in a tile.
     pub(crate) tile: usize,
     pub(crate) product: unsafe fn(&Product<'_>),
+    pub(crate) product_pair: unsafe fn(&PairProduct<'_>),
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
@@ -367,6 +368,15 @@ macro_rules! kernels {
             /// # Safety
             /// As `product`.
             $(#[$feature])?
+            unsafe fn product_pair(task: &kernels::PairProduct<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe {
+                    kernels::product_pair::compute::<$simd, $tile, { $vectors / 2 }>(<$simd>::assume(), task)
+                }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
             unsafe fn winograd_kernel(task: &kernels::KernelTile) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::winograd::transform::kernel(<$simd>::assume(), task) }
@@ -446,6 +456,7 @@ macro_rules! kernels {
                 panel: $vectors * <$simd>::LANES,
                 tile: $tile,
                 product,
+                product_pair,
                 winograd_kernel,
                 winograd_input,
                 winograd_output,

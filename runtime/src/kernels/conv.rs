@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
-use crate::kernels::product::Product;
+use crate::kernels::product::{LINE, Product};
 use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
@@ -243,6 +243,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         pitch: geometry.pitch,
                         weights: task.panels.add(part),
                         prefetch: task.panels.wrapping_add(part + rows * geometry.run * width),
+                        prefetch_apart: rows * geometry.run * LINE,
                         hurry: count < VECTORS * kernels.tile,
                         bias: if row == 0 { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y: task.y.add(channel),

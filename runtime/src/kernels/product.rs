@@ -24,8 +24,10 @@ pub(crate) struct Product<'a> {
     pub(crate) pitch: usize,
     /// `rows * run` times the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const f32,
-    /// What is needed next: for each tile, a line of it is fetched for each row of the weights.
+    /// What is needed next: for each tile, a line of it is fetched for each row of the weights. And how far it is from what a
+    /// tile fetches to what the next one does.
     pub(crate) prefetch: *const f32,
+    pub(crate) prefetch_apart: usize,
     /// Whether there are too few tiles for that: each fetches as many lines for a row as the panel is wide.
     pub(crate) hurry: bool,
     /// The panel's, filled up to whole vectors.
@@ -66,7 +68,7 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, c
                 let mut prefetch = product.prefetch;
                 for first in (0..whole).step_by(TILE) {
                     tile::<S, TILE, $vectors, $lines>(simd, product, first, prefetch);
-                    prefetch = prefetch.wrapping_add($lines * product.rows * product.run * LINE);
+                    prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
                 }
                 match pixels - whole {
                     0 => {}
@@ -76,11 +78,13 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, c
                     4 => tile::<S, 4, $vectors, $lines>(simd, product, whole, prefetch),
                     5 if TILE == 4 => {
                         tile::<S, 3, $vectors, $lines>(simd, product, whole, prefetch);
+                        let prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
                         tile::<S, 2, $vectors, $lines>(simd, product, whole + 3, prefetch);
                     }
                     5 => tile::<S, 5, $vectors, $lines>(simd, product, whole, prefetch),
                     7 if TILE == 6 => {
                         tile::<S, 4, $vectors, $lines>(simd, product, whole, prefetch);
+                        let prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
                         tile::<S, 3, $vectors, $lines>(simd, product, whole + 4, prefetch);
                     }
                     rest => unreachable!("{rest} pixels are left of tiles of {TILE}"),

@@ -14,8 +14,7 @@
 //! ```
 //! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
 //! four times the memory. `winograd/sides.rs` has the matrices. A tile that hangs over the image's lower or right edge takes
-//! only the products
-//! that its outputs inside need. A number that is not finite reaches all outputs of the tiles it lies in.
+//! only the products that its outputs inside need. A number that is not finite reaches all outputs of the tiles it lies in.
 
 pub(crate) mod sides;
 pub(crate) mod transform;
@@ -25,7 +24,7 @@ use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
 };
 use crate::kernels::product::{LINE, Product};
-use crate::kernels::{Residual, blocks};
+use crate::kernels::{PairProduct, Residual, blocks};
 use sides::{Factor, Tile};
 pub(crate) use transform::{InputTile, KernelTile, OutputTile};
 
@@ -37,7 +36,8 @@ const LARGEST_BLOCK: usize = 128;
 pub const fn scratch_len(step: usize, output: usize, block: usize, depth: usize, channels: usize) -> usize {
     let tile = Tile { step, output };
     let channels = channels.next_multiple_of(WIDEST_VECTOR);
-    let transformed = tile.products() * (block * channels + SKEW);
+    let depth = if depth < channels { depth } else { channels };
+    let transformed = tile.products() * (block * channels.next_multiple_of(depth) + SKEW);
     let weights = tile.kernels() * (depth * WIDEST_PANEL + SKEW);
     let sums = tile.sums() * (block * WIDEST_PANEL + SKEW);
     channels + transformed + weights + sums
@@ -51,7 +51,8 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
     let (channels, step) = shape(geometry);
     assert!(output == 2 || (output == 4 && step == 1), "tiles are 2x2, or 4x4 of step 1");
     assert!((1..=LARGEST_BLOCK).contains(&block), "a block has 1 to {LARGEST_BLOCK} tiles");
-    assert!(depth > 0, "some channels are transformed at a time");
+    let whole = depth > 0 && depth.is_multiple_of(WIDEST_VECTOR);
+    assert!(whole, "the channels that are transformed at a time fill whole vectors");
     assert!(geometry.rows == 3 && geometry.run == 3 * channels, "windows are 3x3");
     assert!(step == 1 || step == 2, "windows have step 1 or 2");
     assert!(geometry.x.pixel == step * channels, "windows have one step");
@@ -78,7 +79,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let (channels, step) = shape(&geometry);
     let tile = Tile { step, output };
     let row = channels.next_multiple_of(WIDEST_VECTOR);
-    let v_plane = block * row + SKEW;
+    let depth = depth.min(row);
+    let v_plane = block * row.next_multiple_of(depth) + SKEW;
     let u_plane = depth * WIDEST_PANEL + SKEW;
     let m_plane = block * WIDEST_PANEL + SKEW;
     let (zeros, rest) = scratch.split_at_mut(row);
@@ -109,7 +111,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 let inside = inside(&place);
                 if (lasts & 1 == 0 || inside[0] == output) && (lasts & 2 == 0 || inside[1] == output) {
                     slots.x[slots.count] = geometry.x.at(place.image, place.row, place.column);
-                    slots.v[slots.count] = slot * row;
+                    slots.v[slots.count] = slot * depth;
                     slots.m[slots.count] = slot * WIDEST_PANEL;
                     slots.count += 1;
                 }
@@ -124,12 +126,19 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     pixels[row * tile.side() + column] = x.wrapping_add(offset);
                 }
             }
-            let v = v[slot * row..].as_mut_ptr();
-            let input =
-                InputTile { tile, pixels: &pixels, channels, v, plane: v_plane, inside: inside(&place) };
-            // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
-            // all others are the `channels` zeros. Each plane has `row` numbers for each slot.
-            unsafe { (kernels.winograd_input)(&input) };
+            for first in (0..channels).step_by(depth) {
+                let input = InputTile {
+                    tile,
+                    pixels: &pixels,
+                    channels: first..channels.min(first + depth),
+                    v: v[first * block + slot * depth..].as_mut_ptr(),
+                    plane: v_plane,
+                    inside: inside(&place),
+                };
+                // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
+                // all others are the `channels` zeros. Each plane has `depth` numbers for each slot.
+                unsafe { (kernels.winograd_input)(&input) };
+            }
         }
         for panel in task.panel_range.clone() {
             let channel = panel * kernels.panel;
@@ -163,7 +172,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     position: channels * width,
                     part: depth * LINE,
                     parts: width.div_ceil(LINE),
-                    calls: 0,
+                    fetched: [0, 0],
                 };
                 let mut begun = 0u64;
                 for (product, &(sum, input, kernel, lasts)) in products.iter().enumerate() {
@@ -174,33 +183,57 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                                 pixel / tile.side() * geometry.pitch + pixel % tile.side() * channels;
                             (task.x.wrapping_add(offset + first), &slots.x)
                         }
-                        Factor::Made(_) => (v[product * v_plane + first..].as_ptr(), &slots.v),
+                        Factor::Made(_) => (v[product * v_plane + first * block..].as_ptr(), &slots.v),
                     };
-                    let weights = match kernel {
-                        Factor::Raw(position) => g.wrapping_add(position * channels * width),
-                        Factor::Made(plane) => u[plane * u_plane..].as_ptr(),
+                    let (weights, weights_apart) = match kernel {
+                        Factor::Raw(position) => {
+                            (g.wrapping_add(position * channels * width), channels * width)
+                        }
+                        Factor::Made(plane) => (u[plane * u_plane..].as_ptr(), u_plane),
                     };
                     let accumulate = first > 0 || begun >> sum & 1 == 1;
                     begun |= 1 << sum;
+                    let y = m[sum * m_plane..].as_mut_ptr();
+                    let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
+                    let tiles = slots.count.div_ceil(kernels.tile);
                     // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
-                    // bias is as long as the widest panel.
+                    // bias is as long as the widest panel. A pair's second product has the next planes.
                     unsafe {
-                        (kernels.product)(&Product {
-                            x,
-                            x_offsets: &offsets[..slots.count],
-                            rows: 1,
-                            run: depth,
-                            pitch: 0,
-                            weights,
-                            prefetch: fetch.parts(slots.count.div_ceil(kernels.tile), weights),
-                            hurry: false,
-                            bias: NO_BIAS.as_ptr(),
-                            y: m.as_mut_ptr().add(sum * m_plane),
-                            y_offsets: &slots.m[..slots.count],
-                            channels: width,
-                            accumulate,
-                            relu: false,
-                        });
+                        match product % tile.side() {
+                            1 if tile.pairs() => (kernels.product_pair)(&PairProduct {
+                                x,
+                                x_apart: v_plane,
+                                x_offsets,
+                                run: depth,
+                                weights,
+                                weights_apart,
+                                prefetch: fetch.parts(tiles * width.div_ceil(kernels.panel / 2), weights),
+                                prefetch_apart: fetch.position,
+                                y,
+                                y_apart: m_plane,
+                                y_offsets,
+                                channels: width,
+                                accumulate,
+                            }),
+                            2 if tile.pairs() => {} // is done
+                            _ => (kernels.product)(&Product {
+                                x,
+                                x_offsets,
+                                rows: 1,
+                                run: depth,
+                                pitch: 0,
+                                weights,
+                                prefetch: fetch.parts(tiles, weights),
+                                prefetch_apart: fetch.position,
+                                hurry: false,
+                                bias: NO_BIAS.as_ptr(),
+                                y,
+                                y_offsets,
+                                channels: width,
+                                accumulate,
+                                relu: false,
+                            }),
+                        }
                     }
                 }
             }
@@ -234,7 +267,8 @@ struct Slots {
     m: [usize; LARGEST_BLOCK],
 }
 
-/// The weights that are transformed next, in parts: a line of one is fetched for each row of a product.
+/// The weights that are transformed next: of each of the window's nine positions some parts, of which a tile fetches one.
+/// Parts of all positions, then the next parts.
 struct Fetch {
     next: *const f32,
     /// From one of the window's positions to the next.
@@ -242,15 +276,22 @@ struct Fetch {
     /// From one part to the next, and how many there are of a position.
     part: usize,
     parts: usize,
-    calls: usize,
+    /// Parts, and positions of the next part.
+    fetched: [usize; 2],
 }
 
 impl Fetch {
-    /// The next part, for the first of so many tiles; when there are no more, what is there already.
+    /// The parts for so many tiles; when there are no more, what is there already.
     fn parts(&mut self, tiles: usize, idle: *const f32) -> *const f32 {
-        let (position, part) = (self.calls / self.parts, self.calls % self.parts);
-        self.calls += tiles;
-        if position < 9 { self.next.wrapping_add(position * self.position + part * self.part) } else { idle }
+        let [part, position] = self.fetched;
+        // No tile fetches beyond the last position: rather one of them twice.
+        let first = position.min(9 - tiles.min(9));
+        self.fetched = if position + tiles < 9 { [part, position + tiles] } else { [part + 1, 0] };
+        if part < self.parts {
+            self.next.wrapping_add(first * self.position + part * self.part)
+        } else {
+            idle
+        }
     }
 }
 

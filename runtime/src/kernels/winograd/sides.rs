@@ -56,7 +56,13 @@ impl Tile {
 
     /// Transformed weights, for each pair of channels.
     pub(crate) const fn kernels(self) -> usize {
-        (self.output + 2) * (self.output + 2)
+        (self.output + 2) * if self.pairs() { 3 } else { self.output + 2 }
+    }
+
+    /// Whether only the first side of the weights is transformed. The micro-kernel does the second: a row's products are then
+    /// the first and the last number's, and between them those of the sum and the difference of all three, as a pair.
+    pub(crate) const fn pairs(self) -> bool {
+        self.step == 1 && self.output == 2
     }
 
     /// Sums of products, for each output channel.
@@ -78,7 +84,8 @@ impl Tile {
         [rows.contains(&(product / self.side())), columns.contains(&(product % self.side()))]
     }
 
-    /// The sum that a product belongs to, and the input and the weight that are multiplied.
+    /// The sum that a product belongs to, and the input and the weight that are multiplied; of a pair, the first of the three
+    /// weights.
     pub(crate) fn product(self, product: usize) -> (usize, Factor, Factor) {
         match (self.step, self.output) {
             (1, 2) => product_of::<Two, 4, 2, 4, 4>(product),
@@ -98,6 +105,8 @@ fn product_of<L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usiz
     };
     let (down, right) = (L::KERNELS[row], L::KERNELS[column]);
     let kernel = match (L::RAW_KERNELS[down], L::RAW_KERNELS[right]) {
+        (Some(row), right) if L::PAIRS => Factor::Raw(row * 3 + right.unwrap_or(0)),
+        (None, right) if L::PAIRS => Factor::Made(down * 3 + right.unwrap_or(0)),
         (Some(row), Some(column)) => Factor::Raw(row * 3 + column),
         _ => Factor::Made(down * K + right),
     };
@@ -112,6 +121,8 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     const KERNELS: [usize; N];
     /// The sum of each product.
     const SUMS: [usize; N];
+    /// Whether only one side of the weights is transformed: [`Tile::pairs`].
+    const PAIRS: bool;
     /// Which input each product takes as it is, if all outputs are inside.
     const RAW_INPUTS: [Option<usize>; N];
     /// Which of the window's numbers each weight is as it is.
@@ -167,22 +178,34 @@ pub(super) struct Two;
 impl Side<4, 2, 4, 4> for Two {
     const KERNELS: [usize; 4] = [0, 1, 2, 3];
     const SUMS: [usize; 4] = [0, 1, 2, 3];
+    const PAIRS: bool = true;
     const RAW_INPUTS: [Option<usize>; 4] = [None; 4];
     const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, None, Some(2)];
     const PRODUCTS: [&'static [usize]; 2] = [&[1, 2, 3], &[0, 1, 2, 3]];
 
     #[inline(always)]
     fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
-        let half = simd.splat(0.5);
-        let (even, odd) = (simd.mul(half, simd.add(g[0], g[2])), simd.mul(half, g[1]));
-        [g[0], simd.add(even, odd), simd.sub(even, odd), g[2]]
+        let even = simd.add(g[0], g[2]);
+        [g[0], simd.add(even, g[1]), simd.sub(even, g[1]), g[2]]
     }
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, d: [S::Vector; 4], inside: usize) -> [S::Vector; 4] {
+        // The halves of the weights' points 1 and -1 are taken here: the micro-kernel only adds.
+        let half = simd.splat(0.5);
         match inside {
-            1 => [simd.splat(0.0), simd.add(d[0], d[1]), simd.sub(d[0], d[1]), simd.sub(d[2], d[0])],
-            _ => [simd.sub(d[0], d[2]), simd.add(d[1], d[2]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])],
+            1 => [
+                simd.splat(0.0),
+                simd.mul(half, simd.add(d[0], d[1])),
+                simd.mul(half, simd.sub(d[0], d[1])),
+                simd.sub(d[2], d[0]),
+            ],
+            _ => [
+                simd.sub(d[0], d[2]),
+                simd.mul(half, simd.add(d[1], d[2])),
+                simd.mul(half, simd.sub(d[2], d[1])),
+                simd.sub(d[3], d[1]),
+            ],
         }
     }
 
@@ -199,6 +222,7 @@ pub(super) struct Four;
 impl Side<6, 4, 6, 6> for Four {
     const KERNELS: [usize; 6] = [0, 1, 2, 3, 4, 5];
     const SUMS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+    const PAIRS: bool = false;
     const RAW_INPUTS: [Option<usize>; 6] = [None; 6];
     const RAW_KERNELS: [Option<usize>; 6] = [Some(0), None, None, None, None, Some(2)];
     const PRODUCTS: [&'static [usize]; 4] =
@@ -295,6 +319,7 @@ pub(super) struct TwoOfStep2;
 impl Side<5, 2, 4, 3> for TwoOfStep2 {
     const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
     const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
+    const PAIRS: bool = false;
     const RAW_INPUTS: [Option<usize>; 5] = [None, Some(2), None, Some(1), Some(3)];
     const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, Some(2), Some(1)];
     const PRODUCTS: [&'static [usize]; 2] = [&[0, 2, 3], &[0, 1, 2, 3, 4]];

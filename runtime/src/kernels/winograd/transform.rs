@@ -1,5 +1,7 @@
 //! The transforms of Winograd's algorithm: loops over channels around the matrices of [`sides`](super::sides).
 
+use std::ops::Range;
+
 use crate::isa::Simd;
 use crate::kernels::winograd::sides::{Four, Side, Tile, Two, TwoOfStep2};
 
@@ -21,7 +23,8 @@ pub(crate) struct InputTile<'a> {
     pub(crate) tile: Tile,
     /// The tile's pixels, row by row.
     pub(crate) pixels: &'a [*const f32],
-    pub(crate) channels: usize,
+    /// Which of their channels.
+    pub(crate) channels: Range<usize>,
     /// Where the tile's numbers go, and how far apart its planes are.
     pub(crate) v: *mut f32,
     pub(crate) plane: usize,
@@ -98,6 +101,19 @@ unsafe fn kernel_of<
                 half[row][column] = g[row];
             }
         }
+        if L::PAIRS {
+            for row in 0..K {
+                for column in 0..3 {
+                    if L::RAW_KERNELS[row].is_none() {
+                        // SAFETY: the caller's contract: whole vectors.
+                        unsafe {
+                            simd.store(task.u.add((row * 3 + column) * task.plane + place), half[row][column])
+                        };
+                    }
+                }
+            }
+            continue;
+        }
         for (row, half) in half.into_iter().enumerate() {
             for (column, u) in L::kernel(simd, half).into_iter().enumerate() {
                 if L::RAW_KERNELS[row].is_some() && L::RAW_KERNELS[column].is_some() {
@@ -113,7 +129,7 @@ unsafe fn kernel_of<
 /// `B^T d B`, all channels of a tile.
 ///
 /// # Safety
-/// The tile's pixels hold `channels` numbers; its planes have room for them, filled up to whole vectors. The machine has
+/// The tile's pixels hold the channels; its planes have room for them, filled up to whole vectors. The machine has
 /// the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn input<S: Simd>(simd: S, task: &InputTile<'_>) {
@@ -135,18 +151,18 @@ unsafe fn input_of<
     simd: S,
     task: &InputTile<'_>,
 ) {
-    let whole = task.channels / S::LANES * S::LANES;
-    let rest = task.channels - whole;
+    let count = task.channels.len();
+    let (whole, rest) = (count / S::LANES * S::LANES, count % S::LANES);
     // SAFETY: the caller's contract; `rest` numbers are left behind the whole vectors.
     unsafe {
         // All outputs are inside but at the edges: that instance has no branches.
         if task.inside == [O, O] {
-            for channel in (0..whole).step_by(S::LANES) {
-                input_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, [O, O]);
+            for place in (0..whole).step_by(S::LANES) {
+                input_vector::<S, L, N, O, K, M>(simd, task, place, S::LANES, [O, O]);
             }
         } else {
-            for channel in (0..whole).step_by(S::LANES) {
-                input_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, task.inside);
+            for place in (0..whole).step_by(S::LANES) {
+                input_vector::<S, L, N, O, K, M>(simd, task, place, S::LANES, task.inside);
             }
         }
         if rest > 0 {
@@ -158,7 +174,7 @@ unsafe fn input_of<
 /// Columns, then rows, of `N` by `N` vectors of `count` channels.
 ///
 /// # Safety
-/// As [`input`], for the channels from `channel` on.
+/// As [`input`], for the channels from `place` on.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn input_vector<
@@ -171,7 +187,7 @@ unsafe fn input_vector<
 >(
     simd: S,
     task: &InputTile<'_>,
-    channel: usize,
+    place: usize,
     count: usize,
     inside: [usize; 2],
 ) {
@@ -181,7 +197,7 @@ unsafe fn input_vector<
         for (row, d) in d.iter_mut().enumerate() {
             // SAFETY: the caller's contract.
             unsafe {
-                let from = task.pixels.get_unchecked(row * N + column).add(channel);
+                let from = task.pixels.get_unchecked(row * N + column).add(task.channels.start + place);
                 *d = if count == S::LANES { simd.load(from) } else { simd.load_partial(from, count) };
             }
         }
@@ -197,7 +213,7 @@ unsafe fn input_vector<
                 continue;
             }
             // SAFETY: the caller's contract: planes have room for whole vectors.
-            unsafe { simd.store(task.v.add((row * N + column) * task.plane + channel), v[column]) };
+            unsafe { simd.store(task.v.add((row * N + column) * task.plane + place), v[column]) };
         }
     }
 }
