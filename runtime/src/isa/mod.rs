@@ -358,10 +358,10 @@ macro_rules! kernels {
             unsafe fn product(task: &kernels::Product<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe {
-                    if task.hurry {
-                        kernels::product::compute::<$simd, $tile, $vectors, true>(<$simd>::assume(), task)
-                    } else {
-                        kernels::product::compute::<$simd, $tile, $vectors, false>(<$simd>::assume(), task)
+                    match task.lines {
+                        1 => kernels::product::compute::<$simd, $tile, $vectors, 1>(<$simd>::assume(), task),
+                        2 => kernels::product::compute::<$simd, $tile, $vectors, 2>(<$simd>::assume(), task),
+                        _ => kernels::product::compute::<$simd, $tile, $vectors, 4>(<$simd>::assume(), task),
                     }
                 }
             }

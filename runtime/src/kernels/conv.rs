@@ -244,7 +244,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         weights: task.panels.add(part),
                         prefetch: task.panels.wrapping_add(part + rows * geometry.run * width),
                         prefetch_apart: rows * geometry.run * LINE,
-                        hurry: count < VECTORS * kernels.tile,
+                        lines: VECTORS.div_ceil(count.div_ceil(kernels.tile)),
                         bias: if row == 0 { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y: task.y.add(channel),
                         y_offsets: &y_offsets[..count],

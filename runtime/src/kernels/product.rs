@@ -24,12 +24,12 @@ pub(crate) struct Product<'a> {
     pub(crate) pitch: usize,
     /// `rows * run` times the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const f32,
-    /// What is needed next: for each tile, a line of it is fetched for each row of the weights. And how far it is from what a
-    /// tile fetches to what the next one does.
+    /// What is needed next: for each tile, some of it is fetched for each row of the weights. And how far it is from one line of
+    /// all rows to the next.
     pub(crate) prefetch: *const f32,
     pub(crate) prefetch_apart: usize,
-    /// Whether there are too few tiles for that: each fetches as many lines for a row as the panel is wide.
-    pub(crate) hurry: bool,
+    /// How many lines a tile fetches for a row. Where there are few tiles, it takes several to have the next panel in time.
+    pub(crate) lines: usize,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
     /// The panel's channels in the output; pixel offsets count from here.
@@ -47,13 +47,13 @@ pub(crate) struct Product<'a> {
 /// Numbers of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill.
+/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill, which fetch up to `LINES` lines a row.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
 /// bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, const HURRY: bool>(
+pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, const LINES: usize>(
     simd: S,
     product: &Product<'_>,
 ) {
@@ -92,14 +92,15 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, c
             }
         };
     }
-    match (product.channels.div_ceil(S::LANES), HURRY) {
+    match (product.channels.div_ceil(S::LANES), LINES) {
         (1, _) => instance!(1, 1),
-        (2, false) => instance!(2, 1),
-        (2, true) => instance!(2, 2),
-        (3, false) if VECTORS >= 3 => instance!(3, 1),
-        (3, true) if VECTORS >= 3 => instance!(3, 3),
-        (4, false) if VECTORS >= 4 => instance!(4, 1),
-        (4, true) if VECTORS >= 4 => instance!(4, 4),
+        (2, 1) => instance!(2, 1),
+        (2, _) => instance!(2, 2),
+        (3, 1) if VECTORS >= 3 => instance!(3, 1),
+        (3, _) if VECTORS >= 3 => instance!(3, 2),
+        (4, 1) if VECTORS >= 4 => instance!(4, 1),
+        (4, 2) if VECTORS >= 4 => instance!(4, 2),
+        (4, _) if VECTORS >= 4 => instance!(4, 4),
         (vectors, _) => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
     }
 }

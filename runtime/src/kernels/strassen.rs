@@ -155,7 +155,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         weights: task.panels.add(weights),
                         prefetch: task.panels.wrapping_add(weights + width * inputs),
                         prefetch_apart: inputs * LINE,
-                        hurry: false,
+                        lines: 1,
                         bias: NO_BIAS.as_ptr(),
                         y: m.as_mut_ptr().add(plane * m_plane),
                         y_offsets: &m_offsets[..count],

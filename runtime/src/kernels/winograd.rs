@@ -225,7 +225,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                                 weights,
                                 prefetch: fetch.parts(tiles, weights),
                                 prefetch_apart: fetch.position,
-                                hurry: false,
+                                lines: 1,
                                 bias: NO_BIAS.as_ptr(),
                                 y,
                                 y_offsets,
