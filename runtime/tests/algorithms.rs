@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use common::on_every_isa;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
 use proptest::prelude::*;
+use resnet_runtime::kernels::winograd_rows::Windows;
 use resnet_runtime::kernels::{
     self, Algorithm, ConvGeometry, Convolution, PackedConv, Residual, Split, pack,
 };
@@ -99,6 +100,64 @@ fn winograd() {
         let tolerance = vec![5e-6 + 3e-7 * (9 * inputs) as f32; expected.data.len()];
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });
+}
+
+/// Winograd's algorithm of rows: steps of 1 to 4, and for each all heights of windows; any width, any number of channels.
+#[test]
+fn winograd_rows() {
+    let case = (
+        (1usize..3, 1usize..14, 1usize..20, 1usize..6, 1usize..100),
+        (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (1usize..5, any::<prop::sample::Index>(), 1usize..8, 1usize..4, 1usize..24),
+        any::<u64>(),
+    );
+    on_every_isa(
+        "winograd_rows",
+        &case,
+        |isa, ((batch, rows, columns, inputs, outputs), rest, shape, seed)| {
+            let (to_halo, accumulate, relu, by_channels, count) = rest;
+            let (step, height, width, right, block) = shape;
+            // Three or four rows of each phase.
+            let size = [2 * step + 1 + height.index(2 * step), width];
+            let stride = [step, right];
+            let output = [rows, columns];
+            let covered = [0, 1].map(|axis| (output[axis] - 1) * stride[axis] + size[axis]);
+            let x =
+                Placed { image: tame(image([batch, covered[0], covered[1], inputs], seed)), halo: [0; 4] };
+            let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
+            let kernel = tame(image([size[0] * size[1], 1, inputs, outputs], seed ^ 2)).data;
+            let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
+            let window = Window { size, stride, padding: [0; 4], output };
+            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+            let depth = size[0] * size[1] * inputs;
+            let weights = packed(isa, &kernel, depth, &bias);
+            let geometry = ConvGeometry {
+                batch,
+                output,
+                rows: size[0],
+                run: size[1] * inputs,
+                pitch: covered[1] * inputs,
+                channels: outputs,
+                x: x.pixels([0, 0], stride),
+                y: y.interior(),
+            };
+            let windows = Windows { rows: size[0], step, run: size[1] * inputs, pixel: right * inputs };
+            let convolution = Convolution {
+                geometry,
+                algorithm: Algorithm::WinogradRows { block },
+                residual: if accumulate { Residual::Same } else { Residual::None },
+                relu,
+                split: if by_channels { Split::Channels } else { Split::Pixels },
+            };
+            let scratch = kernels::winograd_rows::scratch_len(windows, block, outputs);
+            let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
+            let alone = convolved(isa, 1, scratch, &convolution, &x, &weights, &y);
+            prop_assert_eq!(&array, &alone, "the bits depend on threads");
+            // As above.
+            let tolerance = vec![1e-5 + 3e-7 * depth as f32; expected.data.len()];
+            check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
+        },
+    );
 }
 
 /// Strassen's algorithm: any number of pixels, any step, whole vectors of halves.

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use crate::kernels::{
-    AddTask, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile, OutputTile, PairProduct, PairsTask,
-    PoolTask, Product, SumsTask,
+    AddTask, BandInput, BandKernel, BandOutput, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile,
+    OutputTile, PairProduct, PairsTask, PoolTask, Product, SumsTask,
 };
 use crate::network::Precision;
 use crate::numbers::bf16;
@@ -188,6 +188,9 @@ pub(crate) struct Kernels {
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
+    pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
+    pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
+    pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
     pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
     pub(crate) strassen_pairs: unsafe fn(&PairsTask<'_>),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
@@ -398,6 +401,27 @@ macro_rules! kernels {
             /// # Safety
             /// As `product`.
             $(#[$feature])?
+            unsafe fn winograd_rows_kernel(task: &kernels::BandKernel<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::winograd_rows::transform::kernel(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn winograd_rows_input(task: &kernels::BandInput<'_>) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::winograd_rows::transform::input(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
+            unsafe fn winograd_rows_output(task: &kernels::BandOutput) {
+                // SAFETY: the caller's contract.
+                unsafe { kernels::winograd_rows::transform::output(<$simd>::assume(), task) }
+            }
+            /// # Safety
+            /// As `product`.
+            $(#[$feature])?
             unsafe fn strassen_sums(task: &kernels::SumsTask<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe { kernels::strassen::sums(<$simd>::assume(), task) }
@@ -460,6 +484,9 @@ macro_rules! kernels {
                 winograd_kernel,
                 winograd_input,
                 winograd_output,
+                winograd_rows_kernel,
+                winograd_rows_input,
+                winograd_rows_output,
                 strassen_sums,
                 strassen_pairs,
                 max_pool,

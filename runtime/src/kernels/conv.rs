@@ -1,5 +1,5 @@
-//! Convolution as row runs, or with fewer products: see [`winograd`](crate::kernels::winograd) and
-//! [`strassen`](crate::kernels::strassen).
+//! Convolution as row runs, or with fewer products: see [`winograd`](crate::kernels::winograd),
+//! [`winograd_rows`](crate::kernels::winograd_rows) and [`strassen`](crate::kernels::strassen).
 //!
 //! ```text
 //! for each block of output pixels:                      its inputs stay in the second-level cache
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
 use crate::kernels::product::{LINE, Product};
-use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, words};
+use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, winograd_rows, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -70,6 +70,11 @@ pub enum Algorithm {
         /// Input channels whose weights are transformed at a time.
         depth: usize,
     },
+    /// Winograd's, of rows only: windows that have three or four rows of each phase of their step.
+    WinogradRows {
+        /// Columns that are transformed and multiplied together, in four output rows.
+        block: usize,
+    },
     /// Strassen's: 1x1 windows.
     Strassen {
         /// Pairs of pixels that are multiplied together.
@@ -99,7 +104,7 @@ pub(crate) struct ConvTask {
     pub(crate) panels: *const f32,
     pub(crate) bias: *const f32,
     pub(crate) y: *mut f32,
-    /// Pixels, or tiles or pairs of them.
+    /// Pixels, or tiles, blocks or pairs of them.
     pub(crate) units: Range<usize>,
     pub(crate) panel_range: Range<usize>,
 }
@@ -165,6 +170,10 @@ fn convolve_f32(
             winograd::check(convolution, threads.scratch());
             (batch * output[0].div_ceil(tile) * output[1].div_ceil(tile), 1)
         }
+        Algorithm::WinogradRows { block } => {
+            winograd_rows::check(convolution, threads.scratch());
+            (winograd_rows::units(geometry, block), 1)
+        }
         Algorithm::Strassen { .. } => {
             strassen::check(convolution, threads.scratch());
             depth = run / 2 * strassen::PRODUCTS;
@@ -203,6 +212,7 @@ fn convolve_f32(
             match algorithm {
                 Algorithm::Direct => run_direct(kernels, &task),
                 Algorithm::Winograd { .. } => winograd::run(kernels, &task, scratch),
+                Algorithm::WinogradRows { .. } => winograd_rows::run(kernels, &task, scratch),
                 Algorithm::Strassen { .. } => strassen::run(kernels, &task, scratch),
             }
         }

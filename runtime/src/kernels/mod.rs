@@ -32,6 +32,7 @@ pub mod strassen;
 pub(crate) mod tiles;
 pub(crate) mod widened;
 pub mod winograd;
+pub mod winograd_rows;
 pub(crate) mod words;
 
 use std::ops::Range;
@@ -54,6 +55,7 @@ pub(crate) use product_pair::PairProduct;
 pub use softmax::softmax;
 pub(crate) use strassen::{PairsTask, SumsTask};
 pub(crate) use winograd::{InputTile, KernelTile, OutputTile};
+pub(crate) use winograd_rows::{BandInput, BandKernel, BandOutput};
 
 /// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at
 /// `start + n * image + y * row + x * pixel`.

@@ -123,7 +123,7 @@ pub(super) fn packed_shape(precision: Precision, layer: &LayerWeights) -> (usize
     let [height, width, inputs, outputs] = layer.shape;
     let depth = inputs.div_ceil(precision.per_word()) * height * width;
     match layer.algorithm {
-        Algorithm::Direct | Algorithm::Winograd { .. } => (depth, outputs),
+        Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => (depth, outputs),
         Algorithm::Strassen { .. } => (strassen::PRODUCTS * (depth / 2), outputs / 2),
     }
 }
