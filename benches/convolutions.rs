@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use resnet::runtime::kernels::winograd_rows::Windows;
 use resnet::runtime::kernels::{
     self, Algorithm, ConvGeometry, Convolution, PackedConv, Pixels, Residual, Split, pack,
 };
@@ -41,6 +42,7 @@ fn shapes(model: &str) -> Vec<Shape> {
                 ops::Algorithm::Winograd { output, block, depth } => {
                     Algorithm::Winograd { output, block, depth }
                 }
+                ops::Algorithm::WinogradRows { block } => Algorithm::WinogradRows { block },
                 ops::Algorithm::Strassen { block } => Algorithm::Strassen { block },
             };
             Some(Shape { input, output, kernel: *kernel, stride: *stride, algorithm })
@@ -67,6 +69,15 @@ fn convolution(criterion: &mut Criterion, model: &str) {
             Algorithm::Winograd { output, block, depth } => {
                 let label = if output == 2 { " winograd2" } else { " winograd4" };
                 (label, 4, kernels::winograd::scratch_len(stride[0], output, block, depth, input[2]))
+            }
+            Algorithm::WinogradRows { block } => {
+                let windows = Windows {
+                    rows: kernel[0],
+                    step: stride[0],
+                    run: kernel[1] * input[2],
+                    pixel: stride[1] * input[2],
+                };
+                (" winograd4rows", 4, kernels::winograd_rows::scratch_len(windows, block, output[2]))
             }
             Algorithm::Strassen { block } => {
                 (" strassen", kernels::strassen::PRODUCTS, kernels::strassen::scratch_len(block, input[2]))

@@ -122,6 +122,10 @@ pub(super) fn algorithm(algorithm: Algorithm) -> TokenStream {
             let [output, block, depth] = [output, block, depth].map(Literal::usize_unsuffixed);
             quote!(runtime::Algorithm::Winograd { output: #output, block: #block, depth: #depth })
         }
+        Algorithm::WinogradRows { block } => {
+            let block = Literal::usize_unsuffixed(block);
+            quote!(runtime::Algorithm::WinogradRows { block: #block })
+        }
         Algorithm::Strassen { block } => {
             let block = Literal::usize_unsuffixed(block);
             quote!(runtime::Algorithm::Strassen { block: #block })

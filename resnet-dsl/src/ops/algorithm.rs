@@ -19,6 +19,11 @@ pub enum Algorithm {
         /// Input channels whose weights are transformed at a time.
         depth: usize,
     },
+    /// Winograd's, of rows only: four output rows of windows that have three or four rows of each phase of their step.
+    WinogradRows {
+        /// Columns that are transformed and multiplied together.
+        block: usize,
+    },
     /// Strassen's, for 1x1 windows.
     Strassen {
         /// Pairs of pixels that are multiplied together.
@@ -41,11 +46,16 @@ const DEPTH_BYTES: usize = 1 << 19;
 /// The most input channels that are worth it: the weights of a panel, three times as wide where they are multiplied in pairs,
 /// stay in the first-level cache from tile to tile.
 const LARGEST_DEPTH: usize = 64;
+/// The most bytes of the weights that are transformed once and for all blocks: half of a second-level cache.
+const MADE_BYTES: usize = 1 << 19;
 /// What Strassen's algorithm may add to the weights of a layer, in bytes: they are stored, so this much memory is the price.
 const LARGEST_GROWTH: usize = 3 << 19;
 
 /// The most tiles of a block (`resnet_runtime::kernels::winograd`).
 const LARGEST_BLOCK: usize = 128;
+/// The most columns of a block (`resnet_runtime::kernels::winograd_rows`), and the output rows of a band.
+const LARGEST_COLUMNS: usize = 64;
+const BAND: usize = 4;
 /// The most pairs of a block (`resnet_runtime::kernels::strassen`), and what blocks are made of: a multiple of the tiles of all
 /// instruction sets.
 const LARGEST_PAIRS: usize = 96;
@@ -81,6 +91,11 @@ impl Algorithm {
                 Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth }
             }));
         }
+        let rows = Rows::of(conv.kernel, conv.stride, x[3]);
+        if rows.is_some_and(|rows| size_of::<f32>() * rows.runs * rows.run * conv.filters <= MADE_BYTES) {
+            let block = y[2].div_ceil(y[2].div_ceil(LARGEST_COLUMNS));
+            candidates.push(Algorithm::WinogradRows { block });
+        }
         if size_of::<f32>() * x[3] * conv.filters * 3 / 4 <= LARGEST_GROWTH {
             let most = BLOCK_BYTES / (size_of::<f32>() * 2 * x[3]) / PAIRS * PAIRS;
             let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
@@ -97,6 +112,7 @@ impl Algorithm {
             Algorithm::Direct => true,
             Algorithm::Winograd { output: 4, .. } => kernel == [3, 3] && stride == [1, 1],
             Algorithm::Winograd { .. } => kernel == [3, 3] && matches!(stride, [1, 1] | [2, 2]),
+            Algorithm::WinogradRows { .. } => Rows::of(kernel, stride, channels[0]).is_some(),
             Algorithm::Strassen { .. } => {
                 // Halves are whole vectors.
                 kernel == [1, 1] && channels.iter().all(|channels| channels.is_multiple_of(2 * VECTOR))
@@ -118,6 +134,15 @@ impl Algorithm {
                 let moved = times * (self.weights(conv, x) + self.made_weights(conv, x));
                 read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * moved
             }
+            Algorithm::WinogradRows { .. } => {
+                let Some(rows) = Rows::of(conv.kernel, conv.stride, x[3]) else { return usize::MAX };
+                let columns = y[0] * y[1].div_ceil(BAND) * y[2];
+                let products = columns * rows.runs * rows.run * conv.filters;
+                let sums = columns * rows.points * conv.filters;
+                read.max(products)
+                    + TRANSFORM * (self.made_inputs(conv, x, y) + sums)
+                    + MAKE * self.made_weights(conv, x)
+            }
             Algorithm::Strassen { .. } => {
                 let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
                 let products = pairs * self.weights(conv, x);
@@ -131,17 +156,20 @@ impl Algorithm {
     pub fn weights(self, conv: &Conv2d, x: Dims) -> usize {
         let weights = conv.kernel[0] * conv.kernel[1] * x[3] * conv.filters;
         match self {
-            Algorithm::Direct | Algorithm::Winograd { .. } => weights,
+            Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => weights,
             Algorithm::Strassen { .. } => weights / 4 * PRODUCTS,
         }
     }
 
-    /// Numbers of the kernel that are transformed when they are used, once a block.
+    /// Numbers of the kernel that are transformed when they are used, once a block, or once a thread if only rows are transformed.
     pub fn made_weights(self, conv: &Conv2d, x: Dims) -> usize {
         match self {
             Algorithm::Direct | Algorithm::Strassen { .. } => 0,
             Algorithm::Winograd { output, .. } => {
                 Tile { step: conv.stride[0], output }.made_kernels() * x[3] * conv.filters
+            }
+            Algorithm::WinogradRows { .. } => {
+                Rows::of(conv.kernel, conv.stride, x[3]).map_or(0, |rows| rows.runs * rows.run * conv.filters)
             }
         }
     }
@@ -153,25 +181,33 @@ impl Algorithm {
             Algorithm::Winograd { output, .. } => {
                 tiles(output, y) * Tile { step: conv.stride[0], output }.made_inputs() * x[3]
             }
+            Algorithm::WinogradRows { block } => Rows::of(conv.kernel, conv.stride, x[3]).map_or(0, |rows| {
+                y[0] * y[1].div_ceil(BAND) * y[2].div_ceil(block) * rows.runs * rows.row(block)
+            }),
             Algorithm::Strassen { .. } => (y[0] * y[1] * y[2]).div_ceil(2) * SUMS * (x[3] / 2),
         }
     }
 
-    /// Memory that each thread works in, beside the arena, for windows of a step and an input of so many channels.
-    pub fn scratch_bytes(self, step: usize, channels: usize) -> usize {
+    /// Memory that each thread works in, beside the arena, for such windows, from so many channels to so many.
+    pub fn scratch_bytes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> usize {
         let numbers = match self {
             Algorithm::Direct => 0,
             Algorithm::Winograd { output, block, depth } => {
-                let tile = Tile { step, output };
-                let channels = channels.next_multiple_of(VECTOR);
+                let tile = Tile { step: stride[0], output };
+                let channels = channels[0].next_multiple_of(VECTOR);
                 let depth = depth.min(channels);
                 channels
                     + tile.area() * (block * channels.next_multiple_of(depth) + SKEW)
                     + tile.kernels() * (depth * PANEL + SKEW)
                     + tile.sums() * (block * PANEL + SKEW)
             }
+            Algorithm::WinogradRows { block } => Rows::of(kernel, stride, channels[0]).map_or(0, |rows| {
+                (1 + rows.runs) * rows.row(block)
+                    + rows.runs * rows.run * channels[1].next_multiple_of(VECTOR)
+                    + rows.points * (block * PANEL + SKEW)
+            }),
             Algorithm::Strassen { block } => {
-                SUMS * (block * (channels / 2) + SKEW) + PRODUCTS * (block * PANEL + SKEW)
+                SUMS * (block * (channels[0] / 2) + SKEW) + PRODUCTS * (block * PANEL + SKEW)
             }
         };
         numbers * size_of::<f32>()
@@ -235,12 +271,42 @@ impl Tile {
     }
 }
 
-/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `strassen:48`: blocks of 48 pairs.
+/// What `resnet_runtime::kernels::winograd_rows` makes of windows.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// Points of the transform, and row runs that are multiplied: for the last point only those of phases that have all taps.
+    points: usize,
+    runs: usize,
+    /// Numbers of a row run, and from one pixel's to the next one's.
+    run: usize,
+    pixel: usize,
+}
+
+impl Rows {
+    /// `None` where a phase has neither three nor four taps.
+    fn of(kernel: [usize; 2], stride: [usize; 2], channels: usize) -> Option<Rows> {
+        let taps = kernel[0].div_ceil(stride[0]);
+        let full = kernel[0] - (taps - 1) * stride[0];
+        let points = taps + BAND - 1;
+        let runs = (points - 1) * stride[0] + full;
+        let (run, pixel) = (kernel[1] * channels, stride[1] * channels);
+        matches!(taps, 3 | 4).then_some(Rows { points, runs, run, pixel })
+    }
+
+    /// Numbers of a transformed row, for so many columns.
+    fn row(self, columns: usize) -> usize {
+        ((columns - 1) * self.pixel + self.run).next_multiple_of(VECTOR)
+    }
+}
+
+/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `winograd4rows:56`: bands of 4 rows, blocks of 56
+/// columns; `strassen:48`: blocks of 48 pairs.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Algorithm::Direct => f.write_str("direct"),
             Algorithm::Winograd { output, block, depth } => write!(f, "winograd{output}:{block}x{depth}"),
+            Algorithm::WinogradRows { block } => write!(f, "winograd{BAND}rows:{block}"),
             Algorithm::Strassen { block } => write!(f, "strassen:{block}"),
         }
     }
@@ -258,6 +324,9 @@ impl FromStr for Algorithm {
             if let Some(block) = text.strip_prefix("strassen:") {
                 return Some(Algorithm::Strassen { block: number(block, LARGEST_PAIRS)? });
             }
+            if let Some(block) = text.strip_prefix("winograd4rows:") {
+                return Some(Algorithm::WinogradRows { block: number(block, LARGEST_COLUMNS)? });
+            }
             let (output, rest) = text.strip_prefix("winograd")?.split_once(':')?;
             let (block, depth) = rest.split_once('x')?;
             let output = number(output, 4).filter(|output| output % 2 == 0)?;
@@ -266,7 +335,10 @@ impl FromStr for Algorithm {
             Some(Algorithm::Winograd { output, block, depth })
         };
         parse().ok_or_else(|| {
-            format!("`{text}` is not an algorithm: direct, winograd2:NxM, winograd4:NxM or strassen:N, M a multiple of {VECTOR}")
+            format!(
+                "`{text}` is not an algorithm: direct, winograd2:NxM or winograd4:NxM with M a multiple of {VECTOR}, \
+                 winograd4rows:N, or strassen:N"
+            )
         })
     }
 }

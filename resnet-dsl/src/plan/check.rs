@@ -45,9 +45,10 @@ pub fn check(plan: &Plan) -> Vec<String> {
         }
         if let Action::Conv { layer, kernel, stride, algorithm, .. } = step.action {
             let packed = &plan.layers[layer];
-            let fits = algorithm.scratch_bytes(stride[0], packed.shape[2]) <= plan.scratch_bytes;
             let [.., inputs, filters] = packed.shape;
-            if !algorithm.computes(kernel, stride, [inputs, filters])
+            let channels = [inputs, filters];
+            let fits = algorithm.scratch_bytes(kernel, stride, channels) <= plan.scratch_bytes;
+            if !algorithm.computes(kernel, stride, channels)
                 || packed.algorithm != algorithm
                 || packed.shape[..2] != kernel
                 || !fits

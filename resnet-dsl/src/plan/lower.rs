@@ -70,8 +70,9 @@ pub(super) fn lower(graph: &Graph, order: &[Value], passes: usize) -> Result<Pla
         });
     }
     let scratch = steps.iter().filter_map(|step| match step.action {
-        Action::Conv { layer, stride, algorithm, .. } => {
-            Some(algorithm.scratch_bytes(stride[0], layers[layer].shape[2]))
+        Action::Conv { layer, kernel, stride, algorithm, .. } => {
+            let [.., inputs, filters] = layers[layer].shape;
+            Some(algorithm.scratch_bytes(kernel, stride, [inputs, filters]))
         }
         _ => None,
     });

@@ -29,8 +29,8 @@ use crate::kernels::product::{LINE, Product};
 pub(crate) use transform::{BandInput, BandKernel, BandOutput};
 use transform::{LARGEST_POINTS, OUTPUTS};
 
-/// The most columns of a block.
-const LARGEST_BLOCK: usize = 128;
+/// The most columns of a block: few enough that threads share blocks out evenly, and that sums stay in the second-level cache.
+const LARGEST_BLOCK: usize = 64;
 
 /// The windows of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
