@@ -147,7 +147,7 @@ fn plan_json(plan: &plan::Plan) -> Value {
     let buffers: Vec<Value> = plan
         .buffers
         .iter()
-        .map(|b| json!({ "name": b.name, "offset": b.offset, "bytes": b.bytes, "live": b.live }))
+        .map(|b| json!({ "name": b.name, "offset": b.offset, "bytes": b.bytes, "live": b.live, "whole": b.whole }))
         .collect();
     let view = |view: &plan::View| json!({ "buffer": view.buffer, "dims": view.dims, "at": view.at, "size": view.size });
     let steps: Vec<Value> = plan
@@ -163,9 +163,17 @@ fn plan_json(plan: &plan::Plan) -> Value {
             })
         })
         .collect();
+    let sections: Vec<Value> = plan
+        .sections
+        .iter()
+        .map(|section| {
+            let steps = [section.steps.start, section.steps.end];
+            json!({ "steps": steps, "passes": section.passes, "images": plan.images(section) })
+        })
+        .collect();
     json!({
         "network": plan.name,
-        "passes": plan.passes,
+        "sections": sections,
         "peak_bytes": plan.peak_bytes,
         "weight_bytes": plan.weight_bytes(),
         "parameters": plan.parameters(),

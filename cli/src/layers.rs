@@ -8,7 +8,7 @@ use resnet_dsl::plan::{Action, Plan, Step};
 
 use crate::networks::{Run, Variant};
 
-/// Prints one line a step: medians of the runs of some seconds.
+/// Prints one line a step: medians of the runs of some seconds, of all passes of a run together.
 pub(crate) fn print(
     variant: &Variant,
     session: &mut dyn Run,
@@ -20,14 +20,22 @@ pub(crate) fn print(
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); plan.steps.len()];
     let start = Instant::now();
     while times[0].len() < 3 || start.elapsed() < seconds {
-        // Each pass does all steps once.
-        for (index, time) in session.run_timed(input)?.into_iter().enumerate() {
-            times[index % plan.steps.len()].push(time.as_secs_f64() * 1e6);
+        // A section's passes follow one another, and each does all of its steps.
+        let mut observed = session.run_timed(input)?.into_iter();
+        for section in &plan.sections {
+            let mut sums = vec![Duration::ZERO; section.steps.len()];
+            for _ in 0..section.passes {
+                for (sum, time) in sums.iter_mut().zip(&mut observed) {
+                    *sum += time;
+                }
+            }
+            for (times, sum) in times[section.steps.clone()].iter_mut().zip(sums) {
+                times.push(sum.as_secs_f64() * 1e6);
+            }
         }
     }
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     let total: f64 = medians.iter().sum();
-    let macs = plan.macs / plan.passes as u64;
     let threads = session.threads();
     let peak = peak_gops(isa, variant.description.precision) * threads as f64;
     println!(
@@ -35,11 +43,13 @@ pub(crate) fn print(
         variant.model,
         variant.precision()
     );
-    if plan.passes > 1 {
-        println!("one of {} passes, {} image(s) each", plan.passes, plan.input[0]);
-    }
     println!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak");
-    for (step, time) in plan.steps.iter().zip(&medians) {
+    for (index, (step, time)) in plan.steps.iter().zip(&medians).enumerate() {
+        if let Some(section) = plan.sections.iter().find(|section| section.steps.start == index)
+            && !plan.is_at_once()
+        {
+            println!("{} pass(es) of {} image(s):", section.passes, plan.images(section));
+        }
         let share = 100.0 * time / total;
         let action = step.action.to_string();
         let (flops, of_peak) = match products(&plan, step) {
@@ -51,7 +61,7 @@ pub(crate) fn print(
         };
         println!("{time:>9.1} {share:>5.1}% {flops:>8} {of_peak:>6}  {} = {action}", step.name);
     }
-    let gflops = 2e-3 * macs as f64 / total;
+    let gflops = 2e-3 * plan.macs as f64 / total;
     println!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak);
     println!(
         "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."
@@ -59,12 +69,11 @@ pub(crate) fn print(
     Ok(())
 }
 
-/// Multiply-adds of a step as a direct sum.
+/// Multiply-adds of a step as a direct sum, for the whole batch.
 fn products(plan: &Plan, step: &Step) -> usize {
     match step.action {
         Action::Conv { layer, .. } => {
-            let [batch, ..] = step.write.dims;
-            batch
+            plan.input[0]
                 * step.write.size.iter().product::<usize>()
                 * plan.layers[layer].shape.iter().product::<usize>()
         }

@@ -35,7 +35,7 @@ pub struct Spec<'a> {
 /// A compiled network.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// The graph after all passes.
+    /// The graph of the whole batch after all passes.
     pub graph: Graph,
     /// The plan.
     pub plan: Plan,
@@ -65,7 +65,7 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let (mut network, _) = self.check(read)?;
+        let (network, _) = self.check(read)?;
         if let Precision::Int8(table) = &network.precision {
             let (made_for, this) = (table.spec, fingerprint(&network)?);
             if made_for != this {
@@ -79,17 +79,14 @@ impl Spec<'_> {
             }
         }
         let batch = network.input[0];
-        // A batch whose activations outgrow the caches is computed in parts: the largest that do not.
-        let mut parts = (1..=batch).rev().filter(|images| batch.is_multiple_of(*images));
-        let (graph, plan) = loop {
-            network.input[0] = parts.next().unwrap_or(1);
+        let graph = |images: usize| {
+            let mut network = network.clone();
+            network.input[0] = images;
             let mut graph = ir::build::build(&network)?;
             pass::run_until(&mut graph, None, |_, _| {})?;
-            let plan = plan::plan(&graph, batch / network.input[0])?;
-            if plan.input[0] == 1 || plan.peak_bytes <= plan::LARGEST_ARENA {
-                break (graph, plan);
-            }
+            Ok(graph)
         };
+        let (graph, plan) = (graph(batch)?, plan::plan(batch, graph)?);
         let Network { scheme, ignored, preprocessing, labels, .. } = network;
         Ok(Compiled { graph, plan, metadata: Metadata { scheme, ignored, preprocessing, labels } })
     }

@@ -31,6 +31,13 @@ pub trait Shape: sealed::Shape + Send + Sync + 'static {
     fn from_slice(slice: &[Self::Element]) -> Result<&Self, Error>
     where
         Self: Sized;
+    /// A view of `slice` to be written, without a copy.
+    ///
+    /// # Errors
+    /// As [`Shape::from_slice`].
+    fn from_mut_slice(slice: &mut [Self::Element]) -> Result<&mut Self, Error>
+    where
+        Self: Sized;
     /// All elements in memory order.
     fn as_slice(&self) -> &[Self::Element];
     /// All elements in memory order, to be written.
@@ -97,13 +104,16 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
         }
     }
 
-    /// Writes some of the images: the `index`-th `S`.
+    /// Some of the images, to be written: the `index`-th `S`.
     ///
     /// # Panics
     /// If there are not so many.
-    pub fn set_part<S: Shape<Element = T>>(&mut self, index: usize, part: &S) {
+    pub fn part_mut<S: Shape<Element = T>>(&mut self, index: usize) -> &mut S {
         const { Self::assert_part::<S>() };
-        self.as_mut_slice()[index * S::LEN..][..S::LEN].copy_from_slice(part.as_slice());
+        match S::from_mut_slice(&mut self.as_mut_slice()[index * S::LEN..][..S::LEN]) {
+            Ok(part) => part,
+            Err(_) => unreachable!("the slice has the part's length"),
+        }
     }
 
     const fn assert_part<S: Shape<Element = T>>() {
@@ -127,6 +137,9 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
 
     fn from_slice(slice: &[T]) -> Result<&Self, Error> {
         Self::from_slice(slice)
+    }
+    fn from_mut_slice(slice: &mut [T]) -> Result<&mut Self, Error> {
+        Self::from_mut_slice(slice)
     }
     fn as_slice(&self) -> &[T] {
         self.as_slice()
@@ -162,8 +175,7 @@ mod tests {
         let tensor = Tensor::<f32, 3, 1, 2, 2>::from_mut_slice(&mut pixels).unwrap();
         let part = tensor.part::<Tensor<f32, 1, 1, 2, 2>>(2);
         assert_eq!(part.as_slice(), [8.0, 9.0, 10.0, 11.0]);
-        let part = Tensor::<f32, 1, 1, 2, 2>::from_slice(&[0.0; 4]).unwrap();
-        tensor.set_part(1, part);
+        tensor.part_mut::<Tensor<f32, 1, 1, 2, 2>>(1).as_mut_slice().fill(0.0);
         assert_eq!(tensor.as_slice()[3..9], [3.0, 0.0, 0.0, 0.0, 0.0, 8.0]);
     }
 

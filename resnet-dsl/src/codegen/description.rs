@@ -24,7 +24,7 @@ pub struct Metadata {
 
 /// One line for the type's documentation.
 pub(super) fn summary(plan: &Plan) -> String {
-    let ([n, h, w, c], [_, oh, ow, oc]) = (plan.whole_input(), plan.whole.dims);
+    let ([n, h, w, c], [_, oh, ow, oc]) = (plan.input, plan.output.dims);
     format!(
         " `{}`: {n} x {h}x{w}x{c} in, {n} x {oh}x{ow}x{oc} out, {:.2} million parameters, {:.2} billion multiply-adds.",
         plan.name,

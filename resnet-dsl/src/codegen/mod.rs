@@ -5,7 +5,8 @@
 //!     or begin at the same place (a function's parameters are views that lie apart)
 //! write each function down, its layers as constants that the compiler of the user's crate checks against their tensors;
 //!     functions of equal text become one
-//! forward: for each function, lay its views over the arena and call it
+//! forward: for each section, pass after pass: for each function, lay its views over the arena and call it; of what lies
+//!     there for all images, it gets the part of the pass
 //! ```
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use quote::{format_ident, quote};
 
 use crate::ir::Element;
 use crate::ops::{Dims, Split};
-use crate::plan::{Action, Plan, PoolKind, Step, View};
+use crate::plan::{Action, Buffer, Plan, PoolKind, Section, Step, View};
 
 mod description;
 mod skeleton;
@@ -41,11 +42,10 @@ const MAX_VIEWS: usize = 8;
 /// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
 pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStream {
     let Item { attributes, visibility, name, files } = item;
-    let input = tensor(Element::F32, plan.whole_input());
-    let output = tensor(plan.whole.element, plan.whole.dims);
+    let input = tensor(Element::F32, plan.input);
+    let output = tensor(plan.output.element, plan.output.dims);
     let (functions, calls) = functions(plan);
-    let calls = passes(plan, &calls);
-    let end = Literal::usize_unsuffixed(plan.buffers[plan.whole.buffer].offset);
+    let end = Literal::usize_unsuffixed(plan.buffers[plan.output.buffer].offset);
     let description = description::description(plan, metadata);
     let summary = description::summary(plan);
     let parameters = Literal::usize_unsuffixed(plan.parameters());
@@ -160,7 +160,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                     input: &Self::Input,
                     arena: &'a mut runtime::Arena,
                 ) -> &'a Self::Output {
-                    #calls
+                    #(#calls)*
                     const OUTPUT: runtime::Views<(#output,)> = runtime::Views::at(&[#end]);
                     arena.views(&OUTPUT).0
                 }
@@ -171,50 +171,31 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
     }
 }
 
-/// The statements of a run: those of a pass, or a loop over all passes.
-fn passes(plan: &Plan, calls: &[TokenStream]) -> TokenStream {
-    if plan.passes == 1 {
-        return quote!(#(#calls)*);
-    }
-    let count = Literal::usize_unsuffixed(plan.passes);
-    let (part, output, whole) = (
-        tensor(Element::F32, plan.input),
-        tensor(plan.output.element, plan.output.dims),
-        tensor(plan.whole.element, plan.whole.dims),
-    );
-    let offsets = [plan.output.buffer, plan.whole.buffer]
-        .map(|buffer| Literal::usize_unsuffixed(plan.buffers[buffer].offset));
-    quote! {
-        for pass in 0..#count {
-            let input = input.part::<#part>(pass);
-            #(#calls)*
-            const PASS: runtime::Views<(#output, #whole)> = runtime::Views::at(&[#(#offsets),*]);
-            let (output, whole) = arena.views(&PASS);
-            whole.set_part(pass, output);
-        }
-    }
-}
-
 /// A place of the arena that one function sees as one parameter.
 struct Slot {
     offset: usize,
+    /// Of a pass.
     bytes: usize,
-    /// Types of the tensors that lie there.
-    tensors: Vec<TokenStream>,
+    /// How many passes it holds the tensors of.
+    passes: usize,
+    /// The tensors that lie there.
+    tensors: Vec<(Element, Dims)>,
 }
 
-/// Steps that become one function.
+/// Steps of a section that become one function.
 struct Segment<'a> {
+    section: &'a Section,
     steps: &'a [Step],
     slots: Vec<Slot>,
 }
 
-/// The functions, each once, and the statements of `forward` that call them.
+/// The functions, each once, and the statements of `forward` that call them, a section's together.
 fn functions(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
     let mut known: HashMap<String, usize> = HashMap::new();
     let mut functions: Vec<(Ident, Vec<&str>, TokenStream)> = Vec::new();
-    let mut calls = Vec::new();
-    for (index, segment) in segments(plan).iter().enumerate() {
+    let segments = segments(plan);
+    let mut calls = vec![Vec::new(); plan.sections.len()];
+    for (index, segment) in segments.iter().enumerate() {
         let block = &segment.steps[0].block;
         let code = function(plan, segment);
         let known = known.entry(code.to_string()).or_insert_with(|| {
@@ -224,17 +205,31 @@ fn functions(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
         });
         let (name, blocks, _) = &mut functions[*known];
         blocks.push(block);
-        let types = segment.slots.iter().map(Slot::ty);
+        let types = segment.slots.iter().map(|slot| slot.ty(slot.passes));
         let offsets = segment.slots.iter().map(|slot| Literal::usize_unsuffixed(slot.offset));
         let views = format_ident!("VIEWS_{index}");
         let parameters: Vec<_> = (0..segment.slots.len()).map(parameter).collect();
-        let input = segment.reads_input().then(|| quote!(input,));
+        let arguments = segment.slots.iter().zip(&parameters).map(|(slot, name)| match slot.passes {
+            1 => quote!(#name),
+            _ => {
+                let part = slot.ty(1);
+                quote!(#name.part_mut::<#part>(pass))
+            }
+        });
+        let input = segment.reads_input().then(|| match segment.section.passes {
+            1 => quote!(input,),
+            _ => {
+                let part = tensor(Element::F32, segment.input(plan));
+                quote!(input.part::<#part>(pass),)
+            }
+        });
         let layer = Literal::usize_unsuffixed(segment.first_layer());
         let tuple = quote!((#(#types,)*));
-        calls.push(quote! {
+        let section = plan.sections.iter().position(|section| section == segment.section);
+        calls[section.unwrap_or_default()].push(quote! {
             const #views: runtime::Views<#tuple> = runtime::Views::at(&[#(#offsets),*]);
             let (#(#parameters,)*) = arena.views(&#views);
-            #name(context, #layer, #input #(#parameters),*);
+            #name(context, #layer, #input #(#arguments),*);
         });
     }
     let functions = functions.into_iter().map(|(name, mut blocks, code)| {
@@ -242,24 +237,36 @@ fn functions(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
         let doc = format!(" {}", blocks.join(", "));
         quote!(#[doc = #doc] #[inline(never)] fn #name #code)
     });
-    (functions.collect(), calls)
+    let calls = plan.sections.iter().zip(calls).map(|(section, calls)| match section.passes {
+        1 => quote!(#(#calls)*),
+        passes => {
+            let passes = Literal::usize_unsuffixed(passes);
+            quote!(for pass in 0..#passes { #(#calls)* })
+        }
+    });
+    (functions.collect(), calls.collect())
 }
 
 fn segments(plan: &Plan) -> Vec<Segment<'_>> {
     let mut segments: Vec<Segment<'_>> = Vec::new();
-    let mut start = 0;
-    for (index, step) in plan.steps.iter().enumerate() {
-        let same_block = index > start && plan.steps[start].block == step.block;
-        let joined =
-            segments.last().filter(|_| same_block).and_then(|segment| join(plan, &segment.slots, step));
-        match (joined, segments.last_mut()) {
-            (Some(slots), Some(segment)) => {
-                *segment = Segment { steps: &plan.steps[start..=index], slots };
-            }
-            _ => {
-                start = index;
-                let slots = join(plan, &[], step).unwrap_or_default();
-                segments.push(Segment { steps: &plan.steps[index..=index], slots });
+    for section in &plan.sections {
+        let mut start = section.steps.start;
+        for index in section.steps.clone() {
+            let step = &plan.steps[index];
+            let same_block = index > start && plan.steps[start].block == step.block;
+            let joined = segments
+                .last()
+                .filter(|_| same_block)
+                .and_then(|segment| join(plan, section, &segment.slots, step));
+            match (joined, segments.last_mut()) {
+                (Some(slots), Some(segment)) => {
+                    *segment = Segment { section, steps: &plan.steps[start..=index], slots };
+                }
+                _ => {
+                    start = index;
+                    let slots = join(plan, section, &[], step).unwrap_or_default();
+                    segments.push(Segment { section, steps: &plan.steps[index..=index], slots });
+                }
             }
         }
     }
@@ -267,34 +274,39 @@ fn segments(plan: &Plan) -> Vec<Segment<'_>> {
 }
 
 /// The slots of a function that also does `step`; `None` if its buffers do not go with them.
-fn join(plan: &Plan, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
+fn join(plan: &Plan, section: &Section, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
     let mut slots: Vec<Slot> =
         slots.iter().map(|slot| Slot { tensors: slot.tensors.clone(), ..*slot }).collect();
     for view in step.read.iter().chain([&step.write]) {
-        let offset = plan.buffers[view.buffer].offset;
+        let Buffer { offset, whole, .. } = plan.buffers[view.buffer];
         let bytes = view.bytes();
-        let ty = tensor(view.element, view.dims);
+        let tensor = (view.element, view.dims);
+        let same = |known: &(Element, Dims)| ty(*known, 1).to_string() == ty(tensor, 1).to_string();
         match slots.iter_mut().find(|slot| slot.offset == offset) {
             Some(slot) => {
                 slot.bytes = slot.bytes.max(bytes);
-                if !slot.tensors.iter().any(|known| known.to_string() == ty.to_string()) {
-                    slot.tensors.push(ty);
+                if !slot.tensors.iter().any(same) {
+                    slot.tensors.push(tensor);
                 }
             }
-            None => slots.push(Slot { offset, bytes, tensors: vec![ty] }),
+            None => {
+                let passes = if whole { section.passes } else { 1 };
+                slots.push(Slot { offset, bytes, passes, tensors: vec![tensor] });
+            }
         }
     }
-    let apart = |a: &Slot, b: &Slot| a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+    let end = |slot: &Slot| slot.offset + slot.passes * slot.bytes;
+    let apart = |a: &Slot, b: &Slot| end(a) <= b.offset || end(b) <= a.offset;
     let all_apart = slots.iter().enumerate().all(|(i, a)| slots[i + 1..].iter().all(|b| apart(a, b)));
     (slots.len() <= MAX_VIEWS && all_apart).then_some(slots)
 }
 
 impl Slot {
-    /// The parameter's type: the tensor's, or plain bytes if it holds one tensor after another.
-    fn ty(&self) -> TokenStream {
-        match &self.tensors[..] {
-            [tensor] => tensor.clone(),
-            _ => tensor(Element::U8(1.0), [1, 1, 1, self.bytes]),
+    /// The type of what lies there for so many passes: the tensor's, or plain bytes if it holds one tensor after another.
+    fn ty(&self, passes: usize) -> TokenStream {
+        match self.tensors[..] {
+            [tensor] => ty(tensor, passes),
+            _ => ty((Element::U8(1.0), [1, 1, 1, self.bytes]), passes),
         }
     }
 }
@@ -302,6 +314,12 @@ impl Slot {
 impl Segment<'_> {
     fn reads_input(&self) -> bool {
         self.steps.iter().any(|step| step.action == Action::Input)
+    }
+
+    /// Shape of what the network is given, of a pass.
+    fn input(&self, plan: &Plan) -> Dims {
+        let [_, height, width, channels] = plan.input;
+        [plan.images(self.section), height, width, channels]
     }
 
     /// Index of the first weights that the steps use.
@@ -330,11 +348,11 @@ impl Segment<'_> {
 fn function(plan: &Plan, segment: &Segment<'_>) -> TokenStream {
     let first = segment.first_layer();
     let input = segment.reads_input().then(|| {
-        let ty = tensor(Element::F32, plan.input);
+        let ty = tensor(Element::F32, segment.input(plan));
         quote!(input: &#ty,)
     });
     let names = (0..segment.slots.len()).map(parameter);
-    let types = segment.slots.iter().map(Slot::ty);
+    let types = segment.slots.iter().map(|slot| slot.ty(1));
     let body = segment.steps.iter().map(|step| statement(plan, segment, step, first));
     quote! {
         (context: &runtime::Context<'_>, layer: usize, #input #(#names: &mut #types),*) {
@@ -352,7 +370,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
         return quote!(runtime::clear_halo(context, #y, #to););
     }
     let Some(read) = &step.read else {
-        let x_type = tensor(Element::F32, plan.input);
+        let x_type = tensor(Element::F32, segment.input(plan));
         let (at, size) = (pair([0, 0]), pair(step.write.size));
         let from = quote!(runtime::Interior { at: #at, size: #size });
         let scale = ratio(Element::F32, step.write.element);
@@ -415,6 +433,11 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
         const LAYER: runtime::#layer<#x_type, #y_type> = runtime::#layer::#made;
         LAYER.#call;
     }}
+}
+
+/// The type of a tensor for as many times the images.
+fn ty((element, [images, height, width, channels]): (Element, Dims), times: usize) -> TokenStream {
+    tensor(element, [times * images, height, width, channels])
 }
 
 fn tensor(element: Element, dims: Dims) -> TokenStream {

@@ -6,83 +6,97 @@
 //! 3. Two buffers that hold something at the same time do not overlap.
 //! 4. A step reads only what was written before: the value itself, and zeros around it if its window reaches there.
 //! 5. A step that adds finds something to add to; no step reads the buffer it writes.
-//! 6. The output was written, and is dense.
-//!    That of several passes lies in a buffer that no step touches.
+//! 6. The output of the whole batch was written, and is dense.
 //! 7. A convolution's algorithm can compute its windows, and has the weights that it needs and room to work in.
+//! 8. Sections are all steps, in order; the images of their passes are the batch.
+//! 9. What one section writes and another reads, and the output, is there for all images: each pass of a section writes the part
+//!    that belongs to it, and parts have one size, in all sections. Such a buffer is needed from the first to the last step of a
+//!    section of several passes, whichever step uses it: all other passes have their parts there.
 
-use crate::plan::{Action, Plan, Step, View};
+use crate::plan::{Action, Plan, Section, Step, View};
 
 /// What is wrong with a plan; empty: nothing.
 pub fn check(plan: &Plan) -> Vec<String> {
     let mut faults = Vec::new();
     let mut written: Vec<Written> = vec![Written::default(); plan.buffers.len()];
-    let mut needed: Vec<Option<[usize; 2]>> = vec![None; plan.buffers.len()];
+    let mut needed: Vec<Option<Needed>> = vec![None; plan.buffers.len()];
     for buffer in &plan.buffers {
         if !buffer.offset.is_multiple_of(64) || buffer.offset + buffer.bytes > plan.peak_bytes {
             faults.push(format!("buffer {} lies at {} of {}", buffer.name, buffer.offset, plan.peak_bytes));
         }
     }
-    for (time, step) in plan.steps.iter().enumerate() {
-        for view in step.read.iter().chain([&step.write]) {
-            if let Err(fault) = fits(plan, view) {
-                faults.push(format!("step {time} ({}): {fault}", step.name));
-                return faults;
-            }
-            let span = needed[view.buffer].get_or_insert([time, time]);
-            span[1] = time;
+    let mut end = 0;
+    for section in &plan.sections {
+        let follows = section.steps.start == end && section.steps.end > end;
+        end = section.steps.end;
+        if !follows || end > plan.steps.len() || section.passes == 0 {
+            faults.push(format!("{:?} is no section behind step {}", section.steps, section.steps.start));
+            return faults;
         }
-        if let Some(read) = &step.read {
-            if read.buffer == step.write.buffer {
-                faults.push(format!("step {time} ({}) writes what it reads", step.name));
+        for time in section.steps.clone() {
+            let fault = |fault: &str| format!("step {time} ({}) {fault}", plan.steps[time].name);
+            let step = &plan.steps[time];
+            let (read, write) =
+                (step.read.map(|read| of_all(plan, section, read)), of_all(plan, section, step.write));
+            for (view, part) in read.iter().zip(&step.read).chain([(&write, &step.write)]) {
+                if let Err(error) = fits(plan, view) {
+                    faults.push(fault(&format!("is wrong: {error}")));
+                    return faults;
+                }
+                if section.passes * part.dims[0] != plan.input[0] {
+                    faults.push(fault("does not do all images"));
+                }
+                let need = needed[view.buffer].get_or_insert(Needed::new(time, section, view));
+                if let Err(error) = need.again(time, section, view, plan.buffers[view.buffer].whole) {
+                    faults.push(fault(error));
+                }
             }
-            if !written[read.buffer].covers(read, touched(step, read)) {
-                faults.push(format!("step {time} ({}) reads what was not written", step.name));
+            if let (Some(read), Some(part)) = (&read, &step.read) {
+                if read.buffer == write.buffer {
+                    faults.push(fault("writes what it reads"));
+                }
+                if !written[read.buffer].covers(read, touched(step, part)) {
+                    faults.push(fault("reads what was not written"));
+                }
             }
-        }
-        let adds = matches!(step.action, Action::Add { .. } | Action::Conv { residual: Some(_), .. });
-        if adds && !written[step.write.buffer].covers(&step.write, rectangle(&step.write)) {
-            faults.push(format!("step {time} ({}) adds to what was not written", step.name));
-        }
-        if let Action::Conv { layer, kernel, stride, algorithm, .. } = step.action {
-            let packed = &plan.layers[layer];
-            let [.., inputs, filters] = packed.shape;
-            let channels = [inputs, filters];
-            let fits = algorithm.scratch_bytes(kernel, stride, channels) <= plan.scratch_bytes;
-            if !algorithm.computes(kernel, stride, channels)
-                || packed.algorithm != algorithm
-                || packed.shape[..2] != kernel
-                || !fits
-            {
-                faults.push(format!("step {time} ({}) cannot be computed as {algorithm}", step.name));
+            let adds = matches!(step.action, Action::Add { .. } | Action::Conv { residual: Some(_), .. });
+            if adds && !written[write.buffer].covers(&write, rectangle(&write)) {
+                faults.push(fault("adds to what was not written"));
             }
+            if let Action::Conv { layer, kernel, stride, algorithm, .. } = step.action {
+                let packed = &plan.layers[layer];
+                let [.., inputs, filters] = packed.shape;
+                let channels = [inputs, filters];
+                let fits = algorithm.scratch_bytes(kernel, stride, channels) <= plan.scratch_bytes;
+                if !algorithm.computes(kernel, stride, channels)
+                    || packed.algorithm != algorithm
+                    || packed.shape[..2] != kernel
+                    || !fits
+                {
+                    faults.push(fault(&format!("cannot be computed as {algorithm}")));
+                }
+            }
+            written[write.buffer].add(step.action, &write);
         }
-        written[step.write.buffer].add(step);
     }
-    if fits(plan, &plan.output).is_err()
+    if end != plan.steps.len() {
+        faults.push(format!("no section has step {end}"));
+    }
+    if plan.output.dims[0] != plan.input[0]
+        || fits(plan, &plan.output).is_err()
         || !written[plan.output.buffer].covers(&plan.output, rectangle(&plan.output))
     {
         faults.push("the output was not written".to_owned());
-    } else if let Some(span) = &mut needed[plan.output.buffer] {
-        span[1] = plan.steps.len();
-    }
-    if plan.passes > 1 {
-        let [images, height, width, channels] = plan.output.dims;
-        if plan.whole.dims != [plan.passes * images, height, width, channels]
-            || fits(plan, &plan.whole).is_err()
-        {
-            faults.push("the outputs of all passes do not fit".to_owned());
-        } else if needed[plan.whole.buffer].replace([0, plan.steps.len()]).is_some() {
-            faults.push("a step uses what holds the outputs of all passes".to_owned());
-        }
-    } else if plan.whole != plan.output {
-        faults.push("the output of one pass is not the output".to_owned());
+    } else if let Some(needed) = &mut needed[plan.output.buffer] {
+        needed.steps[1] = plan.steps.len();
     }
     if !plan.output.is_dense() {
         faults.push("the output is not dense".to_owned());
     }
     for (i, a) in plan.buffers.iter().enumerate() {
         for (j, b) in plan.buffers.iter().enumerate().skip(i + 1) {
-            let (Some(a_time), Some(b_time)) = (needed[i], needed[j]) else { continue };
+            let (Some(a_needed), Some(b_needed)) = (&needed[i], &needed[j]) else { continue };
+            let (a_time, b_time) = (a_needed.steps, b_needed.steps);
             let together = a_time[0] <= b_time[1] && b_time[0] <= a_time[1];
             if together && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes {
                 faults.push(format!("buffers {} and {} overlap while both are needed", a.name, b.name));
@@ -90,6 +104,50 @@ pub fn check(plan: &Plan) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A view of what lies in a buffer for all images, where that is what the buffer holds.
+fn of_all(plan: &Plan, section: &Section, view: View) -> View {
+    let [images, height, width, channels] = view.dims;
+    let passes = plan.buffers.get(view.buffer).filter(|buffer| buffer.whole).map_or(1, |_| section.passes);
+    View { dims: [passes * images, height, width, channels], ..view }
+}
+
+/// How long a buffer is needed, and as what.
+#[derive(Clone, Copy)]
+struct Needed {
+    steps: [usize; 2],
+    section: usize,
+    bytes: usize,
+}
+
+impl Needed {
+    fn new(time: usize, section: &Section, view: &View) -> Self {
+        Needed { steps: [time; 2], section: section.steps.start, bytes: view.bytes() }
+    }
+
+    /// Another use.
+    fn again(
+        &mut self,
+        time: usize,
+        section: &Section,
+        view: &View,
+        whole: bool,
+    ) -> Result<(), &'static str> {
+        let mut until = time;
+        if whole && section.passes > 1 {
+            self.steps[0] = self.steps[0].min(section.steps.start);
+            until = section.steps.end - 1;
+        }
+        self.steps[1] = self.steps[1].max(until);
+        if whole && view.bytes() != self.bytes {
+            return Err("has parts of another size than other steps");
+        }
+        if !whole && section.steps.start != self.section {
+            return Err("uses what another section has for one pass");
+        }
+        Ok(())
+    }
 }
 
 /// Rows and columns `[top, bottom, left, right]`, the second and fourth exclusive.
@@ -104,12 +162,12 @@ struct Written {
 }
 
 impl Written {
-    fn add(&mut self, step: &Step) {
-        if self.dims != Some(step.write.dims) {
-            *self = Written { dims: Some(step.write.dims), ..Written::default() };
+    fn add(&mut self, action: Action, write: &View) {
+        if self.dims != Some(write.dims) {
+            *self = Written { dims: Some(write.dims), ..Written::default() };
         }
-        let place = rectangle(&step.write);
-        if step.action == Action::Clear { self.zeros_around = Some(place) } else { self.value = Some(place) }
+        let place = rectangle(write);
+        if action == Action::Clear { self.zeros_around = Some(place) } else { self.value = Some(place) }
     }
 
     fn covers(&self, view: &View, part: Rectangle) -> bool {

@@ -14,7 +14,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Element, Op, Type};
 use crate::ops::{Algorithm, Conv2d, Dims, Pool, Split};
-use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Step, View};
+use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Section, Step, View};
 use crate::spec::network::{Padding, Sides};
 
 /// Every buffer begins at a multiple of this: a cache line.
@@ -23,11 +23,11 @@ pub(super) const ALIGNMENT: usize = 64;
 /// What convolutions read at a time, in bytes.
 const WORD: usize = 4;
 
-/// Steps and buffers, without places.
+/// Steps and buffers for all images of the graph at once, without places.
 ///
 /// # Errors
 /// Operators that have no kernel on their own.
-pub(super) fn lower(graph: &Graph, order: &[Value], passes: usize) -> Result<Plan, Diagnostics> {
+pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics> {
     let position = order.iter().enumerate().map(|(place, value)| (*value, place)).collect();
     let mut lowering = Lowering {
         graph,
@@ -57,40 +57,19 @@ pub(super) fn lower(graph: &Graph, order: &[Value], passes: usize) -> Result<Pla
         }
     }
     buffers[output.buffer].live[1] = steps.len();
-    let mut whole = output;
-    if passes > 1 {
-        whole.dims[0] *= passes;
-        whole.buffer = buffers.len();
-        // Needed in every step: it holds what earlier passes gave.
-        buffers.push(Buffer {
-            name: "all passes".to_owned(),
-            bytes: whole.bytes().next_multiple_of(ALIGNMENT),
-            offset: 0,
-            live: [0, steps.len()],
-        });
-    }
-    let scratch = steps.iter().filter_map(|step| match step.action {
-        Action::Conv { layer, kernel, stride, algorithm, .. } => {
-            let [.., inputs, filters] = layers[layer].shape;
-            Some(algorithm.scratch_bytes(kernel, stride, [inputs, filters]))
-        }
-        _ => None,
-    });
-    let scratch_bytes = scratch.max().unwrap_or(0);
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
     Ok(Plan {
         name: graph.name.clone(),
         precision: graph.precision.clone(),
-        passes,
         input: input.map_or([0; 4], |input| dims(graph, *input)),
         output,
-        whole,
+        sections: vec![Section { steps: 0..steps.len(), passes: 1 }],
         buffers,
         steps,
         layers,
         peak_bytes: 0,
-        scratch_bytes,
-        macs: macs * passes as u64,
+        scratch_bytes: 0,
+        macs,
         probabilities,
     })
 }
@@ -225,6 +204,7 @@ impl Lowering<'_> {
             bytes: view.bytes().next_multiple_of(ALIGNMENT),
             offset: 0,
             live: [first, first],
+            whole: false,
         });
         if !view.is_dense() {
             self.step(node, Action::Clear, None, view);

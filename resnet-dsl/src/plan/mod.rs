@@ -1,12 +1,15 @@
 //! The plan: a network as a list of steps over buffers of known places. All that code is made from.
 //!
-//! `Graph -> schedule -> lower -> memory -> check`, one file each.
+//! `Graph -> schedule -> lower -> sections -> memory -> check`, one file each.
 
 pub mod check;
 mod lower;
 mod memory;
 mod print;
 mod schedule;
+mod sections;
+
+use std::ops::Range;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::param::{BiasParam, KernelParam};
@@ -14,8 +17,8 @@ use crate::ir::{Element, Graph};
 use crate::ops::{Algorithm, Dims, Split};
 use crate::spec::network::Precision;
 
-/// The largest arena of a batch that is computed in one pass: a part of a third-level cache.
-pub const LARGEST_ARENA: usize = 8 << 20;
+/// The most bytes of activations that a pass works on, and that lie between two sections: a part of a third-level cache.
+pub const LARGEST_ACTIVATIONS: usize = 8 << 20;
 
 /// A network, ready to be written down as code.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,14 +27,12 @@ pub struct Plan {
     pub name: String,
     /// What its layers compute in.
     pub precision: Precision,
-    /// How often the steps are done: a large batch is computed in parts, whose activations stay in the caches.
-    pub passes: usize,
-    /// Shape of a pass' input.
+    /// Shape of the whole input.
     pub input: Dims,
-    /// A pass' output, dense.
+    /// The whole output, dense.
     pub output: View,
-    /// The output of all passes; `output`, if there is one.
-    pub whole: View,
+    /// How often the steps are done. One after another, they are all steps.
+    pub sections: Vec<Section>,
     /// The parts of the arena.
     pub buffers: Vec<Buffer>,
     /// What is done, in order.
@@ -48,6 +49,15 @@ pub struct Plan {
     pub probabilities: bool,
 }
 
+/// Steps that are done together: a large batch is computed in parts, whose activations stay in the caches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The steps.
+    pub steps: Range<usize>,
+    /// How often they are done, each time for another part of the batch. The next section begins when all parts are done.
+    pub passes: usize,
+}
+
 /// A part of the arena, for as long as what it holds is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -57,8 +67,10 @@ pub struct Buffer {
     pub bytes: usize,
     /// Place in the arena.
     pub offset: usize,
-    /// The first and the last step that use it.
+    /// The first and the last step that need it.
     pub live: [usize; 2],
+    /// Whether it holds something of all images, and not of a pass'. A step's view of it is the part that belongs to the pass.
+    pub whole: bool,
 }
 
 /// A tensor in a buffer, and the part of it that is a value; around that lies the halo.
@@ -178,32 +190,47 @@ pub struct Layer {
     pub bias: Option<BiasParam>,
 }
 
-/// Plans a graph that has been through all passes of the compiler, to be run so many times.
+/// Plans a network for a batch. `graph` gives the network for so many images, after all passes of the compiler.
 ///
 /// # Errors
-/// An operator that has no kernel on its own; or a fault of the planner, found by the checker.
-pub fn plan(graph: &Graph, passes: usize) -> Result<Plan, Diagnostics> {
-    let mut errors = Diagnostics::default();
-    let order = schedule::schedule(graph);
-    for value in order.iter().map(|value| graph.node(*value)).filter(|node| node.ty.is_none()) {
-        errors.push(Diagnostic::new(format!("`{}` has no type: infer shapes first", value.name), value.span));
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let mut plan = lower::lower(graph, &order, passes)?;
+/// What `graph` fails with; an operator that has no kernel on its own; or a fault of the planner, found by the checker.
+pub fn plan(batch: usize, graph: impl Fn(usize) -> Result<Graph, Diagnostics>) -> Result<Plan, Diagnostics> {
+    let one = draft(&graph(1)?)?;
+    let sections = sections::choose(&one, batch);
+    let draft = |section: &Section| match batch / section.passes {
+        1 => Ok(one.clone()),
+        images => draft(&graph(images)?),
+    };
+    let drafts = sections.iter().map(draft).collect::<Result<Vec<Plan>, _>>()?;
+    let mut plan = sections::join(sections, &drafts, one, batch)?;
+    plan.scratch_bytes = plan.steps.iter().map(|step| step.scratch_bytes(&plan.layers)).max().unwrap_or(0);
     plan.peak_bytes = memory::place(&mut plan.buffers);
+    let mut errors = Diagnostics::default();
     for fault in check::check(&plan) {
         errors.push(Diagnostic::new(format!("the plan is wrong: {fault}"), Span::default()));
     }
     if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
+/// The plan of a graph for all of its images at once, without places.
+fn draft(graph: &Graph) -> Result<Plan, Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let order = schedule::schedule(graph);
+    for value in order.iter().map(|value| graph.node(*value)).filter(|node| node.ty.is_none()) {
+        errors.push(Diagnostic::new(format!("`{}` has no type: infer shapes first", value.name), value.span));
+    }
+    if errors.is_empty() { lower::lower(graph, &order) } else { Err(errors) }
+}
+
 impl Plan {
-    /// Shape of the whole input.
-    pub fn whole_input(&self) -> Dims {
-        let [images, height, width, channels] = self.input;
-        [self.passes * images, height, width, channels]
+    /// Images of a pass of a section.
+    pub fn images(&self, section: &Section) -> usize {
+        self.input[0] / section.passes
+    }
+
+    /// Whether all steps are done once, for the whole batch.
+    pub fn is_at_once(&self) -> bool {
+        self.sections.iter().all(|section| section.passes == 1)
     }
 
     /// Learnable parameters: kernels, biases, and the scales and offsets of batch norms.
@@ -218,6 +245,18 @@ impl Plan {
             layer.shape.iter().product::<usize>() * layer.elements[0].bytes() + bias
         };
         self.layers.iter().map(bytes).sum()
+    }
+}
+
+impl Step {
+    /// Memory that each thread works in.
+    fn scratch_bytes(&self, layers: &[Layer]) -> usize {
+        match self.action {
+            Action::Conv { layer, stride, algorithm, .. } => {
+                algorithm.scratch_bytes(stride[0], layers[layer].shape[2])
+            }
+            _ => 0,
+        }
     }
 }
 

@@ -16,22 +16,24 @@ impl fmt::Display for Plan {
             self.weight_bytes(),
             self.macs
         )?;
-        if self.passes > 1 {
-            writeln!(
-                f,
-                "{} passes of {} image(s), all outputs in {}",
-                self.passes, self.input[0], self.whole
-            )?;
+        if !self.is_at_once() {
+            writeln!(f, "sections:")?;
+            for section in &self.sections {
+                let (start, last) = (section.steps.start, section.steps.end - 1);
+                let (passes, images) = (section.passes, self.images(section));
+                writeln!(f, "  steps {start:>3}..{last:<3} {passes} x {images} image(s)")?;
+            }
         }
         writeln!(f, "buffers:")?;
         for (index, buffer) in self.buffers.iter().enumerate() {
             let [first, last] = buffer.live;
             writeln!(
                 f,
-                "  {index:>3}: bytes {:>8}..{:<8} steps {first:>3}..{last:<3} {}",
+                "  {index:>3}: bytes {:>8}..{:<8} steps {first:>3}..{last:<3} {}{}",
                 buffer.offset,
                 buffer.offset + buffer.bytes,
-                buffer.name
+                buffer.name,
+                if buffer.whole { " of all images" } else { "" }
             )?;
         }
         let mut block = None;
