@@ -1,4 +1,5 @@
-//! A batch gives what its images give one by one, computed all at once or, where activations outgrow the caches, in parts.
+//! A batch gives what its images give one by one, computed all at once or, where activations outgrow the caches, in parts: the
+//! same numbers but for rounding, and the same bits whatever the number of threads.
 
 mod common;
 
@@ -20,6 +21,7 @@ fn check<One: Network, Batch: Network>(isa: Isa, tolerance: f32) {
     let input: Vec<f32> =
         (0..count * size).map(|place| ((place * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
     let all = run(&mut batch, &input);
+    assert_eq!(all, run(&mut session::<Batch>(weights(&Batch::DESCRIPTION), 1), &input), "{isa}");
     for (image, found) in input.chunks_exact(size).zip(all.chunks_exact(all.len() / count)) {
         let expected = run(&mut one, image);
         let largest = expected.iter().fold(0.0f32, |max, score| max.max(score.abs()));
@@ -36,11 +38,11 @@ fn all_at_once() {
     }
 }
 
-/// The same code runs for each image, so the bits are the same.
+/// Early steps are done for one image at a time, late ones for all: their algorithms differ from those for one image.
 #[test]
-fn in_parts() {
-    const { assert!(ResNet18Batch3::PEAK_BYTES < 2 * ResNet18::PEAK_BYTES) };
-    for isa in isas("a batch in parts") {
-        check::<ResNet18, ResNet18Batch3>(isa, 0.0);
+fn in_sections() {
+    const { assert!(ResNet18Batch3::PEAK_BYTES < 3 * ResNet18::PEAK_BYTES) };
+    for isa in isas("a batch in sections") {
+        check::<ResNet18, ResNet18Batch3>(isa, 1e-5);
     }
 }

@@ -42,6 +42,9 @@ const READ: usize = 15;
 /// The most bytes of a block's transformed inputs, and of the weights transformed at a time: a second-level cache, and half of it.
 /// Where weights are transformed once, both and the sums of products stay in it.
 const BLOCK_BYTES: usize = 1 << 20;
+/// The same for Winograd's inputs: each is read once a panel and in order, which the third-level cache is fast enough for, and the
+/// larger the block, the less often all weights are transformed.
+const TILES_BYTES: usize = 3 << 20;
 const DEPTH_BYTES: usize = 1 << 19;
 /// The most input channels that are worth it: the weights of a panel, three times as wide where they are multiplied in pairs,
 /// stay in the first-level cache from tile to tile.
@@ -84,7 +87,7 @@ impl Algorithm {
                     let sums = size_of::<f32>() * tile.sums() * PANEL;
                     BLOCK_BYTES.saturating_sub(DEPTH_BYTES) / (inputs + sums)
                 } else {
-                    BLOCK_BYTES / inputs
+                    TILES_BYTES / inputs
                 };
                 let most = most.clamp(1, LARGEST_BLOCK);
                 // Blocks of one size, so that none is nearly empty.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! for each step: the most images whose activations, from this step on, are within the budget
-//! where that number grows, and what lies between two steps is within the budget for the whole batch:
+//! where that number grows, weights are still to be used, and what lies between two steps is within the budget for the
+//! whole batch:
 //!     a section begins, whose passes take that many images
 //! each step is that of a plan for as many images as a pass of its section takes
 //! ```
@@ -25,14 +26,19 @@ pub(super) fn choose(one: &Plan, batch: usize) -> Vec<Section> {
         peaks[step - 1] = peaks[step - 1].max(peaks[step]);
     }
     let most = |peak: usize| {
-        let parts = (1..=batch).rev().filter(|images| batch.is_multiple_of(*images));
-        parts.into_iter().find(|images| images * peak <= LARGEST_ACTIVATIONS).unwrap_or(1)
+        let mut parts = (1..=batch).rev().filter(|images| batch.is_multiple_of(*images));
+        parts.find(|images| images * peak <= LARGEST_ACTIVATIONS).unwrap_or(1)
+    };
+    let last_layer = one.steps.iter().rposition(|step| matches!(step.action, Action::Conv { .. }));
+    // More images a pass: weights are read and transformed less often. (Nothing else gains.)
+    let is_worth_it = |step: usize| {
+        last_layer.is_some_and(|last| step <= last) && batch * bytes(step - 1, step) <= LARGEST_ACTIVATIONS
     };
     let mut sections: Vec<Section> = Vec::new();
     for (step, peak) in peaks.into_iter().enumerate() {
         let passes = batch / most(peak);
         match sections.last_mut() {
-            Some(last) if passes >= last.passes || batch * bytes(step - 1, step) > LARGEST_ACTIVATIONS => {
+            Some(last) if passes >= last.passes || !is_worth_it(step) => {
                 last.steps.end = step + 1;
             }
             _ => sections.push(Section { steps: step..step + 1, passes }),
