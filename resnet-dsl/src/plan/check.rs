@@ -28,11 +28,12 @@ pub fn check(plan: &Plan) -> Vec<String> {
     let mut end = 0;
     for section in &plan.sections {
         let follows = section.steps.start == end && section.steps.end > end;
-        end = section.steps.end;
-        if !follows || end > plan.steps.len() || section.passes == 0 {
-            faults.push(format!("{:?} is no section behind step {}", section.steps, section.steps.start));
+        if !follows || section.steps.end > plan.steps.len() || section.passes == 0 {
+            let (steps, passes) = (&section.steps, section.passes);
+            faults.push(format!("{passes} passes of steps {steps:?} are no section from step {end} on"));
             return faults;
         }
+        end = section.steps.end;
         for time in section.steps.clone() {
             let fault = |fault: &str| format!("step {time} ({}) {fault}", plan.steps[time].name);
             let step = &plan.steps[time];

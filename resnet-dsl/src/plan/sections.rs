@@ -25,15 +25,13 @@ pub(super) fn choose(one: &Plan, batch: usize) -> Vec<Section> {
     for step in (1..end).rev() {
         peaks[step - 1] = peaks[step - 1].max(peaks[step]);
     }
-    let most = |peak: usize| {
-        let mut parts = (1..=batch).rev().filter(|images| batch.is_multiple_of(*images));
-        parts.find(|images| images * peak <= LARGEST_ACTIVATIONS).unwrap_or(1)
-    };
+    let fit = |images: usize, bytes: usize| images.saturating_mul(bytes) <= LARGEST_ACTIVATIONS;
+    let divisors: Vec<usize> = (1..=batch).filter(|images| batch.is_multiple_of(*images)).collect();
+    let most = |peak: usize| divisors.iter().rfind(|images| fit(**images, peak)).map_or(1, |images| *images);
     let last_layer = one.steps.iter().rposition(|step| matches!(step.action, Action::Conv { .. }));
     // More images a pass: weights are read and transformed less often. (Nothing else gains.)
-    let is_worth_it = |step: usize| {
-        last_layer.is_some_and(|last| step <= last) && batch * bytes(step - 1, step) <= LARGEST_ACTIVATIONS
-    };
+    let is_worth_it =
+        |step: usize| last_layer.is_some_and(|last| step <= last) && fit(batch, bytes(step - 1, step));
     let mut sections: Vec<Section> = Vec::new();
     for (step, peak) in peaks.into_iter().enumerate() {
         let passes = batch / most(peak);
