@@ -173,6 +173,13 @@ fn bench_prints_a_table_of_steps() {
     assert!(text.lines().any(|line| line.contains("layer1.0.relu1 = conv")), "{text}");
     assert!(text.lines().any(|line| line.ends_with(" all")), "{text}");
     stderr(2, &["bench", "digits", "--layers", "--json"]);
+    let batch =
+        ["bench", "torchvision/resnet18", "--batch", "8", "--seconds", "0.01", "--threads", "1", "--layers"];
+    let text = stdout(&batch);
+    assert!(
+        text.contains("4 pass(es) of 2 image(s):") && text.contains("1 pass(es) of 8 image(s):"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -17,8 +17,12 @@ use crate::ir::{Element, Graph};
 use crate::ops::{Algorithm, Dims, Split};
 use crate::spec::network::Precision;
 
-/// The most bytes of activations that a pass works on, and that lie between two sections: a part of a third-level cache.
+/// The most bytes of activations that a pass works on, if it takes more than one image: a part of a third-level cache.
 pub const LARGEST_ACTIVATIONS: usize = 8 << 20;
+
+/// The most bytes of an image that may lie between two sections. All images of a batch are written there and read again, from
+/// memory if they are many: a hundredth of what computing an image takes, and less than larger passes save.
+pub const LARGEST_BOUNDARY: usize = 1 << 20;
 
 /// A network, ready to be written down as code.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! for each step: the most images whose activations, from this step on, are within the budget
-//! where that number grows, weights are still to be used, and what lies between two steps is within the budget for the
-//! whole batch:
+//! where that number grows, weights are still to be used, and little of each image lies between two steps:
 //!     a section begins, whose passes take that many images
 //! each step is that of a plan for as many images as a pass of its section takes
 //! ```
@@ -12,7 +11,7 @@
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::plan::lower::ALIGNMENT;
-use crate::plan::{Action, Buffer, LARGEST_ACTIVATIONS, Plan, Section};
+use crate::plan::{Action, Buffer, LARGEST_ACTIVATIONS, LARGEST_BOUNDARY, Plan, Section};
 
 /// The sections of a batch, by the buffers of one image.
 pub(super) fn choose(one: &Plan, batch: usize) -> Vec<Section> {
@@ -25,13 +24,14 @@ pub(super) fn choose(one: &Plan, batch: usize) -> Vec<Section> {
     for step in (1..end).rev() {
         peaks[step - 1] = peaks[step - 1].max(peaks[step]);
     }
-    let fit = |images: usize, bytes: usize| images.saturating_mul(bytes) <= LARGEST_ACTIVATIONS;
+    let fit = |images: usize, peak: usize| images.saturating_mul(peak) <= LARGEST_ACTIVATIONS;
     let divisors: Vec<usize> = (1..=batch).filter(|images| batch.is_multiple_of(*images)).collect();
     let most = |peak: usize| divisors.iter().rfind(|images| fit(**images, peak)).map_or(1, |images| *images);
     let last_layer = one.steps.iter().rposition(|step| matches!(step.action, Action::Conv { .. }));
     // More images a pass: weights are read and transformed less often. (Nothing else gains.)
-    let is_worth_it =
-        |step: usize| last_layer.is_some_and(|last| step <= last) && fit(batch, bytes(step - 1, step));
+    let is_worth_it = |step: usize| {
+        last_layer.is_some_and(|last| step <= last) && bytes(step - 1, step) <= LARGEST_BOUNDARY
+    };
     let mut sections: Vec<Section> = Vec::new();
     for (step, peak) in peaks.into_iter().enumerate() {
         let passes = batch / most(peak);
