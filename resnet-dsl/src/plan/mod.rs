@@ -256,8 +256,9 @@ impl Step {
     /// Memory that each thread works in.
     fn scratch_bytes(&self, layers: &[Layer]) -> usize {
         match self.action {
-            Action::Conv { layer, stride, algorithm, .. } => {
-                algorithm.scratch_bytes(stride[0], layers[layer].shape[2])
+            Action::Conv { layer, kernel, stride, algorithm, .. } => {
+                let [.., inputs, filters] = layers[layer].shape;
+                algorithm.scratch_bytes(kernel, stride, [inputs, filters])
             }
             _ => 0,
         }
