@@ -31,14 +31,18 @@ pub struct Threads {
 
 struct Shared {
     /// Counts jobs; [`STOP`] ends the workers.
-    generation: AtomicUsize,
+    generation: OwnLine<AtomicUsize>,
     /// Workers that have not finished the job.
-    busy: AtomicUsize,
+    busy: OwnLine<AtomicUsize>,
     /// The job, while `busy` is not zero.
     job: UnsafeCell<Option<Job>>,
     /// The first panic of a worker in this job.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
+
+/// What one thread watches while others write nearby: alone in its cache lines (two are fetched at a time).
+#[repr(align(128))]
+struct OwnLine<T>(T);
 
 /// The work of one `run`; the lifetime is that of the call, which outlasts every use.
 type Job = *const (dyn Fn(usize) + Sync + 'static);
@@ -70,8 +74,8 @@ impl Threads {
     /// The same, each with so many bytes to work in.
     pub fn with_scratch(count: NonZeroUsize, scratch_bytes: usize) -> Threads {
         let shared = Arc::new(Shared {
-            generation: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
+            generation: OwnLine(AtomicUsize::new(0)),
+            busy: OwnLine(AtomicUsize::new(0)),
             job: UnsafeCell::new(None),
             panic: Mutex::new(None),
         });
@@ -116,15 +120,15 @@ impl Threads {
         let job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(job) };
         // SAFETY: no worker is busy, so none looks at the job; the release below shows it to them.
         unsafe { *self.shared.job.get() = Some(job) };
-        self.shared.busy.store(self.workers.len(), Ordering::Relaxed);
-        let generation = self.shared.generation.load(Ordering::Relaxed);
-        self.shared.generation.store((generation + 1) % STOP, Ordering::Release);
+        self.shared.busy.0.store(self.workers.len(), Ordering::Relaxed);
+        let generation = self.shared.generation.0.load(Ordering::Relaxed);
+        self.shared.generation.0.store((generation + 1) % STOP, Ordering::Release);
         for worker in &self.workers {
             worker.thread().unpark();
         }
         let own = catch_unwind(AssertUnwindSafe(|| work(0)));
         let mut looked = 0;
-        while self.shared.busy.load(Ordering::Acquire) != 0 {
+        while self.shared.busy.0.load(Ordering::Acquire) != 0 {
             looked += 1;
             if looked < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
         }
@@ -150,7 +154,7 @@ fn serve(shared: &Shared, index: usize) {
     loop {
         let mut looked = 0;
         let generation = loop {
-            let generation = shared.generation.load(Ordering::Acquire);
+            let generation = shared.generation.0.load(Ordering::Acquire);
             if generation != seen {
                 break generation;
             }
@@ -171,13 +175,13 @@ fn serve(shared: &Shared, index: usize) {
         if let Err(panic) = result {
             shared.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
         }
-        shared.busy.fetch_sub(1, Ordering::Release);
+        shared.busy.0.fetch_sub(1, Ordering::Release);
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.shared.generation.store(STOP, Ordering::Release);
+        self.shared.generation.0.store(STOP, Ordering::Release);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
             // A worker catches every panic of the work, so it always ends by itself.
