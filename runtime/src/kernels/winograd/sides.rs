@@ -347,6 +347,6 @@ impl Side<5, 2, 4, 3> for TwoOfStep2 {
 
 /// `factor * x + y`
 #[inline(always)]
-fn times<S: Simd>(simd: S, factor: f32, x: S::Vector, y: S::Vector) -> S::Vector {
+pub(in crate::kernels) fn times<S: Simd>(simd: S, factor: f32, x: S::Vector, y: S::Vector) -> S::Vector {
     simd.mul_add(simd.splat(factor), x, y)
 }

@@ -305,19 +305,37 @@ unsafe fn output_vector<
             // SAFETY: as above.
             unsafe {
                 let to = task.y.add(row * task.row + column * task.pixel + channel);
-                let mut sum = simd.add(y[column], bias);
-                if count == S::LANES {
-                    if task.accumulate {
-                        sum = simd.add(sum, simd.load(to));
-                    }
-                    simd.store(to, simd.at_least(floor, sum));
-                } else {
-                    if task.accumulate {
-                        sum = simd.add(sum, simd.load_partial(to, count));
-                    }
-                    simd.store_partial(to, simd.at_least(floor, sum), count);
-                }
+                finish(simd, simd.add(y[column], bias), to, count, task.accumulate, floor);
             }
+        }
+    }
+}
+
+/// `to = max(floor, sum + to?)`, the first `count` channels of a vector.
+///
+/// # Safety
+/// So many numbers behind `to` may be read and written. The machine has the instructions of `S`.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn finish<S: Simd>(
+    simd: S,
+    mut sum: S::Vector,
+    to: *mut f32,
+    count: usize,
+    accumulate: bool,
+    floor: S::Vector,
+) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == S::LANES {
+            if accumulate {
+                sum = simd.add(sum, simd.load(to));
+            }
+            simd.store(to, simd.at_least(floor, sum));
+        } else {
+            if accumulate {
+                sum = simd.add(sum, simd.load_partial(to, count));
+            }
+            simd.store_partial(to, simd.at_least(floor, sum), count);
         }
     }
 }

@@ -19,6 +19,8 @@
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use crate::isa::Simd;
+use crate::kernels::winograd::sides::times;
+use crate::kernels::winograd::transform::finish;
 
 /// Rows of a band.
 pub(super) const OUTPUTS: usize = 4;
@@ -293,24 +295,14 @@ unsafe fn output_of<S: Simd, const N: usize>(simd: S, task: &BandOutput) {
                 y[0] = simd.add(m[N - 2], y[0]);
             }
             y[OUTPUTS - 1] = simd.add(m[N - 1], y[OUTPUTS - 1]);
-            for (row, mut sum) in y.into_iter().enumerate() {
+            for (row, sum) in y.into_iter().enumerate() {
                 if row >= task.inside[0] {
                     break;
                 }
                 // SAFETY: the caller's contract: of the last vector only the channels that there are get read and written.
                 unsafe {
                     let to = task.y.add(row * task.row + column * task.pixel + channel);
-                    if count == S::LANES {
-                        if task.accumulate {
-                            sum = simd.add(sum, simd.load(to));
-                        }
-                        simd.store(to, simd.at_least(floor, sum));
-                    } else {
-                        if task.accumulate {
-                            sum = simd.add(sum, simd.load_partial(to, count));
-                        }
-                        simd.store_partial(to, simd.at_least(floor, sum), count);
-                    }
+                    finish(simd, sum, to, count, task.accumulate, floor);
                 }
             }
         }
@@ -331,10 +323,4 @@ fn sum<S: Simd, const N: usize>(
         sum = times(simd, coefficients[place], d[first + 2 * place], sum);
     }
     sum
-}
-
-/// `constant * x + y`
-#[inline(always)]
-fn times<S: Simd>(simd: S, constant: f32, x: S::Vector, y: S::Vector) -> S::Vector {
-    simd.mul_add(simd.splat(constant), x, y)
 }
