@@ -39,18 +39,17 @@ const MAKE: usize = 6;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
-/// The most bytes of a block's transformed inputs, and of the weights transformed at a time: a second-level cache, and half of it.
-/// Where weights are transformed once, both and the sums of products stay in it.
+/// The most bytes of a block's transformed inputs: a second-level cache. Where weights are transformed once and for all blocks, those,
+/// the inputs and the sums of products stay in it together.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The same for Winograd's inputs: each is read once a panel and in order, which the third-level cache is fast enough for, and the
 /// larger the block, the less often all weights are transformed.
 const TILES_BYTES: usize = 3 << 20;
-const DEPTH_BYTES: usize = 1 << 19;
-/// The most input channels that are worth it: the weights of a panel, three times as wide where they are multiplied in pairs,
-/// stay in the first-level cache from tile to tile.
-const LARGEST_DEPTH: usize = 64;
 /// The most bytes of the weights that are transformed once and for all blocks: half of a second-level cache.
 const MADE_BYTES: usize = 1 << 19;
+/// Input channels whose weights are transformed at a time: those of a panel, three times as wide where they are multiplied in
+/// pairs, stay in the first-level cache from tile to tile.
+const DEPTH: usize = 64;
 /// What Strassen's algorithm may add to the weights of a layer, in bytes: they are stored, so this much memory is the price.
 const LARGEST_GROWTH: usize = 3 << 19;
 
@@ -80,18 +79,16 @@ impl Algorithm {
             candidates.extend(outputs.iter().map(|&output| {
                 let tile = Tile { step: conv.stride[0], output };
                 let tiles = tiles(output, y);
-                let depth = DEPTH_BYTES / (size_of::<f32>() * tile.made_kernels() * PANEL) / VECTOR * VECTOR;
-                let depth = depth.min(LARGEST_DEPTH);
                 let inputs = size_of::<f32>() * tile.made_inputs() * x[3];
-                let most = if made_once(depth, conv, x) {
+                let most = if made_once(DEPTH, conv, x) {
                     let sums = size_of::<f32>() * tile.sums() * PANEL;
-                    BLOCK_BYTES.saturating_sub(DEPTH_BYTES) / (inputs + sums)
+                    (BLOCK_BYTES - MADE_BYTES) / (inputs + sums)
                 } else {
                     TILES_BYTES / inputs
                 };
                 let most = most.clamp(1, LARGEST_BLOCK);
                 // Blocks of one size, so that none is nearly empty.
-                Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth }
+                Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth: DEPTH }
             }));
         }
         let rows = Rows::of(conv.kernel, conv.stride, x[3]);
@@ -333,7 +330,7 @@ impl FromStr for Algorithm {
             let (output, rest) = text.strip_prefix("winograd")?.split_once(':')?;
             let (block, depth) = rest.split_once('x')?;
             let output = number(output, 4).filter(|output| output % 2 == 0)?;
-            let depth = number(depth, LARGEST_DEPTH).filter(|depth| depth.is_multiple_of(VECTOR))?;
+            let depth = number(depth, DEPTH).filter(|depth| depth.is_multiple_of(VECTOR))?;
             let block = number(block, LARGEST_BLOCK)?;
             Some(Algorithm::Winograd { output, block, depth })
         };

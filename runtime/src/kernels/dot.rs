@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 
 use crate::isa::Simd;
 use crate::kernels::epilogue::{self, Epilogue};
-use crate::kernels::product::LINE;
+use crate::kernels::product::{LINE, next_tile};
 use crate::kernels::words::Task;
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
@@ -126,9 +126,7 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
     let mut prefetch = task.prefetch;
     let (mut first, mut before) = (0, 0);
     while before < task.x_offsets.len() {
-        let left = task.x_offsets.len() - first;
-        // One pixel alone would wait for each of its sums: it shares those of the tile before.
-        let pixels = if left == TILE + 1 { left.div_ceil(2) } else { left.min(TILE) };
+        let pixels = next_tile(task.x_offsets.len() - first, TILE);
         macro_rules! instance {
             ($vectors:literal) => {
                 // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are, for which there is

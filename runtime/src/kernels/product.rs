@@ -47,6 +47,19 @@ pub(crate) struct Product<'a> {
 /// Numbers of a cache line.
 pub(crate) const LINE: usize = 16;
 
+/// Pixels of the next tile, of so many that are left. One pixel alone would wait for each of its sums: it shares those of the tile
+/// before.
+#[inline(always)]
+pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
+    if left == tile + 1 {
+        left.div_ceil(2)
+    } else if left < tile {
+        left
+    } else {
+        tile
+    }
+}
+
 /// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill, which fetch up to `LINES` lines a row.
 ///
 /// # Safety
@@ -58,39 +71,27 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, c
     product: &Product<'_>,
 ) {
     macro_rules! instance {
-        ($vectors:literal, $lines:literal) => {
-            // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
-            unsafe {
-                let pixels = product.x_offsets.len();
-                let rest = pixels % TILE;
-                // One pixel alone would wait for each of its sums: it shares those of the tile before.
-                let whole = if rest == 1 && pixels > 1 { pixels - TILE - 1 } else { pixels - rest };
-                let mut prefetch = product.prefetch;
-                for first in (0..whole).step_by(TILE) {
-                    tile::<S, TILE, $vectors, $lines>(simd, product, first, prefetch);
-                    prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
-                }
-                match pixels - whole {
-                    0 => {}
-                    1 => tile::<S, 1, $vectors, $lines>(simd, product, whole, prefetch),
-                    2 => tile::<S, 2, $vectors, $lines>(simd, product, whole, prefetch),
-                    3 => tile::<S, 3, $vectors, $lines>(simd, product, whole, prefetch),
-                    4 => tile::<S, 4, $vectors, $lines>(simd, product, whole, prefetch),
-                    5 if TILE == 4 => {
-                        tile::<S, 3, $vectors, $lines>(simd, product, whole, prefetch);
-                        let prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
-                        tile::<S, 2, $vectors, $lines>(simd, product, whole + 3, prefetch);
+        ($vectors:literal, $lines:literal) => {{
+            let pixels = product.x_offsets.len();
+            let (mut first, mut prefetch) = (0, product.prefetch);
+            while first < pixels {
+                let size = next_tile(pixels - first, TILE);
+                // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
+                unsafe {
+                    match size {
+                        1 => tile::<S, 1, $vectors, $lines>(simd, product, first, prefetch),
+                        2 => tile::<S, 2, $vectors, $lines>(simd, product, first, prefetch),
+                        3 => tile::<S, 3, $vectors, $lines>(simd, product, first, prefetch),
+                        4 => tile::<S, 4, $vectors, $lines>(simd, product, first, prefetch),
+                        5 if TILE > 4 => tile::<S, 5, $vectors, $lines>(simd, product, first, prefetch),
+                        6 if TILE > 4 => tile::<S, 6, $vectors, $lines>(simd, product, first, prefetch),
+                        size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
-                    5 => tile::<S, 5, $vectors, $lines>(simd, product, whole, prefetch),
-                    7 if TILE == 6 => {
-                        tile::<S, 4, $vectors, $lines>(simd, product, whole, prefetch);
-                        let prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
-                        tile::<S, 3, $vectors, $lines>(simd, product, whole + 4, prefetch);
-                    }
-                    rest => unreachable!("{rest} pixels are left of tiles of {TILE}"),
                 }
+                prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
+                first += size;
             }
-        };
+        }};
     }
     match (product.channels.div_ceil(S::LANES), LINES) {
         (1, _) => instance!(1, 1),

@@ -11,7 +11,7 @@
 //! Three rows of weights are read and never four written: writing to the second-level cache is what a transform costs most.
 
 use crate::isa::Simd;
-use crate::kernels::product::LINE;
+use crate::kernels::product::{LINE, next_tile};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct PairProduct<'a> {
@@ -57,11 +57,7 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const HALF: usize>(
         let width = if vectors - vector >= HALF { HALF } else { 1 };
         let mut first = 0;
         while first < pixels {
-            let size = match pixels - first {
-                // One pixel alone would wait for each of its sums.
-                left if left == TILE + 1 => left.div_ceil(2),
-                left => left.min(TILE),
-            };
+            let size = next_tile(pixels - first, TILE);
             macro_rules! instance {
                 ($($size:literal)*) => {
                     match (size, width) {

@@ -35,13 +35,13 @@ const LARGEST_BLOCK: usize = 64;
 /// The windows of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// Rows of a window, and rows from one window to the next.
+    /// Rows of a window: KH.
     pub rows: usize,
-    /// See `rows`.
+    /// Input rows from one window to the next.
     pub step: usize,
-    /// Numbers of a row run, and from one pixel's to the next one's.
+    /// Numbers of a row run: KW * C.
     pub run: usize,
-    /// See `run`.
+    /// Numbers from one window's run to that of the next one in its row.
     pub pixel: usize,
 }
 
