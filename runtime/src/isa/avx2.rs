@@ -46,6 +46,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch_once(self, from: *const f32) {
+        // SAFETY: as `prefetch`.
+        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_set1_ps(value) }

@@ -39,6 +39,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch_once(self, from: *const f32) {
+        // SAFETY: as `prefetch`.
+        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_set1_ps(value) }

@@ -213,6 +213,9 @@ pub(crate) trait Simd: Copy {
     /// Has the cache line at an address fetched into the second-level cache, if there is one; any address will do.
     fn prefetch(self, from: *const f32);
 
+    /// The same for what is read once: it is the first to give way, and does not go on to the next cache.
+    fn prefetch_once(self, from: *const f32);
+
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::Vector;
 
@@ -353,7 +356,7 @@ macro_rules! kernels {
     ) => {
         pub(super) const KERNELS: crate::isa::Kernels = {
             use crate::isa::Simd;
-            use crate::kernels;
+            use crate::kernels::{self, product::Fetch};
 
             /// # Safety
             /// The machine has the instruction set, and the task's pointers cover its geometry.
@@ -361,10 +364,12 @@ macro_rules! kernels {
             unsafe fn product(task: &kernels::Product<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe {
-                    match task.lines {
-                        1 => kernels::product::compute::<$simd, $tile, $vectors, 1>(<$simd>::assume(), task),
-                        2 => kernels::product::compute::<$simd, $tile, $vectors, 2>(<$simd>::assume(), task),
-                        _ => kernels::product::compute::<$simd, $tile, $vectors, 4>(<$simd>::assume(), task),
+                    use kernels::product::compute;
+                    match task.fetch {
+                        Fetch::Once => compute::<$simd, $tile, $vectors, 1, true>(<$simd>::assume(), task),
+                        Fetch::One => compute::<$simd, $tile, $vectors, 1, false>(<$simd>::assume(), task),
+                        Fetch::Two => compute::<$simd, $tile, $vectors, 2, false>(<$simd>::assume(), task),
+                        Fetch::Four => compute::<$simd, $tile, $vectors, 4, false>(<$simd>::assume(), task),
                     }
                 }
             }

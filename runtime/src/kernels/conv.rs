@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
-use crate::kernels::product::{LINE, Product};
+use crate::kernels::product::{Fetch, LINE, Product};
 use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, winograd_rows, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
@@ -117,8 +117,6 @@ const LARGEST_PANEL: usize = 128 << 10;
 
 /// The bias of sums that have begun.
 pub(super) static NO_BIAS: [f32; WIDEST_PANEL] = [0.0; WIDEST_PANEL];
-/// The most vectors of a panel: lines of weights in a row.
-const VECTORS: usize = 4;
 /// The widest panel and vector of any instruction set.
 pub(super) const WIDEST_PANEL: usize = 64;
 pub(super) const WIDEST_VECTOR: usize = 16;
@@ -254,7 +252,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         weights: task.panels.add(part),
                         prefetch: task.panels.wrapping_add(part + rows * geometry.run * width),
                         prefetch_apart: rows * geometry.run * LINE,
-                        lines: VECTORS.div_ceil(count.div_ceil(kernels.tile)),
+                        fetch: Fetch::all(count.div_ceil(kernels.tile)),
                         bias: if row == 0 { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y: task.y.add(channel),
                         y_offsets: &y_offsets[..count],

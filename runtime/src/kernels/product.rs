@@ -28,8 +28,7 @@ pub(crate) struct Product<'a> {
     /// all rows to the next.
     pub(crate) prefetch: *const f32,
     pub(crate) prefetch_apart: usize,
-    /// How many lines a tile fetches for a row. Where there are few tiles, it takes several to have the next panel in time.
-    pub(crate) lines: usize,
+    pub(crate) fetch: Fetch,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
     /// The panel's channels in the output; pixel offsets count from here.
@@ -42,6 +41,30 @@ pub(crate) struct Product<'a> {
     pub(crate) accumulate: bool,
     /// Cut negative results off.
     pub(crate) relu: bool,
+}
+
+/// What a tile fetches for a row of the weights.
+#[derive(Clone, Copy)]
+pub(crate) enum Fetch {
+    /// A line that is read once: by as many tiles as there are, and then no more.
+    Once,
+    /// A line.
+    One,
+    /// Two lines: where there are few tiles, one is not enough to have the next panel in time.
+    Two,
+    /// Four lines.
+    Four,
+}
+
+impl Fetch {
+    /// What so many tiles fetch, to have all of the next panel.
+    pub(crate) fn all(tiles: usize) -> Fetch {
+        match tiles {
+            0 | 1 => Fetch::Four,
+            2 | 3 => Fetch::Two,
+            _ => Fetch::One,
+        }
+    }
 }
 
 /// Numbers of a cache line.
@@ -60,13 +83,20 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
     }
 }
 
-/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill, which fetch up to `LINES` lines a row.
+/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill, which fetch up to `LINES` lines a row, to
+/// be read `ONCE` or again.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
 /// bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, const LINES: usize>(
+pub(crate) unsafe fn compute<
+    S: Simd,
+    const TILE: usize,
+    const VECTORS: usize,
+    const LINES: usize,
+    const ONCE: bool,
+>(
     simd: S,
     product: &Product<'_>,
 ) {
@@ -79,12 +109,12 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, c
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
-                        1 => tile::<S, 1, $vectors, $lines>(simd, product, first, prefetch),
-                        2 => tile::<S, 2, $vectors, $lines>(simd, product, first, prefetch),
-                        3 => tile::<S, 3, $vectors, $lines>(simd, product, first, prefetch),
-                        4 => tile::<S, 4, $vectors, $lines>(simd, product, first, prefetch),
-                        5 if TILE > 4 => tile::<S, 5, $vectors, $lines>(simd, product, first, prefetch),
-                        6 if TILE > 4 => tile::<S, 6, $vectors, $lines>(simd, product, first, prefetch),
+                        1 => tile::<S, 1, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        2 => tile::<S, 2, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        3 => tile::<S, 3, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        4 => tile::<S, 4, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        5 if TILE > 4 => tile::<S, 5, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        6 if TILE > 4 => tile::<S, 6, $vectors, $lines, ONCE>(simd, product, first, prefetch),
                         size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
                 }
@@ -114,7 +144,7 @@ pub(crate) unsafe fn compute<S: Simd, const TILE: usize, const VECTORS: usize, c
 /// As [`compute`], for the tile's `P` pixels, and channels that fill `V` vectors (the last one in part).
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<S: Simd, const P: usize, const V: usize, const F: usize>(
+unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, const ONCE: bool>(
     simd: S,
     product: &Product<'_>,
     first: usize,
@@ -143,8 +173,12 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const F: usize>(
             for k in 0..run {
                 let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
                 weights = weights.add(V * S::LANES);
-                for _ in 0..F {
-                    simd.prefetch(prefetch);
+                for _ in 0..LINES {
+                    if ONCE {
+                        simd.prefetch_once(prefetch);
+                    } else {
+                        simd.prefetch(prefetch);
+                    }
                     prefetch = prefetch.wrapping_add(LINE);
                 }
                 for p in 0..P {

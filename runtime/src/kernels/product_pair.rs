@@ -119,7 +119,7 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize>(
                 (w[0][v], w[1][v]) = (simd.add(even, h1), simd.sub(even, h1));
             }
             weights = weights.add(channels);
-            simd.prefetch(prefetch);
+            simd.prefetch_once(prefetch);
             prefetch = prefetch.wrapping_add(LINE);
             for p in 0..P {
                 let (x0, x1) = (simd.splat(*x[p].add(k)), simd.splat(*x[p].add(x_apart + k)));

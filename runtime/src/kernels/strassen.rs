@@ -22,7 +22,7 @@ use crate::isa::{Kernels, Simd};
 use crate::kernels::conv::{
     Algorithm, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR, locate,
 };
-use crate::kernels::product::{LINE, Product};
+use crate::kernels::product::{Fetch, LINE, Product};
 use crate::kernels::{Residual, blocks};
 
 /// Products of halves.
@@ -155,7 +155,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         weights: task.panels.add(weights),
                         prefetch: task.panels.wrapping_add(weights + width * inputs),
                         prefetch_apart: inputs * LINE,
-                        lines: 1,
+                        fetch: Fetch::One,
                         bias: NO_BIAS.as_ptr(),
                         y: m.as_mut_ptr().add(plane * m_plane),
                         y_offsets: &m_offsets[..count],

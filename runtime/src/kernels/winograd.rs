@@ -23,7 +23,7 @@ use crate::isa::Kernels;
 use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
 };
-use crate::kernels::product::{LINE, Product};
+use crate::kernels::product::{Fetch, LINE, Product};
 use crate::kernels::{PairProduct, Residual, blocks};
 use sides::{Factor, Tile};
 pub(crate) use transform::{InputTile, KernelTile, OutputTile};
@@ -98,6 +98,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
         let [rows, columns] = tile.takes(index, last);
         *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
+    // Weights that V streams past leave it in the second-level cache if they are read once and then no more.
+    let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
     let mut made = None;
     for tiles in blocks(task.units.clone(), block, 1) {
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
@@ -167,7 +169,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 // The same channels of the next panel follow the last ones of this.
                 let ahead =
                     if first + depth < channels { depth * width } else { (9 * channels - first) * width };
-                let mut fetch = Fetch {
+                let mut upcoming = Upcoming {
                     next: g.wrapping_add(ahead),
                     position: channels * width,
                     part: depth * LINE,
@@ -207,8 +209,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                                 run: depth,
                                 weights,
                                 weights_apart,
-                                prefetch: fetch.parts(tiles * width.div_ceil(kernels.panel / 2), weights),
-                                prefetch_apart: fetch.position,
+                                prefetch: upcoming.parts(tiles * width.div_ceil(kernels.panel / 2), weights),
+                                prefetch_apart: upcoming.position,
                                 y,
                                 y_apart: m_plane,
                                 y_offsets,
@@ -223,9 +225,9 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                                 run: depth,
                                 pitch: 0,
                                 weights,
-                                prefetch: fetch.parts(tiles, weights),
-                                prefetch_apart: fetch.position,
-                                lines: 1,
+                                prefetch: upcoming.parts(tiles, weights),
+                                prefetch_apart: upcoming.position,
+                                fetch,
                                 bias: NO_BIAS.as_ptr(),
                                 y,
                                 y_offsets,
@@ -269,7 +271,7 @@ struct Slots {
 
 /// The weights that are transformed next: of each of the window's nine positions some parts, of which a tile fetches one.
 /// Parts of all positions, then the next parts.
-struct Fetch {
+struct Upcoming {
     next: *const f32,
     /// From one of the window's positions to the next.
     position: usize,
@@ -280,7 +282,7 @@ struct Fetch {
     fetched: [usize; 2],
 }
 
-impl Fetch {
+impl Upcoming {
     /// The parts for so many tiles; when there are no more, what is there already.
     fn parts(&mut self, tiles: usize, idle: *const f32) -> *const f32 {
         let [part, position] = self.fetched;

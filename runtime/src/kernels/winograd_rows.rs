@@ -25,7 +25,7 @@ use crate::kernels::Residual;
 use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
 };
-use crate::kernels::product::{LINE, Product};
+use crate::kernels::product::{Fetch, LINE, Product};
 pub(crate) use transform::{BandInput, BandKernel, BandOutput};
 use transform::{LARGEST_POINTS, OUTPUTS};
 
@@ -203,7 +203,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         // The rows of the output that are written next.
                         prefetch: y.wrapping_add(point % OUTPUTS * geometry.y.row),
                         prefetch_apart: step * run * LINE,
-                        lines: 1,
+                        fetch: Fetch::One,
                         bias: NO_BIAS.as_ptr(),
                         y: m[point * m_plane..].as_mut_ptr(),
                         y_offsets: &m_offsets[..columns],
