@@ -112,8 +112,10 @@ pub(crate) struct ConvTask {
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
 pub(super) const BLOCK: usize = 84;
 
-/// Numbers of a panel that is multiplied in one go: half of a second-level cache of 1 MB.
-const LARGEST_PANEL: usize = 128 << 10;
+/// Numbers of a panel that is multiplied in one go: a quarter of a second-level cache of 1 MB, since the next one is fetched meanwhile.
+const LARGEST_PANEL: usize = 64 << 10;
+/// Words of a run that are multiplied in one go, of a panel that is larger.
+const LARGEST_RUN: usize = 512;
 
 /// The bias of sums that have begun.
 pub(super) static NO_BIAS: [f32; WIDEST_PANEL] = [0.0; WIDEST_PANEL];
@@ -225,8 +227,12 @@ fn convolve_f32(
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
     let depth = geometry.rows * geometry.run;
-    // A panel that outgrows the second-level cache would be read anew for each tile: its rows one by one do not.
-    let rows = if depth * kernels.panel > LARGEST_PANEL { 1 } else { geometry.rows.max(1) };
+    // A panel that outgrows the second-level cache would be read anew for each tile: its parts do not.
+    let (rows, run) = match geometry.rows {
+        rows if depth * kernels.panel <= LARGEST_PANEL => (rows, geometry.run),
+        0 | 1 => (1, LARGEST_RUN),
+        _ => (1, geometry.run),
+    };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
@@ -236,30 +242,41 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
             let channel = panel * kernels.panel;
             let channels = (geometry.channels - channel).min(kernels.panel);
             let width = channels.next_multiple_of(kernels.lanes);
-            // A window without rows still has a bias.
-            for row in (0..geometry.rows.max(1)).step_by(rows) {
-                let rows = rows.min(geometry.rows - row);
-                let part = channel * depth + row * geometry.run * width;
-                // SAFETY: the caller's contract, for these pixels, channels and rows. Earlier panels are all full, each of
+            let (mut row, mut column) = (0, 0);
+            // A window without rows or runs still has a bias.
+            loop {
+                let (rows, run) = (rows.min(geometry.rows - row), run.min(geometry.run - column));
+                let first = row + column == 0;
+                let part = channel * depth + (row * geometry.run + column) * width;
+                let x = row * geometry.pitch + column;
+                column += run;
+                if column == geometry.run {
+                    (row, column) = (row + rows, 0);
+                }
+                let last = row == geometry.rows;
+                // SAFETY: the caller's contract, for these pixels, channels, rows and words. Earlier panels are all full, each of
                 // `depth` times its width; the list of zeros is as long as the widest panel.
                 unsafe {
                     (kernels.product)(&Product {
-                        x: task.x.add(row * geometry.pitch),
+                        x: task.x.add(x),
                         x_offsets: &x_offsets[..count],
                         rows,
-                        run: geometry.run,
+                        run,
                         pitch: geometry.pitch,
                         weights: task.panels.add(part),
-                        prefetch: task.panels.wrapping_add(part + rows * geometry.run * width),
-                        prefetch_apart: rows * geometry.run * LINE,
+                        prefetch: task.panels.wrapping_add(part + rows * run * width),
+                        prefetch_apart: rows * run * LINE,
                         fetch: Fetch::all(count.div_ceil(kernels.tile)),
-                        bias: if row == 0 { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
+                        bias: if first { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y: task.y.add(channel),
                         y_offsets: &y_offsets[..count],
                         channels,
-                        accumulate: row > 0 || *residual == Residual::Same,
-                        relu: *relu && row + rows == geometry.rows,
+                        accumulate: !first || *residual == Residual::Same,
+                        relu: *relu && last,
                     });
+                }
+                if last {
+                    break;
                 }
             }
         }
