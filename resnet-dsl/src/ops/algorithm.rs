@@ -62,9 +62,10 @@ const BAND: usize = 4;
 /// instruction sets.
 const LARGEST_PAIRS: usize = 96;
 const PAIRS: usize = 12;
-/// Of two pixels and the halves of their channels: products, and sums of inputs that are made.
+/// Of two pixels and the halves of their channels: products, sums of inputs that are made, and sums of products that are kept.
 const PRODUCTS: usize = 7;
 const SUMS: usize = 4;
+const PLANES: usize = 3;
 /// The widest panel and vector of any instruction set, and what lies between two planes (the same module).
 const PANEL: usize = 64;
 const VECTOR: usize = 16;
@@ -207,7 +208,7 @@ impl Algorithm {
                     + rows.points * (block * PANEL + SKEW)
             }),
             Algorithm::Strassen { block } => {
-                SUMS * (block * (channels[0] / 2) + SKEW) + PRODUCTS * (block * PANEL + SKEW)
+                SUMS * (block * (channels[0] / 2) + SKEW) + PLANES * (block * PANEL + SKEW)
             }
         };
         numbers * size_of::<f32>()

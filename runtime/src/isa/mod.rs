@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::kernels::{
     AddTask, BandInput, BandKernel, BandOutput, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile,
-    OutputTile, PairProduct, PairsTask, PoolTask, Product, SumsTask,
+    LastTask, OutputTile, PairProduct, PoolTask, Product, SumsTask,
 };
 use crate::network::Precision;
 use crate::numbers::bf16;
@@ -192,7 +192,7 @@ pub(crate) struct Kernels {
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
     pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
     pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
-    pub(crate) strassen_pairs: unsafe fn(&PairsTask<'_>),
+    pub(crate) strassen_last: unsafe fn(&LastTask<'_>),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) add: unsafe fn(&AddTask<'_>),
@@ -434,9 +434,9 @@ macro_rules! kernels {
             /// # Safety
             /// As `product`.
             $(#[$feature])?
-            unsafe fn strassen_pairs(task: &kernels::PairsTask<'_>) {
+            unsafe fn strassen_last(task: &kernels::LastTask<'_>) {
                 // SAFETY: the caller's contract.
-                unsafe { kernels::strassen::pairs(<$simd>::assume(), task) }
+                unsafe { kernels::strassen::last(<$simd>::assume(), task) }
             }
             /// # Safety
             /// As `product`.
@@ -493,7 +493,7 @@ macro_rules! kernels {
                 winograd_rows_input,
                 winograd_rows_output,
                 strassen_sums,
-                strassen_pairs,
+                strassen_last,
                 max_pool,
                 average_pool,
                 add,

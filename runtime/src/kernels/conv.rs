@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::isa::{Isa, Kernels};
-use crate::kernels::product::{Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, winograd_rows, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
@@ -242,6 +242,8 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
             let channel = panel * kernels.panel;
             let channels = (geometry.channels - channel).min(kernels.panel);
             let width = channels.next_multiple_of(kernels.lanes);
+            let y = task.y.wrapping_add(channel);
+            let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
             let (mut row, mut column) = (0, 0);
             // A window without rows or runs still has a bias.
             loop {
@@ -268,10 +270,10 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         prefetch_apart: rows * run * LINE,
                         fetch: Fetch::all(count.div_ceil(kernels.tile)),
                         bias: if first { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
-                        y: task.y.add(channel),
+                        y,
                         y_offsets: &y_offsets[..count],
                         channels,
-                        accumulate: !first || *residual == Residual::Same,
+                        begun: &held[..usize::from(!first || *residual == Residual::Same)],
                         relu: *relu && last,
                     });
                 }

@@ -53,7 +53,7 @@ pub use pool::{PoolGeometry, PoolKind, pool};
 pub(crate) use product::Product;
 pub(crate) use product_pair::PairProduct;
 pub use softmax::softmax;
-pub(crate) use strassen::{PairsTask, SumsTask};
+pub(crate) use strassen::{LastTask, SumsTask};
 pub(crate) use winograd::{InputTile, KernelTile, OutputTile};
 pub(crate) use winograd_rows::{BandInput, BandKernel, BandOutput};
 

@@ -1,7 +1,7 @@
 //! The micro-kernel that all convolutions are made of: a tile of pixels by a panel of channels.
 //!
 //! ```text
-//! sums[p][:] = bias, and what the output holds if accumulating
+//! sums[p][:] = bias + sums that have begun
 //! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
 //! y[p][:] = relu?(sums[p][:])
 //! ```
@@ -37,10 +37,19 @@ pub(crate) struct Product<'a> {
     pub(crate) y_offsets: &'a [usize],
     /// Channels, at most a panel's.
     pub(crate) channels: usize,
-    /// Add what the output holds.
-    pub(crate) accumulate: bool,
+    /// Sums to begin with: what the output holds, or those of other products.
+    pub(crate) begun: &'a [Begun<'a>],
     /// Cut negative results off.
     pub(crate) relu: bool,
+}
+
+/// Sums to begin with.
+#[derive(Clone, Copy)]
+pub(crate) struct Begun<'a> {
+    /// What pixel offsets count from.
+    pub(crate) sums: *const f32,
+    /// Where each pixel's channels are.
+    pub(crate) offsets: &'a [usize],
 }
 
 /// What a tile fetches for a row of the weights.
@@ -87,8 +96,8 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
 /// be read `ONCE` or again.
 ///
 /// # Safety
-/// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes; weights and
-/// bias hold what they say. The machine has the instructions of `S`.
+/// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes, and among sums that
+/// have begun; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<
     S: Simd,
@@ -157,12 +166,13 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, cons
         let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(product.bias.add(v * S::LANES)));
         let y: [*mut f32; P] = std::array::from_fn(|p| product.y.add(*y_offsets.get_unchecked(first + p)));
         let mut sums = [bias; P];
-        if product.accumulate {
+        for begun in product.begun {
             for p in 0..P {
+                let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
                 for v in 0..V - 1 {
-                    sums[p][v] = simd.add(sums[p][v], simd.load(y[p].add(v * S::LANES)));
+                    sums[p][v] = simd.add(sums[p][v], simd.load(from.add(v * S::LANES)));
                 }
-                let old = simd.load_partial(y[p].add((V - 1) * S::LANES), last);
+                let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
                 sums[p][V - 1] = simd.add(sums[p][V - 1], old);
             }
         }

@@ -4,46 +4,49 @@
 //! Two pixels `p`, `q` and the halves of their input and output channels make matrices of two by two blocks:
 //!
 //! ```text
-//! | p0 p1 |   | w00 w01 |        s1 = q0 + q1         t1 = w01 - w00        m0 = p0 w00      m4 = s1 t1
-//! |       | . |         |        s2 = s1 - p0         t2 = w11 - t1         m1 = p1 w10      m5 = s2 t2
-//! | q0 q1 |   | w10 w11 |        s3 = p0 - q0         t3 = w11 - w01        m2 = s4 w11      m6 = s3 t3
-//!                                s4 = p1 - s2         t4 = t2 - w10         m3 = q1 t4
-//!
-//! y(p)0 = m0 + m1        u = m0 + m5        y(p)1 = u + m4 + m2        y(q)0 = u + m6 - m3        y(q)1 = u + m6 + m4
+//! | p0 p1 |   | w00 w01 |        s1 = q0 + q1      s2 = s1 - p0      s3 = p0 - q0      s4 = p1 - s2
+//! |       | . |         |        t1 = w01 - w00    t2 = w11 - t1     t3 = w11 - w01    t4 = w10 - t2
+//! | q0 q1 |   | w10 w11 |
 //!
 //! for each block of pairs of pixels:
-//!     V[i][pair][c] = s[i]                                                i: four sums; the other factors lie in the input
-//!     for each panel of one half of the output channels:
-//!         for each i:      M[i][pair][:] = V[i][pair][:] . U[i]           the micro-kernel; U: w and t
-//!         for each pair:   y = relu?(sums of M + bias + y?)
+//!     V[i][pair][c] = s[i]                                           the other factors lie in the input
+//!     for each panel of one half of the output channels:             products by the micro-kernel
+//!         m = p0 w00                      y(p)0 = m + p1 w10
+//!         u = m + s2 t2
+//!         v = u + s1 t1                   y(p)1 = v + s4 w11
+//!         w = u + s3 t3                   y(q)0 = w + q1 t4
+//!                                         y(q)1 = v + w - u          without a product
 //! ```
+//! All `y` with `+ bias + y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
+//! while others are computed.
 
 use crate::isa::{Kernels, Simd};
 use crate::kernels::conv::{
     Algorithm, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR, locate,
 };
-use crate::kernels::product::{Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::{Residual, blocks};
 
 /// Products of halves.
 pub const PRODUCTS: usize = 7;
-/// Sums of inputs.
+/// Sums of inputs, and of products.
 const SUMS: usize = 4;
+const PLANES: usize = 3;
 
 /// The most pairs of a block.
 const LARGEST_BLOCK: usize = 96;
 
-/// What the seven products multiply with, of the blocks `w00`, `w01`, `w10`, `w11`.
+/// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
 pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
     let t1 = w01 - w00;
     let t2 = w11 - t1;
-    [w00, w10, w11, t2 - w10, t1, t2, w11 - w01]
+    [w00, w10, t2, t1, w11, w11 - w01, w10 - t2]
 }
 
-/// Elements of scratch memory that a thread needs for blocks of so many pairs and so many input channels: V and M.
+/// Elements of scratch memory that a thread needs for blocks of so many pairs and so many input channels: V and sums.
 pub const fn scratch_len(block: usize, channels: usize) -> usize {
-    SUMS * (block * (channels / 2) + SKEW) + PRODUCTS * (block * WIDEST_PANEL + SKEW)
+    SUMS * (block * (channels / 2) + SKEW) + PLANES * (block * WIDEST_PANEL + SKEW)
 }
 
 /// # Panics
@@ -70,14 +73,13 @@ pub(crate) struct SumsTask<'a> {
     plane: usize,
 }
 
-/// Products of pairs of pixels, to be added up.
-pub(crate) struct PairsTask<'a> {
+/// Sums of products of pairs of pixels, which make the second halves of the second pixels.
+pub(crate) struct LastTask<'a> {
+    /// `u`, `v` and `w`.
     m: *const f32,
     plane: usize,
-    /// Of the first half's channels, and how far it is to the other half's.
     bias: *const f32,
     y: *mut f32,
-    half: usize,
     /// Where the pixels begin.
     y_offsets: &'a [usize],
     /// Channels of the panel, whole vectors.
@@ -100,55 +102,67 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let v_plane = block * inputs + SKEW;
     let m_plane = block * WIDEST_PANEL + SKEW;
     let (v, m) = scratch.split_at_mut(SUMS * v_plane);
+    let planes = m.as_mut_ptr();
     let mut v_offsets = [0; LARGEST_BLOCK];
     let mut m_offsets = [0; LARGEST_BLOCK];
     for slot in 0..block {
         v_offsets[slot] = slot * inputs;
         m_offsets[slot] = slot * WIDEST_PANEL;
     }
-    let mut x_offsets = [0; 2 * LARGEST_BLOCK];
-    let mut y_offsets = [0; 2 * LARGEST_BLOCK];
-    let (mut first_offsets, mut second_offsets) = ([0; LARGEST_BLOCK], [0; LARGEST_BLOCK]);
+    let (mut x, mut y) = ([0; 2 * LARGEST_BLOCK], [0; 2 * LARGEST_BLOCK]);
+    let [mut x_first, mut x_second, mut y_first, mut y_second] = [[0; LARGEST_BLOCK]; 4];
     for pairs in blocks(task.units.clone(), block, kernels.tile) {
         let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
-        locate(&geometry, 2 * start, &mut x_offsets[..located], &mut y_offsets[..located]);
-        // A pixel without a second one is its own.
-        x_offsets[2 * count - 1] = x_offsets[located - 1];
+        locate(&geometry, 2 * start, &mut x[..located], &mut y[..located]);
+        // A pixel without a second one is its own, and then has nowhere to go.
+        x[2 * count - 1] = x[located - 1];
         for slot in 0..count {
-            (first_offsets[slot], second_offsets[slot]) = (x_offsets[2 * slot], x_offsets[2 * slot + 1]);
+            [x_first[slot], x_second[slot]] = [x[2 * slot], x[2 * slot + 1]];
+            [y_first[slot], y_second[slot]] = [y[2 * slot], y[2 * slot + 1]];
         }
+        let (x_first, x_second) = (&x_first[..count], &x_second[..count]);
+        let (y_first, y_second) = (&y_first[..count], &y_second[..located - count]);
         let sums = SumsTask {
             x: task.x,
-            x_offsets: &x_offsets[..2 * count],
+            x_offsets: &x[..2 * count],
             half: inputs,
             v: v.as_mut_ptr(),
             plane: v_plane,
         };
         // SAFETY: the caller's contract; each plane has `inputs` numbers for each slot.
         unsafe { (kernels.strassen_sums)(&sums) };
-        let sum = |index: usize| v[index * v_plane..].as_ptr();
+        let sum = |index: usize| (v[index * v_plane..].as_ptr(), &v_offsets[..count]);
         let upper = task.x.wrapping_add(inputs);
-        let factors: [(*const f32, &[usize]); PRODUCTS] = [
-            (task.x, &first_offsets),
-            (upper, &first_offsets),
-            (sum(3), &v_offsets),
-            (upper, &second_offsets),
-            (sum(0), &v_offsets),
-            (sum(1), &v_offsets),
-            (sum(2), &v_offsets),
-        ];
         for panel in task.panel_range.clone() {
             let channel = panel * kernels.panel;
             let width = (outputs - channel).min(kernels.panel);
-            for (plane, (x, offsets)) in factors.into_iter().enumerate() {
-                let weights = (channel * PRODUCTS + plane * width) * inputs;
+            let plane = |index: usize| (planes.wrapping_add(index * m_plane), &m_offsets[..count]);
+            let [u, v, w] = std::array::from_fn(plane);
+            let half = |half: usize, offsets| (task.y.wrapping_add(half * outputs + channel), offsets);
+            // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
+            let products: [(_, Option<_>, _, Option<usize>); PRODUCTS] = [
+                ((task.x, x_first), None, u, None),
+                ((upper, x_first), Some(u), half(0, y_first), Some(0)),
+                (sum(1), Some(u), u, None),
+                (sum(0), Some(u), v, None),
+                (sum(3), Some(v), half(1, y_first), Some(1)),
+                (sum(2), Some(u), w, None),
+                ((upper, x_second), Some(w), half(0, y_second), Some(0)),
+            ];
+            for (index, ((x, x_offsets), other, (y, y_offsets), half)) in products.into_iter().enumerate() {
+                let weights = (channel * PRODUCTS + index * width) * inputs;
+                let held = Begun { sums: y, offsets: y_offsets };
+                let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
+                let is_output = half.is_some();
+                let begun = &[other, held]
+                    [..usize::from(index > 0) + usize::from(is_output && residual == Residual::Same)];
                 // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full;
                 // the bias is as long as the widest panel.
                 unsafe {
                     (kernels.product)(&Product {
                         x,
-                        x_offsets: &offsets[..count],
+                        x_offsets: &x_offsets[..y_offsets.len()],
                         rows: 1,
                         run: inputs,
                         pitch: 0,
@@ -156,28 +170,28 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         prefetch: task.panels.wrapping_add(weights + width * inputs),
                         prefetch_apart: inputs * LINE,
                         fetch: Fetch::One,
-                        bias: NO_BIAS.as_ptr(),
-                        y: m.as_mut_ptr().add(plane * m_plane),
-                        y_offsets: &m_offsets[..count],
+                        bias: half.map_or(NO_BIAS.as_ptr(), |half| task.bias.add(half * outputs + channel)),
+                        y,
+                        y_offsets,
                         channels: width,
-                        accumulate: false,
-                        relu: false,
+                        begun,
+                        relu: is_output && relu,
                     });
                 }
             }
-            let pairs = PairsTask {
-                m: m.as_ptr(),
+            let channel = outputs + channel;
+            let last = LastTask {
+                m: planes,
                 plane: m_plane,
                 bias: task.bias.wrapping_add(channel),
                 y: task.y.wrapping_add(channel),
-                half: outputs,
-                y_offsets: &y_offsets[..located],
+                y_offsets: y_second,
                 channels: width,
                 accumulate: residual == Residual::Same,
                 relu,
             };
-            // SAFETY: the caller's contract, for the located pixels and the panel's channels of both halves.
-            unsafe { (kernels.strassen_pairs)(&pairs) };
+            // SAFETY: the caller's contract, for the second pixels and the panel's channels of the second half.
+            unsafe { (kernels.strassen_last)(&last) };
         }
     }
 }
@@ -209,38 +223,26 @@ pub(crate) unsafe fn sums<S: Simd>(simd: S, task: &SumsTask<'_>) {
     }
 }
 
-/// The outputs of all pairs; the second pixel of the last one may be missing.
+/// The second halves of the second pixels: `v + w - u`.
 ///
 /// # Safety
-/// Each plane holds the panel's channels for each pair; the bias holds those of both halves; pixels lie in the output, where
-/// nobody else reads or writes. The machine has the instructions of `S`.
+/// Each plane and the bias hold the panel's channels; pixels lie in the output, where nobody else reads or writes. The machine
+/// has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn pairs<S: Simd>(simd: S, task: &PairsTask<'_>) {
+pub(crate) unsafe fn last<S: Simd>(simd: S, task: &LastTask<'_>) {
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
-    for (slot, pair) in task.y_offsets.chunks(2).enumerate() {
+    for (slot, offset) in task.y_offsets.iter().enumerate() {
         for channel in (0..task.channels).step_by(S::LANES) {
             // SAFETY: the caller's contract.
             unsafe {
                 let m = task.m.add(slot * WIDEST_PANEL + channel);
-                let m: [S::Vector; PRODUCTS] = std::array::from_fn(|i| simd.load(m.add(i * task.plane)));
-                let bias = task.bias.add(channel);
-                let bias = [simd.load(bias), simd.load(bias.add(task.half))];
-                let u = simd.add(m[0], m[5]);
-                let w = simd.add(u, m[6]);
-                let sums = [
-                    [simd.add(m[0], m[1]), simd.add(simd.add(u, m[4]), m[2])],
-                    [simd.sub(w, m[3]), simd.add(w, m[4])],
-                ];
-                for (offset, sums) in pair.iter().zip(sums) {
-                    for half in 0..2 {
-                        let to = task.y.add(offset + half * task.half + channel);
-                        let mut sum = simd.add(sums[half], bias[half]);
-                        if task.accumulate {
-                            sum = simd.add(sum, simd.load(to));
-                        }
-                        simd.store(to, simd.at_least(floor, sum));
-                    }
+                let [u, v, w] = std::array::from_fn(|i| simd.load(m.add(i * task.plane)));
+                let mut sum = simd.add(simd.sub(simd.add(v, w), u), simd.load(task.bias.add(channel)));
+                let to = task.y.add(offset + channel);
+                if task.accumulate {
+                    sum = simd.add(sum, simd.load(to));
                 }
+                simd.store(to, simd.at_least(floor, sum));
             }
         }
     }

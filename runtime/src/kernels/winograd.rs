@@ -23,7 +23,7 @@ use crate::isa::Kernels;
 use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
 };
-use crate::kernels::product::{Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::{PairProduct, Residual, blocks};
 use sides::{Factor, Tile};
 pub(crate) use transform::{InputTile, KernelTile, OutputTile};
@@ -197,6 +197,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     begun |= 1 << sum;
                     let y = m[sum * m_plane..].as_mut_ptr();
                     let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
+                    let held = [Begun { sums: y, offsets: y_offsets }];
                     let tiles = slots.count.div_ceil(kernels.tile);
                     // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
                     // bias is as long as the widest panel. A pair's second product has the next planes.
@@ -232,7 +233,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                                 y,
                                 y_offsets,
                                 channels: width,
-                                accumulate,
+                                begun: &held[..usize::from(accumulate)],
                                 relu: false,
                             }),
                         }

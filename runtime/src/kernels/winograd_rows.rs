@@ -208,7 +208,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         y: m[point * m_plane..].as_mut_ptr(),
                         y_offsets: &m_offsets[..columns],
                         channels: width,
-                        accumulate: false,
+                        begun: &[],
                         relu: false,
                     });
                 }

@@ -15,7 +15,7 @@ use crate::kernels::Algorithm;
 use crate::network::{Description, LayerWeights};
 
 /// Changes with everything that changes the order or the meaning of packed numbers.
-const LAYOUT: &str = "2";
+const LAYOUT: &str = "3";
 /// What the numbers are aligned to in the file: a page, as the system maps them.
 const PAGE: usize = 4096;
 /// The tensor's name.
