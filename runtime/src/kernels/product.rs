@@ -28,6 +28,7 @@ pub(crate) struct Product<'a> {
     /// all rows to the next.
     pub(crate) prefetch: *const f32,
     pub(crate) prefetch_apart: usize,
+    /// How many lines, and whether they are read again.
     pub(crate) fetch: Fetch,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
