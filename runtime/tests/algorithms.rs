@@ -17,40 +17,44 @@ use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision};
 
-/// A panel that outgrows the second-level cache is multiplied row by row of the window.
+/// A panel that outgrows the second-level cache is multiplied in parts: rows of a window, or channels of a 1x1, here on every
+/// instruction set, and the last part a smaller one.
 #[test]
 fn a_large_panel() {
-    let (inputs, outputs) = (1_000, 20);
-    let x = Placed { image: tame(image([1, 5, 5, inputs], 1)), halo: [1; 4] };
-    let kernel = tame(image([9, 1, inputs, outputs], 2)).data;
-    let bias = tame(image([1, 1, 1, outputs], 3)).data;
-    let y = Placed { image: tame(image([1, 5, 5, outputs], 4)), halo: [1; 4] };
-    let window = Window { size: [3, 3], stride: [1, 1], padding: [0; 4], output: [5, 5] };
-    for (accumulate, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-        let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
-        let geometry = ConvGeometry {
-            batch: 1,
-            output: [5, 5],
-            rows: 3,
-            run: 3 * inputs,
-            pitch: x.dims()[2] * inputs,
-            channels: outputs,
-            x: x.pixels([0, 0], [1, 1]),
-            y: y.interior(),
-        };
-        let convolution = Convolution {
-            geometry,
-            algorithm: Algorithm::Direct,
-            residual: if accumulate { Residual::Same } else { Residual::None },
-            relu,
-            split: Split::Pixels,
-        };
-        for isa in Isa::available() {
-            let weights = packed(isa, &kernel, 9 * inputs, &bias);
-            let array = convolved(isa, 2, 0, &convolution, &x, &weights, &y);
-            let tolerance = vec![3e-7 * (9 * inputs) as f32; expected.data.len()];
-            let expected = Placed { image: expected.clone(), halo: y.halo };
-            check(&expected, UNTOUCHED, &tolerance, &array).unwrap();
+    for (side, inputs) in [(3, 1_000), (1, 9_000)] {
+        let outputs = 20;
+        let x = Placed { image: tame(image([1, 5, 5, inputs], 1)), halo: [side / 2; 4] };
+        let kernel = tame(image([side * side, 1, inputs, outputs], 2)).data;
+        let bias = tame(image([1, 1, 1, outputs], 3)).data;
+        let y = Placed { image: tame(image([1, 5, 5, outputs], 4)), halo: [1; 4] };
+        let window = Window { size: [side; 2], stride: [1, 1], padding: [0; 4], output: [5, 5] };
+        for (accumulate, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+            let geometry = ConvGeometry {
+                batch: 1,
+                output: [5, 5],
+                rows: side,
+                run: side * inputs,
+                pitch: x.dims()[2] * inputs,
+                channels: outputs,
+                x: x.pixels([0, 0], [1, 1]),
+                y: y.interior(),
+            };
+            let convolution = Convolution {
+                geometry,
+                algorithm: Algorithm::Direct,
+                residual: if accumulate { Residual::Same } else { Residual::None },
+                relu,
+                split: Split::Pixels,
+            };
+            let depth = side * side * inputs;
+            for isa in Isa::available() {
+                let weights = packed(isa, &kernel, depth, &bias);
+                let array = convolved(isa, 2, 0, &convolution, &x, &weights, &y);
+                let tolerance = vec![3e-7 * depth as f32; expected.data.len()];
+                let expected = Placed { image: expected.clone(), halo: y.halo };
+                check(&expected, UNTOUCHED, &tolerance, &array).unwrap();
+            }
         }
     }
 }

@@ -147,7 +147,7 @@ impl Algorithm {
             Algorithm::Strassen { .. } => {
                 let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
                 let products = pairs * self.weights(conv, x);
-                // Those that are kept, and the outputs that are made of them.
+                // Those that are kept, and the outputs that are made of them without a product.
                 let sums = pairs * (PLANES + 1) * (conv.filters / 2);
                 read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums)
             }

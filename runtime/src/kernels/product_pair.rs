@@ -25,7 +25,7 @@ pub(crate) struct PairProduct<'a> {
     /// `run` times the panel's channels, filled up to whole vectors: `h0`, and how far it is to `h1`, and from there to `h2`.
     pub(crate) weights: *const f32,
     pub(crate) weights_apart: usize,
-    /// What is needed next, and read once (blocks are few): a line of it is fetched for each row of the weights, by each tile of half
+    /// What is needed next, fetched as what is read once: a line of it is fetched for each row of the weights, by each tile of half
     /// a panel.
     pub(crate) prefetch: *const f32,
     pub(crate) prefetch_apart: usize,

@@ -98,7 +98,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
         let [rows, columns] = tile.takes(index, last);
         *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
-    // Weights that V streams past leave it in the second-level cache if they are read once and then no more.
+    // Weights that no other block reads again: fetched as such, they leave V in the second-level cache.
     let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
     let mut made = None;
     for tiles in blocks(task.units.clone(), block, 1) {
