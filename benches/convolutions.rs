@@ -39,8 +39,8 @@ fn shapes(model: &str) -> Vec<Shape> {
             let (input, output) = ([height, width, channels], [rows, columns, filters]);
             let algorithm = match *algorithm {
                 ops::Algorithm::Direct => Algorithm::Direct,
-                ops::Algorithm::Winograd { output, block, depth } => {
-                    Algorithm::Winograd { output, block, depth }
+                ops::Algorithm::Winograd { output, block, depth, fused } => {
+                    Algorithm::Winograd { output, block, depth, fused }
                 }
                 ops::Algorithm::WinogradRows { block } => Algorithm::WinogradRows { block },
                 ops::Algorithm::Strassen { block } => Algorithm::Strassen { block },
@@ -63,12 +63,22 @@ fn convolution(criterion: &mut Criterion, model: &str) {
     let mut group = criterion.benchmark_group(format!("{model}/{isa}"));
     for Shape { input, output, kernel, stride, algorithm } in shapes(model) {
         let window = kernel[0] * kernel[1] * input[2];
-        // Winograd's algorithm reads the weights of a direct sum, Strassen's seven quarters of them; here they are zeros.
+        // Winograd's algorithm reads as many weights as a direct sum, Strassen's seven quarters of them; here they are zeros.
         let (label, weights, scratch) = match algorithm {
             Algorithm::Direct => ("", 4, 0),
-            Algorithm::Winograd { output, block, depth } => {
-                let label = if output == 2 { " winograd2" } else { " winograd4" };
-                (label, 4, kernels::winograd::scratch_len(stride[0], output, block, depth, input[2]))
+            Algorithm::Winograd { output, block, depth, fused } => {
+                let label = match (output, fused) {
+                    (2, false) => " winograd2",
+                    (2, true) => " winograd2fused",
+                    (_, false) => " winograd4",
+                    (_, true) => " winograd4fused",
+                };
+                let scratch = if fused {
+                    kernels::winograd::fused::scratch_len(stride[0], block, input[2])
+                } else {
+                    kernels::winograd::scratch_len(stride[0], block, depth, input[2])
+                };
+                (label, 4, scratch)
             }
             Algorithm::WinogradRows { block } => {
                 let windows = Windows {

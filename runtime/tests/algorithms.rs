@@ -59,19 +59,22 @@ fn a_large_panel() {
     }
 }
 
-/// Winograd's algorithm: tiles of all sizes, steps of 1 and 2.
+/// Winograd's algorithm: steps of 1 and 2, weights transformed in memory and in registers.
 #[test]
 fn winograd() {
     let case = (
         (1usize..3, 1usize..14, 1usize..14, 1usize..40, 1usize..100),
         (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
-        (prop::sample::select(vec![(1, 2), (1, 4), (2, 2)]), 1usize..20, 1usize..4),
+        (prop::sample::select(vec![(1, 4), (2, 2)]), any::<bool>(), 1usize..20, 1usize..4),
         any::<u64>(),
     );
     on_every_isa("winograd", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
         let (to_halo, accumulate, relu, by_channels, count) = rest;
-        let ((step, output), block, depth) = tile;
+        let ((step, output), fused, block, depth) = tile;
         let depth = 16 * depth;
+        // What is fused fills vectors and panels.
+        let inputs = if fused { inputs.next_multiple_of(16) } else { inputs };
+        let outputs = if fused { outputs.next_multiple_of(32) } else { outputs };
         let [rows, columns] = [height, width].map(|size| (size - 1) / step + 1);
         let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [1; 4] };
         let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
@@ -79,7 +82,10 @@ fn winograd() {
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window = Window { size: [3, 3], stride: [step, step], padding: [0; 4], output: [rows, columns] };
         let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
-        let weights = packed(isa, &kernel, 9 * inputs, &bias);
+        let mut weights = packed(isa, &kernel, 9 * inputs, &bias);
+        if fused {
+            weights.0 = packed_fused(isa, &kernel, [inputs, outputs], output);
+        }
         let geometry = ConvGeometry {
             batch,
             output: [rows, columns],
@@ -90,8 +96,12 @@ fn winograd() {
             x: x.pixels([0, 0], [step, step]),
             y: y.interior(),
         };
-        let algorithm = Algorithm::Winograd { output, block, depth };
-        let scratch = kernels::winograd::scratch_len(step, output, block, depth, inputs);
+        let algorithm = Algorithm::Winograd { output, block, depth, fused };
+        let scratch = if fused {
+            kernels::winograd::fused::scratch_len(step, block, inputs)
+        } else {
+            kernels::winograd::scratch_len(step, block, depth, inputs)
+        };
         let convolution = Convolution {
             geometry,
             algorithm,
@@ -257,6 +267,18 @@ fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Ve
     let mut bias = bias.to_vec();
     bias.resize(pack::padded(isa, Precision::F32, channels), 0.0);
     (panels, bias)
+}
+
+/// A kernel of nine rows of inputs, as the fused algorithm reads it.
+fn packed_fused(isa: Isa, kernel: &[f32], [inputs, outputs]: [usize; 2], output: usize) -> Vec<f32> {
+    let width = kernels::winograd::fused::panel(isa, output);
+    let places = (0..9 * inputs * outputs).map(|place| {
+        let (lane, rest) = (place % width, place / width);
+        let (position, input, panel) = (rest % 9, rest / 9 % inputs, rest / 9 / inputs);
+        (position, (position * inputs + input) * outputs + panel * width + lane)
+    });
+    let scale = |position| kernels::winograd::fused::scale(output, position) as f32;
+    places.map(|(position, place)| scale(position) * kernel[place]).collect()
 }
 
 /// The output of so many threads, each with so many numbers to work in.

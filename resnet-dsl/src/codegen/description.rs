@@ -118,9 +118,11 @@ fn layer(layer: &Layer) -> TokenStream {
 pub(super) fn algorithm(algorithm: Algorithm) -> TokenStream {
     match algorithm {
         Algorithm::Direct => quote!(runtime::Algorithm::Direct),
-        Algorithm::Winograd { output, block, depth } => {
+        Algorithm::Winograd { output, block, depth, fused } => {
             let [output, block, depth] = [output, block, depth].map(Literal::usize_unsuffixed);
-            quote!(runtime::Algorithm::Winograd { output: #output, block: #block, depth: #depth })
+            quote!(runtime::Algorithm::Winograd {
+                output: #output, block: #block, depth: #depth, fused: #fused
+            })
         }
         Algorithm::WinogradRows { block } => {
             let block = Literal::usize_unsuffixed(block);

@@ -10,7 +10,7 @@ use crate::ops::{Conv2d, Dims};
 pub enum Algorithm {
     /// A sum of row runs.
     Direct,
-    /// Winograd's, for 3x3 windows: of step 1, tiles of 2 by 2 or 4 by 4 outputs; of step 2, tiles of 2 by 2.
+    /// Winograd's, for 3x3 windows: of step 1, tiles of 4 by 4 outputs; of step 2, tiles of 2 by 2.
     Winograd {
         /// Output pixels of a tile, a side.
         output: usize,
@@ -18,6 +18,8 @@ pub enum Algorithm {
         block: usize,
         /// Input channels whose weights are transformed at a time.
         depth: usize,
+        /// Whether products transform their weights themselves: for few tiles.
+        fused: bool,
     },
     /// Winograd's, of rows only: four output rows of windows that have three or four rows of each phase of their step.
     WinogradRows {
@@ -36,6 +38,8 @@ pub enum Algorithm {
 const TRANSFORM: usize = 8;
 /// A number of the weights, transformed when it is used: read from, or written to, the second-level cache.
 const MAKE: usize = 6;
+/// A number of the weights, transformed in a register for a group of tiles, in hundredths: it waits for what it is made of.
+const FUSE: usize = 125;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
@@ -47,9 +51,10 @@ const BLOCK_BYTES: usize = 1 << 20;
 const TILES_BYTES: usize = 3 << 20;
 /// The most bytes of the weights that are transformed once and for all blocks: half of a second-level cache.
 const MADE_BYTES: usize = 1 << 19;
-/// Input channels whose weights are transformed at a time: those of a panel, three times as wide where they are multiplied in
-/// pairs, stay in the first-level cache from tile to tile.
+/// Input channels whose weights are transformed at a time: those of a panel stay in the first-level cache from tile to tile.
 const DEPTH: usize = 64;
+/// The same where products transform them, and all nine numbers of a window stay there.
+const FUSED_DEPTH: usize = 32;
 /// What Strassen's algorithm may add to the weights of a layer, in bytes: they are stored, so this much memory is the price.
 const LARGEST_GROWTH: usize = 3 << 19;
 
@@ -66,6 +71,10 @@ const PAIRS: usize = 12;
 const PRODUCTS: usize = 7;
 const SUMS: usize = 4;
 const PLANES: usize = 3;
+/// Tiles whose products are computed together, where they transform their weights, and the widest panel of those
+/// (`resnet_runtime::kernels::winograd::fused`).
+const GROUP: usize = 4;
+const FUSED_PANEL: usize = 32;
 /// The widest panel and vector of any instruction set, and what lies between two planes (the same module).
 const PANEL: usize = 64;
 const VECTOR: usize = 16;
@@ -76,21 +85,26 @@ impl Algorithm {
     pub fn candidates(conv: &Conv2d, x: Dims, y: Dims) -> Vec<Algorithm> {
         let mut candidates = vec![Algorithm::Direct];
         if conv.kernel == [3, 3] && matches!(conv.stride, [1, 1] | [2, 2]) {
-            let outputs: &[usize] = if conv.stride == [1, 1] { &[4, 2] } else { &[2] };
-            candidates.extend(outputs.iter().map(|&output| {
-                let tile = Tile { step: conv.stride[0], output };
-                let tiles = tiles(output, y);
-                let inputs = size_of::<f32>() * tile.made_inputs() * x[3];
-                let most = if made_once(DEPTH, conv, x) {
-                    let sums = size_of::<f32>() * tile.sums() * PANEL;
-                    (BLOCK_BYTES - MADE_BYTES) / (inputs + sums)
-                } else {
-                    TILES_BYTES / inputs
-                };
-                let most = most.clamp(1, LARGEST_BLOCK);
-                // Blocks of one size, so that none is nearly empty.
-                Algorithm::Winograd { output, block: tiles.div_ceil(tiles.div_ceil(most)), depth: DEPTH }
-            }));
+            let tile = Tile::of(conv.stride[0]);
+            let tiles = tile.count(y);
+            // Blocks of one size, so that none is nearly empty.
+            let block = |most: usize| tiles.div_ceil(tiles.div_ceil(most.clamp(1, LARGEST_BLOCK)));
+            let inputs = size_of::<f32>() * tile.made_inputs() * x[3];
+            let most = if made_once(DEPTH, conv, x) {
+                let sums = size_of::<f32>() * tile.sums() * PANEL;
+                (BLOCK_BYTES - MADE_BYTES) / (inputs + sums)
+            } else {
+                TILES_BYTES / inputs
+            };
+            let output = tile.output();
+            candidates.push(Algorithm::Winograd { output, block: block(most), depth: DEPTH, fused: false });
+            let most = BLOCK_BYTES / (size_of::<f32>() * tile.area() * x[3]);
+            candidates.push(Algorithm::Winograd {
+                output,
+                block: block(most),
+                depth: FUSED_DEPTH,
+                fused: true,
+            });
         }
         let rows = Rows::of(conv.kernel, conv.stride, x[3]);
         if rows.is_some_and(|rows| size_of::<f32>() * rows.runs * rows.run * conv.filters <= MADE_BYTES) {
@@ -111,8 +125,12 @@ impl Algorithm {
     pub fn computes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> bool {
         match self {
             Algorithm::Direct => true,
-            Algorithm::Winograd { output: 4, .. } => kernel == [3, 3] && stride == [1, 1],
-            Algorithm::Winograd { .. } => kernel == [3, 3] && matches!(stride, [1, 1] | [2, 2]),
+            Algorithm::Winograd { output, fused, .. } => {
+                let steps = kernel == [3, 3] && matches!(stride, [1, 1] | [2, 2]);
+                // What is fused has whole vectors of inputs and whole panels of outputs.
+                let whole = channels[0].is_multiple_of(VECTOR) && channels[1].is_multiple_of(FUSED_PANEL);
+                steps && output == Tile::of(stride[0]).output() && (whole || !fused)
+            }
             Algorithm::WinogradRows { .. } => Rows::of(kernel, stride, channels[0]).is_some(),
             Algorithm::Strassen { .. } => {
                 // Halves are whole vectors.
@@ -127,13 +145,19 @@ impl Algorithm {
         let read = READ * self.weights(conv, x);
         match self {
             Algorithm::Direct => read.max(y[0] * y[1] * y[2] * self.weights(conv, x)),
-            Algorithm::Winograd { output, block, depth } => {
-                let (tile, tiles) = (Tile { step: conv.stride[0], output }, tiles(output, y));
+            Algorithm::Winograd { block, depth, fused, .. } => {
+                let tile = Tile::of(conv.stride[0]);
+                let tiles = tile.count(y);
                 let products = y[0] * tile.products(y[1]) * tile.products(y[2]) * x[3] * conv.filters;
                 let sums = tiles * tile.sums() * conv.filters;
+                let transforms = TRANSFORM * (self.made_inputs(conv, x, y) + sums);
+                if fused {
+                    let made = tiles.div_ceil(GROUP) * self.made_weights(conv, x);
+                    return read.max(products + made * FUSE / 100) + transforms;
+                }
                 let times = if made_once(depth, conv, x) { 1 } else { tiles.div_ceil(block) };
                 let moved = times * (self.weights(conv, x) + self.made_weights(conv, x));
-                read.max(products) + TRANSFORM * (self.made_inputs(conv, x, y) + sums) + MAKE * moved
+                read.max(products) + transforms + MAKE * moved
             }
             Algorithm::WinogradRows { .. } => {
                 let Some(rows) = Rows::of(conv.kernel, conv.stride, x[3]) else { return usize::MAX };
@@ -163,12 +187,14 @@ impl Algorithm {
         }
     }
 
-    /// Numbers of the kernel that are transformed when they are used, once a block, or once a thread if only rows are transformed.
+    /// Numbers of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are
+    /// transformed; by products themselves, once a group of tiles.
     pub fn made_weights(self, conv: &Conv2d, x: Dims) -> usize {
         match self {
             Algorithm::Direct | Algorithm::Strassen { .. } => 0,
-            Algorithm::Winograd { output, .. } => {
-                Tile { step: conv.stride[0], output }.made_kernels() * x[3] * conv.filters
+            Algorithm::Winograd { fused, .. } => {
+                let tile = Tile::of(conv.stride[0]);
+                (if fused { tile.fused_kernels() } else { tile.made_kernels() }) * x[3] * conv.filters
             }
             Algorithm::WinogradRows { .. } => {
                 Rows::of(conv.kernel, conv.stride, x[3]).map_or(0, |rows| rows.runs * rows.run * conv.filters)
@@ -180,8 +206,9 @@ impl Algorithm {
     pub fn made_inputs(self, conv: &Conv2d, x: Dims, y: Dims) -> usize {
         match self {
             Algorithm::Direct => 0,
-            Algorithm::Winograd { output, .. } => {
-                tiles(output, y) * Tile { step: conv.stride[0], output }.made_inputs() * x[3]
+            Algorithm::Winograd { fused, .. } => {
+                let tile = Tile::of(conv.stride[0]);
+                tile.count(y) * if fused { tile.area() } else { tile.made_inputs() } * x[3]
             }
             Algorithm::WinogradRows { block } => Rows::of(conv.kernel, conv.stride, x[3]).map_or(0, |rows| {
                 y[0] * y[1].div_ceil(BAND) * y[2].div_ceil(block) * rows.runs * rows.row(block)
@@ -194,8 +221,13 @@ impl Algorithm {
     pub fn scratch_bytes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> usize {
         let numbers = match self {
             Algorithm::Direct => 0,
-            Algorithm::Winograd { output, block, depth } => {
-                let tile = Tile { step: stride[0], output };
+            Algorithm::Winograd { block, fused: true, .. } => {
+                let tile = Tile::of(stride[0]);
+                let rows = tile.side() * block.next_multiple_of(GROUP) + GROUP;
+                channels[0] + rows * tile.side() * channels[0] + block * tile.sums() * FUSED_PANEL
+            }
+            Algorithm::Winograd { block, depth, .. } => {
+                let tile = Tile::of(stride[0]);
                 let channels = channels[0].next_multiple_of(VECTOR);
                 let depth = depth.min(channels);
                 channels
@@ -221,55 +253,86 @@ fn made_once(depth: usize, conv: &Conv2d, x: Dims) -> bool {
     depth >= x[3] && conv.filters <= PANEL
 }
 
-fn tiles(output: usize, [batch, height, width, _]: Dims) -> usize {
-    batch * height.div_ceil(output) * width.div_ceil(output)
-}
-
 /// What the transforms of `resnet_runtime::kernels::winograd` make of a tile and of a window. For a side of a tile of step 2:
 /// five products of four weights make three sums; three inputs and three weights are taken as they are.
 #[derive(Clone, Copy)]
-struct Tile {
-    step: usize,
-    output: usize,
+enum Tile {
+    Four,
+    TwoOfStep2,
 }
 
 impl Tile {
+    fn of(step: usize) -> Tile {
+        if step == 1 { Tile::Four } else { Tile::TwoOfStep2 }
+    }
+
+    /// Outputs of a side.
+    fn output(self) -> usize {
+        match self {
+            Tile::Four => 4,
+            Tile::TwoOfStep2 => 2,
+        }
+    }
+
+    /// Tiles of an output.
+    fn count(self, [batch, height, width, _]: Dims) -> usize {
+        batch * height.div_ceil(self.output()) * width.div_ceil(self.output())
+    }
+
+    /// Products of a side.
+    fn side(self) -> usize {
+        self.products(self.output())
+    }
+
     /// Products of a whole tile.
     fn area(self) -> usize {
-        let side = if self.step == 1 { self.output + 2 } else { 2 * self.output + 1 };
-        side * side
+        self.side() * self.side()
     }
 
     /// Products along a side of the image: the last tile takes those that its outputs need.
     fn products(self, size: usize) -> usize {
-        let side = |outputs: usize| match (self.step, outputs) {
+        let side = |outputs: usize| match (self, outputs) {
             (_, 0) => 0,
-            (1, _) => outputs + 2,
-            _ => 2 * outputs + 1,
+            (Tile::Four, _) => outputs + 2,
+            (Tile::TwoOfStep2, _) => 2 * outputs + 1,
         };
-        size / self.output * side(self.output) + side(size % self.output)
+        size / self.output() * side(self.output()) + side(size % self.output())
     }
 
     fn made_inputs(self) -> usize {
-        if self.step == 1 { self.area() } else { self.area() - 9 }
+        match self {
+            Tile::Four => self.area(),
+            Tile::TwoOfStep2 => self.area() - 9,
+        }
     }
 
-    /// Those of tiles of 2 by 2 and step 1 are transformed in one direction only; the micro-kernel does the other.
     fn kernels(self) -> usize {
-        (self.output + 2) * if (self.step, self.output) == (1, 2) { 3 } else { self.output + 2 }
+        match self {
+            Tile::Four => 36,
+            Tile::TwoOfStep2 => 16,
+        }
     }
 
     fn made_kernels(self) -> usize {
-        self.kernels()
-            - match (self.step, self.output) {
-                (1, 2) => 6,
-                (1, _) => 4,
-                _ => 9,
-            }
+        match self {
+            Tile::Four => self.kernels() - 4,
+            Tile::TwoOfStep2 => self.kernels() - 9,
+        }
+    }
+
+    /// Those that products make for a group of tiles: rows of the first side, then of each row the second side.
+    fn fused_kernels(self) -> usize {
+        match self {
+            Tile::Four => 4 * 6 + 6 * 6,
+            Tile::TwoOfStep2 => 3 + 5,
+        }
     }
 
     fn sums(self) -> usize {
-        if self.step == 1 { self.area() } else { 9 }
+        match self {
+            Tile::Four => 36,
+            Tile::TwoOfStep2 => 9,
+        }
     }
 }
 
@@ -301,13 +364,16 @@ impl Rows {
     }
 }
 
-/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `winograd4rows:56`: bands of 4 rows, blocks of 56
+/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `winograd4fused:4x32`: products transform their
+/// weights; `winograd4rows:56`: bands of 4 rows, blocks of 56
 /// columns; `strassen:48`: blocks of 48 pairs.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Algorithm::Direct => f.write_str("direct"),
-            Algorithm::Winograd { output, block, depth } => write!(f, "winograd{output}:{block}x{depth}"),
+            Algorithm::Winograd { output, block, depth, fused } => {
+                write!(f, "winograd{output}{}:{block}x{depth}", if *fused { "fused" } else { "" })
+            }
             Algorithm::WinogradRows { block } => write!(f, "winograd{BAND}rows:{block}"),
             Algorithm::Strassen { block } => write!(f, "strassen:{block}"),
         }
@@ -331,15 +397,19 @@ impl FromStr for Algorithm {
             }
             let (output, rest) = text.strip_prefix("winograd")?.split_once(':')?;
             let (block, depth) = rest.split_once('x')?;
+            let (output, fused) = match output.strip_suffix("fused") {
+                Some(output) => (output, true),
+                None => (output, false),
+            };
             let output = number(output, 4).filter(|output| output % 2 == 0)?;
             let depth = number(depth, DEPTH).filter(|depth| depth.is_multiple_of(VECTOR))?;
             let block = number(block, LARGEST_BLOCK)?;
-            Some(Algorithm::Winograd { output, block, depth })
+            Some(Algorithm::Winograd { output, block, depth, fused })
         };
         parse().ok_or_else(|| {
             format!(
-                "`{text}` is not an algorithm: direct, winograd2:NxM or winograd4:NxM with M a multiple of {VECTOR}, \
-                 winograd4rows:N, or strassen:N"
+                "`{text}` is not an algorithm: direct, winograd2:NxM, winograd4:NxM, winograd2fused:NxM or winograd4fused:NxM \
+                 with M a multiple of {VECTOR}, winograd4rows:N, or strassen:N"
             )
         })
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::kernels::{
     AddTask, BandInput, BandKernel, BandOutput, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile,
-    LastTask, OutputTile, PairProduct, PoolTask, Product, SumsTask,
+    LastTask, OutputTile, PoolTask, Product, RowProduct, SumsTask,
 };
 use crate::network::Precision;
 use crate::numbers::bf16;
@@ -183,8 +183,10 @@ pub(crate) struct Kernels {
     pub(crate) panel: usize,
     /// Output pixels in a tile.
     pub(crate) tile: usize,
+    /// Tiles of Winograd's algorithm in a group whose products are computed together.
+    pub(crate) group: usize,
     pub(crate) product: unsafe fn(&Product<'_>),
-    pub(crate) product_pair: unsafe fn(&PairProduct<'_>),
+    pub(crate) row_product: unsafe fn(&RowProduct<'_>),
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
@@ -376,10 +378,10 @@ macro_rules! kernels {
             /// # Safety
             /// As `product`.
             $(#[$feature])?
-            unsafe fn product_pair(task: &kernels::PairProduct<'_>) {
+            unsafe fn row_product(task: &kernels::RowProduct<'_>) {
                 // SAFETY: the caller's contract.
                 unsafe {
-                    kernels::product_pair::compute::<$simd, $tile, { $vectors / 2 }>(<$simd>::assume(), task)
+                    kernels::winograd::row_product::compute::<$simd, $vectors>(<$simd>::assume(), task)
                 }
             }
             /// # Safety
@@ -484,8 +486,9 @@ macro_rules! kernels {
                 lanes: <$simd>::LANES,
                 panel: $vectors * <$simd>::LANES,
                 tile: $tile,
+                group: $vectors,
                 product,
-                product_pair,
+                row_product,
                 winograd_kernel,
                 winograd_input,
                 winograd_output,

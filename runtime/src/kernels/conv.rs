@@ -56,7 +56,8 @@ pub enum Split {
     Channels,
 }
 
-/// How a convolution is computed. Its weights are packed for it: by Strassen's algorithm in planes of their own, else alike.
+/// How a convolution is computed. Its weights are packed for it: by Strassen's algorithm in planes of their own, where products
+/// transform them in order of use, else alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Row runs.
@@ -69,6 +70,8 @@ pub enum Algorithm {
         block: usize,
         /// Input channels whose weights are transformed at a time.
         depth: usize,
+        /// Whether products transform their weights themselves: for few tiles.
+        fused: bool,
     },
     /// Winograd's, of rows only: windows that have three or four rows of each phase of their step.
     WinogradRows {
@@ -166,8 +169,11 @@ fn convolve_f32(
     let mut panels = channels.div_ceil(kernels.panel);
     let (total, unit) = match *algorithm {
         Algorithm::Direct => (batch * output[0] * output[1], kernels.tile),
-        Algorithm::Winograd { output: tile, .. } => {
+        Algorithm::Winograd { output: tile, fused, .. } => {
             winograd::check(convolution, threads.scratch());
+            if fused {
+                panels = channels / winograd::fused::panel(isa, tile);
+            }
             (batch * output[0].div_ceil(tile) * output[1].div_ceil(tile), 1)
         }
         Algorithm::WinogradRows { block } => {
@@ -211,7 +217,8 @@ fn convolve_f32(
         unsafe {
             match algorithm {
                 Algorithm::Direct => run_direct(kernels, &task),
-                Algorithm::Winograd { .. } => winograd::run(kernels, &task, scratch),
+                Algorithm::Winograd { fused: false, .. } => winograd::run(kernels, &task, scratch),
+                Algorithm::Winograd { .. } => winograd::fused::run(kernels, &task, scratch),
                 Algorithm::WinogradRows { .. } => winograd_rows::run(kernels, &task, scratch),
                 Algorithm::Strassen { .. } => strassen::run(kernels, &task, scratch),
             }

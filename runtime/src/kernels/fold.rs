@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use crate::isa::Isa;
 use crate::kernels::pack::put;
+use crate::kernels::winograd::fused;
 use crate::kernels::{Algorithm, strassen};
 use crate::network::Precision;
 use crate::numbers::bf16;
@@ -34,8 +35,9 @@ pub(crate) struct FoldTask<'a> {
     /// The panel's outputs; by Strassen's algorithm, those of the first half.
     pub(crate) outputs: Range<usize>,
     pub(crate) panel: &'a mut [f32],
-    /// Numbers in a row of the panel.
+    /// Numbers in a row of the panel, and in one of a panel that products transform themselves.
     pub(crate) width: usize,
+    pub(crate) part: usize,
 }
 
 /// The widest panel.
@@ -59,8 +61,10 @@ pub(crate) fn fold_panel(isa: Isa, mut task: FoldTask<'_>) {
 #[inline(always)]
 pub(crate) fn run(task: &mut FoldTask<'_>) {
     let (inputs, window) = (task.inputs, task.window);
-    if matches!(task.algorithm, Algorithm::Strassen { .. }) {
-        return halves(task);
+    match task.algorithm {
+        Algorithm::Strassen { .. } => return halves(task),
+        Algorithm::Winograd { output, fused: true, .. } => return windows(task, output),
+        Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => {}
     }
     let step = (ROWS / window).max(1);
     let mut stage = vec![[0.0; LANES]; step * window];
@@ -112,6 +116,28 @@ fn halves(task: &mut FoldTask<'_>) {
                     strassen::factors([0, 1, 2, 3].map(|block: usize| stages[block][index][lane]))[plane]
                 });
                 write(task, plane * inputs + first + index, &row);
+            }
+        }
+    }
+}
+
+/// Winograd's panels within a panel, where products transform their weights: input by input, the window's numbers.
+#[inline(always)]
+fn windows(task: &mut FoldTask<'_>, output: usize) {
+    let (inputs, window) = (task.inputs, task.window);
+    let scale: Vec<f64> = (0..window).map(|position| fused::scale(output, position)).collect();
+    let step = (ROWS / window).max(1);
+    let mut stage = vec![[0.0; LANES]; step * window];
+    for first in (0..inputs).step_by(step) {
+        let count = step.min(inputs - first);
+        fill(task, task.outputs.clone(), first, count, &mut stage);
+        let width = task.part;
+        for (part, panel) in task.panel.chunks_exact_mut(inputs * window * width).enumerate() {
+            let rows = panel[first * window * width..].chunks_exact_mut(width);
+            for ((to, row), scale) in rows.zip(&stage[..count * window]).zip(scale.iter().cycle()) {
+                for (to, number) in to.iter_mut().zip(&row[part * width..]) {
+                    *to = (number * scale) as f32;
+                }
             }
         }
     }

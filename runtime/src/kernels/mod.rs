@@ -26,7 +26,6 @@ pub mod pack;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
-pub(crate) mod product_pair;
 pub(crate) mod softmax;
 pub mod strassen;
 pub(crate) mod tiles;
@@ -51,10 +50,9 @@ pub use peak::{peak_gflops, peak_gops};
 pub(crate) use pool::PoolTask;
 pub use pool::{PoolGeometry, PoolKind, pool};
 pub(crate) use product::Product;
-pub(crate) use product_pair::PairProduct;
 pub use softmax::softmax;
 pub(crate) use strassen::{LastTask, SumsTask};
-pub(crate) use winograd::{InputTile, KernelTile, OutputTile};
+pub(crate) use winograd::{InputTile, KernelTile, OutputTile, RowProduct};
 pub(crate) use winograd_rows::{BandInput, BandKernel, BandOutput};
 
 /// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at

@@ -1,5 +1,5 @@
-//! Winograd's minimal filtering: a tile of 2x2 or 4x4 outputs of a 3x3 convolution, with fewer products than a direct sum
-//! (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks").
+//! Winograd's minimal filtering: a tile of 4x4 outputs of a 3x3 convolution, or of 2x2 where its step is 2, with fewer products than
+//! a direct sum (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks").
 //!
 //! ```text
 //! Y = A^T [ (G g G^T) * (B^T d B) ] A                           g, d, Y: window, input tile, output tile
@@ -13,9 +13,11 @@
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
 //! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
-//! four times the memory. `winograd/sides.rs` has the matrices. A tile that hangs over the image's lower or right edge takes
+//! four times the memory. (Where there are few tiles, `winograd/fused.rs` transforms them in registers.) `winograd/sides.rs` has the matrices. A tile that hangs over the image's lower or right edge takes
 //! only the products that its outputs inside need. A number that is not finite reaches all outputs of the tiles it lies in.
 
+pub mod fused;
+pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
 
@@ -24,17 +26,18 @@ use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
 };
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{PairProduct, Residual, blocks};
-use sides::{Factor, Tile};
+use crate::kernels::{Residual, blocks};
+pub(crate) use row_product::RowProduct;
+use sides::{Factor, LARGEST_INPUT, Tile};
 pub(crate) use transform::{InputTile, KernelTile, OutputTile};
 
 /// The most tiles of a block.
 const LARGEST_BLOCK: usize = 128;
 
-/// Elements of scratch memory that a thread needs for windows of a step, tiles of so many outputs a side, blocks of so many tiles,
-/// so many channels transformed at a time, of so many input channels: zeros, V, U and M.
-pub const fn scratch_len(step: usize, output: usize, block: usize, depth: usize, channels: usize) -> usize {
-    let tile = Tile { step, output };
+/// Elements of scratch memory that a thread needs for windows of a step, blocks of so many tiles, so many channels transformed at a
+/// time, of so many input channels: zeros, V, U and M.
+pub const fn scratch_len(step: usize, block: usize, depth: usize, channels: usize) -> usize {
+    let tile = Tile::of(step);
     let channels = channels.next_multiple_of(WIDEST_VECTOR);
     let depth = if depth < channels { depth } else { channels };
     let transformed = tile.products() * (block * channels.next_multiple_of(depth) + SKEW);
@@ -47,17 +50,22 @@ pub const fn scratch_len(step: usize, output: usize, block: usize, depth: usize,
 /// If the convolution is not one that Winograd's algorithm computes, or the scratch memory is too small.
 pub(super) fn check(convolution: &Convolution, scratch: usize) {
     let Convolution { geometry, algorithm, .. } = convolution;
-    let &Algorithm::Winograd { output, block, depth } = algorithm else { return };
+    let &Algorithm::Winograd { output, block, depth, fused } = algorithm else { return };
     let (channels, step) = shape(geometry);
-    assert!(output == 2 || (output == 4 && step == 1), "tiles are 2x2, or 4x4 of step 1");
     assert!((1..=LARGEST_BLOCK).contains(&block), "a block has 1 to {LARGEST_BLOCK} tiles");
     let whole = depth > 0 && depth.is_multiple_of(WIDEST_VECTOR);
     assert!(whole, "the channels that are transformed at a time fill whole vectors");
     assert!(geometry.rows == 3 && geometry.run == 3 * channels, "windows are 3x3");
     assert!(step == 1 || step == 2, "windows have step 1 or 2");
+    assert!(output == Tile::of(step).output(), "tiles have 4x4 outputs, or 2x2 of step 2");
     assert!(geometry.x.pixel == step * channels, "windows have one step");
     assert!(geometry.x.row == step * geometry.pitch, "windows have one step");
-    let needed = scratch_len(step, output, block, depth, channels);
+    let needed = if fused {
+        assert!(fused::computes([channels, geometry.channels]), "channels fill vectors and panels");
+        fused::scratch_len(step, block, channels)
+    } else {
+        scratch_len(step, block, depth, channels)
+    };
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -75,9 +83,9 @@ fn shape(geometry: &ConvGeometry) -> (usize, usize) {
 /// machine has. [`check`] holds for the task, and for `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
     let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
-    let Algorithm::Winograd { output, block, depth } = algorithm else { return };
+    let Algorithm::Winograd { output, block, depth, .. } = algorithm else { return };
     let (channels, step) = shape(&geometry);
-    let tile = Tile { step, output };
+    let tile = Tile::of(step);
     let row = channels.next_multiple_of(WIDEST_VECTOR);
     let depth = depth.min(row);
     let v_plane = block * row.next_multiple_of(depth) + SKEW;
@@ -91,11 +99,12 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let mut slots =
         [Slots { count: 0, x: [0; LARGEST_BLOCK], v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] }; 4];
     let last = geometry.output.map(|size| (size - 1) % output + 1);
-    let mut products = [(0, Factor::Made(0), Factor::Made(0), 0); sides::LARGEST_INPUT];
+    let mut products = [(0, Factor::Made(0), Factor::Made(0), 0); LARGEST_INPUT];
     let products = &mut products[..tile.products()];
     for (index, product) in products.iter_mut().enumerate() {
         let (sum, input, kernel) = tile.product(index);
-        let [rows, columns] = tile.takes(index, last);
+        let [rows, columns] =
+            [tile.takes(index / tile.side(), last[0]), tile.takes(index % tile.side(), last[1])];
         *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
     // Weights that no other block reads again: fetched as such, they leave V in the second-level cache.
@@ -103,15 +112,12 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let mut made = None;
     for tiles in blocks(task.units.clone(), block, 1) {
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
-        let end = |axis: usize| step * (geometry.output[axis] - 1) + 3;
-        let inside = |place: &Place| {
-            [0, 1].map(|axis| output.min(geometry.output[axis] - [place.row, place.column][axis]))
-        };
         for (lasts, slots) in slots.iter_mut().enumerate() {
             slots.count = 0;
             for (slot, place) in places().enumerate() {
-                let inside = inside(&place);
-                if (lasts & 1 == 0 || inside[0] == output) && (lasts & 2 == 0 || inside[1] == output) {
+                if (lasts & 1 == 0 || place.inside[0] == output)
+                    && (lasts & 2 == 0 || place.inside[1] == output)
+                {
                     slots.x[slots.count] = geometry.x.at(place.image, place.row, place.column);
                     slots.v[slots.count] = slot * depth;
                     slots.m[slots.count] = slot * WIDEST_PANEL;
@@ -120,22 +126,20 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             }
         }
         for (slot, place) in places().enumerate() {
-            let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
-            let mut pixels = [zeros.as_ptr(); sides::LARGEST_INPUT];
-            for row in 0..tile.side().min(end(0) - step * place.row) {
-                for column in 0..tile.side().min(end(1) - step * place.column) {
-                    let offset = row * geometry.pitch + column * channels;
-                    pixels[row * tile.side() + column] = x.wrapping_add(offset);
-                }
-            }
+            let pixels = pixels(task, tile, &place, zeros);
             for first in (0..channels).step_by(depth) {
                 let input = InputTile {
                     tile,
                     pixels: &pixels,
                     channels: first..channels.min(first + depth),
-                    v: v[first * block + slot * depth..].as_mut_ptr(),
+                    v: std::array::from_fn(|row| {
+                        let row = row.min(tile.side() - 1) * tile.side() * v_plane;
+                        v[row + first * block + slot * depth..].as_mut_ptr()
+                    }),
                     plane: v_plane,
-                    inside: inside(&place),
+                    vector: kernels.lanes,
+                    raw: false,
+                    inside: place.inside,
                 };
                 // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
                 // all others are the `channels` zeros. Each plane has `depth` numbers for each slot.
@@ -187,11 +191,9 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         }
                         Factor::Made(_) => (v[product * v_plane + first * block..].as_ptr(), &slots.v),
                     };
-                    let (weights, weights_apart) = match kernel {
-                        Factor::Raw(position) => {
-                            (g.wrapping_add(position * channels * width), channels * width)
-                        }
-                        Factor::Made(plane) => (u[plane * u_plane..].as_ptr(), u_plane),
+                    let weights = match kernel {
+                        Factor::Raw(position) => g.wrapping_add(position * channels * width),
+                        Factor::Made(plane) => u[plane * u_plane..].as_ptr(),
                     };
                     let accumulate = first > 0 || begun >> sum & 1 == 1;
                     begun |= 1 << sum;
@@ -200,43 +202,25 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     let held = [Begun { sums: y, offsets: y_offsets }];
                     let tiles = slots.count.div_ceil(kernels.tile);
                     // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
-                    // bias is as long as the widest panel. A pair's second product has the next planes.
+                    // bias is as long as the widest panel.
                     unsafe {
-                        match product % tile.side() {
-                            1 if tile.pairs() => (kernels.product_pair)(&PairProduct {
-                                x,
-                                x_apart: v_plane,
-                                x_offsets,
-                                run: depth,
-                                weights,
-                                weights_apart,
-                                prefetch: upcoming.parts(tiles * width.div_ceil(kernels.panel / 2), weights),
-                                prefetch_apart: upcoming.position,
-                                y,
-                                y_apart: m_plane,
-                                y_offsets,
-                                channels: width,
-                                accumulate,
-                            }),
-                            2 if tile.pairs() => {} // is done
-                            _ => (kernels.product)(&Product {
-                                x,
-                                x_offsets,
-                                rows: 1,
-                                run: depth,
-                                pitch: 0,
-                                weights,
-                                prefetch: upcoming.parts(tiles, weights),
-                                prefetch_apart: upcoming.position,
-                                fetch,
-                                bias: NO_BIAS.as_ptr(),
-                                y,
-                                y_offsets,
-                                channels: width,
-                                begun: &held[..usize::from(accumulate)],
-                                relu: false,
-                            }),
-                        }
+                        (kernels.product)(&Product {
+                            x,
+                            x_offsets,
+                            rows: 1,
+                            run: depth,
+                            pitch: 0,
+                            weights,
+                            prefetch: upcoming.parts(tiles, weights),
+                            prefetch_apart: upcoming.position,
+                            fetch,
+                            bias: NO_BIAS.as_ptr(),
+                            y,
+                            y_offsets,
+                            channels: width,
+                            begun: &held[..usize::from(accumulate)],
+                            relu: false,
+                        });
                     }
                 }
             }
@@ -249,7 +233,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     y: task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + channel),
                     row: geometry.y.row,
                     pixel: geometry.y.pixel,
-                    inside: inside(&place),
+                    inside: place.inside,
                     channels: panel_channels,
                     accumulate: residual == Residual::Same,
                     relu,
@@ -298,20 +282,34 @@ impl Upcoming {
     }
 }
 
-/// A tile's image, and the row and column of its first output.
+/// A tile's image, the row and column of its first output, and how many rows and columns of outputs lie in the image.
 struct Place {
     image: usize,
     row: usize,
     column: usize,
+    inside: [usize; 2],
 }
 
 impl Place {
     fn of(tile: usize, output: usize, [height, width]: [usize; 2]) -> Place {
         let (rows, columns) = (height.div_ceil(output), width.div_ceil(output));
-        Place {
-            image: tile / columns / rows,
-            row: tile / columns % rows * output,
-            column: tile % columns * output,
+        let (row, column) = (tile / columns % rows * output, tile % columns * output);
+        let inside = [output.min(height - row), output.min(width - column)];
+        Place { image: tile / columns / rows, row, column, inside }
+    }
+}
+
+/// A tile's pixels, row by row: those that are beyond the last window's are zeros.
+fn pixels(task: &ConvTask, tile: Tile, place: &Place, zeros: &[f32]) -> [*const f32; LARGEST_INPUT] {
+    let geometry = &task.convolution.geometry;
+    let (channels, step) = shape(geometry);
+    let mut pixels = [zeros.as_ptr(); LARGEST_INPUT];
+    let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
+    let count = |axis: usize| tile.side().min(step * (place.inside[axis] - 1) + 3);
+    for row in 0..count(0) {
+        for column in 0..count(1) {
+            pixels[row * tile.side() + column] = x.wrapping_add(row * geometry.pitch + column * channels);
         }
     }
+    pixels
 }

@@ -13,6 +13,7 @@
 //! in double precision, rounded once (Ioffe and Szegedy 2015, "Batch Normalization", section 3.1, at inference).
 
 use crate::isa::Isa;
+use crate::kernels::winograd::fused;
 use crate::kernels::{Algorithm, FoldTask, fold_panel};
 use crate::kernels::{pack, strassen};
 use crate::network::{KernelLayout, LayerWeights, Precision, Scales};
@@ -88,6 +89,10 @@ pub(super) fn fold(
             outputs: range.clone(),
             panel,
             width,
+            part: match layer.algorithm {
+                Algorithm::Winograd { output, fused: true, .. } => fused::panel(isa, output),
+                _ => width,
+            },
         };
         fold_panel(isa, task);
         if layer.scales.is_some_and(|scales| scales.signed) && pack::moves_signed(isa) {

@@ -15,7 +15,7 @@ use crate::kernels::Algorithm;
 use crate::network::{Description, LayerWeights};
 
 /// Changes with everything that changes the order or the meaning of packed numbers.
-const LAYOUT: &str = "3";
+const LAYOUT: &str = "4";
 /// What the numbers are aligned to in the file: a page, as the system maps them.
 const PAGE: usize = 4096;
 /// The tensor's name.
@@ -96,7 +96,13 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
 fn hash(network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
         let LayerWeights { name: _, shape, algorithm, kernel, scales, bias, batch_norm } = layer;
-        let packing = if matches!(algorithm, Algorithm::Strassen { .. }) { " strassen" } else { "" };
+        let packing = match algorithm {
+            Algorithm::Direct | Algorithm::Winograd { fused: false, .. } | Algorithm::WinogradRows { .. } => {
+                String::new()
+            }
+            Algorithm::Winograd { output, .. } => format!(" winograd{output}fused"),
+            Algorithm::Strassen { .. } => " strassen".to_owned(),
+        };
         let scales = scales.map_or(String::new(), |scales| format!(" {scales:?}"));
         format!("{shape:?}{packing} {kernel:?} {bias:?} {batch_norm:?}{scales}\n")
     };

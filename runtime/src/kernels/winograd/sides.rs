@@ -1,8 +1,9 @@
 //! The matrices of Winograd's algorithm. Both of a tile's sides are transformed alike, so each is given for one side.
 //!
-//! Step 1: `F(2, 3)` with the points 0, +-1, infinity, and `F(4, 3)` with 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is
-//! about twice that of a direct sum (Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution
-//! for Deep Neural Networks").
+//! Step 1: `F(4, 3)` with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is about twice that of a direct sum
+//! (Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks"). The
+//! pairs of points are each other's inverses: once the window's middle number is multiplied with sqrt(1/2), the weights of both
+//! are the same sums, with the outer numbers changing places. What those sums leave out is made good in the outputs.
 //!
 //! Step 2: even and odd inputs are apart. The odd ones meet only the window's middle number, the even ones the other two:
 //!
@@ -24,15 +25,16 @@ use crate::isa::Simd;
 
 /// Which transforms.
 #[derive(Clone, Copy)]
-pub(crate) struct Tile {
-    /// The windows' step: 1 or 2.
-    pub(crate) step: usize,
-    /// Outputs of a side: 2, or 4 of step 1.
-    pub(crate) output: usize,
+pub(crate) enum Tile {
+    /// Windows of step 1, 4 by 4 outputs.
+    Four,
+    /// Windows of step 2, 2 by 2 outputs.
+    TwoOfStep2,
 }
 
-/// The most inputs of a tile.
-pub(super) const LARGEST_INPUT: usize = 36;
+/// The most inputs of a side of a tile, and of a tile.
+pub(crate) const LARGEST_SIDE: usize = 6;
+pub(super) const LARGEST_INPUT: usize = LARGEST_SIDE * LARGEST_SIDE;
 
 /// A factor of a product.
 #[derive(Clone, Copy)]
@@ -44,9 +46,25 @@ pub(crate) enum Factor {
 }
 
 impl Tile {
+    /// The tile for windows of a step.
+    pub(crate) const fn of(step: usize) -> Tile {
+        if step == 1 { Tile::Four } else { Tile::TwoOfStep2 }
+    }
+
+    /// Outputs of a side.
+    pub(crate) const fn output(self) -> usize {
+        match self {
+            Tile::Four => 4,
+            Tile::TwoOfStep2 => 2,
+        }
+    }
+
     /// Inputs of a side, and products.
     pub(crate) const fn side(self) -> usize {
-        self.step * self.output + 3 - self.step
+        match self {
+            Tile::Four => 6,
+            Tile::TwoOfStep2 => 5,
+        }
     }
 
     /// Products of a tile, for each pair of channels.
@@ -56,41 +74,54 @@ impl Tile {
 
     /// Transformed weights, for each pair of channels.
     pub(crate) const fn kernels(self) -> usize {
-        (self.output + 2) * if self.pairs() { 3 } else { self.output + 2 }
+        match self {
+            Tile::Four => 6 * 6,
+            Tile::TwoOfStep2 => 4 * 4,
+        }
     }
 
-    /// Whether only the first side of the weights is transformed. The micro-kernel does the second: a row's products are then
-    /// the first and the last number's, and between them those of the sum and the difference of all three, as a pair.
-    pub(crate) const fn pairs(self) -> bool {
-        self.step == 1 && self.output == 2
+    /// Sums of products of a side.
+    pub(crate) const fn side_sums(self) -> usize {
+        match self {
+            Tile::Four => 6,
+            Tile::TwoOfStep2 => 3,
+        }
     }
 
     /// Sums of products, for each output channel.
     pub(crate) const fn sums(self) -> usize {
-        let side = match (self.step, self.output) {
-            (1, output) => output + 2,
-            _ => 3,
-        };
-        side * side
+        self.side_sums() * self.side_sums()
     }
 
-    /// Whether a product is taken by tiles of which so many rows are inside, and by those of which so many columns are.
-    pub(crate) fn takes(self, product: usize, inside: [usize; 2]) -> [bool; 2] {
-        let [rows, columns] = inside.map(|inside| match (self.step, self.output) {
-            (1, 2) => Two::PRODUCTS[inside - 1],
-            (1, _) => Four::PRODUCTS[inside - 1],
-            _ => TwoOfStep2::PRODUCTS[inside - 1],
-        });
-        [rows.contains(&(product / self.side())), columns.contains(&(product % self.side()))]
+    /// Whether a row or a column of products is taken by tiles of which so many rows or columns are inside.
+    pub(crate) fn takes(self, product: usize, inside: usize) -> bool {
+        match self {
+            Tile::Four => Four::PRODUCTS[inside - 1].contains(&product),
+            Tile::TwoOfStep2 => TwoOfStep2::PRODUCTS[inside - 1].contains(&product),
+        }
     }
 
-    /// The sum that a product belongs to, and the input and the weight that are multiplied; of a pair, the first of the three
-    /// weights.
+    /// The row of transformed weights that a row of products takes, and the row of sums that it belongs to.
+    pub(crate) fn row(self, product: usize) -> (usize, usize) {
+        match self {
+            Tile::Four => (Four::KERNELS[product], Four::SUMS[product]),
+            Tile::TwoOfStep2 => (TwoOfStep2::KERNELS[product], TwoOfStep2::SUMS[product]),
+        }
+    }
+
+    /// The sum that a product belongs to, and the input and the weight that are multiplied.
     pub(crate) fn product(self, product: usize) -> (usize, Factor, Factor) {
-        match (self.step, self.output) {
-            (1, 2) => product_of::<Two, 4, 2, 4, 4>(product),
-            (1, _) => product_of::<Four, 6, 4, 6, 6>(product),
-            _ => product_of::<TwoOfStep2, 5, 2, 4, 3>(product),
+        match self {
+            Tile::Four => product_of::<Four, 6, 4, 6, 6>(product),
+            Tile::TwoOfStep2 => product_of::<TwoOfStep2, 5, 2, 4, 3>(product),
+        }
+    }
+
+    /// What the window's middle number of a side is multiplied with before its transform.
+    pub(crate) const fn middle(self) -> f64 {
+        match self {
+            Tile::Four => Four::MIDDLE,
+            Tile::TwoOfStep2 => TwoOfStep2::MIDDLE,
         }
     }
 }
@@ -105,8 +136,6 @@ fn product_of<L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usiz
     };
     let (down, right) = (L::KERNELS[row], L::KERNELS[column]);
     let kernel = match (L::RAW_KERNELS[down], L::RAW_KERNELS[right]) {
-        (Some(row), right) if L::PAIRS => Factor::Raw(row * 3 + right.unwrap_or(0)),
-        (None, right) if L::PAIRS => Factor::Made(down * 3 + right.unwrap_or(0)),
         (Some(row), Some(column)) => Factor::Raw(row * 3 + column),
         _ => Factor::Made(down * K + right),
     };
@@ -121,18 +150,20 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     const KERNELS: [usize; N];
     /// The sum of each product.
     const SUMS: [usize; N];
-    /// Whether only one side of the weights is transformed: [`Tile::pairs`].
-    const PAIRS: bool;
+    /// What the window's middle number is multiplied with before its transform.
+    const MIDDLE: f64;
     /// Which input each product takes as it is, if all outputs are inside.
     const RAW_INPUTS: [Option<usize>; N];
     /// Which of the window's numbers each weight is as it is.
     const RAW_KERNELS: [Option<usize>; K];
     /// The products that the first 1, 2, ... outputs take.
     const PRODUCTS: [&'static [usize]; O];
+    /// Whether each product is taken if all outputs but one are inside.
+    const PARTIAL: [bool; N] = partial(Self::PRODUCTS[O - 2]);
     /// The sums that they take.
     const TAKEN: [[bool; M]; O] = taken(Self::SUMS, Self::PRODUCTS);
 
-    /// `G g`
+    /// `G g`, for a multiplied middle number.
     fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
     /// `B^T d`, for so many outputs: the products that those take, and zeros.
     fn input<S: Simd>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
@@ -172,48 +203,15 @@ const fn taken<const N: usize, const O: usize, const M: usize>(
     taken
 }
 
-/// Step 1, 2 outputs.
-pub(super) struct Two;
-
-impl Side<4, 2, 4, 4> for Two {
-    const KERNELS: [usize; 4] = [0, 1, 2, 3];
-    const SUMS: [usize; 4] = [0, 1, 2, 3];
-    const PAIRS: bool = true;
-    const RAW_INPUTS: [Option<usize>; 4] = [None; 4];
-    const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, None, Some(2)];
-    const PRODUCTS: [&'static [usize]; 2] = [&[1, 2, 3], &[0, 1, 2, 3]];
-
-    #[inline(always)]
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
-        let even = simd.add(g[0], g[2]);
-        [g[0], simd.add(even, g[1]), simd.sub(even, g[1]), g[2]]
+/// Which products are among these.
+const fn partial<const N: usize>(products: &[usize]) -> [bool; N] {
+    let mut partial = [false; N];
+    let mut place = 0;
+    while place < products.len() {
+        partial[products[place]] = true;
+        place += 1;
     }
-
-    #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::Vector; 4], inside: usize) -> [S::Vector; 4] {
-        // The halves of the weights' points 1 and -1 are taken here: the micro-kernel only adds.
-        let half = simd.splat(0.5);
-        match inside {
-            1 => [
-                simd.splat(0.0),
-                simd.mul(half, simd.add(d[0], d[1])),
-                simd.mul(half, simd.sub(d[0], d[1])),
-                simd.sub(d[2], d[0]),
-            ],
-            _ => [
-                simd.sub(d[0], d[2]),
-                simd.mul(half, simd.add(d[1], d[2])),
-                simd.mul(half, simd.sub(d[2], d[1])),
-                simd.sub(d[3], d[1]),
-            ],
-        }
-    }
-
-    #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::Vector; 4]) -> [S::Vector; 2] {
-        let sum = simd.add(m[0], simd.add(m[1], m[2]));
-        [sum, simd.add(simd.sub(m[1], m[2]), m[3])]
-    }
+    partial
 }
 
 /// Step 1, 4 outputs.
@@ -222,7 +220,7 @@ pub(super) struct Four;
 impl Side<6, 4, 6, 6> for Four {
     const KERNELS: [usize; 6] = [0, 1, 2, 3, 4, 5];
     const SUMS: [usize; 6] = [0, 1, 2, 3, 4, 5];
-    const PAIRS: bool = false;
+    const MIDDLE: f64 = std::f64::consts::FRAC_1_SQRT_2;
     const RAW_INPUTS: [Option<usize>; 6] = [None; 6];
     const RAW_KERNELS: [Option<usize>; 6] = [Some(0), None, None, None, None, Some(2)];
     const PRODUCTS: [&'static [usize]; 4] =
@@ -230,14 +228,14 @@ impl Side<6, 4, 6, 6> for Four {
 
     #[inline(always)]
     fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
-        let even_a = times(simd, -2.0 / 3.0, g[0], simd.mul(simd.splat(-1.0 / 3.0), g[2]));
-        let even_b = times(simd, 1.0 / 6.0, g[0], simd.mul(simd.splat(1.0 / 3.0), g[2]));
+        let even_a = times(simd, 0.5, g[2], g[0]);
+        let even_b = times(simd, 0.5, g[0], g[2]);
         [
             g[0],
-            times(simd, -SQRT_2 / 3.0, g[1], even_a),
-            times(simd, SQRT_2 / 3.0, g[1], even_a),
-            times(simd, SQRT_2 / 6.0, g[1], even_b),
-            times(simd, -SQRT_2 / 6.0, g[1], even_b),
+            simd.add(even_a, g[1]),
+            simd.sub(even_a, g[1]),
+            simd.add(even_b, g[1]),
+            simd.sub(even_b, g[1]),
             g[2],
         ]
     }
@@ -303,12 +301,15 @@ impl Side<6, 4, 6, 6> for Four {
     fn output<S: Simd>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
         let (sum_a, difference_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let (sum_b, difference_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
-        let scaled = simd.mul(simd.splat(FRAC_1_SQRT_2), difference_a);
+        // A weight is divided by the product of its point's distances to all others, by half of that where the outer numbers have
+        // changed places: -3/2 and 3. The outputs take the points' powers.
+        let odd_a = simd.mul(simd.splat(-SQRT_2 / 3.0), difference_a);
+        let odd_b = simd.mul(simd.splat(SQRT_2 / 3.0), difference_b);
         [
-            simd.add(m[0], simd.add(sum_a, sum_b)),
-            times(simd, SQRT_2, difference_b, scaled),
-            times(simd, 2.0, sum_b, simd.mul(simd.splat(0.5), sum_a)),
-            times(simd, 2.0 * SQRT_2, difference_b, times(simd, 0.5, scaled, m[5])),
+            times(simd, 1.0 / 3.0, sum_b, times(simd, -2.0 / 3.0, sum_a, m[0])),
+            simd.add(odd_a, odd_b),
+            times(simd, 2.0 / 3.0, sum_b, simd.mul(simd.splat(-1.0 / 3.0), sum_a)),
+            times(simd, 2.0, odd_b, times(simd, 0.5, odd_a, m[5])),
         ]
     }
 }
@@ -319,7 +320,7 @@ pub(super) struct TwoOfStep2;
 impl Side<5, 2, 4, 3> for TwoOfStep2 {
     const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
     const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
-    const PAIRS: bool = false;
+    const MIDDLE: f64 = 1.0;
     const RAW_INPUTS: [Option<usize>; 5] = [None, Some(2), None, Some(1), Some(3)];
     const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, Some(2), Some(1)];
     const PRODUCTS: [&'static [usize]; 2] = [&[0, 2, 3], &[0, 1, 2, 3, 4]];

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::isa::Simd;
-use crate::kernels::winograd::sides::{Four, Side, Tile, Two, TwoOfStep2};
+use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, Tile, TwoOfStep2};
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
@@ -25,10 +25,13 @@ pub(crate) struct InputTile<'a> {
     pub(crate) pixels: &'a [*const f32],
     /// Which of their channels.
     pub(crate) channels: Range<usize>,
-    /// Where the tile's numbers go, and how far apart its planes are.
-    pub(crate) v: *mut f32,
+    /// Where each row of the tile's numbers goes; how far apart the numbers of a row are, and one vector of channels and the next.
+    pub(crate) v: [*mut f32; LARGEST_SIDE],
     pub(crate) plane: usize,
-    /// Rows and columns of outputs that lie in the image: if not all do, some planes are left out.
+    pub(crate) vector: usize,
+    /// Whether numbers that are the tile's as they are go there too.
+    pub(crate) raw: bool,
+    /// Rows and columns of outputs that lie in the image: if not all do, some numbers are zero.
     pub(crate) inside: [usize; 2],
 }
 
@@ -53,10 +56,9 @@ pub(crate) struct OutputTile {
 /// Calls a function for the sides of a tile.
 macro_rules! of_sides {
     ($tile:expr, $function:ident::<$simd:ty>($($argument:expr),*)) => {
-        match ($tile.step, $tile.output) {
-            (1, 2) => $function::<$simd, Two, 4, 2, 4, 4>($($argument),*),
-            (1, _) => $function::<$simd, Four, 6, 4, 6, 6>($($argument),*),
-            _ => $function::<$simd, TwoOfStep2, 5, 2, 4, 3>($($argument),*),
+        match $tile {
+            Tile::Four => $function::<$simd, Four, 6, 4, 6, 6>($($argument),*),
+            Tile::TwoOfStep2 => $function::<$simd, TwoOfStep2, 5, 2, 4, 3>($($argument),*),
         }
     };
 }
@@ -96,26 +98,13 @@ unsafe fn kernel_of<
                 // SAFETY: the caller's contract: whole vectors.
                 *g = unsafe { simd.load(task.g.add((row * 3 + column) * task.position + place)) };
             }
-            let g = L::kernel(simd, g);
+            let g = windows::<S, L, N, O, K, M>(simd, g);
             for row in 0..K {
                 half[row][column] = g[row];
             }
         }
-        if L::PAIRS {
-            for row in 0..K {
-                for column in 0..3 {
-                    if L::RAW_KERNELS[row].is_none() {
-                        // SAFETY: the caller's contract: whole vectors.
-                        unsafe {
-                            simd.store(task.u.add((row * 3 + column) * task.plane + place), half[row][column])
-                        };
-                    }
-                }
-            }
-            continue;
-        }
         for (row, half) in half.into_iter().enumerate() {
-            for (column, u) in L::kernel(simd, half).into_iter().enumerate() {
+            for (column, u) in windows::<S, L, N, O, K, M>(simd, half).into_iter().enumerate() {
                 if L::RAW_KERNELS[row].is_some() && L::RAW_KERNELS[column].is_some() {
                     continue;
                 }
@@ -124,6 +113,18 @@ unsafe fn kernel_of<
             }
         }
     }
+}
+
+/// `G g`
+#[inline(always)]
+fn windows<S: Simd, L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
+    simd: S,
+    [first, mut middle, last]: [S::Vector; 3],
+) -> [S::Vector; K] {
+    if L::MIDDLE != 1.0 {
+        middle = simd.mul(simd.splat(L::MIDDLE as f32), middle);
+    }
+    L::kernel(simd, [first, middle, last])
 }
 
 /// `B^T d B`, all channels of a tile.
@@ -209,11 +210,14 @@ unsafe fn input_vector<
     for row in 0..N {
         let v = L::input(simd, half[row], inside[1]);
         for column in 0..N {
-            if L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() {
+            if !task.raw && L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() {
                 continue;
             }
             // SAFETY: the caller's contract: planes have room for whole vectors.
-            unsafe { simd.store(task.v.add((row * N + column) * task.plane + place), v[column]) };
+            unsafe {
+                let to = task.v[row].add(column * task.plane + place / S::LANES * task.vector);
+                simd.store(to, v[column]);
+            }
         }
     }
 }

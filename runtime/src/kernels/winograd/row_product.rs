@@ -1,0 +1,200 @@
+//! The micro-kernel of Winograd's algorithm for few tiles: a row of their products, with weights that it transforms itself.
+//!
+//! ```text
+//! sums[tile][:] = what the output holds, if accumulating                                  all sums in registers
+//! for c in the channels:
+//!     t[j][:] = (G g[c])[row][j][:]                                                       from 3 by 3 vectors of weights
+//!     u[i][:] = (t G^T)[i][:]
+//!     for each product i, for each tile:  sums[tile][sum(i)][:] += x[c][tile][i] * u[i][:]
+//! y[tile][:] = sums[tile][:]
+//! ```
+//! Weights that are transformed in memory are written and read once more, which takes longer than to multiply them with few tiles.
+//! Here they stay in the first-level cache for all rows of the products.
+
+use crate::isa::Simd;
+use crate::kernels::product::LINE;
+use crate::kernels::winograd::sides::{Four, Side, Tile, TwoOfStep2};
+
+/// Tiles to be computed together: 1 to [`LARGEST_GROUP`], or as many as an instruction set has registers for.
+pub(crate) struct RowProduct<'a> {
+    pub(crate) tile: Tile,
+    /// The row of the transformed weights.
+    pub(crate) row: usize,
+    /// Transformed inputs of the row: for each vector of channels and each of a whole group's tiles, one for each product.
+    pub(crate) x: *const f32,
+    /// Input channels, whole vectors.
+    pub(crate) depth: usize,
+    /// For each input channel the panel's, of the window's nine numbers one after the other.
+    pub(crate) weights: *const f32,
+    /// What is needed next: [`LINES`] lines of it are fetched for each input channel, to be read once.
+    pub(crate) prefetch: *const f32,
+    /// The row's sums of the first product; a panel's channels of one sum follow those of the other.
+    pub(crate) y: *mut f32,
+    /// Where each tile's sums are.
+    pub(crate) y_offsets: &'a [usize],
+    /// Tiles, the first ones, that take all products; the others have one output less inside.
+    pub(crate) whole: usize,
+    /// Add what the output holds.
+    pub(crate) accumulate: bool,
+}
+
+/// The most tiles of a group, on any instruction set.
+pub(super) const LARGEST_GROUP: usize = 4;
+/// Lines that are fetched for an input channel.
+pub(super) const LINES: usize = 2;
+
+/// Vectors of a panel: as many as leave registers for [`LARGEST_GROUP`] tiles.
+pub(super) const fn panel_vectors(tile: Tile) -> usize {
+    match tile {
+        Tile::Four => 1,
+        Tile::TwoOfStep2 => 2,
+    }
+}
+
+/// Groups of up to `GROUP` tiles.
+///
+/// # Safety
+/// Inputs, weights and sums are there for the tiles and channels, sums where nobody else reads or writes. The machine has the
+/// instructions of `S`.
+#[inline(always)]
+pub(crate) unsafe fn compute<S: Simd, const GROUP: usize>(simd: S, task: &RowProduct<'_>) {
+    macro_rules! rows {
+        ($side:ty, $n:literal $o:literal $k:literal $m:literal, $vectors:expr, $($row:literal)*) => {
+            match task.row {
+                $($row => group::<S, $side, $n, $o, $k, $m, $row, { $vectors }, GROUP>(simd, task),)*
+                row => unreachable!("there is no row {row} of transformed weights"),
+            }
+        };
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        match task.tile {
+            Tile::Four => rows!(Four, 6 4 6 6, panel_vectors(Tile::Four), 0 1 2 3 4 5),
+            Tile::TwoOfStep2 => rows!(TwoOfStep2, 5 2 4 3, panel_vectors(Tile::TwoOfStep2), 0 1 2 3),
+        }
+    }
+}
+
+/// As many tiles as there are, of which the first half or none may be whole; else all are computed as if they were: what a tile
+/// does not take is zero.
+///
+/// # Safety
+/// As [`compute`].
+#[inline(always)]
+unsafe fn group<
+    S: Simd,
+    L: Side<N, O, K, M>,
+    const N: usize,
+    const O: usize,
+    const K: usize,
+    const M: usize,
+    const ROW: usize,
+    const V: usize,
+    const GROUP: usize,
+>(
+    simd: S,
+    task: &RowProduct<'_>,
+) {
+    macro_rules! instance {
+        ($tiles:literal, $whole:literal) => {
+            tiles::<S, L, N, O, K, M, ROW, V, GROUP, $tiles, $whole>(simd, task)
+        };
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (task.y_offsets.len(), task.whole) {
+            (1, 0) => instance!(1, 0),
+            (1, _) => instance!(1, 1),
+            (2, 0) => instance!(2, 0),
+            (2, 1) => instance!(2, 1),
+            (2, _) => instance!(2, 2),
+            (3, 0) if GROUP > 2 => instance!(3, 0),
+            (3, _) if GROUP > 2 => instance!(3, 3),
+            (4, 0) if GROUP > 2 => instance!(4, 0),
+            (4, 2) if GROUP > 2 => instance!(4, 2),
+            (4, _) if GROUP > 2 => instance!(4, 4),
+            (tiles, _) => unreachable!("a group has 1 to {GROUP} tiles, not {tiles}"),
+        }
+    }
+}
+
+/// Computes `P` tiles, of which the first `WHOLE` take all products. As in [`product`](crate::kernels::product), loops over sums
+/// have no branches inside that are not decided at compile time.
+///
+/// # Safety
+/// As [`compute`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
+unsafe fn tiles<
+    S: Simd,
+    L: Side<N, O, K, M>,
+    const N: usize,
+    const O: usize,
+    const K: usize,
+    const M: usize,
+    const ROW: usize,
+    const V: usize,
+    const GROUP: usize,
+    const P: usize,
+    const WHOLE: usize,
+>(
+    simd: S,
+    task: &RowProduct<'_>,
+) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let y: [*mut f32; P] = std::array::from_fn(|p| task.y.add(*task.y_offsets.get_unchecked(p)));
+        let mut sums = [[[simd.splat(0.0); V]; M]; P];
+        if task.accumulate {
+            for p in 0..P {
+                for sum in 0..M {
+                    for v in 0..V {
+                        sums[p][sum][v] = simd.load(y[p].add((sum * V + v) * S::LANES));
+                    }
+                }
+            }
+        }
+        let (mut x, mut weights, mut prefetch) = (task.x, task.weights, task.prefetch);
+        for _ in 0..task.depth / S::LANES {
+            for _ in 0..S::LANES {
+                let g = |row: usize, column: usize, v: usize| {
+                    simd.load(weights.add(((row * 3 + column) * V + v) * S::LANES))
+                };
+                let mut u = [[simd.splat(0.0); K]; V];
+                for v in 0..V {
+                    let mut t = [simd.splat(0.0); 3];
+                    for column in 0..3 {
+                        let g = [g(0, column, v), g(1, column, v), g(2, column, v)];
+                        t[column] = L::kernel(simd, g)[ROW];
+                    }
+                    u[v] = L::kernel(simd, t);
+                }
+                for line in 0..LINES {
+                    simd.prefetch_once(prefetch.wrapping_add(line * LINE));
+                }
+                prefetch = prefetch.wrapping_add(LINES * LINE);
+                weights = weights.add(9 * V * S::LANES);
+                for product in 0..N {
+                    for p in 0..P {
+                        if p < WHOLE || L::PARTIAL[product] {
+                            let x = simd.splat(*x.add((p * N + product) * S::LANES));
+                            for v in 0..V {
+                                let sum = &mut sums[p][L::SUMS[product]][v];
+                                *sum = simd.mul_add(x, u[v][L::KERNELS[product]], *sum);
+                            }
+                        }
+                    }
+                }
+                x = x.add(1);
+            }
+            x = x.add((GROUP * N - 1) * S::LANES);
+        }
+        for p in 0..P {
+            for sum in 0..M {
+                for v in 0..V {
+                    simd.store(y[p].add((sum * V + v) * S::LANES), sums[p][sum][v]);
+                }
+            }
+        }
+    }
+}
