@@ -115,10 +115,11 @@ pub(crate) struct ConvTask {
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
 pub(super) const BLOCK: usize = 84;
 
-/// Numbers of a panel that is multiplied in one go: a quarter of a second-level cache of 1 MB, since the next one is fetched meanwhile.
-const LARGEST_PANEL: usize = 64 << 10;
-/// Words of a run that are multiplied in one go, of a panel that is larger.
-const LARGEST_RUN: usize = 512;
+/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a second-level cache, since tiles fetch
+/// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
+const LARGEST_RUN: usize = 256;
+/// Numbers of a panel that is multiplied in one go.
+const LARGEST_PANEL: usize = LARGEST_RUN * WIDEST_PANEL;
 
 /// The bias of sums that have begun.
 pub(super) static NO_BIAS: [f32; WIDEST_PANEL] = [0.0; WIDEST_PANEL];
