@@ -118,6 +118,8 @@ pub(super) const BLOCK: usize = 84;
 /// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a second-level cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
+/// How far ahead the only tile of a part fetches, in numbers: as fast as the memory is, not as fast as the tile.
+const AHEAD: usize = 1536;
 /// Numbers of a panel that is multiplied in one go.
 const LARGEST_PANEL: usize = LARGEST_RUN * WIDEST_PANEL;
 
@@ -245,6 +247,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let mut y_offsets = [0usize; BLOCK];
     for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
         let count = pixels.len();
+        let tiles = count.div_ceil(kernels.tile);
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
             let channel = panel * kernels.panel;
@@ -274,9 +277,11 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                         run,
                         pitch: geometry.pitch,
                         weights: task.panels.add(part),
-                        prefetch: task.panels.wrapping_add(part + rows * run * width),
+                        prefetch: task
+                            .panels
+                            .wrapping_add(part + if tiles == 1 { AHEAD } else { rows * run * width }),
                         prefetch_apart: rows * run * LINE,
-                        fetch: Fetch::all(count.div_ceil(kernels.tile)),
+                        fetch: Fetch::all(tiles),
                         bias: if first { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
                         y,
                         y_offsets: &y_offsets[..count],
