@@ -56,8 +56,8 @@ unsafe impl Sync for Shared {}
 /// The generation that ends the workers.
 const STOP: usize = usize::MAX;
 
-/// How often a thread looks before it sleeps: some 50 microseconds, longer than what lies between two layers.
-const SPINS: usize = 2_000;
+/// How often a thread looks before it sleeps: some 200 microseconds, longer than what one thread does between two layers or two runs.
+const SPINS: usize = 8_000;
 
 /// Memory that a thread works in during a job.
 struct Scratch(UnsafeCell<Arena>);

@@ -170,25 +170,25 @@ fn convolve_f32(
     let reach = (rows.max(1) - 1) * pitch + run;
     let mut depth = rows * run;
     let mut panels = channels.div_ceil(kernels.panel);
-    let (total, unit) = match *algorithm {
-        Algorithm::Direct => (batch * output[0] * output[1], kernels.tile),
+    let total = match *algorithm {
+        Algorithm::Direct => batch * output[0] * output[1],
         Algorithm::Winograd { output: tile, fused, .. } => {
             winograd::check(convolution, threads.scratch());
             if fused {
                 panels = channels / winograd::fused::panel(isa, tile);
             }
-            (batch * output[0].div_ceil(tile) * output[1].div_ceil(tile), 1)
+            batch * output[0].div_ceil(tile) * output[1].div_ceil(tile)
         }
         Algorithm::WinogradRows { block } => {
             winograd_rows::check(convolution, threads.scratch());
-            (winograd_rows::units(geometry, block), 1)
+            winograd_rows::units(geometry, block)
         }
         Algorithm::Strassen { .. } => {
             strassen::check(convolution, threads.scratch());
             depth = run / 2 * strassen::PRODUCTS;
             padded = channels / 2;
             panels = padded.div_ceil(kernels.panel);
-            ((batch * output[0] * output[1]).div_ceil(2), kernels.tile)
+            (batch * output[0] * output[1]).div_ceil(2)
         }
     };
     assert!(isa.is_available(), "this machine has no {isa}");
@@ -203,8 +203,7 @@ fn convolve_f32(
         let (units, panel_range) = if by_channels {
             (0..total, share(panels, index, count))
         } else {
-            let units = share(total.div_ceil(unit), index, count);
-            (units.start * unit..(units.end * unit).min(total), 0..panels)
+            (share(total, index, count), 0..panels)
         };
         let task = ConvTask {
             convolution: *convolution,
