@@ -226,7 +226,8 @@ fn copies() {
                 y: y.interior(),
             };
             let mut array = Placed { image: image(y.image.dims, seed ^ 1), halo: y_halo }.array(UNTOUCHED);
-            kernels::copy(&geometry, &x.array(UNTOUCHED), &mut array);
+            let threads = Threads::new(NonZeroUsize::new(2).unwrap());
+            kernels::copy(&threads, &geometry, &x.array(UNTOUCHED), &mut array);
             check(&y, UNTOUCHED, &exact(&y.image), &array)
         },
     );

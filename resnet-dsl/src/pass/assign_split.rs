@@ -9,7 +9,7 @@ use crate::ops::{Algorithm, Split};
 /// By how much. Threads share a third-level cache, so that weights read by all of them cost little; a split by channels leaves
 /// half of each pixel in another core's cache. (Measured: anything from 8 to 40 is within
 /// 1 % of ResNet-50's time.)
-const READ: usize = 16;
+const READ: usize = 10;
 /// The same, for weights that each thread would transform for itself.
 const MADE: usize = 4;
 

@@ -54,7 +54,10 @@ pub fn add(
     }
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(geometry.x.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
-    assert!(geometry.y.end(batch, size, channels) <= y.len(), "pixels lie outside the output");
+    assert!(
+        geometry.y.hold(batch, size, channels, y.len()),
+        "pixels lie outside the output, or in each other"
+    );
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {

@@ -193,7 +193,10 @@ fn convolve_f32(
     };
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(geometry.x.end(batch, output, reach) <= x.len(), "windows reach outside the input");
-    assert!(geometry.y.end(batch, output, channels) <= y.len(), "pixels lie outside the output");
+    assert!(
+        geometry.y.hold(batch, output, channels, y.len()),
+        "pixels lie outside the output, or in each other"
+    );
     assert!(weights.panels.len() >= depth * padded, "the weights have another shape");
     assert!(weights.bias.len() >= channels.next_multiple_of(kernels.lanes), "the bias has another length");
     let by_channels = *split == Split::Channels && panels >= threads.count();

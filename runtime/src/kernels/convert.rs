@@ -34,10 +34,10 @@ pub fn convert(
     y: NumbersMut<'_>,
 ) {
     match (x, y) {
-        (Numbers::F32(x), NumbersMut::F32(y)) => copy(geometry, x, y),
-        (Numbers::Bf16(x), NumbersMut::Bf16(y)) => copy(geometry, x, y),
-        (Numbers::U8(x), NumbersMut::U8(y)) => copy(geometry, x, y),
-        (Numbers::I8(x), NumbersMut::I8(y)) => copy(geometry, x, y),
+        (Numbers::F32(x), NumbersMut::F32(y)) => copy(threads, geometry, x, y),
+        (Numbers::Bf16(x), NumbersMut::Bf16(y)) => copy(threads, geometry, x, y),
+        (Numbers::U8(x), NumbersMut::U8(y)) => copy(threads, geometry, x, y),
+        (Numbers::I8(x), NumbersMut::I8(y)) => copy(threads, geometry, x, y),
         (x, y) => {
             let CopyGeometry { batch, size, channels, front, back, .. } = *geometry;
             if batch == 0 || size.contains(&0) || channels == 0 {
@@ -46,8 +46,8 @@ pub fn convert(
             assert!(isa.is_available(), "this machine has no {isa}");
             assert!(geometry.x.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
             assert!(
-                geometry.y.end(batch, size, front + channels + back) <= y.len(),
-                "pixels lie outside the output"
+                geometry.y.hold(batch, size, front + channels + back, y.len()),
+                "pixels lie outside the output, or in each other"
             );
             let y = Target::of(y);
             let count = threads.count();

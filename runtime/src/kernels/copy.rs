@@ -3,10 +3,11 @@
 //! ```text
 //! for each pixel of y:  zeros, the channels of its pixel of x, zeros
 //! ```
-//! Where that is the whole of both rows, a row is one copy. Copies are short, and one thread makes them.
+//! Where that is the whole of both rows, a row is one copy.
 
-use crate::kernels::Pixels;
+use crate::kernels::{Pixels, Shared, share};
 use crate::numbers::{NumbersMut, each};
+use crate::threads::Threads;
 
 /// A copy in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,25 +28,39 @@ pub struct CopyGeometry {
     pub y: Pixels,
 }
 
-/// `y = x`
+/// `y = x`, shared out over threads.
 ///
 /// # Panics
 /// If the geometry reaches outside the slices.
-pub fn copy<T: Copy + Default>(geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
-    let CopyGeometry { batch, size: [height, width], channels, front, back, x: from, y: to } = *geometry;
+pub fn copy<T: Copy + Default + Sync>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
+    let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
+    let [height, width] = size;
+    if batch == 0 || size.contains(&0) || front + channels + back == 0 {
+        return;
+    }
+    assert!(
+        to.hold(batch, size, front + channels + back, y.len()),
+        "pixels lie outside the output, or in each other"
+    );
     let whole_rows = front + back == 0 && from.pixel == channels && to.pixel == channels;
     let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
-    for image in 0..batch {
-        for row in 0..height {
+    let shared = Shared(y.as_mut_ptr());
+    let count = threads.count();
+    threads.run(|index, _| {
+        for row in share(batch * height, index, count) {
+            let (image, row) = (row / height, row % height);
             for column in 0..steps {
                 let x = &x[from.at(image, row, column)..][..length];
-                let y = &mut y[to.at(image, row, column)..][..front + length + back];
+                let y = shared.pointer().wrapping_add(to.at(image, row, column));
+                // SAFETY: the assertion holds for every pixel; the rows of two threads do not meet, and `y` is borrowed
+                // exclusively.
+                let y = unsafe { std::slice::from_raw_parts_mut(y, front + length + back) };
                 y[..front].fill(T::default());
                 y[front..front + length].copy_from_slice(x);
                 y[front + length..].fill(T::default());
             }
         }
-    }
+    });
 }
 
 /// Writes zeros everywhere around a value of `size` at row and column `at`, in each image of an NHWC array.

@@ -80,6 +80,18 @@ impl Pixels {
     pub(crate) fn end(&self, batch: usize, [height, width]: [usize; 2], length: usize) -> usize {
         self.at(batch - 1, height - 1, width - 1) + length
     }
+
+    /// Whether each pixel has `length` elements of its own, among so many.
+    pub(crate) fn hold(&self, batch: usize, size: [usize; 2], length: usize, elements: usize) -> bool {
+        let [height, width] = size;
+        let row = (width - 1) * self.pixel + length;
+        let image = (height - 1) * self.row + row;
+        let apart = |count: usize, step: usize, length: usize| count == 1 || step >= length;
+        apart(width, self.pixel, length)
+            && apart(height, self.row, row)
+            && apart(batch, self.image, image)
+            && self.end(batch, size, length) <= elements
+    }
 }
 
 /// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.
@@ -112,18 +124,17 @@ pub enum Residual {
 }
 
 /// A pointer that threads share, each to write its own part behind it.
-#[derive(Clone, Copy)]
-pub(crate) struct Shared(pub(crate) *mut f32);
+pub(crate) struct Shared<T>(pub(crate) *mut T);
 
 // SAFETY: a pointer is only an address; whoever writes through it states which part is whose.
-unsafe impl Send for Shared {}
+unsafe impl<T> Send for Shared<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl<T> Sync for Shared<T> {}
 
-impl Shared {
+impl<T> Shared<T> {
     /// The pointer. (A method, so that closures capture the whole of `Shared`.)
     #[inline(always)]
-    pub(crate) fn pointer(self) -> *mut f32 {
+    pub(crate) fn pointer(&self) -> *mut T {
         self.0
     }
 }

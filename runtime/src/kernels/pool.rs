@@ -76,7 +76,10 @@ pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>
         !input.contains(&0) && geometry.x.end(batch, input, channels) <= x.len(),
         "the image is no input"
     );
-    assert!(geometry.y.end(batch, output, channels) <= y.len(), "pixels lie outside the output");
+    assert!(
+        geometry.y.hold(batch, output, channels, y.len()),
+        "pixels lie outside the output, or in each other"
+    );
     for axis in 0..2 {
         let before = padding[2 * axis];
         let last = (output[axis] - 1) * stride[axis];

@@ -90,7 +90,10 @@ pub(super) fn convolve(
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(*algorithm == Algorithm::Direct, "only f32 are computed by Winograd's algorithm");
     assert!(geometry.x.end(batch, output, reach) <= words, "windows reach outside the input");
-    assert!(geometry.y.end(batch, output, channels) <= y.len(), "pixels lie outside the output");
+    assert!(
+        geometry.y.hold(batch, output, channels, y.len()),
+        "pixels lie outside the output, or in each other"
+    );
     assert!(weights.panels.len() >= depth * padded, "the weights have another shape");
     assert!(weights.bias.len() >= lists * padded, "the bias has another length");
     // Registers are filled two tiles at a time.
