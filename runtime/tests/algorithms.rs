@@ -74,7 +74,7 @@ fn winograd() {
         let depth = 16 * depth;
         // What is fused fills vectors and panels.
         let inputs = if fused { inputs.next_multiple_of(16) } else { inputs };
-        let outputs = if fused { outputs.next_multiple_of(32) } else { outputs };
+        let outputs = if fused { outputs.next_multiple_of(16 * step) } else { outputs };
         let [rows, columns] = [height, width].map(|size| (size - 1) / step + 1);
         let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [1; 4] };
         let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };

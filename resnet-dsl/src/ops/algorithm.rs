@@ -71,10 +71,8 @@ const PAIRS: usize = 12;
 const PRODUCTS: usize = 7;
 const SUMS: usize = 4;
 const PLANES: usize = 3;
-/// Tiles whose products are computed together, where they transform their weights, and the widest panel of those
-/// (`resnet_runtime::kernels::winograd::fused`).
+/// Tiles whose products are computed together, where they transform their weights (`resnet_runtime::kernels::winograd::fused`).
 const GROUP: usize = 4;
-const FUSED_PANEL: usize = 32;
 /// The widest panel and vector of any instruction set, and what lies between two planes (the same module).
 const PANEL: usize = 64;
 const VECTOR: usize = 16;
@@ -127,9 +125,11 @@ impl Algorithm {
             Algorithm::Direct => true,
             Algorithm::Winograd { output, fused, .. } => {
                 let steps = kernel == [3, 3] && matches!(stride, [1, 1] | [2, 2]);
+                let tile = Tile::of(stride[0]);
                 // What is fused has whole vectors of inputs and whole panels of outputs.
-                let whole = channels[0].is_multiple_of(VECTOR) && channels[1].is_multiple_of(FUSED_PANEL);
-                steps && output == Tile::of(stride[0]).output() && (whole || !fused)
+                let whole =
+                    channels[0].is_multiple_of(VECTOR) && channels[1].is_multiple_of(tile.fused_panel());
+                steps && output == tile.output() && (whole || !fused)
             }
             Algorithm::WinogradRows { .. } => Rows::of(kernel, stride, channels[0]).is_some(),
             Algorithm::Strassen { .. } => {
@@ -224,7 +224,7 @@ impl Algorithm {
             Algorithm::Winograd { block, fused: true, .. } => {
                 let tile = Tile::of(stride[0]);
                 let rows = tile.side() * block.next_multiple_of(GROUP) + GROUP;
-                channels[0] + rows * tile.side() * channels[0] + block * tile.sums() * FUSED_PANEL
+                channels[0] + rows * tile.side() * channels[0] + block * tile.sums() * 2 * VECTOR
             }
             Algorithm::Winograd { block, depth, .. } => {
                 let tile = Tile::of(stride[0]);
@@ -325,6 +325,14 @@ impl Tile {
         match self {
             Tile::Four => 4 * 6 + 6 * 6,
             Tile::TwoOfStep2 => 3 + 5,
+        }
+    }
+
+    /// The widest panel of products that transform their weights.
+    fn fused_panel(self) -> usize {
+        match self {
+            Tile::Four => VECTOR,
+            Tile::TwoOfStep2 => 2 * VECTOR,
         }
     }
 

@@ -51,7 +51,7 @@ impl Conv2d {
         let channels = [x[3], self.filters];
         if self.algorithm.is_some_and(|algorithm| !algorithm.computes(self.kernel, self.stride, channels)) {
             return Err(ShapeError::new(
-                "Winograd's algorithm computes 3x3 windows of step 1 (winograd4) or 2 (winograd2), fused from multiples of 16 channels to multiples of 32, that of rows windows of 3 or 4 times as many rows as their step, Strassen's 1x1 windows of multiples of 32 channels",
+                "Winograd's algorithm computes 3x3 windows of step 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with step 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their step, Strassen's 1x1 windows of multiples of 32 channels",
             ));
         }
         let output = [x[0], height, width, self.filters];

@@ -61,7 +61,8 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
     assert!(geometry.x.pixel == step * channels, "windows have one step");
     assert!(geometry.x.row == step * geometry.pitch, "windows have one step");
     let needed = if fused {
-        assert!(fused::computes([channels, geometry.channels]), "channels fill vectors and panels");
+        let fills = fused::computes(Tile::of(step), [channels, geometry.channels]);
+        assert!(fills, "channels fill vectors and panels");
         fused::scratch_len(step, block, channels)
     } else {
         scratch_len(step, block, depth, channels)

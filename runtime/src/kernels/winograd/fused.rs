@@ -22,9 +22,9 @@ use crate::kernels::{Residual, blocks};
 /// The widest panel, in vectors.
 const WIDEST_PANEL: usize = 2;
 
-/// Whether there is a kernel for so many input and output channels.
-pub(super) const fn computes([inputs, outputs]: [usize; 2]) -> bool {
-    inputs.is_multiple_of(WIDEST_VECTOR) && outputs.is_multiple_of(WIDEST_PANEL * WIDEST_VECTOR)
+/// Whether there is a kernel for so many input and output channels: whole vectors, and whole panels.
+pub(super) const fn computes(tile: Tile, [inputs, outputs]: [usize; 2]) -> bool {
+    inputs.is_multiple_of(WIDEST_VECTOR) && outputs.is_multiple_of(panel_vectors(tile) * WIDEST_VECTOR)
 }
 
 /// Output channels of a panel, for tiles of so many outputs a side.
