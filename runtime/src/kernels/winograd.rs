@@ -21,6 +21,8 @@ pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
 
+use std::ops::Range;
+
 use crate::isa::Kernels;
 use crate::kernels::conv::{
     Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
@@ -83,7 +85,7 @@ fn shape(geometry: &ConvGeometry) -> (usize, usize) {
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels, whose instruction set the
 /// machine has. [`check`] holds for the task, and for `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
+    let ConvTask { convolution: Convolution { geometry, algorithm, .. }, .. } = *task;
     let Algorithm::Winograd { output, block, depth, .. } = algorithm else { return };
     let (channels, step) = shape(&geometry);
     let tile = Tile::of(step);
@@ -226,19 +228,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 }
             }
             for (slot, place) in places().enumerate() {
-                let output = OutputTile {
-                    tile,
-                    m: m[slot * WIDEST_PANEL..].as_ptr(),
-                    plane: m_plane,
-                    bias: task.bias.wrapping_add(channel),
-                    y: task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + channel),
-                    row: geometry.y.row,
-                    pixel: geometry.y.pixel,
-                    inside: place.inside,
-                    channels: panel_channels,
-                    accumulate: residual == Residual::Same,
-                    relu,
-                };
+                let sums = m[slot * WIDEST_PANEL..].as_ptr();
+                let output = outputs(task, tile, &place, sums, m_plane, channel..channel + panel_channels);
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe { (kernels.winograd_output)(&output) };
             }
@@ -313,4 +304,30 @@ fn pixels(task: &ConvTask, tile: Tile, place: &Place, zeros: &[f32]) -> [*const 
         }
     }
     pixels
+}
+
+/// What becomes of a tile's sums of some output channels, whose planes are so far apart.
+fn outputs(
+    task: &ConvTask,
+    tile: Tile,
+    place: &Place,
+    sums: *const f32,
+    plane: usize,
+    channels: Range<usize>,
+) -> OutputTile {
+    let Convolution { geometry, residual, relu, .. } = &task.convolution;
+    let pixel = geometry.y.at(place.image, place.row, place.column);
+    OutputTile {
+        tile,
+        m: sums,
+        plane,
+        bias: task.bias.wrapping_add(channels.start),
+        y: task.y.wrapping_add(pixel + channels.start),
+        row: geometry.y.row,
+        pixel: geometry.y.pixel,
+        inside: place.inside,
+        channels: channels.len(),
+        accumulate: *residual == Residual::Same,
+        relu: *relu,
+    }
 }

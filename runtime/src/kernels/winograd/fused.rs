@@ -13,11 +13,11 @@
 //! in the middle of its sides are multiplied with what the transform begins with.
 
 use crate::isa::{Isa, Kernels};
+use crate::kernels::blocks;
 use crate::kernels::conv::{Algorithm, ConvTask, Convolution, WIDEST_VECTOR};
 use crate::kernels::product::LINE;
 use crate::kernels::winograd::row_product::{LARGEST_GROUP, LINES, RowProduct, panel_vectors};
-use crate::kernels::winograd::{InputTile, LARGEST_BLOCK, OutputTile, Place, Tile, pixels, shape, sides};
-use crate::kernels::{Residual, blocks};
+use crate::kernels::winograd::{InputTile, LARGEST_BLOCK, Place, Tile, outputs, pixels, shape, sides};
 
 /// The widest panel, in vectors.
 const WIDEST_PANEL: usize = 2;
@@ -60,7 +60,7 @@ pub const fn scratch_len(step: usize, block: usize, channels: usize) -> usize {
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels, whose instruction set the
 /// machine has. [`check`](super::check) holds for the task, and for `scratch`.
 pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
+    let ConvTask { convolution: Convolution { geometry, algorithm, .. }, .. } = *task;
     let Algorithm::Winograd { output, block, depth, .. } = algorithm else { return };
     let (channels, step) = shape(&geometry);
     let tile = Tile::of(step);
@@ -164,21 +164,8 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch
                 }
             }
             for (index, place) in places().enumerate() {
-                let output = OutputTile {
-                    tile,
-                    m: m[index * m_tile..].as_ptr(),
-                    plane: width,
-                    bias: task.bias.wrapping_add(panel_channel),
-                    y: task
-                        .y
-                        .wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel_channel),
-                    row: geometry.y.row,
-                    pixel: geometry.y.pixel,
-                    inside: place.inside,
-                    channels: width,
-                    accumulate: residual == Residual::Same,
-                    relu,
-                };
+                let sums = m[index * m_tile..].as_ptr();
+                let output = outputs(task, tile, &place, sums, width, panel_channel..panel_channel + width);
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe { (kernels.winograd_output)(&output) };
             }
