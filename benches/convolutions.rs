@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use resnet::runtime::kernels::winograd_rows::Windows;
 use resnet::runtime::kernels::{
     self, Algorithm, ConvGeometry, Convolution, PackedConv, Pixels, Residual, Split, pack,
 };
@@ -24,7 +23,7 @@ struct Shape {
     output: [usize; 3],
     kernel: [usize; 2],
     stride: [usize; 2],
-    algorithm: Algorithm,
+    algorithm: ops::Algorithm,
 }
 
 fn shapes(model: &str) -> Vec<Shape> {
@@ -37,15 +36,7 @@ fn shapes(model: &str) -> Vec<Shape> {
             let [_, height, width, channels] = read.dims;
             let ([rows, columns], [.., filters]) = (step.write.size, step.write.dims);
             let (input, output) = ([height, width, channels], [rows, columns, filters]);
-            let algorithm = match *algorithm {
-                ops::Algorithm::Direct => Algorithm::Direct,
-                ops::Algorithm::Winograd { output, block, depth, fused } => {
-                    Algorithm::Winograd { output, block, depth, fused }
-                }
-                ops::Algorithm::WinogradRows { block } => Algorithm::WinogradRows { block },
-                ops::Algorithm::Strassen { block } => Algorithm::Strassen { block },
-            };
-            Some(Shape { input, output, kernel: *kernel, stride: *stride, algorithm })
+            Some(Shape { input, output, kernel: *kernel, stride: *stride, algorithm: *algorithm })
         }
         _ => None,
     });
@@ -63,37 +54,21 @@ fn convolution(criterion: &mut Criterion, model: &str) {
     let mut group = criterion.benchmark_group(format!("{model}/{isa}"));
     for Shape { input, output, kernel, stride, algorithm } in shapes(model) {
         let window = kernel[0] * kernel[1] * input[2];
-        // Winograd's algorithm reads as many weights as a direct sum, Strassen's seven quarters of them; here they are zeros.
-        let (label, weights, scratch) = match algorithm {
-            Algorithm::Direct => ("", 4, 0),
-            Algorithm::Winograd { output, block, depth, fused } => {
-                let label = match (output, fused) {
-                    (2, false) => " winograd2",
-                    (2, true) => " winograd2fused",
-                    (_, false) => " winograd4",
-                    (_, true) => " winograd4fused",
-                };
-                let scratch = if fused {
-                    kernels::winograd::fused::scratch_len(stride[0], block, input[2])
-                } else {
-                    kernels::winograd::scratch_len(stride[0], block, depth, input[2])
-                };
-                (label, 4, scratch)
+        let scratch = algorithm.scratch_bytes(kernel, stride, [input[2], output[2]]);
+        let label = algorithm;
+        let algorithm = match algorithm {
+            ops::Algorithm::Direct => Algorithm::Direct,
+            ops::Algorithm::Winograd { output, block, depth, fused } => {
+                Algorithm::Winograd { output, block, depth, fused }
             }
-            Algorithm::WinogradRows { block } => {
-                let windows = Windows {
-                    rows: kernel[0],
-                    step: stride[0],
-                    run: kernel[1] * input[2],
-                    pixel: stride[1] * input[2],
-                };
-                (" winograd4rows", 4, kernels::winograd_rows::scratch_len(windows, block, output[2]))
-            }
-            Algorithm::Strassen { block } => {
-                (" strassen", kernels::strassen::PRODUCTS, kernels::strassen::scratch_len(block, input[2]))
-            }
+            ops::Algorithm::WinogradRows { block } => Algorithm::WinogradRows { block },
+            ops::Algorithm::Strassen { block } => Algorithm::Strassen { block },
         };
-        let scratch = scratch * size_of::<f32>();
+        // Strassen's algorithm reads seven quarters of the weights of a direct sum, the others as many; here they are zeros.
+        let weights = match algorithm {
+            Algorithm::Strassen { .. } => kernels::strassen::PRODUCTS,
+            _ => 4,
+        };
         let threads = Threads::with_scratch(NonZeroUsize::MIN, scratch);
         let pixels = |[_, width, channels]: [usize; 3], [down, right]: [usize; 2]| Pixels {
             start: 0,
@@ -122,7 +97,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         group.throughput(Throughput::Elements(2 * macs as u64));
         let [height, width, channels] = input;
         let name = format!(
-            "{}x{}/{}{label} {height}x{width}x{channels} to {}x{}x{}",
+            "{}x{}/{} {label} {height}x{width}x{channels} to {}x{}x{}",
             kernel[0], kernel[1], stride[0], output[0], output[1], output[2]
         );
         group.bench_function(name, |bencher| {
