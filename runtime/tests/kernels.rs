@@ -12,7 +12,7 @@ use common::{on_any_isa, on_every_isa};
 use proptest::prelude::*;
 use resnet_runtime::Precision;
 use resnet_runtime::kernels::{
-    self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, PoolGeometry,
+    self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
     PoolKind, Residual, Split, pack,
 };
 use resnet_runtime::numbers::{Numbers, NumbersMut};
@@ -226,11 +226,20 @@ fn copies() {
                 y: y.interior(),
             };
             let mut array = Placed { image: image(y.image.dims, seed ^ 1), halo: y_halo }.array(UNTOUCHED);
-            let threads = Threads::new(NonZeroUsize::new(2).unwrap());
-            kernels::copy(&threads, &geometry, &x.array(UNTOUCHED), &mut array);
+            kernels::copy(&threads(2), &geometry, &x.array(UNTOUCHED), &mut array);
             check(&y, UNTOUCHED, &exact(&y.image), &array)
         },
     );
+}
+
+/// Threads write pixels without a look at each other.
+#[test]
+#[should_panic(expected = "pixels lie outside the output, or in each other")]
+fn rows_that_lie_in_each_other() {
+    let x = Pixels { start: 0, image: 0, row: 4, pixel: 1 };
+    let y = Pixels { row: 3, ..x };
+    let geometry = CopyGeometry { batch: 1, size: [2, 4], channels: 1, front: 0, back: 0, x, y };
+    kernels::copy(&threads(2), &geometry, &[0.0f32; 8], &mut [0.0; 8]);
 }
 
 #[test]

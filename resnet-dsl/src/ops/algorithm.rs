@@ -372,9 +372,8 @@ impl Rows {
     }
 }
 
-/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `winograd4fused:4x32`: products transform their
-/// weights; `winograd4rows:56`: bands of 4 rows, blocks of 56
-/// columns; `strassen:48`: blocks of 48 pairs.
+/// `direct`; `winograd4:24x64`: tiles of 4 by 4, blocks of 24, 64 channels at a time; `winograd4fused:4x32`: products transform
+/// their weights; `winograd4rows:56`: bands of 4 rows, blocks of 56 columns; `strassen:48`: blocks of 48 pairs.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -38,7 +38,7 @@ pub(crate) struct AddTask<'a> {
 /// `y = relu?(y + x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or the machine lacks `isa`; if there is no sum of these numbers: there are of f32
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the machine lacks `isa`; if there is no sum of these numbers: there are of f32
 /// and f32, bf16 and bf16, int8 and int8.
 pub fn add(
     isa: Isa,

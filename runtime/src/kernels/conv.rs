@@ -134,7 +134,7 @@ pub(super) const SKEW: usize = 16;
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or the weights are not packed for `isa` and the algorithm, or the machine
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for `isa` and the algorithm, or the machine
 /// lacks it, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the numbers of `x` to
 /// those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(

@@ -24,7 +24,7 @@ pub(crate) struct ConvertTask<'a> {
 /// `scale` is not looked at.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices; if types differ and neither is f32; if the machine lacks `isa`.
+/// If the geometry reaches outside the slices, or pixels of `y` lie in each other; if types differ and neither is f32; if the machine lacks `isa`.
 pub fn convert(
     isa: Isa,
     threads: &Threads,

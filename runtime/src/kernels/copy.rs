@@ -31,13 +31,19 @@ pub struct CopyGeometry {
 /// `y = x`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices.
-pub fn copy<T: Copy + Default + Sync>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
+/// If the geometry reaches outside the slices, or pixels of `y` lie in each other.
+pub fn copy<T: Copy + Default + Send + Sync>(
+    threads: &Threads,
+    geometry: &CopyGeometry,
+    x: &[T],
+    y: &mut [T],
+) {
     let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
     let [height, width] = size;
     if batch == 0 || size.contains(&0) || front + channels + back == 0 {
         return;
     }
+    assert!(from.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
     assert!(
         to.hold(batch, size, front + channels + back, y.len()),
         "pixels lie outside the output, or in each other"

@@ -3,7 +3,8 @@
 //! ```text
 //! for some inputs at a time:
 //!     stage[input, position][output] = kernel[output, input, position] * scale[output]        in double precision
-//!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows
+//!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows; where products transform
+//!     Winograd's weights, some of its lanes, and positions follow each other
 //! ```
 //! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a step of their output's,
 //! which is found first: the largest number of an output is 127 steps.

@@ -127,9 +127,9 @@ pub enum Residual {
 pub(crate) struct Shared<T>(pub(crate) *mut T);
 
 // SAFETY: a pointer is only an address; whoever writes through it states which part is whose.
-unsafe impl<T> Send for Shared<T> {}
+unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
+unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
     /// The pointer. (A method, so that closures capture the whole of `Shared`.)

@@ -64,7 +64,7 @@ pub(crate) struct PoolTask<'a> {
 /// `y = pool(x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, a window holds nothing of the image, or the machine lacks `isa`; if the types of
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image, or the machine lacks `isa`; if the types of
 /// the numbers differ.
 pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>, y: NumbersMut<'_>) {
     let PoolGeometry { batch, input, output, channels, window, stride, padding, .. } = *geometry;

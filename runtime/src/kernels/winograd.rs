@@ -13,8 +13,9 @@
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
 //! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
-//! four times the memory. (Where there are few tiles, `winograd/fused.rs` transforms them in registers.) `winograd/sides.rs` has the matrices. A tile that hangs over the image's lower or right edge takes
-//! only the products that its outputs inside need. A number that is not finite reaches all outputs of the tiles it lies in.
+//! four times the memory. (Where there are few tiles, `winograd/fused.rs` transforms them in registers.) `winograd/sides.rs` has
+//! the matrices. A tile that hangs over the image's lower or right edge takes only the products that its outputs inside need. A
+//! number that is not finite reaches all outputs of the tiles it lies in.
 
 pub mod fused;
 pub(crate) mod row_product;

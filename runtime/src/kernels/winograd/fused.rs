@@ -84,7 +84,8 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch
         std::array::from_fn(|row| usize::from(row < side && !tile.takes(row, last[0])));
     for tiles in blocks(task.units.clone(), block, 1) {
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
-        // Tiles that take a row of products: all, or all but the last of each column. Those of which all columns are inside come first.
+        // Tiles that take a row of products: all, or all but the last of each column. Those of which all columns are inside come
+        // first.
         let mut slots = [Slots { count: 0, whole: 0, m: [0; LARGEST_BLOCK] }; 2];
         let mut v_tiles = [[None; LARGEST_BLOCK]; 2];
         for (rows, (slots, v_tiles)) in slots.iter_mut().zip(&mut v_tiles).enumerate() {
