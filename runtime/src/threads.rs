@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! run(work):   publish work, count up the generation, wake who sleeps; work(0); wait until nobody is at it
-//! worker i:    watch the generation for a while, then sleep; when it has changed: work(i), report
+//! worker i:    watch the generation for a while, let others run, then sleep; when it has changed: work(i), report
 //! ```
 
 use std::any::Any;
@@ -56,8 +56,10 @@ unsafe impl Sync for Shared {}
 /// The generation that ends the workers.
 const STOP: usize = usize::MAX;
 
-/// How often a thread looks before it sleeps: some 200 microseconds, longer than what one thread does between two layers or two runs.
-const SPINS: usize = 8_000;
+/// How often a thread looks before it lets others run, which may be the one it waits for: some 10 microseconds.
+const SPINS: usize = 400;
+/// How often it lets others run before it sleeps: some 200 microseconds, longer than what one thread does between two layers.
+const YIELDS: usize = 1_000;
 
 /// Memory that a thread works in during a job.
 struct Scratch(UnsafeCell<Arena>);
@@ -159,7 +161,13 @@ fn serve(shared: &Shared, index: usize) {
                 break generation;
             }
             looked += 1;
-            if looked < SPINS { std::hint::spin_loop() } else { thread::park() }
+            if looked < SPINS {
+                std::hint::spin_loop();
+            } else if looked < SPINS + YIELDS {
+                thread::yield_now();
+            } else {
+                thread::park();
+            }
         };
         if generation == STOP {
             return;
