@@ -1,0 +1,174 @@
+//! Convolutions: what is computed, and the geometry that kernels take.
+
+use crate::algorithm::Algorithm;
+use crate::element::Element;
+use crate::pixels::{Area, Fault, Pixels, check, plus, same_batch, times};
+
+/// A convolution between two values, and what is done with its sums.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv {
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Stride.
+    pub stride: [usize; 2],
+    /// Row and column of the input tensor at which the first window begins.
+    pub from: [usize; 2],
+    /// What the output holds, to be added.
+    pub residual: Residual,
+    /// Whether negative sums become zero.
+    pub relu: bool,
+    /// How it is computed.
+    pub algorithm: Algorithm,
+    /// What the threads share out.
+    pub split: Split,
+}
+
+/// What the output of a convolution or sum holds, to be added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Residual {
+    /// Nothing.
+    None,
+    /// Elements of the output's type.
+    Same,
+    /// int8, of another scale than the output's.
+    Quantized {
+        /// Whether they are signed.
+        signed: bool,
+        /// Their scale, in units of the output's.
+        scale: f32,
+    },
+}
+
+/// What the threads of a convolution share out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Output pixels: every thread reads all weights.
+    Pixels,
+    /// Output channels: every thread reads its own part of the weights, and the whole input.
+    Channels,
+}
+
+/// A convolution as kernels take it: its geometry, and what is done with its sums.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Convolution {
+    /// Its geometry.
+    pub geometry: ConvGeometry,
+    /// How it is computed.
+    pub algorithm: Algorithm,
+    /// What the output holds, to be added.
+    pub residual: Residual,
+    /// Whether negative sums become zero.
+    pub relu: bool,
+    /// What the threads share out.
+    pub split: Split,
+}
+
+/// A convolution as row runs: for each row of the kernel, the elements that an output pixel needs lie next to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvGeometry {
+    /// Images.
+    pub batch: usize,
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Rows of the kernel: KH.
+    pub rows: usize,
+    /// Words of a row run: KW * C elements. (A word is four bytes: one f32, two bf16 or four int8.)
+    pub run: usize,
+    /// Words from one row of the input to the next.
+    pub pitch: usize,
+    /// Output channels.
+    pub channels: usize,
+    /// Where the windows begin in the input, in words.
+    pub x: Pixels,
+    /// Where the pixels lie in the output, in elements.
+    pub y: Pixels,
+}
+
+impl Residual {
+    /// What elements are that lie where others are written.
+    pub fn of(before: Option<Element>, output: Element) -> Residual {
+        match before {
+            None => Residual::None,
+            Some(Element::F32 | Element::Bf16) => Residual::Same,
+            Some(before) => Residual::Quantized { signed: before.is_signed(), scale: before.ratio(output) },
+        }
+    }
+
+    /// Whether there is something to add.
+    pub const fn is_some(self) -> bool {
+        !matches!(self, Residual::None)
+    }
+}
+
+impl Convolution {
+    /// The convolution from `x`, whose elements fill words `per_word` at a time, to `y`.
+    ///
+    /// # Errors
+    /// If batches differ, a pixel of `x` is not whole words, a window reaches outside `x`, a value outside its tensor, or the
+    /// algorithm does not compute such windows.
+    pub const fn new(conv: Conv, x: Area, per_word: usize, y: Area) -> Result<Self, Fault> {
+        let Conv { kernel, stride, from, residual, relu, algorithm, split } = conv;
+        check!(same_batch(&x, &y));
+        check!(y.check());
+        if per_word == 0 || !x.dims[3].is_multiple_of(per_word) {
+            return Err(Fault::new("a pixel of the input is not whole words"));
+        }
+        if kernel[0] == 0 || kernel[1] == 0 || x.is_empty() {
+            return Err(Fault::new("a window is empty"));
+        }
+        if end(from[0], y.size[0], stride[0], kernel[0]) > x.dims[1] {
+            return Err(Fault::new("windows are too low for the input"));
+        }
+        if end(from[1], y.size[1], stride[1], kernel[1]) > x.dims[2] {
+            return Err(Fault::new("windows are too wide for the input"));
+        }
+        let direct = matches!(algorithm, Algorithm::Direct);
+        if !direct && (per_word > 1 || !algorithm.computes(kernel, stride, [x.dims[3], y.dims[3]])) {
+            return Err(Fault::new("the algorithm does not compute this convolution"));
+        }
+        let geometry = ConvGeometry {
+            batch: y.dims[0],
+            output: y.size,
+            rows: kernel[0],
+            run: times(kernel[1], x.dims[3]) / per_word,
+            pitch: times(x.dims[2], x.dims[3]) / per_word,
+            channels: y.dims[3],
+            x: x.pixels(from, stride).words(per_word),
+            y: y.interior(),
+        };
+        Ok(Convolution { geometry, algorithm, residual, relu, split })
+    }
+}
+
+impl ConvGeometry {
+    /// Whether nothing is computed.
+    pub const fn is_empty(&self) -> bool {
+        self.batch == 0 || self.output[0] == 0 || self.output[1] == 0 || self.channels == 0
+    }
+
+    /// Words of the kernel of one output channel, or [`usize::MAX`].
+    pub const fn depth(&self) -> usize {
+        times(self.rows, self.run)
+    }
+
+    /// Whether all windows lie in an input of so many words, and each output pixel has elements of its own among so many.
+    ///
+    /// # Errors
+    /// What does not.
+    pub const fn fits(&self, x_words: usize, y_elements: usize) -> Result<(), Fault> {
+        let rows = if self.rows == 0 { 1 } else { self.rows };
+        let reach = plus(times(rows - 1, self.pitch), self.run);
+        if self.x.end(self.batch, self.output, reach) > x_words {
+            return Err(Fault::new("windows reach outside the input"));
+        }
+        if !self.y.hold(self.batch, self.output, self.channels, y_elements) {
+            return Err(Fault::new("pixels lie outside the output, or in each other"));
+        }
+        Ok(())
+    }
+}
+
+/// The row or column behind the last window.
+const fn end(from: usize, outputs: usize, stride: usize, kernel: usize) -> usize {
+    plus(plus(from, times(outputs - 1, stride)), kernel)
+}

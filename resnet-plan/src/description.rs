@@ -1,0 +1,238 @@
+//! What is known of a network beside its steps: weights, sizes, preprocessing, labels.
+//!
+//! Text and lists are borrowed (a compiled network's, in the program) or owned (a plan's that was just made).
+
+use std::borrow::Cow;
+
+use crate::algorithm::{Algorithm, PRODUCTS};
+use crate::element::{Element, Precision};
+use crate::pixels::times;
+
+/// Text that is part of the program or made at run time.
+pub type Text = Cow<'static, str>;
+
+/// Everything that is known of a network when it is compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// The spec's name.
+    pub name: Text,
+    /// What the layers compute in.
+    pub precision: Precision,
+    /// int8: the fingerprint of the weights that the scales were made with.
+    pub calibrated: Option<u64>,
+    /// The layers that have weights, in the order of use.
+    pub layers: Cow<'static, [LayerWeights]>,
+    /// Endings of tensor names that a weight file may hold though the network does not use them.
+    pub ignored: Cow<'static, [Text]>,
+    /// Size of the whole activation arena in bytes.
+    pub peak_bytes: usize,
+    /// Working memory of each thread in bytes, beside the arena.
+    pub scratch_bytes: usize,
+    /// Learnable parameters.
+    pub parameters: usize,
+    /// Multiply-adds of one run, the whole batch.
+    pub macs: u64,
+    /// Size of the weights in bytes, batch norms folded, without padding.
+    pub weight_bytes: usize,
+    /// Whether the output is the softmax's, so that it sums to one.
+    pub probabilities: bool,
+    /// How an image becomes an input.
+    pub preprocessing: Preprocessing,
+    /// Names of the classes, in the order of the output; may be empty.
+    pub labels: Cow<'static, [Text]>,
+}
+
+/// The weights of one convolution; a dense layer is a convolution with a window as large as its input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerWeights {
+    /// The layer's name in the spec.
+    pub name: Text,
+    /// Height, width, inputs, outputs.
+    pub shape: [usize; 4],
+    /// How the convolution is computed, which its weights are packed for.
+    pub algorithm: Algorithm,
+    /// What it reads and writes.
+    pub elements: [Element; 2],
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Tensor name of the bias.
+    pub bias: Option<Text>,
+    /// The batch norm that is folded into kernel and bias.
+    pub batch_norm: Option<BatchNorm>,
+}
+
+/// A kernel in a weight file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Tensor name.
+    pub name: Text,
+    /// Order of its elements there.
+    pub layout: KernelLayout,
+}
+
+/// Order of a kernel's elements in a weight file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelLayout {
+    /// Convolution, Keras: `[height, width, input, output]`.
+    Hwio,
+    /// Convolution, PyTorch: `[output, input, height, width]`.
+    Oihw,
+    /// Dense, Keras: `[input, output]`, inputs in the order height, width, channel.
+    Io,
+    /// Dense, PyTorch: `[output, input]`, inputs in the order channel, height, width.
+    Oi,
+}
+
+/// A batch norm in a weight file, and its constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Tensor name of the scale.
+    pub gamma: Text,
+    /// Tensor name of the offset.
+    pub beta: Text,
+    /// Tensor name of the running mean.
+    pub mean: Text,
+    /// Tensor name of the running variance.
+    pub variance: Text,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// A tensor of a weight file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightTensor<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its sizes.
+    pub dims: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a tensor of a weight file is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// The kernel of a convolution or dense layer.
+    Kernel {
+        /// Elements that go into one of the output: the window's size times the input channels.
+        fan_in: usize,
+        /// The window's size times the output channels.
+        fan_out: usize,
+    },
+    /// The bias of a convolution or dense layer.
+    Bias,
+    /// A batch norm's scale.
+    Gamma,
+    /// A batch norm's offset.
+    Beta,
+    /// A batch norm's running mean.
+    Mean,
+    /// A batch norm's running variance.
+    Variance {
+        /// What is added to it.
+        epsilon: f64,
+    },
+}
+
+/// How an image becomes an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocessing {
+    /// Resize the shorter side to this many pixels first; `None`: resize straight to the input's size.
+    pub resize: Option<usize>,
+    /// Whether the middle of the resized image is cut out; if not, it is resized to the input's size, aspect lost.
+    pub crop: bool,
+    /// Order of the channels.
+    pub channels: ChannelOrder,
+    /// Multiplied with each byte before mean and deviation.
+    pub scale: f32,
+    /// Subtracted, a channel.
+    pub mean: Cow<'static, [f32]>,
+    /// Divided by, a channel.
+    pub std: Cow<'static, [f32]>,
+}
+
+/// Order of an image's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red (Caffe, Keras' ResNet50).
+    Bgr,
+    /// One channel of brightness.
+    Gray,
+}
+
+impl Description {
+    /// Every tensor that a weight file must hold, in the order of use.
+    pub fn tensors(&self) -> impl Iterator<Item = WeightTensor<'_>> {
+        self.layers.iter().flat_map(LayerWeights::tensors)
+    }
+}
+
+impl LayerWeights {
+    /// The tensors that a weight file has for it: kernel, bias, gamma, beta, mean, variance.
+    pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
+        let [height, width, inputs, outputs] = self.shape;
+        let window = height * width;
+        let role = Role::Kernel { fan_in: window * inputs, fan_out: window * outputs };
+        let mut tensors =
+            vec![WeightTensor { name: &self.kernel.name, dims: self.kernel.layout.dims(self.shape), role }];
+        let mut add = |name, role| tensors.push(WeightTensor { name, dims: vec![outputs], role });
+        if let Some(bias) = &self.bias {
+            add(bias, Role::Bias);
+        }
+        if let Some(norm) = &self.batch_norm {
+            add(&norm.gamma, Role::Gamma);
+            add(&norm.beta, Role::Beta);
+            add(&norm.mean, Role::Mean);
+            add(&norm.variance, Role::Variance { epsilon: norm.epsilon });
+        }
+        tensors
+    }
+
+    /// Learnable parameters: kernel, bias, and a batch norm's scale and offset.
+    pub fn parameters(&self) -> usize {
+        let lists = usize::from(self.bias.is_some()) + 2 * usize::from(self.batch_norm.is_some());
+        self.shape.iter().product::<usize>() + lists * self.shape[3]
+    }
+
+    /// Size in bytes, batch norm folded, without padding.
+    pub fn bytes(&self) -> usize {
+        let bias = usize::from(self.bias.is_some() || self.batch_norm.is_some());
+        self.shape.iter().product::<usize>() * self.elements[0].bytes()
+            + bias * self.shape[3] * size_of::<f32>()
+    }
+
+    /// The packed kernel's rows, in words of four bytes (or [`usize::MAX`]), and the channels of a row.
+    pub fn packed_shape(&self) -> [usize; 2] {
+        let [height, width, inputs, outputs] = self.shape;
+        let depth = times(inputs.div_ceil(self.elements[0].per_word()), times(height, width));
+        match self.algorithm {
+            Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => {
+                [depth, outputs]
+            }
+            Algorithm::Strassen { .. } => [times(PRODUCTS, depth / 2), outputs / 2],
+        }
+    }
+}
+
+impl KernelLayout {
+    /// Sizes of a kernel in a weight file, for a layer of this height, width, inputs and outputs.
+    pub fn dims(self, [height, width, inputs, outputs]: [usize; 4]) -> Vec<usize> {
+        match self {
+            KernelLayout::Hwio => vec![height, width, inputs, outputs],
+            KernelLayout::Oihw => vec![outputs, inputs, height, width],
+            KernelLayout::Io => vec![height * width * inputs, outputs],
+            KernelLayout::Oi => vec![outputs, height * width * inputs],
+        }
+    }
+
+    /// How far apart neighbours are in the file: outputs, inputs, positions in the window.
+    pub fn strides(self, [height, width, inputs, outputs]: [usize; 4]) -> [usize; 3] {
+        let window = height * width;
+        match self {
+            KernelLayout::Hwio | KernelLayout::Io => [1, outputs, inputs * outputs],
+            KernelLayout::Oihw | KernelLayout::Oi => [inputs * window, window, 1],
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What compiler and runtime both have to know, once: what values hold and where they lie, how layers are computed and what
+//! that needs, the steps of a plan and the weights that they take.
+//!
+//! The compiler makes a [`Plan`]. It is written down as Rust, whose layers are made by the constant functions of this crate
+//! when the user's program is compiled; or it is executed as it is, once [`check`](check::check) has found nothing wrong with it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`element`] | what values hold, and precisions |
+//! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
+//! | [`conv`], [`pool`], [`copy`] | geometry: made and checked by constant functions, taken by kernels |
+//! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
+//! | [`plan`], [`task`] | steps over buffers; what a step asks of a kernel |
+//! | [`mod@check`] | the checker of plans |
+//! | [`description`] | weights, preprocessing, labels |
+#![forbid(unsafe_code)]
+
+pub mod algorithm;
+pub mod check;
+pub mod conv;
+pub mod copy;
+pub mod description;
+pub mod element;
+pub mod pixels;
+pub mod plan;
+pub mod pool;
+mod print;
+pub mod task;
+pub mod winograd;
+
+pub use algorithm::Algorithm;
+pub use check::check;
+pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
+pub use copy::{AddGeometry, CopyGeometry};
+pub use description::{
+    BatchNorm, ChannelOrder, Description, Kernel, KernelLayout, LayerWeights, Preprocessing, Role, Text,
+    WeightTensor,
+};
+pub use element::{Element, Precision};
+pub use pixels::{Area, Dims, Fault, Pixels};
+pub use plan::{Action, Buffer, Plan, Section, Step, View};
+pub use pool::{Pool, PoolGeometry, PoolKind};
+pub use task::Task;

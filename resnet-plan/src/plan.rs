@@ -1,0 +1,152 @@
+//! The plan: a network as a list of steps over buffers of known places.
+
+use std::ops::Range;
+
+use crate::conv::Conv;
+use crate::description::Description;
+use crate::element::Element;
+use crate::pixels::{Area, Dims};
+use crate::pool::Pool;
+
+/// A network, ready to be written down as code or to be executed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What is known of it beside the steps: weights, sizes, preprocessing, labels.
+    pub description: Description,
+    /// Shape of the whole input, f32.
+    pub input: Dims,
+    /// The whole output, dense, f32.
+    pub output: View,
+    /// How often the steps are done. One after another, they are all steps.
+    pub sections: Vec<Section>,
+    /// The parts of the arena.
+    pub buffers: Vec<Buffer>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Steps that are done together: a large batch is computed in parts, whose activations stay in the caches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The steps.
+    pub steps: Range<usize>,
+    /// How often they are done, each time for another part of the batch. The next section begins when all parts are done.
+    pub passes: usize,
+}
+
+/// A part of the arena, for as long as what it holds is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// The first value that it holds.
+    pub name: String,
+    /// Size.
+    pub bytes: usize,
+    /// Place in the arena.
+    pub offset: usize,
+    /// The first and the last step that need it.
+    pub live: [usize; 2],
+    /// Whether it holds something of all images, and not of a pass'. A step's view of it is the part that belongs to the pass.
+    pub whole: bool,
+}
+
+/// A tensor in a buffer, and the part of it that is a value; around that lies the halo.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// Index of the buffer.
+    pub buffer: usize,
+    /// What it holds.
+    pub element: Element,
+    /// The tensor's shape, halo included. Channels are filled up to whole words of four bytes, the unit of convolutions.
+    pub dims: Dims,
+    /// The value's first row and column.
+    pub at: [usize; 2],
+    /// The value's height and width.
+    pub size: [usize; 2],
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The value that is computed.
+    pub name: String,
+    /// The block of the spec that it belongs to.
+    pub block: String,
+    /// What is done.
+    pub action: Action,
+    /// What is read; nothing where the network's input is, or where nothing is.
+    pub read: Option<View>,
+    /// What is written.
+    pub write: View,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// Copies the network's input into the arena.
+    Input,
+    /// Writes zeros around the value.
+    Clear,
+    /// Copies a value.
+    Copy,
+    /// Convolves with the weights of a layer.
+    Conv {
+        /// Index of the layer.
+        layer: usize,
+        /// The convolution.
+        conv: Conv,
+    },
+    /// Pools.
+    Pool(Pool),
+    /// Takes every n-th pixel, with `front` zero channels in front.
+    Subsample {
+        /// Stride.
+        stride: [usize; 2],
+        /// Zero channels in front.
+        front: usize,
+        /// Channels that are taken.
+        channels: usize,
+    },
+    /// Adds to what is already there.
+    Add {
+        /// What is already there.
+        residual: Element,
+        /// Whether negative sums become zero.
+        relu: bool,
+    },
+    /// Softmax over channels.
+    Softmax,
+}
+
+impl Plan {
+    /// What is known of the network beside its steps: what weights are loaded for.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Images of a pass of a section.
+    pub fn images(&self, section: &Section) -> usize {
+        self.input[0] / section.passes.max(1)
+    }
+
+    /// Whether all steps are done once, for the whole batch.
+    pub fn is_at_once(&self) -> bool {
+        self.sections.iter().all(|section| section.passes == 1)
+    }
+}
+
+impl View {
+    /// The tensor's shape, and where the value lies in it.
+    pub const fn area(&self) -> Area {
+        Area { dims: self.dims, at: self.at, size: self.size }
+    }
+
+    /// Size of the tensor, or [`usize::MAX`].
+    pub const fn bytes(&self) -> usize {
+        self.area().len().saturating_mul(self.element.bytes())
+    }
+
+    /// Whether the value fills its tensor.
+    pub const fn is_dense(&self) -> bool {
+        self.area().is_dense()
+    }
+}

@@ -1,0 +1,123 @@
+//! Pooling: windows that are cut to the image, so that no padding is ever read.
+
+use crate::pixels::{Area, Fault, Pixels, check, plus, same_batch, times};
+
+/// A pooling layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Which way.
+    pub kind: PoolKind,
+    /// Window height and width.
+    pub window: [usize; 2],
+    /// Stride.
+    pub stride: [usize; 2],
+    /// Padding: top, bottom, left, right.
+    pub padding: [usize; 4],
+}
+
+/// The ways of pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// The maximum of the pixels of the image in the window.
+    Max,
+    /// Their mean.
+    Average,
+    /// The mean of them and of the padding in the window, which counts as zeros (PyTorch's `count_include_pad`).
+    AverageWithPadding,
+}
+
+/// Pooling as kernels take it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PoolGeometry {
+    /// Which way.
+    pub kind: PoolKind,
+    /// What a mean is multiplied with: int8, the input's scale in units of the output's; else 1.
+    pub scale: f32,
+    /// Images.
+    pub batch: usize,
+    /// Input height and width.
+    pub input: [usize; 2],
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Channels.
+    pub channels: usize,
+    /// Window height and width.
+    pub window: [usize; 2],
+    /// Stride.
+    pub stride: [usize; 2],
+    /// Padding: top, bottom, left, right.
+    pub padding: [usize; 4],
+    /// Where the input's pixels lie.
+    pub x: Pixels,
+    /// Where the output's pixels lie.
+    pub y: Pixels,
+}
+
+impl PoolGeometry {
+    /// Pooling from `x` to `y`; a mean is multiplied with `scale`.
+    ///
+    /// # Errors
+    /// If batches or channels differ, a value reaches outside its tensor, or a window holds nothing of the image.
+    pub const fn new(pool: Pool, x: Area, y: Area, scale: f32) -> Result<Self, Fault> {
+        let Pool { kind, window, stride, padding } = pool;
+        check!(same_batch(&x, &y));
+        check!(x.check());
+        check!(y.check());
+        if x.dims[3] != y.dims[3] {
+            return Err(Fault::new("the channels differ"));
+        }
+        let geometry = PoolGeometry {
+            kind,
+            scale,
+            batch: y.dims[0],
+            input: x.size,
+            output: y.size,
+            channels: y.dims[3],
+            window,
+            stride,
+            padding,
+            x: x.interior(),
+            y: y.interior(),
+        };
+        check!(geometry.windows());
+        Ok(geometry)
+    }
+
+    /// Whether nothing is computed.
+    pub const fn is_empty(&self) -> bool {
+        self.batch == 0 || self.output[0] == 0 || self.output[1] == 0 || self.channels == 0
+    }
+
+    /// Whether the image lies in an input of so many elements, each window holds a pixel of it, and each output pixel has elements
+    /// of its own among so many.
+    ///
+    /// # Errors
+    /// What does not.
+    pub const fn fits(&self, x_elements: usize, y_elements: usize) -> Result<(), Fault> {
+        if self.x.end(self.batch, self.input, self.channels) > x_elements {
+            return Err(Fault::new("pixels lie outside the input"));
+        }
+        if !self.y.hold(self.batch, self.output, self.channels, y_elements) {
+            return Err(Fault::new("pixels lie outside the output, or in each other"));
+        }
+        self.windows()
+    }
+
+    /// Each window holds a pixel of the image.
+    const fn windows(&self) -> Result<(), Fault> {
+        let mut axis = 0;
+        while axis < 2 {
+            let (before, behind) = (self.padding[2 * axis], self.padding[2 * axis + 1]);
+            let image = plus(before, self.input[axis]);
+            let last = times(self.output[axis] - 1, self.stride[axis]);
+            if self.input[axis] == 0 || before >= self.window[axis] || last >= image {
+                return Err(Fault::new("a window holds nothing of the image"));
+            }
+            if plus(image, behind) == usize::MAX {
+                return Err(Fault::new("the padding is too large"));
+            }
+            axis += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! `Display` of a plan: a report of where everything lies and what is done when. It is not read back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::conv::{Conv, Split};
+use crate::element::Element;
+use crate::plan::{Action, Plan, View};
+use crate::pool::Pool;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let description = &self.description;
+        writeln!(f, "plan {}", description.name)?;
+        writeln!(
+            f,
+            "arena {} bytes, {} more a thread, weights {} bytes, {} multiply-adds",
+            description.peak_bytes, description.scratch_bytes, description.weight_bytes, description.macs
+        )?;
+        if !self.is_at_once() {
+            writeln!(f, "sections:")?;
+            for section in &self.sections {
+                let (start, last) = (section.steps.start, section.steps.end - 1);
+                let (passes, images) = (section.passes, self.images(section));
+                writeln!(f, "  steps {start:>3}..{last:<3} {passes} x {images} image(s)")?;
+            }
+        }
+        writeln!(f, "buffers:")?;
+        for (index, buffer) in self.buffers.iter().enumerate() {
+            let [first, last] = buffer.live;
+            writeln!(
+                f,
+                "  {index:>3}: bytes {:>8}..{:<8} steps {first:>3}..{last:<3} {}{}",
+                buffer.offset,
+                buffer.offset + buffer.bytes,
+                buffer.name,
+                if buffer.whole { " of all images" } else { "" }
+            )?;
+        }
+        let mut block = None;
+        for (index, step) in self.steps.iter().enumerate() {
+            if block != Some(&step.block) {
+                writeln!(f, "{}:", step.block)?;
+                block = Some(&step.block);
+            }
+            write!(f, "  {index:>3}: {} = {}", step.name, step.action)?;
+            if let Some(read) = &step.read {
+                write!(f, " {read}")?;
+            }
+            writeln!(f, " -> {}", step.write)?;
+        }
+        Ok(())
+    }
+}
+
+/// `#3 58x58x64 (1,1)+56x56`: buffer, tensor, and the value in it, unless that fills the tensor.
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let View { buffer, element, dims: [n, h, w, c], at: [top, left], size: [height, width] } = self;
+        write!(f, "#{buffer} ")?;
+        if *element != Element::F32 {
+            write!(f, "{element} ")?;
+        }
+        write!(f, "{n}x{h}x{w}x{c}")?;
+        if self.is_dense() { Ok(()) } else { write!(f, " ({top},{left})+{height}x{width}") }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Input => f.write_str("input"),
+            Action::Clear => f.write_str("clear"),
+            Action::Copy => f.write_str("copy"),
+            Action::Conv { layer, conv } => {
+                let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
+                let Conv { residual, relu, algorithm, split, .. } = conv;
+                write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithm}, split {split}")?;
+                f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
+                f.write_str(if *relu { ", relu" } else { "" })
+            }
+            Action::Pool(Pool { kind, window: [h, w], stride: [down, right], .. }) => {
+                write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
+            }
+            Action::Subsample { stride: [down, right], front, .. } => {
+                write!(f, "subsample /{down}x{right}, {front} zero channels in front")
+            }
+            Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
+            Action::Softmax => f.write_str("softmax"),
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Pixels => "pixels",
+            Split::Channels => "channels",
+        })
+    }
+}
+
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pixels" => Ok(Split::Pixels),
+            "channels" => Ok(Split::Channels),
+            _ => Err(format!("`{text}` is not a split: pixels or channels")),
+        }
+    }
+}
