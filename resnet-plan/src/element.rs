@@ -18,7 +18,6 @@ pub enum Element {
 
 /// What the layers of a network compute in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Precision {
     /// 32-bit floating point.
     F32,

@@ -1,15 +1,19 @@
 //! Aligned memory, and the disjoint typed views that a compiled network lays over it.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use memmap2::MmapMut;
 
+use resnet_plan::Element;
+
+use crate::Error;
+use crate::numbers::{Numbers, NumbersMut};
 use crate::tensor::Shape;
 
-/// Every view begins at a multiple of this many bytes: a cache line, and the widest vector.
-pub const ALIGNMENT: usize = 64;
+pub use resnet_plan::check::ALIGNMENT;
 
 /// From this size on memory is asked for in huge pages: a network reads all of its weights each run, and the processor
 /// looks up the place of each page.
@@ -42,6 +46,17 @@ pub struct Views<S> {
     set: PhantomData<fn() -> S>,
 }
 
+/// Where a tensor of any shape lies in an arena, in bytes from its start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// The first byte.
+    pub offset: usize,
+    /// Elements.
+    pub len: usize,
+    /// What they are.
+    pub element: Element,
+}
+
 /// The most views that are taken at once.
 pub const MAX_VIEWS: usize = 8;
 
@@ -61,23 +76,25 @@ pub trait TensorSet: sealed::TensorSet {
 
 impl Arena {
     /// `bytes` bytes of zeros.
-    pub fn zeroed(bytes: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system does not give so many.
+    pub fn zeroed(bytes: usize) -> Result<Self, Error> {
         if bytes >= HUGE_PAGE
             && let Some(arena) = Self::huge(bytes)
         {
-            return arena;
+            return Ok(arena);
         }
-        let Ok(layout) = Layout::from_size_align(bytes.max(1), ALIGNMENT) else {
-            panic!("an arena of {bytes} bytes is larger than the address space");
-        };
+        let layout = Layout::from_size_align(bytes.max(1), ALIGNMENT).map_err(|_| Error::Memory { bytes })?;
         // SAFETY: the layout's size is at least one byte.
-        let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        Arena { start, owner: Owner::Heap(layout), bytes }
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Error::Memory { bytes })?;
+        Ok(Arena { start, owner: Owner::Heap(layout), bytes })
     }
 
     /// The same, in huge pages if the system has them; `None` if it refuses.
     fn huge(bytes: usize) -> Option<Self> {
-        let mut map = MmapMut::map_anon(bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE).ok()?;
+        let mut map =
+            MmapMut::map_anon(bytes.checked_next_multiple_of(HUGE_PAGE)?.checked_add(HUGE_PAGE)?).ok()?;
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage); // without them it is only slower
         let skipped = map.as_ptr().align_offset(HUGE_PAGE);
@@ -114,6 +131,71 @@ impl Arena {
     }
 }
 
+impl Arena {
+    /// What lies at one place, and what lies at another, to be written.
+    ///
+    /// # Panics
+    /// If a place reaches outside the arena, is not aligned for its elements, or both lie in each other.
+    pub fn pair(&mut self, read: Place, write: Place) -> (Numbers<'_>, NumbersMut<'_>) {
+        let (first, second) = (self.inside(read), self.inside(write));
+        assert!(first.end <= second.start || second.end <= first.start, "a step reads what it writes");
+        // SAFETY: `inside` holds for the place; what is written lies apart, and the arena is borrowed exclusively.
+        let read = unsafe { self.numbers(read) };
+        (read, self.write(write))
+    }
+
+    /// What lies at a place.
+    ///
+    /// # Panics
+    /// As [`Arena::pair`].
+    pub fn read(&self, place: Place) -> Numbers<'_> {
+        self.inside(place);
+        // SAFETY: `inside` holds for the place, and the arena is borrowed.
+        unsafe { self.numbers(place) }
+    }
+
+    /// What lies at a place, to be written.
+    ///
+    /// # Panics
+    /// As [`Arena::pair`].
+    pub fn write(&mut self, place: Place) -> NumbersMut<'_> {
+        self.inside(place);
+        let (start, len) = (self.start.as_ptr().wrapping_add(place.offset), place.len);
+        // SAFETY: `inside` holds for the place, every bit pattern is an element, and the arena is borrowed exclusively.
+        unsafe {
+            match place.element {
+                Element::F32 => NumbersMut::F32(std::slice::from_raw_parts_mut(start.cast(), len)),
+                Element::Bf16 => NumbersMut::Bf16(std::slice::from_raw_parts_mut(start.cast(), len)),
+                Element::U8(_) => NumbersMut::U8(std::slice::from_raw_parts_mut(start, len)),
+                Element::I8(_) => NumbersMut::I8(std::slice::from_raw_parts_mut(start.cast(), len)),
+            }
+        }
+    }
+
+    /// The bytes of a place, which lies in the arena and is aligned.
+    fn inside(&self, Place { offset, len, element }: Place) -> Range<usize> {
+        let end = end_of(offset, len.saturating_mul(element.bytes()));
+        assert!(end <= self.bytes, "a tensor ends at {end} in an arena of {}", self.bytes);
+        assert!(offset.is_multiple_of(element.bytes()), "a tensor is not aligned");
+        offset..end
+    }
+
+    /// # Safety
+    /// [`Arena::inside`] holds for the place, nobody writes there for `'a`, and the arena lives as long.
+    unsafe fn numbers<'a>(&self, Place { offset, len, element }: Place) -> Numbers<'a> {
+        let start = self.start.as_ptr().wrapping_add(offset);
+        // SAFETY: the caller's contract; every bit pattern is an element.
+        unsafe {
+            match element {
+                Element::F32 => Numbers::F32(std::slice::from_raw_parts(start.cast(), len)),
+                Element::Bf16 => Numbers::Bf16(std::slice::from_raw_parts(start.cast(), len)),
+                Element::U8(_) => Numbers::U8(std::slice::from_raw_parts(start, len)),
+                Element::I8(_) => Numbers::I8(std::slice::from_raw_parts(start.cast(), len)),
+            }
+        }
+    }
+}
+
 impl Drop for Arena {
     fn drop(&mut self) {
         if let Owner::Heap(layout) = self.owner {
@@ -137,18 +219,24 @@ impl<S: TensorSet> Views<S> {
             assert!(offsets[i].is_multiple_of(ALIGNMENT), "a view is not aligned");
             let mut j = 0;
             while j < i {
-                let apart = offsets[i] + S::BYTES[i] <= offsets[j] || offsets[j] + S::BYTES[j] <= offsets[i];
+                let apart = end_of(offsets[i], S::BYTES[i]) <= offsets[j]
+                    || end_of(offsets[j], S::BYTES[j]) <= offsets[i];
                 assert!(apart, "two views overlap");
                 j += 1;
             }
             places[i] = offsets[i];
-            if offsets[i] + S::BYTES[i] > end {
-                end = offsets[i] + S::BYTES[i];
+            if end_of(offsets[i], S::BYTES[i]) > end {
+                end = end_of(offsets[i], S::BYTES[i]);
             }
             i += 1;
         }
         Views { offsets: places, end, set: PhantomData }
     }
+}
+
+/// The end of a view; one that would wrap lies outside any arena.
+const fn end_of(offset: usize, bytes: usize) -> usize {
+    offset.saturating_add(bytes)
 }
 
 macro_rules! tensor_set {
@@ -187,7 +275,7 @@ mod tests {
     #[test]
     fn views_lie_where_the_plan_says() {
         const PLAN: Views<(Tensor<f32, 1, 1, 2, 8>, Tensor<f32, 1, 1, 1, 3>)> = Views::at(&[64, 0]);
-        let mut arena = Arena::zeroed(128);
+        let mut arena = Arena::zeroed(128).unwrap();
         let (a, b) = arena.views(&PLAN);
         a.as_mut_slice().fill(1.0);
         b.as_mut_slice().fill(2.0);

@@ -49,17 +49,9 @@ pub enum Error {
         /// The file.
         origin: String,
         /// The network's name.
-        network: &'static str,
+        network: String,
         /// Everything that is wrong, one line each.
         faults: Vec<String>,
-    },
-    /// Formula weights of a network whose naming scheme has none.
-    #[error(
-        "`{network}` has no formula weights: they exist for the document's and torchvision's tensor names only"
-    )]
-    NoFormula {
-        /// The network's name.
-        network: &'static str,
     },
     /// Scales that were made for other weights.
     #[error(
@@ -68,13 +60,35 @@ pub enum Error {
     )]
     Calibration {
         /// The network's name.
-        network: &'static str,
+        network: String,
         /// The weights.
         origin: String,
         /// Fingerprint of the weights that the scales were made with.
         expected: u64,
         /// Fingerprint of these.
         found: u64,
+    },
+    /// A plan that cannot be executed.
+    #[error("the plan of `{network}` cannot be executed:{}", Faults(.faults))]
+    Plan {
+        /// The network's name.
+        network: String,
+        /// Everything that is wrong, one line each.
+        faults: Vec<String>,
+    },
+    /// Weights that were packed for another network, precision or algorithm than the one that is to run.
+    #[error(
+        "the weights were packed for another network than `{network}`: load them for its own description"
+    )]
+    OtherWeights {
+        /// The network's name.
+        network: String,
+    },
+    /// Memory that the system does not give.
+    #[error("cannot allocate {bytes} bytes of memory")]
+    Memory {
+        /// How much was asked for.
+        bytes: usize,
     },
     /// An instruction set that the machine does not have.
     #[error(transparent)]

@@ -19,6 +19,7 @@ pub mod kernels;
 pub mod layer;
 pub mod network;
 pub mod numbers;
+pub mod program;
 pub mod reference;
 pub mod session;
 pub mod tensor;
@@ -28,15 +29,13 @@ pub mod weights;
 pub use arena::{Arena, Views};
 pub use error::Error;
 pub use isa::{Isa, IsaError};
-pub use layer::{
-    Add, Algorithm, AveragePool, Conv, Conv2d, Copy, Interior, MaxPool, Pool, Residual, Softmax, Split,
-    clear_halo,
-};
-pub use network::{
-    BatchNorm, ChannelOrder, Context, Description, Kernel, KernelLayout, LayerWeights, Network, Precision,
-    Preprocessing, Scales, Scheme,
-};
+pub use layer::{Add, Conv2d, Copy, Interior, Pool2d, Softmax, clear_halo};
+pub use network::{Context, Network};
 pub use numbers::bf16;
+pub use program::Program;
 pub use session::{NoSession, Session};
 pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
+
+pub use resnet_plan as plan;
+pub use resnet_plan::{Algorithm, ChannelOrder, Description, Plan, Precision, Preprocessing};

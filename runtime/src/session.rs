@@ -14,6 +14,8 @@ pub struct Session<N: Network> {
     network: N,
     arena: Arena,
     threads: Threads,
+    /// Whether the weights were packed for this network.
+    fits: bool,
 }
 
 impl<N: Network> Session<N> {
@@ -23,12 +25,16 @@ impl<N: Network> Session<N> {
     }
 
     /// A session with so many threads, the caller's included. If the system refuses some, it has fewer.
+    ///
+    /// # Panics
+    /// If the system does not give the memory of the arena, or of this thread.
     pub fn with_threads(network: &N, threads: NonZeroUsize) -> Self {
-        Session {
-            network: network.clone(),
-            arena: Arena::zeroed(N::DESCRIPTION.peak_bytes),
-            threads: Threads::with_scratch(threads, N::DESCRIPTION.scratch_bytes),
-        }
+        let description = N::DESCRIPTION;
+        let memory = Arena::zeroed(description.peak_bytes)
+            .and_then(|arena| Ok((arena, Threads::new(threads, description.scratch_bytes)?)));
+        let (arena, threads) = memory.unwrap_or_else(|error| panic!("{error}"));
+        let fits = network.weights().fit(&description);
+        Session { network: network.clone(), arena, threads, fits }
     }
 
     /// The network's output for `input`, which stays until the next run. Nothing is allocated.
@@ -36,8 +42,9 @@ impl<N: Network> Session<N> {
     /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
     ///
     /// # Errors
-    /// None so far; later precisions may refuse an input.
+    /// [`Error::OtherWeights`] if the network's weights were packed for another one.
     pub fn run(&mut self, input: &N::Input) -> Result<&N::Output, Error> {
+        self.check()?;
         let context = Context { weights: self.network.weights(), threads: &self.threads, observer: None };
         Ok(N::forward(&context, input, &mut self.arena))
     }
@@ -51,6 +58,7 @@ impl<N: Network> Session<N> {
         input: &N::Input,
         observe: &mut dyn FnMut(Observation<'_>),
     ) -> Result<&N::Output, Error> {
+        self.check()?;
         // (A closure of this call's own, since the context shares one lifetime.)
         let mut observe = |observation: Observation<'_>| observe(observation);
         let observer: Observer<'_> = RefCell::new(&mut observe);
@@ -76,6 +84,13 @@ impl<N: Network> Session<N> {
     /// Threads that it runs on, the caller's included.
     pub fn threads(&self) -> usize {
         self.threads.count()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.fits {
+            return Ok(());
+        }
+        Err(Error::OtherWeights { network: N::DESCRIPTION.name.into_owned() })
     }
 }
 

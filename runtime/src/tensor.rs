@@ -123,7 +123,7 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
     }
 
     fn check(found: usize) -> Result<(), Error> {
-        let expected = N * H * W * C;
+        let expected = <Self as Shape>::LEN;
         if found == expected { Ok(()) } else { Err(Error::Length { dims: Self::DIMS, expected, found }) }
     }
 }

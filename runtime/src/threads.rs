@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::Error;
 use crate::arena::Arena;
 
 /// A team of threads, the caller's among them.
@@ -68,13 +69,12 @@ struct Scratch(UnsafeCell<Arena>);
 unsafe impl Sync for Scratch {}
 
 impl Threads {
-    /// A team of `count` threads, of which one is the caller's. If the system refuses some, the team is smaller.
-    pub fn new(count: NonZeroUsize) -> Threads {
-        Self::with_scratch(count, 0)
-    }
-
-    /// The same, each with so many bytes to work in.
-    pub fn with_scratch(count: NonZeroUsize, scratch_bytes: usize) -> Threads {
+    /// A team of `count` threads, of which one is the caller's, each with so many bytes to work in. If the system refuses some,
+    /// the team is smaller.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system does not give the memory.
+    pub fn new(count: NonZeroUsize, scratch_bytes: usize) -> Result<Threads, Error> {
         let shared = Arc::new(Shared {
             generation: OwnLine(AtomicUsize::new(0)),
             busy: OwnLine(AtomicUsize::new(0)),
@@ -85,11 +85,21 @@ impl Threads {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("resnet-{index}")).spawn(move || serve(&shared, index)).ok()
         };
-        let workers: Vec<JoinHandle<()>> = (1..count.get()).map_while(spawn).collect();
-        let scratch = || Scratch(UnsafeCell::new(Arena::zeroed(scratch_bytes)));
-        let scratch = (0..=workers.len()).map(|_| scratch()).collect();
-        let scratch_len = scratch_bytes / size_of::<f32>();
-        Threads { shared, workers, scratch, scratch_len, running: Cell::new(false) }
+        let scratch = || Arena::zeroed(scratch_bytes).map(|arena| Scratch(UnsafeCell::new(arena)));
+        let mut team = Threads {
+            shared: Arc::clone(&shared),
+            workers: Vec::new(),
+            scratch: vec![scratch()?],
+            scratch_len: scratch_bytes / size_of::<f32>(),
+            running: Cell::new(false),
+        };
+        for index in 1..count.get() {
+            let (memory, worker) = (scratch()?, spawn(index));
+            let Some(worker) = worker else { break };
+            team.workers.push(worker);
+            team.scratch.push(memory);
+        }
+        Ok(team)
     }
 
     /// Elements of scratch memory that each thread has.
@@ -203,7 +213,7 @@ mod tests {
     use super::*;
 
     fn team(count: usize) -> Threads {
-        Threads::new(NonZeroUsize::new(count).unwrap())
+        Threads::new(NonZeroUsize::new(count).unwrap(), 0).unwrap()
     }
 
     #[test]

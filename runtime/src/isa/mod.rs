@@ -5,11 +5,12 @@
 
 use std::fmt;
 
+use resnet_plan::Precision;
+
 use crate::kernels::{
     AddTask, BandInput, BandKernel, BandOutput, ConvertTask, DotKernel, FoldTask, InputTile, KernelTile,
     LastTask, OutputTile, PoolTask, Product, RowProduct, SumsTask,
 };
-use crate::network::Precision;
 use crate::numbers::bf16;
 
 #[cfg(target_arch = "x86_64")]

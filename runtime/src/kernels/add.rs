@@ -2,29 +2,12 @@
 
 use std::ops::Range;
 
+use resnet_plan::{AddGeometry, Residual};
+
 use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Pixels, Residual, Target, share};
+use crate::kernels::{Target, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
-
-/// A sum in numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AddGeometry {
-    /// Images.
-    pub batch: usize,
-    /// Height and width.
-    pub size: [usize; 2],
-    /// Channels.
-    pub channels: usize,
-    /// Where the pixels lie that are added.
-    pub x: Pixels,
-    /// Where the pixels lie that they are added to.
-    pub y: Pixels,
-    /// What is multiplied with `x`: int8, its scale in units of the output's; else 1.
-    pub scale: f32,
-    /// What the output holds before.
-    pub residual: Residual,
-}
 
 /// The rows, counted through all images, that one thread does.
 pub(crate) struct AddTask<'a> {
@@ -48,20 +31,15 @@ pub fn add(
     x: Numbers<'_>,
     y: NumbersMut<'_>,
 ) {
-    let AddGeometry { batch, size, channels, .. } = *geometry;
-    if batch == 0 || size.contains(&0) || channels == 0 {
+    if geometry.is_empty() {
         return;
     }
     assert!(isa.is_available(), "this machine has no {isa}");
-    assert!(geometry.x.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
-    assert!(
-        geometry.y.hold(batch, size, channels, y.len()),
-        "pixels lie outside the output, or in each other"
-    );
+    must_fit(geometry.fits(x.len(), y.len()));
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
-        let rows = share(batch * size[0], index, count);
+        let rows = share(geometry.batch * geometry.size[0], index, count);
         let task = AddTask { geometry: *geometry, relu, x, y, rows };
         // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
         // not meet, and `y` is borrowed exclusively.

@@ -10,32 +10,14 @@
 
 use std::ops::Range;
 
+use resnet_plan::algorithm::{PANEL, PRODUCTS};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+
 use crate::isa::{Isa, Kernels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{Pixels, Residual, Shared, blocks, share, strassen, winograd, winograd_rows, words};
+use crate::kernels::{Shared, blocks, must_fit, share, strassen, winograd, winograd_rows, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
-
-/// A convolution in numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvGeometry {
-    /// Images.
-    pub batch: usize,
-    /// Output height and width.
-    pub output: [usize; 2],
-    /// Rows of the window: KH.
-    pub rows: usize,
-    /// Words of a row run: KW * C numbers. (A word is four bytes: one f32, two bf16 or four int8.)
-    pub run: usize,
-    /// Words from one row of the input to the next.
-    pub pitch: usize,
-    /// Output channels.
-    pub channels: usize,
-    /// Where the windows begin in the input, in words.
-    pub x: Pixels,
-    /// Where the pixels lie in the output, in elements.
-    pub y: Pixels,
-}
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -45,59 +27,6 @@ pub struct PackedConv<'a> {
     /// One number a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
     /// bits of an i32), what they are multiplied with, and what is added.
     pub bias: &'a [f32],
-}
-
-/// What the threads of a convolution share out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// Output pixels: every thread reads all weights.
-    Pixels,
-    /// Output channels: every thread reads its own part of the weights, and the whole input.
-    Channels,
-}
-
-/// How a convolution is computed. Its weights are packed for it: by Strassen's algorithm in planes of their own, where products
-/// transform them in order of use, else alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Row runs.
-    Direct,
-    /// Winograd's: 3x3 windows of step 1 or 2.
-    Winograd {
-        /// Output pixels of a tile, a side.
-        output: usize,
-        /// Tiles that are transformed and multiplied together.
-        block: usize,
-        /// Input channels whose weights are transformed at a time.
-        depth: usize,
-        /// Whether products transform their weights themselves: for few tiles.
-        fused: bool,
-    },
-    /// Winograd's, of rows only: windows that have three or four rows of each phase of their step.
-    WinogradRows {
-        /// Columns that are transformed and multiplied together, in four output rows.
-        block: usize,
-    },
-    /// Strassen's: 1x1 windows.
-    Strassen {
-        /// Pairs of pixels that are multiplied together.
-        block: usize,
-    },
-}
-
-/// A convolution, and what is done with its sums.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Convolution {
-    /// Its numbers.
-    pub geometry: ConvGeometry,
-    /// How it is computed.
-    pub algorithm: Algorithm,
-    /// What the output holds, to be added.
-    pub residual: Residual,
-    /// Cut negative results off.
-    pub relu: bool,
-    /// What the threads share out.
-    pub split: Split,
 }
 
 /// The part of a convolution that one thread does.
@@ -121,15 +50,10 @@ const LARGEST_RUN: usize = 256;
 /// How far ahead the only tile of a part fetches, in numbers: as fast as the memory is, not as fast as the tile.
 const AHEAD: usize = 1536;
 /// Numbers of a panel that is multiplied in one go.
-const LARGEST_PANEL: usize = LARGEST_RUN * WIDEST_PANEL;
+const LARGEST_PANEL: usize = LARGEST_RUN * PANEL;
 
 /// The bias of sums that have begun.
-pub(super) static NO_BIAS: [f32; WIDEST_PANEL] = [0.0; WIDEST_PANEL];
-/// The widest panel and vector of any instruction set.
-pub(super) const WIDEST_PANEL: usize = 64;
-pub(super) const WIDEST_VECTOR: usize = 16;
-/// Numbers between two planes of scratch memory: keeps them from falling into the same set of the first-level cache.
-pub(super) const SKEW: usize = 16;
+pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
@@ -160,15 +84,15 @@ fn convolve_f32(
     y: &mut [f32],
 ) {
     let Convolution { geometry, algorithm, split, .. } = convolution;
-    let ConvGeometry { batch, output, rows, run, pitch, channels, .. } = *geometry;
+    let ConvGeometry { batch, output, run, channels, .. } = *geometry;
     let kernels = isa.kernels();
     assert!(!matches!(convolution.residual, Residual::Quantized { .. }), "a residual of f32 has no scale");
-    if batch == 0 || output.contains(&0) || channels == 0 {
+    if geometry.is_empty() {
         return;
     }
+    must_fit(geometry.fits(x.len(), y.len()));
     let mut padded = channels.next_multiple_of(kernels.lanes);
-    let reach = (rows.max(1) - 1) * pitch + run;
-    let mut depth = rows * run;
+    let mut depth = geometry.depth();
     let mut panels = channels.div_ceil(kernels.panel);
     let total = match *algorithm {
         Algorithm::Direct => batch * output[0] * output[1],
@@ -185,19 +109,14 @@ fn convolve_f32(
         }
         Algorithm::Strassen { .. } => {
             strassen::check(convolution, threads.scratch());
-            depth = run / 2 * strassen::PRODUCTS;
+            depth = (run / 2).saturating_mul(PRODUCTS);
             padded = channels / 2;
             panels = padded.div_ceil(kernels.panel);
             (batch * output[0] * output[1]).div_ceil(2)
         }
     };
     assert!(isa.is_available(), "this machine has no {isa}");
-    assert!(geometry.x.end(batch, output, reach) <= x.len(), "windows reach outside the input");
-    assert!(
-        geometry.y.hold(batch, output, channels, y.len()),
-        "pixels lie outside the output, or in each other"
-    );
-    assert!(weights.panels.len() >= depth * padded, "the weights have another shape");
+    assert!(weights.panels.len() >= depth.saturating_mul(padded), "the weights have another shape");
     assert!(weights.bias.len() >= channels.next_multiple_of(kernels.lanes), "the bias has another length");
     let by_channels = *split == Split::Channels && panels >= threads.count();
     let shared = Shared(y.as_mut_ptr());

@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
+use resnet_plan::CopyGeometry;
+
 use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{CopyGeometry, Target, copy, share};
+use crate::kernels::{Target, copy, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -39,20 +41,15 @@ pub fn convert(
         (Numbers::U8(x), NumbersMut::U8(y)) => copy(threads, geometry, x, y),
         (Numbers::I8(x), NumbersMut::I8(y)) => copy(threads, geometry, x, y),
         (x, y) => {
-            let CopyGeometry { batch, size, channels, front, back, .. } = *geometry;
-            if batch == 0 || size.contains(&0) || channels == 0 {
+            if geometry.is_empty() || geometry.channels == 0 {
                 return;
             }
             assert!(isa.is_available(), "this machine has no {isa}");
-            assert!(geometry.x.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
-            assert!(
-                geometry.y.hold(batch, size, front + channels + back, y.len()),
-                "pixels lie outside the output, or in each other"
-            );
+            must_fit(geometry.fits(x.len(), y.len()));
             let y = Target::of(y);
             let count = threads.count();
             threads.run(|index, _| {
-                let rows = share(batch * size[0], index, count);
+                let rows = share(geometry.batch * geometry.size[0], index, count);
                 let task = ConvertTask { geometry: *geometry, scale, x, y, rows };
                 // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
                 // do not meet, and `y` is borrowed exclusively.

@@ -5,28 +5,11 @@
 //! ```
 //! Where that is the whole of both rows, a row is one copy.
 
-use crate::kernels::{Pixels, Shared, share};
+use resnet_plan::{Area, CopyGeometry};
+
+use crate::kernels::{Shared, must_fit, share};
 use crate::numbers::{NumbersMut, each};
 use crate::threads::Threads;
-
-/// A copy in numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CopyGeometry {
-    /// Images.
-    pub batch: usize,
-    /// Height and width of what is written.
-    pub size: [usize; 2],
-    /// Channels that are copied.
-    pub channels: usize,
-    /// Zero channels before them.
-    pub front: usize,
-    /// Zero channels behind them.
-    pub back: usize,
-    /// Where the pixels lie that are copied.
-    pub x: Pixels,
-    /// Where they go.
-    pub y: Pixels,
-}
 
 /// `y = x`, shared out over threads.
 ///
@@ -40,14 +23,10 @@ pub fn copy<T: Copy + Default + Send + Sync>(
 ) {
     let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
     let [height, width] = size;
-    if batch == 0 || size.contains(&0) || front + channels + back == 0 {
+    if geometry.is_empty() {
         return;
     }
-    assert!(from.end(batch, size, channels) <= x.len(), "pixels lie outside the input");
-    assert!(
-        to.hold(batch, size, front + channels + back, y.len()),
-        "pixels lie outside the output, or in each other"
-    );
+    must_fit(geometry.fits(x.len(), y.len()));
     let whole_rows = front + back == 0 && from.pixel == channels && to.pixel == channels;
     let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
     let shared = Shared(y.as_mut_ptr());
@@ -69,11 +48,14 @@ pub fn copy<T: Copy + Default + Send + Sync>(
     });
 }
 
-/// Writes zeros everywhere around a value of `size` at row and column `at`, in each image of an NHWC array.
+/// Writes zeros everywhere around a value, in each image.
 ///
 /// # Panics
-/// If the value reaches outside an image.
-pub fn clear_halo(dims: [usize; 4], at: [usize; 2], size: [usize; 2], y: NumbersMut<'_>) {
+/// If the value reaches outside its tensor, or the tensor is not the slice.
+pub fn clear_halo(area: &Area, y: NumbersMut<'_>) {
+    must_fit(area.check());
+    assert!(area.len() == y.len(), "the tensor has another length");
+    let Area { dims, at, size } = *area;
     each!(NumbersMut, y, y => clear(dims, at, size, y));
 }
 

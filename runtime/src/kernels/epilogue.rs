@@ -8,8 +8,10 @@
 //! ```
 //! Each operation is rounded by itself: a fused multiply-add would give other bits where there is none.
 
+use resnet_plan::Residual;
+
 use crate::isa::{Simd, Stored};
-use crate::kernels::{Residual, Target};
+use crate::kernels::Target;
 use crate::numbers::bf16;
 
 /// What becomes of the sums of a tile.

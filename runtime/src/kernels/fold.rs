@@ -11,11 +11,13 @@
 
 use std::ops::Range;
 
+use resnet_plan::algorithm::PRODUCTS;
+use resnet_plan::{Algorithm, Precision};
+
 use crate::isa::Isa;
 use crate::kernels::pack::put;
+use crate::kernels::strassen;
 use crate::kernels::winograd::fused;
-use crate::kernels::{Algorithm, strassen};
-use crate::network::Precision;
 use crate::numbers::bf16;
 
 /// One panel to be filled.
@@ -112,7 +114,7 @@ fn halves(task: &mut FoldTask<'_>) {
             fill(task, outputs, first + down, count, stage);
         }
         for index in 0..count {
-            for plane in 0..strassen::PRODUCTS {
+            for plane in 0..PRODUCTS {
                 let row = std::array::from_fn(|lane| {
                     strassen::factors([0, 1, 2, 3].map(|block: usize| stages[block][index][lane]))[plane]
                 });

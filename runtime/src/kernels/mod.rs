@@ -27,72 +27,35 @@ pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
-pub mod strassen;
+pub(crate) mod strassen;
 pub(crate) mod tiles;
 pub(crate) mod widened;
-pub mod winograd;
-pub mod winograd_rows;
+pub(crate) mod winograd;
+pub(crate) mod winograd_rows;
 pub(crate) mod words;
 
 use std::ops::Range;
 
+use resnet_plan::Fault;
+
 use crate::numbers::{NumbersMut, bf16};
 
 pub(crate) use add::AddTask;
-pub use add::{AddGeometry, add};
-pub use conv::{Algorithm, ConvGeometry, Convolution, PackedConv, Split, convolve};
+pub use add::add;
+pub use conv::{PackedConv, convolve};
 pub(crate) use convert::ConvertTask;
 pub use convert::convert;
-pub use copy::{CopyGeometry, clear_halo, copy};
+pub use copy::{clear_halo, copy};
 pub(crate) use dot::DotKernel;
 pub(crate) use fold::{FoldTask, fold_panel};
 pub use peak::{peak_gflops, peak_gops};
 pub(crate) use pool::PoolTask;
-pub use pool::{PoolGeometry, PoolKind, pool};
+pub use pool::pool;
 pub(crate) use product::Product;
 pub use softmax::softmax;
 pub(crate) use strassen::{LastTask, SumsTask};
 pub(crate) use winograd::{InputTile, KernelTile, OutputTile, RowProduct};
 pub(crate) use winograd_rows::{BandInput, BandKernel, BandOutput};
-
-/// Where the pixels of a value lie in a tensor, in elements: pixel `(n, y, x)` begins at
-/// `start + n * image + y * row + x * pixel`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pixels {
-    /// The first pixel.
-    pub start: usize,
-    /// From one image to the next.
-    pub image: usize,
-    /// From one row to the next.
-    pub row: usize,
-    /// From one pixel to the next.
-    pub pixel: usize,
-}
-
-impl Pixels {
-    /// Where a pixel begins.
-    #[inline(always)]
-    pub fn at(&self, image: usize, row: usize, column: usize) -> usize {
-        self.start + image * self.image + row * self.row + column * self.pixel
-    }
-
-    /// The end of a run of `length` elements from the last pixel on.
-    pub(crate) fn end(&self, batch: usize, [height, width]: [usize; 2], length: usize) -> usize {
-        self.at(batch - 1, height - 1, width - 1) + length
-    }
-
-    /// Whether each pixel has `length` elements of its own, among so many.
-    pub(crate) fn hold(&self, batch: usize, size: [usize; 2], length: usize, elements: usize) -> bool {
-        let [height, width] = size;
-        let row = (width - 1) * self.pixel + length;
-        let image = (height - 1) * self.row + row;
-        let apart = |count: usize, step: usize, length: usize| count == 1 || step >= length;
-        apart(width, self.pixel, length)
-            && apart(height, self.row, row)
-            && apart(batch, self.image, image)
-            && self.end(batch, size, length) <= elements
-    }
-}
 
 /// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.
 #[inline(always)]
@@ -107,20 +70,12 @@ pub(crate) fn blocks(range: Range<usize>, most: usize, unit: usize) -> impl Iter
     range.clone().step_by(size).map(move |start| start..(start + size).min(range.end))
 }
 
-/// What a convolution's output holds, to be added to its sums.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Residual {
-    /// Nothing.
-    None,
-    /// Numbers of the output's type.
-    Same,
-    /// int8, of another scale than the output's.
-    Quantized {
-        /// Whether they are signed.
-        signed: bool,
-        /// Their scale, in units of the output's.
-        scale: f32,
-    },
+/// # Panics
+/// If a geometry does not fit its slices: nothing behind it may be read or written.
+fn must_fit(fits: Result<(), Fault>) {
+    if let Err(fault) = fits {
+        panic!("{fault}");
+    }
 }
 
 /// A pointer that threads share, each to write its own part behind it.

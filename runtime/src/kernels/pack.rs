@@ -8,18 +8,19 @@
 
 use std::ops::Range;
 
+use resnet_plan::Precision;
+
 use crate::isa::Isa;
-use crate::network::Precision;
 use crate::numbers::Numbers;
 
 /// Words of a packed kernel of `depth` words of inputs and `channels` outputs.
 pub fn packed_len(isa: Isa, precision: Precision, depth: usize, channels: usize) -> usize {
-    depth * padded(isa, precision, channels)
+    depth.saturating_mul(padded(isa, precision, channels))
 }
 
 /// Output channels, filled up to whole vectors: the length of a packed bias.
 pub fn padded(isa: Isa, precision: Precision, channels: usize) -> usize {
-    channels.next_multiple_of(shape(isa, precision).0)
+    channels.div_ceil(shape(isa, precision).0).saturating_mul(shape(isa, precision).0)
 }
 
 /// The panels of `channels` output channels: which channels each holds, and its width in the packed kernel.

@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use resnet_plan::Precision;
+
 use crate::isa::{Isa, Simd};
-use crate::network::Precision;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
 const CHAINS: usize = 12;

@@ -10,48 +10,12 @@
 
 use std::ops::Range;
 
+use resnet_plan::{Pixels, PoolGeometry, PoolKind};
+
 use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Pixels, Target, share};
+use crate::kernels::{Target, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
-
-/// A pooling layer in numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PoolGeometry {
-    /// Which way.
-    pub kind: PoolKind,
-    /// What a mean is multiplied with: int8, the input's scale in units of the output's; else 1.
-    pub scale: f32,
-    /// Images.
-    pub batch: usize,
-    /// Input height and width.
-    pub input: [usize; 2],
-    /// Output height and width.
-    pub output: [usize; 2],
-    /// Channels.
-    pub channels: usize,
-    /// Window height and width.
-    pub window: [usize; 2],
-    /// Step.
-    pub stride: [usize; 2],
-    /// Padding: top, bottom, left, right.
-    pub padding: [usize; 4],
-    /// Where the input's pixels lie.
-    pub x: Pixels,
-    /// Where the output's pixels lie.
-    pub y: Pixels,
-}
-
-/// The ways of pooling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolKind {
-    /// The maximum of the pixels of the image in the window.
-    Max,
-    /// Their mean.
-    Average,
-    /// The mean of them and of the padding in the window, which counts as zeros (PyTorch's `count_include_pad`).
-    AverageWithPadding,
-}
 
 /// The output rows, counted through all images, that one thread does.
 pub(crate) struct PoolTask<'a> {
@@ -67,30 +31,17 @@ pub(crate) struct PoolTask<'a> {
 /// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image, or the machine lacks `isa`; if the types of
 /// the numbers differ.
 pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>, y: NumbersMut<'_>) {
-    let PoolGeometry { batch, input, output, channels, window, stride, padding, .. } = *geometry;
-    if batch == 0 || output.contains(&0) || channels == 0 {
+    if geometry.is_empty() {
         return;
     }
     assert!(isa.is_available(), "this machine has no {isa}");
-    assert!(
-        !input.contains(&0) && geometry.x.end(batch, input, channels) <= x.len(),
-        "the image is no input"
-    );
-    assert!(
-        geometry.y.hold(batch, output, channels, y.len()),
-        "pixels lie outside the output, or in each other"
-    );
-    for axis in 0..2 {
-        let before = padding[2 * axis];
-        let last = (output[axis] - 1) * stride[axis];
-        assert!(before < window[axis] && last < input[axis] + before, "a window holds nothing of the image");
-    }
+    must_fit(geometry.fits(x.len(), y.len()));
     let kernels = isa.kernels();
     let kernel = if geometry.kind == PoolKind::Max { kernels.max_pool } else { kernels.average_pool };
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
-        let rows = share(batch * output[0], index, count);
+        let rows = share(geometry.batch * geometry.output[0], index, count);
         let task = PoolTask { geometry: *geometry, x, y, rows };
         // SAFETY: the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
         // output; the rows of two threads do not meet, and `y` is borrowed exclusively.
@@ -181,7 +132,7 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
         for column in 0..output[1] {
             let (columns, padded_columns) = cut(&task.geometry, 1, column);
             let count = match kind {
-                PoolKind::AverageWithPadding => padded_rows * padded_columns,
+                PoolKind::AverageWithPadding => padded_rows.saturating_mul(padded_columns),
                 _ => rows.len() * columns.len(),
             };
             for channel in (0..channels).step_by(S::LANES) {
@@ -271,6 +222,6 @@ unsafe fn most<T: Copy + Ord, const C: usize>(
 fn cut(geometry: &PoolGeometry, axis: usize, position: usize) -> (Range<usize>, usize) {
     let (before, behind) = (geometry.padding[2 * axis], geometry.padding[2 * axis + 1]);
     let start = position * geometry.stride[axis];
-    let end = (start + geometry.window[axis]).min(before + geometry.input[axis] + behind);
+    let end = start.saturating_add(geometry.window[axis]).min(before + geometry.input[axis] + behind);
     (start.saturating_sub(before)..(end - before).min(geometry.input[axis]), end - start)
 }

@@ -20,45 +20,31 @@
 //! All `y` with `+ bias + y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
 //! while others are computed.
 
+use resnet_plan::algorithm::{LARGEST_PAIRS, PANEL, PRODUCTS, SKEW, SUMS};
+use resnet_plan::{Algorithm, Convolution, Residual};
+
 use crate::isa::{Kernels, Simd};
-use crate::kernels::conv::{
-    Algorithm, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR, locate,
-};
+use crate::kernels::blocks;
+use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{Residual, blocks};
-
-/// Products of halves.
-pub const PRODUCTS: usize = 7;
-/// Sums of inputs, and of products.
-const SUMS: usize = 4;
-const PLANES: usize = 3;
-
-/// The most pairs of a block.
-const LARGEST_BLOCK: usize = 96;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
-pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
+pub(crate) fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
     let t1 = w01 - w00;
     let t2 = w11 - t1;
     [w00, w10, t2, t1, w11, w11 - w01, w10 - t2]
-}
-
-/// Elements of scratch memory that a thread needs for blocks of so many pairs and so many input channels: V and sums.
-pub const fn scratch_len(block: usize, channels: usize) -> usize {
-    SUMS * (block * (channels / 2) + SKEW) + PLANES * (block * WIDEST_PANEL + SKEW)
 }
 
 /// # Panics
 /// If the convolution is not one that Strassen's algorithm computes, or the scratch memory is too small.
 pub(super) fn check(convolution: &Convolution, scratch: usize) {
     let Convolution { geometry, algorithm, .. } = convolution;
-    let &Algorithm::Strassen { block } = algorithm else { return };
-    assert!((1..=LARGEST_BLOCK).contains(&block), "a block has 1 to {LARGEST_BLOCK} pairs of pixels");
-    assert!(geometry.rows == 1, "windows are 1x1");
-    assert!(geometry.run.is_multiple_of(2 * WIDEST_VECTOR), "halves of the input are whole vectors");
-    assert!(geometry.channels.is_multiple_of(2 * WIDEST_VECTOR), "halves of the output are whole vectors");
-    assert!(scratch >= scratch_len(block, geometry.run), "a thread has too little scratch memory");
+    let channels = [geometry.run, geometry.channels];
+    let computes = geometry.rows == 1 && algorithm.computes([1, 1], [1, 1], channels);
+    assert!(computes, "Strassen's algorithm does not compute this convolution");
+    let needed = algorithm.scratch_len([1, 1], [1, 1], channels);
+    assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
 /// Inputs of pairs of pixels, to be added up.
@@ -100,17 +86,17 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
     let (inputs, outputs) = (geometry.run / 2, geometry.channels / 2);
     let v_plane = block * inputs + SKEW;
-    let m_plane = block * WIDEST_PANEL + SKEW;
+    let m_plane = block * PANEL + SKEW;
     let (v, m) = scratch.split_at_mut(SUMS * v_plane);
     let planes = m.as_mut_ptr();
-    let mut v_offsets = [0; LARGEST_BLOCK];
-    let mut m_offsets = [0; LARGEST_BLOCK];
+    let mut v_offsets = [0; LARGEST_PAIRS];
+    let mut m_offsets = [0; LARGEST_PAIRS];
     for slot in 0..block {
         v_offsets[slot] = slot * inputs;
-        m_offsets[slot] = slot * WIDEST_PANEL;
+        m_offsets[slot] = slot * PANEL;
     }
-    let (mut x, mut y) = ([0; 2 * LARGEST_BLOCK], [0; 2 * LARGEST_BLOCK]);
-    let [mut x_first, mut x_second, mut y_first, mut y_second] = [[0; LARGEST_BLOCK]; 4];
+    let (mut x, mut y) = ([0; 2 * LARGEST_PAIRS], [0; 2 * LARGEST_PAIRS]);
+    let [mut x_first, mut x_second, mut y_first, mut y_second] = [[0; LARGEST_PAIRS]; 4];
     for pairs in blocks(task.units.clone(), block, kernels.tile) {
         let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
@@ -235,7 +221,7 @@ pub(crate) unsafe fn last<S: Simd>(simd: S, task: &LastTask<'_>) {
         for channel in (0..task.channels).step_by(S::LANES) {
             // SAFETY: the caller's contract.
             unsafe {
-                let m = task.m.add(slot * WIDEST_PANEL + channel);
+                let m = task.m.add(slot * PANEL + channel);
                 let [u, v, w] = std::array::from_fn(|i| simd.load(m.add(i * task.plane)));
                 let mut sum = simd.add(simd.sub(simd.add(v, w), u), simd.load(task.bias.add(channel)));
                 let to = task.y.add(offset + channel);

@@ -16,8 +16,9 @@
 
 use std::mem::MaybeUninit;
 
+use resnet_plan::ConvGeometry;
+
 use crate::isa::Simd;
-use crate::kernels::conv::ConvGeometry;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::LINE;
 use crate::kernels::words::Task;

@@ -17,59 +17,38 @@
 //! the matrices. A tile that hangs over the image's lower or right edge takes only the products that its outputs inside need. A
 //! number that is not finite reaches all outputs of the tiles it lies in.
 
-pub mod fused;
+pub(crate) mod fused;
 pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
 
 use std::ops::Range;
 
+use resnet_plan::algorithm::{LARGEST_BLOCK, PANEL, SKEW, VECTOR};
+use resnet_plan::winograd::Tile;
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+
 use crate::isa::Kernels;
-use crate::kernels::conv::{
-    Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
-};
+use crate::kernels::blocks;
+use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{Residual, blocks};
 pub(crate) use row_product::RowProduct;
-use sides::{Factor, LARGEST_INPUT, Tile};
+use sides::{Factor, LARGEST_INPUT};
 pub(crate) use transform::{InputTile, KernelTile, OutputTile};
-
-/// The most tiles of a block.
-const LARGEST_BLOCK: usize = 128;
-
-/// Elements of scratch memory that a thread needs for windows of a step, blocks of so many tiles, so many channels transformed at a
-/// time, of so many input channels: zeros, V, U and M.
-pub const fn scratch_len(step: usize, block: usize, depth: usize, channels: usize) -> usize {
-    let tile = Tile::of(step);
-    let channels = channels.next_multiple_of(WIDEST_VECTOR);
-    let depth = if depth < channels { depth } else { channels };
-    let transformed = tile.products() * (block * channels.next_multiple_of(depth) + SKEW);
-    let weights = tile.kernels() * (depth * WIDEST_PANEL + SKEW);
-    let sums = tile.sums() * (block * WIDEST_PANEL + SKEW);
-    channels + transformed + weights + sums
-}
 
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes, or the scratch memory is too small.
 pub(super) fn check(convolution: &Convolution, scratch: usize) {
     let Convolution { geometry, algorithm, .. } = convolution;
-    let &Algorithm::Winograd { output, block, depth, fused } = algorithm else { return };
-    let (channels, step) = shape(geometry);
-    assert!((1..=LARGEST_BLOCK).contains(&block), "a block has 1 to {LARGEST_BLOCK} tiles");
-    let whole = depth > 0 && depth.is_multiple_of(WIDEST_VECTOR);
-    assert!(whole, "the channels that are transformed at a time fill whole vectors");
-    assert!(geometry.rows == 3 && geometry.run == 3 * channels, "windows are 3x3");
-    assert!(step == 1 || step == 2, "windows have step 1 or 2");
-    assert!(output == Tile::of(step).output(), "tiles have 4x4 outputs, or 2x2 of step 2");
-    assert!(geometry.x.pixel == step * channels, "windows have one step");
-    assert!(geometry.x.row == step * geometry.pitch, "windows have one step");
-    let needed = if fused {
-        let fills = fused::computes(Tile::of(step), [channels, geometry.channels]);
-        assert!(fills, "channels fill vectors and panels");
-        fused::scratch_len(step, block, channels)
-    } else {
-        scratch_len(step, block, depth, channels)
-    };
+    let (inputs, stride) = shape(geometry);
+    let (kernel, strides, channels) = ([3, 3], [stride, stride], [inputs, geometry.channels]);
+    let computes = algorithm.computes(kernel, strides, channels);
+    assert!(computes, "Winograd's algorithm does not compute this convolution");
+    assert!(geometry.rows == 3 && geometry.run == 3 * inputs, "windows are 3x3");
+    let even =
+        geometry.x.pixel == stride * inputs && Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
+    assert!(even, "windows have one stride");
+    let needed = algorithm.scratch_len(kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -90,11 +69,11 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let Algorithm::Winograd { output, block, depth, .. } = algorithm else { return };
     let (channels, step) = shape(&geometry);
     let tile = Tile::of(step);
-    let row = channels.next_multiple_of(WIDEST_VECTOR);
+    let row = channels.next_multiple_of(VECTOR);
     let depth = depth.min(row);
     let v_plane = block * row.next_multiple_of(depth) + SKEW;
-    let u_plane = depth * WIDEST_PANEL + SKEW;
-    let m_plane = block * WIDEST_PANEL + SKEW;
+    let u_plane = depth * PANEL + SKEW;
+    let m_plane = block * PANEL + SKEW;
     let (zeros, rest) = scratch.split_at_mut(row);
     let (v, rest) = rest.split_at_mut(tile.products() * v_plane);
     let (u, m) = rest.split_at_mut(tile.kernels() * u_plane);
@@ -106,9 +85,11 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let mut products = [(0, Factor::Made(0), Factor::Made(0), 0); LARGEST_INPUT];
     let products = &mut products[..tile.products()];
     for (index, product) in products.iter_mut().enumerate() {
-        let (sum, input, kernel) = tile.product(index);
-        let [rows, columns] =
-            [tile.takes(index / tile.side(), last[0]), tile.takes(index % tile.side(), last[1])];
+        let (sum, input, kernel) = sides::product(tile, index);
+        let [rows, columns] = [0, 1].map(|axis| {
+            let product = if axis == 0 { index / tile.side() } else { index % tile.side() };
+            sides::takes(tile, product, last[axis])
+        });
         *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
     }
     // Weights that no other block reads again: fetched as such, they leave V in the second-level cache.
@@ -124,7 +105,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 {
                     slots.x[slots.count] = geometry.x.at(place.image, place.row, place.column);
                     slots.v[slots.count] = slot * depth;
-                    slots.m[slots.count] = slot * WIDEST_PANEL;
+                    slots.m[slots.count] = slot * PANEL;
                     slots.count += 1;
                 }
             }
@@ -229,7 +210,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 }
             }
             for (slot, place) in places().enumerate() {
-                let sums = m[slot * WIDEST_PANEL..].as_ptr();
+                let sums = m[slot * PANEL..].as_ptr();
                 let output = outputs(task, tile, &place, sums, m_plane, channel..channel + panel_channels);
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe { (kernels.winograd_output)(&output) };

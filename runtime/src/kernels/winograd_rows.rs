@@ -20,74 +20,25 @@
 
 pub(crate) mod transform;
 
+use resnet_plan::algorithm::{LARGEST_COLUMNS, PANEL, SKEW};
+use resnet_plan::winograd::{BAND, Rows};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+
 use crate::isa::Kernels;
-use crate::kernels::Residual;
-use crate::kernels::conv::{
-    Algorithm, ConvGeometry, ConvTask, Convolution, NO_BIAS, SKEW, WIDEST_PANEL, WIDEST_VECTOR,
-};
+use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Fetch, LINE, Product};
+use transform::LARGEST_POINTS;
 pub(crate) use transform::{BandInput, BandKernel, BandOutput};
-use transform::{LARGEST_POINTS, OUTPUTS};
 
-/// The most columns of a block: few enough that threads share blocks out evenly, and that sums stay in the second-level cache.
-const LARGEST_BLOCK: usize = 64;
-
-/// The windows of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    /// Rows of a window: KH.
-    pub rows: usize,
-    /// Input rows from one window to the next.
-    pub step: usize,
-    /// Numbers of a row run: KW * C.
-    pub run: usize,
-    /// Numbers from one window's run to that of the next one in its row.
-    pub pixel: usize,
-}
-
-impl Windows {
-    fn of(geometry: &ConvGeometry) -> Windows {
-        let step = geometry.x.row / geometry.pitch.max(1);
-        Windows { rows: geometry.rows, step, run: geometry.run, pixel: geometry.x.pixel }
-    }
-
-    /// Rows of a window in its first phases; the others have one less.
-    const fn taps(self) -> usize {
-        self.rows.div_ceil(self.step)
-    }
-
-    const fn points(self) -> usize {
-        self.taps() + OUTPUTS - 1
-    }
-
-    /// Phases that have as many taps as the first.
-    const fn full(self) -> usize {
-        self.rows - (self.taps() - 1) * self.step
-    }
-
-    /// Runs that are multiplied: of each point as many as there are phases, of the last, infinity, only the full ones.
-    const fn runs(self) -> usize {
-        (self.points() - 1) * self.step + self.full()
-    }
-
-    /// Numbers of an input row, for so many columns.
-    const fn row(self, columns: usize) -> usize {
-        ((columns - 1) * self.pixel + self.run).next_multiple_of(WIDEST_VECTOR)
-    }
-}
-
-/// Elements of scratch memory that a thread needs for such windows, blocks of so many columns, and so many output channels:
-/// zeros, V, U and M.
-pub const fn scratch_len(windows: Windows, block: usize, channels: usize) -> usize {
-    let rows = (1 + windows.runs()) * windows.row(block);
-    let weights = windows.runs() * windows.run * channels.next_multiple_of(WIDEST_VECTOR);
-    let sums = windows.points() * (block * WIDEST_PANEL + SKEW);
-    rows + weights + sums
+/// The rows of a convolution's kernel, and its stride. (Row runs already hold all channels.)
+fn rows_of(geometry: &ConvGeometry) -> (Option<Rows>, usize) {
+    let stride = geometry.x.row / geometry.pitch.max(1);
+    (Rows::of([geometry.rows, geometry.run], [stride, geometry.x.pixel], 1), stride)
 }
 
 /// Bands of rows, and blocks of a band.
 fn shape([height, width]: [usize; 2], block: usize) -> [usize; 2] {
-    [height.div_ceil(OUTPUTS), width.div_ceil(block)]
+    [height.div_ceil(BAND), width.div_ceil(block)]
 }
 
 /// Blocks of all images.
@@ -99,13 +50,13 @@ pub(super) fn units(geometry: &ConvGeometry, block: usize) -> usize {
 /// If the convolution is not one that this algorithm computes, or the scratch memory is too small.
 pub(super) fn check(convolution: &Convolution, scratch: usize) {
     let Convolution { geometry, algorithm, .. } = convolution;
-    let &Algorithm::WinogradRows { block } = algorithm else { return };
-    let windows = Windows::of(geometry);
-    assert!((1..=LARGEST_BLOCK).contains(&block), "a block has 1 to {LARGEST_BLOCK} columns");
-    assert!(windows.step > 0 && geometry.x.row == windows.step * geometry.pitch, "windows have one step");
-    assert!(matches!(windows.taps(), 3 | 4), "windows have 3 or 4 rows of a phase");
-    assert!(windows.run > 0, "windows hold something");
-    let needed = scratch_len(windows, block, geometry.channels);
+    let (_, stride) = rows_of(geometry);
+    let (kernel, strides) = ([geometry.rows, geometry.run], [stride, geometry.x.pixel]);
+    let channels = [1, geometry.channels];
+    let even = Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
+    let computes = even && algorithm.computes(kernel, strides, channels);
+    assert!(computes, "Winograd's algorithm of rows does not compute this convolution");
+    let needed = algorithm.scratch_len(kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -118,17 +69,16 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
     let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
     let Algorithm::WinogradRows { block } = algorithm else { return };
-    let windows = Windows::of(&geometry);
-    let Windows { rows, step, run, pixel } = windows;
-    let points = windows.points();
+    let (Some(windows), step) = rows_of(&geometry) else { return };
+    let (rows, Rows { points, full, runs, run, pixel }) = (geometry.rows, windows);
     let row = windows.row(block);
-    let m_plane = block * WIDEST_PANEL + SKEW;
+    let m_plane = block * PANEL + SKEW;
     let (zeros, rest) = scratch.split_at_mut(row);
-    let (v, rest) = rest.split_at_mut(windows.runs() * row);
+    let (v, rest) = rest.split_at_mut(runs * row);
     let (m, u) = rest.split_at_mut(points * m_plane);
     zeros.fill(0.0);
-    let mut v_offsets = [0; LARGEST_BLOCK];
-    let mut m_offsets = [0; LARGEST_BLOCK];
+    let mut v_offsets = [0; LARGEST_COLUMNS];
+    let mut m_offsets = [0; LARGEST_COLUMNS];
     for slot in 0..block {
         v_offsets[slot] = slot * pixel;
         m_offsets[slot] = slot * kernels.panel;
@@ -142,10 +92,10 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
         })
     };
     for (channel, _, width) in panels() {
-        let u = u[windows.runs() * run * (channel - first_channel)..].as_mut_ptr();
+        let u = u[runs * run * (channel - first_channel)..].as_mut_ptr();
         for phase in 0..step {
             let tap = |tap: usize| channel * rows * run + (phase + tap * step) * run * width;
-            let taps: [_; OUTPUTS] = std::array::from_fn(|index| task.panels.wrapping_add(tap(index)));
+            let taps: [_; BAND] = std::array::from_fn(|index| task.panels.wrapping_add(tap(index)));
             let kernel = BandKernel {
                 points,
                 taps: &taps[..(rows - phase).div_ceil(step)],
@@ -161,8 +111,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
     let [bands, blocks] = shape(geometry.output, block);
     for unit in task.units.clone() {
         let (image, band, column) =
-            (unit / blocks / bands, unit / blocks % bands * OUTPUTS, unit % blocks * block);
-        let inside = [OUTPUTS.min(geometry.output[0] - band), block.min(geometry.output[1] - column)];
+            (unit / blocks / bands, unit / blocks % bands * BAND, unit % blocks * block);
+        let inside = [BAND.min(geometry.output[0] - band), block.min(geometry.output[1] - column)];
         let columns = inside[1];
         // Input rows that are in some window, from the first of the band on.
         let last = step * (geometry.output[0] - 1 - band) + rows;
@@ -177,7 +127,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             }
             let input = BandInput {
                 points,
-                rows: &given[..if phase < windows.full() { points } else { points - 1 }],
+                rows: &given[..if phase < full { points } else { points - 1 }],
                 count: (columns - 1) * pixel + run,
                 v: v[phase * row..].as_mut_ptr(),
                 plane: step * row,
@@ -187,7 +137,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             unsafe { (kernels.winograd_rows_input)(&input) };
         }
         for (channel, channels, width) in panels() {
-            let u = u[windows.runs() * run * (channel - first_channel)..].as_ptr();
+            let u = u[runs * run * (channel - first_channel)..].as_ptr();
             let y = task.y.wrapping_add(geometry.y.at(image, band, column) + channel);
             for point in 0..points {
                 // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is as long
@@ -196,12 +146,12 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                     (kernels.product)(&Product {
                         x: v[point * step * row..].as_ptr(),
                         x_offsets: &v_offsets[..columns],
-                        rows: if point + 1 < points { step } else { windows.full() },
+                        rows: if point + 1 < points { step } else { full },
                         run,
                         pitch: row,
                         weights: u.add(point * step * run * width),
                         // The rows of the output that are written next.
-                        prefetch: y.wrapping_add(point % OUTPUTS * geometry.y.row),
+                        prefetch: y.wrapping_add(point % BAND * geometry.y.row),
                         prefetch_apart: step * run * LINE,
                         fetch: Fetch::One,
                         bias: NO_BIAS.as_ptr(),

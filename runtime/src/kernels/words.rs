@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+
 use crate::isa::Isa;
-use crate::kernels::conv::{Algorithm, BLOCK, ConvGeometry, Convolution, PackedConv, Split, locate};
+use crate::kernels::conv::{BLOCK, PackedConv, locate};
 use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::tiles::Tiling;
-use crate::kernels::{Residual, Target, share};
+use crate::kernels::{Target, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -59,7 +61,7 @@ pub(super) fn convolve(
     y: NumbersMut<'_>,
 ) {
     let Convolution { geometry, algorithm, split, residual, .. } = convolution;
-    let ConvGeometry { batch, output, rows, run, pitch, channels, .. } = *geometry;
+    let ConvGeometry { batch, output, channels, .. } = *geometry;
     let quantized = matches!(residual, Residual::Quantized { .. });
     let (kernel, lists, signed) = match (x, &y) {
         (Numbers::Bf16(_), NumbersMut::Bf16(_) | NumbersMut::F32(_)) if !quantized => {
@@ -75,12 +77,10 @@ pub(super) fn convolve(
         }
         _ => panic!("there is no convolution of these numbers"),
     };
-    if batch == 0 || output.contains(&0) || channels == 0 {
+    if geometry.is_empty() {
         return;
     }
     let padded = channels.next_multiple_of(kernel.lanes);
-    let depth = rows * run;
-    let reach = (rows.max(1) - 1) * pitch + run;
     let (x, words) = match x {
         Numbers::F32(_) => unreachable!("refused above"),
         Numbers::Bf16(x) => (x.as_ptr().cast::<u32>(), x.len() / 2),
@@ -89,12 +89,12 @@ pub(super) fn convolve(
     };
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(*algorithm == Algorithm::Direct, "only f32 are computed by Winograd's algorithm");
-    assert!(geometry.x.end(batch, output, reach) <= words, "windows reach outside the input");
+    must_fit(geometry.fits(words, y.len()));
+    assert!(x.is_aligned(), "the input does not begin with a whole word");
     assert!(
-        geometry.y.hold(batch, output, channels, y.len()),
-        "pixels lie outside the output, or in each other"
+        weights.panels.len() >= geometry.depth().saturating_mul(padded),
+        "the weights have another shape"
     );
-    assert!(weights.panels.len() >= depth * padded, "the weights have another shape");
     assert!(weights.bias.len() >= lists * padded, "the bias has another length");
     // Registers are filled two tiles at a time.
     let (total, unit) = match kernel.method {

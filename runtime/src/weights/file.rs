@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
+use resnet_plan::{Description, Role, WeightTensor};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use crate::Error;
 use crate::arena::Arena;
-use crate::network::Description;
-use crate::weights::mapping::Mapping;
-use crate::weights::{Memory, Role, Tensor, packed, tensors};
+use crate::weights::mapping::{Mapping, Unchanged};
+use crate::weights::{Memory, packed};
 
 /// An open file.
 pub(crate) struct File<'a> {
@@ -67,24 +67,26 @@ impl<'a> File<'a> {
         labels.filter(|_| packed::is_packed(labels))
     }
 
-    /// The numbers of a packed file: mapped, or read.
+    /// The packed weights: mapped, if so asked for, or read.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(crate) fn packed_numbers(&self, count: usize, map: bool) -> Result<Memory, String> {
+    pub(crate) fn packed_weights(&self, count: usize, map: Option<Unchanged>) -> Result<Memory, String> {
         let info = self.metadata.info(packed::TENSOR).filter(|info| info.dtype == Dtype::F32);
         let Some(info) = info.filter(|info| info.shape == [count]) else {
             return Err(format!("the tensor `{}` is not {count} numbers", packed::TENSOR));
         };
         let (start, end) = info.data_offsets;
         let range = self.data + start..self.data + end;
-        if map && let Source::Disk(file) = &self.source {
+        if let Some(unchanged) = map
+            && let Source::Disk(file) = &self.source
+        {
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(mapping) = Mapping::new(&file, range.clone()) {
+            if let Some(mapping) = Mapping::new(&file, range.clone(), unchanged) {
                 return Ok(Memory::Mapped(mapping));
             }
         }
-        let mut arena = Arena::zeroed(range.len());
+        let mut arena = Arena::zeroed(range.len()).map_err(|error| error.to_string())?;
         let mut buffer = vec![[0; 4]; 1 << 14];
         for (index, numbers) in arena.as_mut_slice().chunks_mut(1 << 14).enumerate() {
             let bytes = buffer[..numbers.len()].as_flattened_mut();
@@ -98,8 +100,7 @@ impl<'a> File<'a> {
 
     /// What is wrong with the file as a whole: tensors that the network does not use.
     pub(crate) fn extra(&self, network: &Description) -> Vec<String> {
-        let known: HashSet<&str> =
-            network.layers.iter().flat_map(tensors).map(|tensor| tensor.name).collect();
+        let known: HashSet<&str> = network.tensors().map(|tensor| tensor.name).collect();
         let mut names = self.metadata.offset_keys();
         let mut faults = Vec::new();
         if !names.iter().any(|name| known.contains(name.as_str())) {
@@ -107,7 +108,7 @@ impl<'a> File<'a> {
             faults.push(hint.to_owned());
         }
         names.retain(|name| {
-            !known.contains(name.as_str()) && !network.ignored.iter().any(|ending| name.ends_with(ending))
+            !known.contains(name.as_str()) && !network.ignored.iter().any(|ending| name.ends_with(&**ending))
         });
         names.sort_unstable();
         faults.extend(names.into_iter().map(|name| format!("extra: {name}, which the network does not use")));
@@ -121,17 +122,17 @@ impl<'a> File<'a> {
 
     /// The error of a file with these faults.
     pub(crate) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
-        Error::Weights { origin: self.origin.clone(), network: network.name, faults }
+        Error::Weights { origin: self.origin.clone(), network: network.name.to_string(), faults }
     }
 
     /// Reads a tensor's numbers as little-endian f32.
     ///
     /// # Errors
     /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
-    pub(crate) fn read(&self, tensor: Tensor<'_>, to: &mut Vec<[u8; 4]>) -> Result<(), String> {
-        let Tensor { name, dims, role } = tensor;
+    pub(crate) fn read(&self, tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>) -> Result<(), String> {
+        let WeightTensor { name, ref dims, role } = *tensor;
         let info = self.metadata.info(name).ok_or_else(|| format!("missing: {name} {dims:?}"))?;
-        if info.shape != dims {
+        if info.shape != *dims {
             return Err(format!("misshapen: {name} is {:?}, the network has {dims:?}", info.shape));
         }
         let (start, end) = info.data_offsets;

@@ -4,7 +4,7 @@
 //! splittable pseudorandom number generators") of `state + i`; the state is a hash of the tensor's name, so a tensor's
 //! numbers depend on nothing else.
 
-use crate::weights::{Role, Tensor};
+use resnet_plan::{Role, WeightTensor};
 
 /// How to make weights up.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,8 @@ pub enum Filler {
 
 impl Filler {
     /// The numbers of a tensor, in the order of a weight file.
-    pub fn fill(self, tensor: Tensor<'_>) -> Vec<f32> {
-        let Tensor { name, dims, role } = tensor;
+    pub fn fill(self, tensor: &WeightTensor<'_>) -> Vec<f32> {
+        let WeightTensor { name, ref dims, role } = *tensor;
         let count: usize = dims.iter().product();
         let state = fnv1a64(name.as_bytes());
         let stream =
@@ -76,8 +76,9 @@ mod tests {
     /// Values that numpy computes from the formula.
     #[test]
     fn the_formula_is_numpys() {
-        let first =
-            |name, role| Filler::Formula.fill(Tensor { name, dims: &[64, 3, 7, 7], role })[..3].to_vec();
+        let first = |name, role| {
+            Filler::Formula.fill(&WeightTensor { name, dims: vec![64, 3, 7, 7], role })[..3].to_vec()
+        };
         let kernel = Role::Kernel { fan_in: 147, fan_out: 3136 };
         assert_eq!(first("conv1.weight", kernel), [0.012_878_555, -0.121_481_51, 0.131_433_96]);
         let variance = Role::Variance { epsilon: 1e-5 };

@@ -12,12 +12,11 @@
 //! ```
 //! in double precision, rounded once (Ioffe and Szegedy 2015, "Batch Normalization", section 3.1, at inference).
 
+use resnet_plan::{Algorithm, LayerWeights, Precision, Role, WeightTensor};
+
 use crate::isa::Isa;
 use crate::kernels::winograd::fused;
-use crate::kernels::{Algorithm, FoldTask, fold_panel};
-use crate::kernels::{pack, strassen};
-use crate::network::{KernelLayout, LayerWeights, Precision, Scales};
-use crate::weights::{Role, Tensor, tensors};
+use crate::kernels::{FoldTask, fold_panel, pack};
 
 /// Reads a layer's tensors, folds them and writes panels and bias as the instruction set reads them.
 ///
@@ -27,21 +26,22 @@ pub(super) fn fold(
     isa: Isa,
     precision: Precision,
     layer: &LayerWeights,
-    read: &impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
+    read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
     panels: &mut [f32],
     bias: &mut [f32],
     kernel: &mut Vec<[u8; 4]>,
 ) -> Result<(), Vec<String>> {
     let [height, width, inputs, outputs] = layer.shape;
+    let [from, to] = layer.elements;
     let mut faults = Vec::new();
     let mut buffer = Vec::new();
     let mut scale = vec![1.0; outputs];
     let mut shift = vec![0.0; outputs];
     // The order of `tensors`: bias, gamma, beta, mean, variance, so that what is read last completes the fold.
     let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
-    for tensor in tensors(layer) {
+    for tensor in layer.tensors() {
         let to = if matches!(tensor.role, Role::Kernel { .. }) { &mut *kernel } else { &mut buffer };
-        if let Err(fault) = read(tensor, to) {
+        if let Err(fault) = read(&tensor, to) {
             faults.push(fault);
         }
         if !faults.is_empty() {
@@ -67,13 +67,10 @@ pub(super) fn fold(
         return Err(faults);
     }
     let window = height * width;
-    let strides = match layer.kernel.layout {
-        KernelLayout::Hwio => [1, outputs, inputs * outputs],
-        KernelLayout::Oihw => [inputs * window, window, 1],
-    };
+    let strides = layer.kernel.layout.strides(layer.shape);
     let mut rest = panels;
     let mut steps = vec![1.0; outputs];
-    let (depth, channels) = packed_shape(precision, layer);
+    let [depth, channels] = layer.packed_shape();
     for (range, width) in pack::panels(isa, precision, channels) {
         let (panel, behind) = rest.split_at_mut(depth * width);
         rest = behind;
@@ -95,7 +92,7 @@ pub(super) fn fold(
             },
         };
         fold_panel(isa, task);
-        if layer.scales.is_some_and(|scales| scales.signed) && pack::moves_signed(isa) {
+        if from.is_signed() && pack::moves_signed(isa) {
             for (to, lane) in bias[range].iter_mut().zip(0..) {
                 let column = panel.iter().skip(lane).step_by(width);
                 let sum: i32 = column
@@ -106,29 +103,18 @@ pub(super) fn fold(
             }
         }
     }
-    match layer.scales {
-        None => bias.iter_mut().zip(&shift).for_each(|(to, from)| *to = *from as f32),
-        Some(Scales { input, output, .. }) => {
-            let (input, output) = (f64::from(input), f64::from(output));
-            let (_, rest) = bias.split_at_mut(bias.len() / 3);
-            let (factors, biases) = rest.split_at_mut(rest.len() / 2);
-            for (to, step) in factors.iter_mut().zip(&steps) {
-                *to = (input * step / output) as f32;
-            }
-            for (to, from) in biases.iter_mut().zip(&shift) {
-                *to = (from / output) as f32;
-            }
-        }
+    if !from.is_quantized() {
+        bias.iter_mut().zip(&shift).for_each(|(to, from)| *to = *from as f32);
+        return Ok(());
+    }
+    let (input, output) = (f64::from(from.scale()), f64::from(to.scale()));
+    let (_, rest) = bias.split_at_mut(bias.len() / 3);
+    let (factors, biases) = rest.split_at_mut(rest.len() / 2);
+    for (to, step) in factors.iter_mut().zip(&steps) {
+        *to = (input * step / output) as f32;
+    }
+    for (to, from) in biases.iter_mut().zip(&shift) {
+        *to = (from / output) as f32;
     }
     Ok(())
-}
-
-/// Rows of the packed kernel, in words, and how many channels a row has.
-pub(super) fn packed_shape(precision: Precision, layer: &LayerWeights) -> (usize, usize) {
-    let [height, width, inputs, outputs] = layer.shape;
-    let depth = inputs.div_ceil(precision.per_word()) * height * width;
-    match layer.algorithm {
-        Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => (depth, outputs),
-        Algorithm::Strassen { .. } => (strassen::PRODUCTS * (depth / 2), outputs / 2),
-    }
 }

@@ -13,16 +13,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use resnet_plan::{Description, LayerWeights, Precision, WeightTensor};
+
 use crate::Error;
 use crate::arena::{ALIGNMENT, Arena};
 use crate::isa::Isa;
 use crate::kernels::{PackedConv, pack};
-use crate::network::{Description, LayerWeights, Precision, Scheme};
 
 use file::File;
 use fill::Filler;
 use fingerprint::Fingerprint;
-use mapping::Mapping;
+use mapping::{Mapping, Unchanged};
 
 /// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ struct Packed {
     isa: Isa,
     memory: Memory,
     places: Vec<Place>,
+    /// What they were packed for: [`packed::hash`].
+    network: u64,
 }
 
 /// Where packed numbers lie.
@@ -58,42 +61,6 @@ struct Place {
     bias: Range<usize>,
 }
 
-/// A tensor of a weight file.
-#[derive(Clone, Copy, Debug)]
-pub struct Tensor<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its sizes.
-    pub dims: &'a [usize],
-    /// What it is for.
-    pub role: Role,
-}
-
-/// What a tensor is for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Role {
-    /// The kernel of a convolution or dense layer.
-    Kernel {
-        /// Numbers that go into one of the output: the window's size times the input channels.
-        fan_in: usize,
-        /// The window's size times the output channels.
-        fan_out: usize,
-    },
-    /// The bias of a convolution or dense layer.
-    Bias,
-    /// A batch norm's scale.
-    Gamma,
-    /// A batch norm's offset.
-    Beta,
-    /// A batch norm's running mean.
-    Mean,
-    /// A batch norm's running variance.
-    Variance {
-        /// What is added to it.
-        epsilon: f64,
-    },
-}
-
 impl Weights {
     /// Reads a safetensors file, for the best instruction set or the one that `RESNET_ISA` names.
     ///
@@ -109,27 +76,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn load_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
-        Self::of_file(isa, network, &File::open(path)?, false)
-    }
-
-    /// [`Weights::load`]; a file of packed weights ([`Weights::save`]) is mapped, and not read: its pages come when they
-    /// are used, and are shared with other programs that map it.
-    ///
-    /// The file must stay as it is until the last clone of these weights is dropped: a program that cuts it off meanwhile
-    /// ends this one.
-    ///
-    /// # Errors
-    /// As [`Weights::load`].
-    pub fn map(network: &Description, path: &Path) -> Result<Self, Error> {
-        Self::map_for(Isa::from_environment()?, network, path)
-    }
-
-    /// [`Weights::map`], for one instruction set.
-    ///
-    /// # Errors
-    /// As [`Weights::load`].
-    pub fn map_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
-        Self::of_file(isa, network, &File::open(path)?, true)
+        Self::of_file(isa, network, &File::open(path)?, None)
     }
 
     /// Writes a file of packed weights, which loads and maps without work, on machines that have this instruction set.
@@ -146,7 +93,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn load_despite_calibration(network: &Description, path: &Path) -> Result<Self, Error> {
-        Self::load(&Description { calibrated: None, ..*network }, path)
+        Self::load(&Description { calibrated: None, ..network.clone() }, path)
     }
 
     /// What a calibration table names the weights of a file by.
@@ -165,13 +112,13 @@ impl Weights {
 
     fn hash(
         network: &Description,
-        read: impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
+        read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
     ) -> Result<u64, Vec<String>> {
         let fingerprint = Fingerprint::default();
         let mut faults = Vec::new();
         let mut numbers = Vec::new();
-        for tensor in network.layers.iter().flat_map(tensors) {
-            match read(tensor, &mut numbers) {
+        for tensor in network.tensors() {
+            match read(&tensor, &mut numbers) {
                 Ok(()) => fingerprint.add(tensor.name, &numbers),
                 Err(fault) => faults.push(fault),
             }
@@ -192,35 +139,37 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn from_bytes_for(isa: Isa, network: &Description, bytes: &[u8]) -> Result<Self, Error> {
-        Self::of_file(isa, network, &File::of_bytes(bytes)?, false)
+        Self::of_file(isa, network, &File::of_bytes(bytes)?, None)
     }
 
     /// Kernels uniform in `+-sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, "Understanding the difficulty of
     /// training deep feedforward neural networks", eq. 16) from a seed, batch norms that change nothing, no biases.
     ///
     /// An instruction set in `RESNET_ISA` that the machine does not have is passed over.
+    ///
+    /// # Panics
+    /// If the system does not give the memory.
     pub fn init(network: &Description, seed: u64) -> Self {
         Self::init_for(Isa::from_environment().unwrap_or(Isa::best()), network, seed)
     }
 
     /// [`Weights::init`], for one instruction set.
+    ///
+    /// # Panics
+    /// As [`Weights::init`].
     pub fn init_for(isa: Isa, network: &Description, seed: u64) -> Self {
-        Self::filled(isa, network, Filler::Glorot { seed }).0
+        let filled = Self::filled(isa, network, Filler::Glorot { seed });
+        filled.unwrap_or_else(|error| panic!("{error}")).0
     }
 
-    /// The weights of the reference, a formula of each tensor's name: networks can be compared without a weight file.
+    /// The weights of the reference, a formula of each tensor's name and role: networks can be compared without a weight file.
     ///
     /// # Errors
-    /// If the network's naming scheme is not the document's or torchvision's.
+    /// [`Error::Calibration`] if the network's scales were calibrated with other weights; [`Error::Memory`].
     pub fn formula_for(isa: Isa, network: &Description) -> Result<Self, Error> {
-        match network.scheme {
-            Scheme::Custom => Err(Error::NoFormula { network: network.name }),
-            Scheme::Document | Scheme::Torchvision => {
-                let (weights, found) = Self::filled(isa, network, Filler::Formula);
-                calibrated(network, "the formula", found)?;
-                Ok(weights)
-            }
-        }
+        let (weights, found) = Self::filled(isa, network, Filler::Formula)?;
+        calibrated(network, "the formula", found)?;
+        Ok(weights)
     }
 
     /// The weights of one layer.
@@ -243,15 +192,26 @@ impl Weights {
         size_of_val(self.packed.memory.as_slice())
     }
 
-    fn of_file(isa: Isa, network: &Description, file: &File<'_>, map: bool) -> Result<Self, Error> {
+    /// Whether they were packed for this network.
+    pub(crate) fn fit(&self, network: &Description) -> bool {
+        self.packed.network == packed::hash(self.isa(), network)
+    }
+
+    fn of_file(
+        isa: Isa,
+        network: &Description,
+        file: &File<'_>,
+        map: Option<Unchanged>,
+    ) -> Result<Self, Error> {
         if let Some(labels) = file.packed() {
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(isa, network);
-            let memory = file.packed_numbers(count, map).map_err(|fault| file.error(network, vec![fault]))?;
-            return Ok(Weights { packed: Arc::new(Packed { isa, memory, places }) });
+            let memory = file.packed_weights(count, map).map_err(|fault| file.error(network, vec![fault]))?;
+            let network = packed::hash(isa, network);
+            return Ok(Weights { packed: Arc::new(Packed { isa, memory, places, network }) });
         }
         let extra = file.extra(network);
-        match Self::folded(isa, network, |tensor, to| file.read(tensor, to)) {
+        match Self::folded(isa, network, |tensor, to| file.read(tensor, to))? {
             Ok((weights, found)) if extra.is_empty() => {
                 calibrated(network, file.origin(), found)?;
                 Ok(weights)
@@ -261,26 +221,26 @@ impl Weights {
         }
     }
 
-    fn filled(isa: Isa, network: &Description, filler: Filler) -> (Self, u64) {
-        Self::folded(isa, network, self::filler(filler)).expect("made-up weights have no faults")
+    fn filled(isa: Isa, network: &Description, filler: Filler) -> Result<(Self, u64), Error> {
+        Ok(Self::folded(isa, network, self::filler(filler))?.expect("made-up weights have no faults"))
     }
 
     /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
     fn folded(
         isa: Isa,
         network: &Description,
-        read: impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
-    ) -> Result<(Self, u64), Vec<String>> {
+        read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
+    ) -> Result<Result<(Self, u64), Vec<String>>, Error> {
         let (places, count) = places(isa, network);
         let fingerprint = Fingerprint::default();
-        let read = |tensor: Tensor<'_>, to: &mut Vec<[u8; 4]>| {
+        let read = |tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>| {
             read(tensor, to)?;
             if network.calibrated.is_some() {
                 fingerprint.add(tensor.name, to);
             }
             Ok(())
         };
-        let mut memory = Arena::zeroed(count * size_of::<f32>());
+        let mut memory = Arena::zeroed(count.saturating_mul(size_of::<f32>()))?;
         let mut rest = memory.as_mut_slice();
         let mut taken = 0;
         let mut take = |range: &Range<usize>| {
@@ -315,15 +275,16 @@ impl Weights {
         let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !faults.is_empty() {
             faults.sort();
-            return Err(faults.into_iter().flat_map(|(_, faults)| faults).collect());
+            return Ok(Err(faults.into_iter().flat_map(|(_, faults)| faults).collect()));
         }
-        let packed = Packed { isa, memory: Memory::Arena(memory), places };
-        Ok((Weights { packed: Arc::new(packed) }, fingerprint.finish()))
+        let network = packed::hash(isa, network);
+        let packed = Packed { isa, memory: Memory::Arena(memory), places, network };
+        Ok(Ok((Weights { packed: Arc::new(packed) }, fingerprint.finish())))
     }
 }
 
 /// Reads made-up weights.
-fn filler(filler: Filler) -> impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync {
+fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync {
     move |tensor, to| {
         *to = filler.fill(tensor).into_iter().map(f32::to_le_bytes).collect();
         Ok(())
@@ -336,9 +297,12 @@ fn filler(filler: Filler) -> impl Fn(Tensor<'_>, &mut Vec<[u8; 4]>) -> Result<()
 /// If they were not.
 fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Error> {
     match network.calibrated {
-        Some(expected) if expected != found => {
-            Err(Error::Calibration { network: network.name, origin: origin.to_owned(), expected, found })
-        }
+        Some(expected) if expected != found => Err(Error::Calibration {
+            network: network.name.to_string(),
+            origin: origin.to_owned(),
+            expected,
+            found,
+        }),
         _ => Ok(()),
     }
 }
@@ -347,14 +311,16 @@ fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Err
 fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
     let precision = network.precision;
     let lists = if precision == Precision::Int8 { 3 } else { 1 };
-    let mut end = 0;
+    let mut end = 0usize;
     let mut place = |length: usize| {
         let start = end;
-        end = (start + length).next_multiple_of(ALIGNMENT / size_of::<f32>());
-        start..start + length
+        // What does not fit any memory stays so, and is refused when memory is asked for.
+        let stop = start.saturating_add(length);
+        end = stop.checked_next_multiple_of(ALIGNMENT / size_of::<f32>()).unwrap_or(usize::MAX);
+        start..stop
     };
     let place = |layer: &LayerWeights| {
-        let (depth, channels) = fold::packed_shape(precision, layer);
+        let [depth, channels] = layer.packed_shape();
         Place {
             panels: place(pack::packed_len(isa, precision, depth, channels)),
             bias: place(lists * pack::padded(isa, precision, layer.shape[3])),
@@ -368,24 +334,4 @@ impl std::fmt::Debug for Weights {
         let Packed { isa, places, .. } = &*self.packed;
         write!(f, "Weights({} layers, {} bytes, packed for {isa})", places.len(), self.bytes())
     }
-}
-
-/// The tensors of a weight file that a layer reads.
-pub fn tensors(layer: &LayerWeights) -> Vec<Tensor<'_>> {
-    let [height, width, inputs, outputs] = layer.shape;
-    let window = height * width;
-    let kernel = Role::Kernel { fan_in: window * inputs, fan_out: window * outputs };
-    let channels = &layer.shape[3..];
-    let mut tensors = vec![Tensor { name: layer.kernel.name, dims: layer.kernel.dims, role: kernel }];
-    let mut add = |name, role| tensors.push(Tensor { name, dims: channels, role });
-    if let Some(bias) = layer.bias {
-        add(bias, Role::Bias);
-    }
-    if let Some(norm) = &layer.batch_norm {
-        add(norm.gamma, Role::Gamma);
-        add(norm.beta, Role::Beta);
-        add(norm.mean, Role::Mean);
-        add(norm.variance, Role::Variance { epsilon: norm.epsilon });
-    }
-    tensors
 }

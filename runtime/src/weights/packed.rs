@@ -7,15 +7,14 @@ use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use resnet_plan::{Algorithm, Description, LayerWeights};
 use serde_json::json;
 
 use crate::Error;
 use crate::isa::Isa;
-use crate::kernels::Algorithm;
-use crate::network::{Description, LayerWeights};
 
 /// Changes with everything that changes the order or the meaning of packed numbers.
-const LAYOUT: &str = "4";
+const LAYOUT: &str = "5";
 /// What the numbers are aligned to in the file: a page, as the system maps them.
 const PAGE: usize = 4096;
 /// The tensor's name.
@@ -26,8 +25,8 @@ fn labels(isa: Isa, network: &Description) -> [(&'static str, String); 6] {
     [
         ("format", "resnet packed weights".to_owned()),
         ("layout", LAYOUT.to_owned()),
-        ("network", network.name.to_owned()),
-        ("spec", format!("{:016x}", hash(network))),
+        ("network", network.name.clone().into_owned()),
+        ("spec", format!("{:016x}", hash(isa, network))),
         ("isa", isa.serving(network.precision).name().to_owned()),
         ("precision", network.precision.to_string()),
     ]
@@ -91,11 +90,12 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
     })
 }
 
-/// A hash of everything that packed numbers depend on: layers, their shapes, packing, tensors and constants.
-/// (FNV-1a, 64 bits, of their `Debug` form.) How many images are worked on together is not among it.
-fn hash(network: &Description) -> u64 {
+/// A hash of everything that packed weights depend on: layers, their shapes, packing, tensors and constants.
+/// (FNV-1a, 64 bits, of their text.) How many images are worked on together is not among it.
+pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
-        let LayerWeights { name: _, shape, algorithm, kernel, scales, bias, batch_norm } = layer;
+        let LayerWeights { name: _, shape, algorithm, elements: [from, to], kernel, bias, batch_norm } =
+            layer;
         let packing = match algorithm {
             Algorithm::Direct | Algorithm::Winograd { fused: false, .. } | Algorithm::WinogradRows { .. } => {
                 String::new()
@@ -103,8 +103,9 @@ fn hash(network: &Description) -> u64 {
             Algorithm::Winograd { output, .. } => format!(" winograd{output}fused"),
             Algorithm::Strassen { .. } => " strassen".to_owned(),
         };
-        let scales = scales.map_or(String::new(), |scales| format!(" {scales:?}"));
-        format!("{shape:?}{packing} {kernel:?} {bias:?} {batch_norm:?}{scales}\n")
+        format!("{shape:?}{packing} {from} {to} {kernel:?} {bias:?} {batch_norm:?}\n")
     };
-    super::fill::fnv1a64(network.layers.iter().map(layer).collect::<String>().as_bytes())
+    let layers: String = network.layers.iter().map(layer).collect();
+    let text = format!("{} {}\n{layers}", isa.serving(network.precision), network.precision);
+    super::fill::fnv1a64(text.as_bytes())
 }

@@ -12,45 +12,32 @@
 //! Weights are packed in the order in which they are read: panel by panel, for each input channel the window's nine numbers; those
 //! in the middle of its sides are multiplied with what the transform begins with.
 
+use resnet_plan::Algorithm;
+use resnet_plan::Convolution;
+use resnet_plan::algorithm::LARGEST_BLOCK;
+use resnet_plan::winograd::Tile;
+
 use crate::isa::{Isa, Kernels};
 use crate::kernels::blocks;
-use crate::kernels::conv::{Algorithm, ConvTask, Convolution, WIDEST_VECTOR};
+use crate::kernels::conv::ConvTask;
 use crate::kernels::product::LINE;
-use crate::kernels::winograd::row_product::{LARGEST_GROUP, LINES, RowProduct, panel_vectors};
-use crate::kernels::winograd::{InputTile, LARGEST_BLOCK, Place, Tile, outputs, pixels, shape, sides};
-
-/// The widest panel, in vectors.
-const WIDEST_PANEL: usize = 2;
-
-/// Whether there is a kernel for so many input and output channels: whole vectors, and whole panels.
-pub(super) const fn computes(tile: Tile, [inputs, outputs]: [usize; 2]) -> bool {
-    inputs.is_multiple_of(WIDEST_VECTOR) && outputs.is_multiple_of(panel_vectors(tile) * WIDEST_VECTOR)
-}
+use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
+use crate::kernels::winograd::{InputTile, Place, outputs, pixels, shape, sides};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
-pub fn panel(isa: Isa, output: usize) -> usize {
+pub(crate) fn panel(isa: Isa, output: usize) -> usize {
     isa.kernels().lanes * panel_vectors(tile(output))
 }
 
 /// What a number of the window is multiplied with when it is packed, for tiles of so many outputs a side: `position` counts the
 /// nine numbers, row by row.
-pub fn scale(output: usize, position: usize) -> f64 {
-    let middle = tile(output).middle();
+pub(crate) fn scale(output: usize, position: usize) -> f64 {
+    let middle = sides::middle(tile(output));
     [position / 3, position % 3].iter().filter(|place| **place == 1).fold(1.0, |scale, _| scale * middle)
 }
 
 fn tile(output: usize) -> Tile {
-    if output == Tile::Four.output() { Tile::Four } else { Tile::TwoOfStep2 }
-}
-
-/// Elements of scratch memory that a thread needs for windows of a step, blocks of so many tiles, of so many input channels: zeros, V
-/// with a row of a group that nobody reads, and M.
-pub const fn scratch_len(step: usize, block: usize, channels: usize) -> usize {
-    let tile = Tile::of(step);
-    let groups = block.div_ceil(LARGEST_GROUP) * LARGEST_GROUP;
-    channels
-        + (tile.side() * groups + LARGEST_GROUP) * tile.side() * channels
-        + block * tile.sums() * WIDEST_PANEL * WIDEST_VECTOR
+    if output == Tile::Four.output() { Tile::Four } else { Tile::TwoOfStride2 }
 }
 
 /// One thread's part.
@@ -81,7 +68,7 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch
     zeros.fill(0.0);
     let last = geometry.output.map(|size| (size - 1) % output + 1);
     let slots_of: [usize; sides::LARGEST_SIDE] =
-        std::array::from_fn(|row| usize::from(row < side && !tile.takes(row, last[0])));
+        std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, row, last[0])));
     for tiles in blocks(task.units.clone(), block, 1) {
         let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
         // Tiles that take a row of products: all, or all but the last of each column. Those of which all columns are inside come
@@ -135,7 +122,7 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch
                 let mut begun = 0u32;
                 for row in 0..side {
                     let slots = &slots[slots_of[row]];
-                    let (kernel, sum) = tile.row(row);
+                    let (kernel, sum) = sides::row(tile, row);
                     let accumulate = first > 0 || begun >> sum & 1 == 1;
                     begun |= 1 << sum;
                     for start in (0..slots.count).step_by(group) {

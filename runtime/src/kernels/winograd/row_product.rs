@@ -11,11 +11,14 @@
 //! Weights that are transformed in memory are written and read once more, which takes longer than to multiply them with few tiles.
 //! Here they stay in the first-level cache for all rows of the products.
 
+use resnet_plan::algorithm::VECTOR;
+use resnet_plan::winograd::Tile;
+
 use crate::isa::Simd;
 use crate::kernels::product::LINE;
-use crate::kernels::winograd::sides::{Four, Side, Tile, TwoOfStep2};
+use crate::kernels::winograd::sides::{Four, Side, TwoOfStride2};
 
-/// Tiles to be computed together: 1 to [`LARGEST_GROUP`], or as many as an instruction set has registers for.
+/// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.
 pub(crate) struct RowProduct<'a> {
     pub(crate) tile: Tile,
     /// The row of the transformed weights.
@@ -38,17 +41,12 @@ pub(crate) struct RowProduct<'a> {
     pub(crate) accumulate: bool,
 }
 
-/// The most tiles of a group, on any instruction set.
-pub(super) const LARGEST_GROUP: usize = 4;
 /// Lines that are fetched for an input channel.
 pub(super) const LINES: usize = 2;
 
-/// Vectors of a panel: as many as leave registers for [`LARGEST_GROUP`] tiles.
+/// Vectors of a panel: as many as leave registers for a group of tiles.
 pub(super) const fn panel_vectors(tile: Tile) -> usize {
-    match tile {
-        Tile::Four => 1,
-        Tile::TwoOfStep2 => 2,
-    }
+    tile.fused_panel() / VECTOR
 }
 
 /// Groups of up to `GROUP` tiles.
@@ -70,7 +68,7 @@ pub(crate) unsafe fn compute<S: Simd, const GROUP: usize>(simd: S, task: &RowPro
     unsafe {
         match task.tile {
             Tile::Four => rows!(Four, 6 4 6 6, panel_vectors(Tile::Four), 0 1 2 3 4 5),
-            Tile::TwoOfStep2 => rows!(TwoOfStep2, 5 2 4 3, panel_vectors(Tile::TwoOfStep2), 0 1 2 3),
+            Tile::TwoOfStride2 => rows!(TwoOfStride2, 5 2 4 3, panel_vectors(Tile::TwoOfStride2), 0 1 2 3),
         }
     }
 }

@@ -21,16 +21,9 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
-use crate::isa::Simd;
+use resnet_plan::winograd::Tile;
 
-/// Which transforms.
-#[derive(Clone, Copy)]
-pub(crate) enum Tile {
-    /// Windows of step 1, 4 by 4 outputs.
-    Four,
-    /// Windows of step 2, 2 by 2 outputs.
-    TwoOfStep2,
-}
+use crate::isa::Simd;
 
 /// The most inputs of a side of a tile, and of a tile.
 pub(crate) const LARGEST_SIDE: usize = 6;
@@ -45,84 +38,35 @@ pub(crate) enum Factor {
     Made(usize),
 }
 
-impl Tile {
-    /// The tile for windows of a step.
-    pub(crate) const fn of(step: usize) -> Tile {
-        if step == 1 { Tile::Four } else { Tile::TwoOfStep2 }
+/// Whether a row or a column of products is taken by tiles of which so many rows or columns are inside.
+pub(crate) fn takes(tile: Tile, product: usize, inside: usize) -> bool {
+    match tile {
+        Tile::Four => Four::PRODUCTS[inside - 1].contains(&product),
+        Tile::TwoOfStride2 => TwoOfStride2::PRODUCTS[inside - 1].contains(&product),
     }
+}
 
-    /// Outputs of a side.
-    pub(crate) const fn output(self) -> usize {
-        match self {
-            Tile::Four => 4,
-            Tile::TwoOfStep2 => 2,
-        }
+/// The row of transformed weights that a row of products takes, and the row of sums that it belongs to.
+pub(crate) fn row(tile: Tile, product: usize) -> (usize, usize) {
+    match tile {
+        Tile::Four => (Four::KERNELS[product], Four::SUMS[product]),
+        Tile::TwoOfStride2 => (TwoOfStride2::KERNELS[product], TwoOfStride2::SUMS[product]),
     }
+}
 
-    /// Inputs of a side, and products.
-    pub(crate) const fn side(self) -> usize {
-        match self {
-            Tile::Four => 6,
-            Tile::TwoOfStep2 => 5,
-        }
+/// The sum that a product belongs to, and the input and the weight that are multiplied.
+pub(crate) fn product(tile: Tile, product: usize) -> (usize, Factor, Factor) {
+    match tile {
+        Tile::Four => product_of::<Four, 6, 4, 6, 6>(product),
+        Tile::TwoOfStride2 => product_of::<TwoOfStride2, 5, 2, 4, 3>(product),
     }
+}
 
-    /// Products of a tile, for each pair of channels.
-    pub(crate) const fn products(self) -> usize {
-        self.side() * self.side()
-    }
-
-    /// Transformed weights, for each pair of channels.
-    pub(crate) const fn kernels(self) -> usize {
-        match self {
-            Tile::Four => 6 * 6,
-            Tile::TwoOfStep2 => 4 * 4,
-        }
-    }
-
-    /// Sums of products of a side.
-    pub(crate) const fn side_sums(self) -> usize {
-        match self {
-            Tile::Four => 6,
-            Tile::TwoOfStep2 => 3,
-        }
-    }
-
-    /// Sums of products, for each output channel.
-    pub(crate) const fn sums(self) -> usize {
-        self.side_sums() * self.side_sums()
-    }
-
-    /// Whether a row or a column of products is taken by tiles of which so many rows or columns are inside.
-    pub(crate) fn takes(self, product: usize, inside: usize) -> bool {
-        match self {
-            Tile::Four => Four::PRODUCTS[inside - 1].contains(&product),
-            Tile::TwoOfStep2 => TwoOfStep2::PRODUCTS[inside - 1].contains(&product),
-        }
-    }
-
-    /// The row of transformed weights that a row of products takes, and the row of sums that it belongs to.
-    pub(crate) fn row(self, product: usize) -> (usize, usize) {
-        match self {
-            Tile::Four => (Four::KERNELS[product], Four::SUMS[product]),
-            Tile::TwoOfStep2 => (TwoOfStep2::KERNELS[product], TwoOfStep2::SUMS[product]),
-        }
-    }
-
-    /// The sum that a product belongs to, and the input and the weight that are multiplied.
-    pub(crate) fn product(self, product: usize) -> (usize, Factor, Factor) {
-        match self {
-            Tile::Four => product_of::<Four, 6, 4, 6, 6>(product),
-            Tile::TwoOfStep2 => product_of::<TwoOfStep2, 5, 2, 4, 3>(product),
-        }
-    }
-
-    /// What the window's middle number of a side is multiplied with before its transform.
-    pub(crate) const fn middle(self) -> f64 {
-        match self {
-            Tile::Four => Four::MIDDLE,
-            Tile::TwoOfStep2 => TwoOfStep2::MIDDLE,
-        }
+/// What the window's middle weight of a side is multiplied with before its transform.
+pub(crate) const fn middle(tile: Tile) -> f64 {
+    match tile {
+        Tile::Four => Four::MIDDLE,
+        Tile::TwoOfStride2 => TwoOfStride2::MIDDLE,
     }
 }
 
@@ -315,9 +259,9 @@ impl Side<6, 4, 6, 6> for Four {
 }
 
 /// Step 2, 2 outputs: three products of the even inputs, then two of the odd ones.
-pub(super) struct TwoOfStep2;
+pub(super) struct TwoOfStride2;
 
-impl Side<5, 2, 4, 3> for TwoOfStep2 {
+impl Side<5, 2, 4, 3> for TwoOfStride2 {
     const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
     const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
     const MIDDLE: f64 = 1.0;

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use resnet_plan::winograd::Tile;
+
 use crate::isa::Simd;
-use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, Tile, TwoOfStep2};
+use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
@@ -58,7 +60,7 @@ macro_rules! of_sides {
     ($tile:expr, $function:ident::<$simd:ty>($($argument:expr),*)) => {
         match $tile {
             Tile::Four => $function::<$simd, Four, 6, 4, 6, 6>($($argument),*),
-            Tile::TwoOfStep2 => $function::<$simd, TwoOfStep2, 5, 2, 4, 3>($($argument),*),
+            Tile::TwoOfStride2 => $function::<$simd, TwoOfStride2, 5, 2, 4, 3>($($argument),*),
         }
     };
 }

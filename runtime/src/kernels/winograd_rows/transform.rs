@@ -18,12 +18,12 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
+use resnet_plan::winograd::BAND;
+
 use crate::isa::Simd;
 use crate::kernels::winograd::sides::times;
 use crate::kernels::winograd::transform::finish;
 
-/// Rows of a band.
-pub(super) const OUTPUTS: usize = 4;
 /// The most points, and pairs of them.
 pub(super) const LARGEST_POINTS: usize = 7;
 const LARGEST_PAIRS: usize = 3;
@@ -77,12 +77,12 @@ struct Points {
     /// Whether 0 is one of them: 0 or 1.
     zero: usize,
     /// `p^k` of each pair's positive point.
-    powers: [[f32; OUTPUTS]; LARGEST_PAIRS],
+    powers: [[f32; BAND]; LARGEST_PAIRS],
     /// Every second coefficient of `M(x)`, the others being zero, and of `M(x)` without a pair; the last one is 1.
     all: [f32; LARGEST_PAIRS + 1],
     others: [[f32; LARGEST_PAIRS + 1]; LARGEST_PAIRS],
     /// `p^j / M'(p)` of each pair's positive point; and `1 / M'(0)`.
-    weights: [[f32; OUTPUTS]; LARGEST_PAIRS],
+    weights: [[f32; BAND]; LARGEST_PAIRS],
     zero_weight: f32,
 }
 
@@ -93,10 +93,10 @@ impl Points {
         let mut known = Points {
             pairs: pairs.len(),
             zero,
-            powers: [[0.0; OUTPUTS]; LARGEST_PAIRS],
+            powers: [[0.0; BAND]; LARGEST_PAIRS],
             all: product(pairs, pairs.len()),
             others: [[0.0; LARGEST_PAIRS + 1]; LARGEST_PAIRS],
-            weights: [[0.0; OUTPUTS]; LARGEST_PAIRS],
+            weights: [[0.0; BAND]; LARGEST_PAIRS],
             zero_weight: 0.0,
         };
         known.zero_weight = 1.0 / known.all[0];
@@ -113,7 +113,7 @@ impl Points {
                 other += 1;
             }
             let (mut power, mut exponent) = (1.0, 0);
-            while exponent < OUTPUTS {
+            while exponent < BAND {
                 known.powers[pair][exponent] = power as f32;
                 known.weights[pair][exponent] = (power / slope) as f32;
                 power *= point;
@@ -178,7 +178,7 @@ pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &BandKernel<'_>) {
 unsafe fn kernel_of<S: Simd, const N: usize>(simd: S, task: &BandKernel<'_>) {
     let points = const { &Points::of(N) };
     for place in (0..task.count).step_by(S::LANES) {
-        let mut g = [simd.splat(0.0); OUTPUTS];
+        let mut g = [simd.splat(0.0); BAND];
         for (g, tap) in g.iter_mut().zip(task.taps) {
             // SAFETY: the caller's contract: whole vectors.
             *g = unsafe { simd.load(tap.add(place)) };
@@ -281,7 +281,7 @@ unsafe fn output_of<S: Simd, const N: usize>(simd: S, task: &BandOutput) {
                 *m = unsafe { simd.load(task.m.add(point * task.plane + column * task.column + channel)) };
             }
             // SAFETY: the caller's contract: whole vectors.
-            let mut y = [unsafe { simd.load(task.bias.add(channel)) }; OUTPUTS];
+            let mut y = [unsafe { simd.load(task.bias.add(channel)) }; BAND];
             for pair in 0..points.pairs {
                 let (plus, minus) = (m[2 * pair], m[2 * pair + 1]);
                 let (even, odd) = (simd.add(plus, minus), simd.sub(plus, minus));
@@ -294,7 +294,7 @@ unsafe fn output_of<S: Simd, const N: usize>(simd: S, task: &BandOutput) {
             if points.zero == 1 {
                 y[0] = simd.add(m[N - 2], y[0]);
             }
-            y[OUTPUTS - 1] = simd.add(m[N - 1], y[OUTPUTS - 1]);
+            y[BAND - 1] = simd.add(m[N - 1], y[BAND - 1]);
             for (row, sum) in y.into_iter().enumerate() {
                 if row >= task.inside[0] {
                     break;

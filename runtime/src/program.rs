@@ -1,0 +1,222 @@
+//! A plan that is executed as it is: the same kernels with the same numbers as compiled code, without rustc.
+//!
+//! ```text
+//! new:   check the plan; for each step: resolve its task, and where its tensors lie
+//! run:   for each section, for each pass, for each step:  call the kernel
+//! ```
+//! Kernels check each geometry against the memory that they get, so that a plan that is wrong can only panic, and a checked one
+//! does not.
+
+use std::num::NonZeroUsize;
+
+use std::time::{Duration, Instant};
+
+use resnet_plan::{Plan, Step, Task, View, check};
+
+use crate::Error;
+use crate::arena::{Arena, Place};
+use crate::kernels;
+use crate::network::Observation;
+use crate::numbers::{Numbers, NumbersMut};
+use crate::threads::Threads;
+use crate::weights::Weights;
+
+/// A plan with its weights, an arena and a team of threads. Everything that `run` needs is allocated when it is made.
+pub struct Program {
+    plan: Plan,
+    weights: Weights,
+    arena: Arena,
+    threads: Threads,
+    sections: Vec<Passes>,
+    output: Place,
+}
+
+/// A section: its calls, and how often they are made.
+struct Passes {
+    calls: Vec<Call>,
+    passes: usize,
+}
+
+/// A step, resolved.
+struct Call {
+    task: Task,
+    /// Shape of the tensor that is written.
+    dims: [usize; 4],
+    read: Source,
+    write: Part,
+}
+
+/// What a step reads.
+enum Source {
+    /// A pass' part of the network's input, of so many elements.
+    Input(usize),
+    Arena(Part),
+    Nothing,
+}
+
+/// A tensor in the arena, and how far apart those of two passes are in bytes.
+#[derive(Clone, Copy)]
+struct Part {
+    place: Place,
+    pass: usize,
+}
+
+impl Program {
+    /// Checks the plan, resolves its steps, and makes a team of `threads` threads, the caller's included. If the system refuses
+    /// some, it has fewer.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] if the plan cannot be executed: all that is wrong with it; [`Error::OtherWeights`] if the weights were
+    /// not loaded for its description; [`Error::Memory`].
+    pub fn new(plan: Plan, weights: Weights, threads: NonZeroUsize) -> Result<Self, Error> {
+        let description = plan.description();
+        let name = || description.name.to_string();
+        let faults = check(&plan);
+        if !faults.is_empty() {
+            return Err(Error::Plan { network: name(), faults });
+        }
+        if !weights.fit(description) {
+            return Err(Error::OtherWeights { network: name() });
+        }
+        let sections = plan
+            .sections
+            .iter()
+            .map(|section| {
+                let images = plan.images(section);
+                let steps = &plan.steps[section.steps.clone()];
+                let calls = steps.iter().map(|step| Call::of(&plan, images, step)).collect::<Result<_, _>>();
+                calls.map(|calls| Passes { calls, passes: section.passes })
+            })
+            .collect::<Result<_, String>>()
+            .map_err(|fault| Error::Plan { network: name(), faults: vec![fault] })?;
+        let arena = Arena::zeroed(description.peak_bytes)?;
+        let threads = Threads::new(threads, description.scratch_bytes)?;
+        let output = Part::of(&plan, &plan.output).place;
+        Ok(Program { plan, weights, arena, threads, sections, output })
+    }
+
+    /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. Nothing is allocated.
+    ///
+    /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the input has another length.
+    pub fn run(&mut self, input: &[f32]) -> Result<&[f32], Error> {
+        self.execute(input, None)
+    }
+
+    /// As [`Program::run`]; `observe` sees what each step of the plan has written, in order, pass after pass of a section.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_observed(
+        &mut self,
+        input: &[f32],
+        observe: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<&[f32], Error> {
+        self.execute(input, Some(observe))
+    }
+
+    /// As [`Program::run`]; gives the time of each step, in the order of [`Program::run_observed`]. (This allocates.)
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, Error> {
+        let mut times = Vec::new();
+        let mut last = Instant::now();
+        self.run_observed(input, &mut |_| {
+            let end = Instant::now();
+            times.push(end - std::mem::replace(&mut last, end));
+        })?;
+        Ok(times)
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Threads that it runs on, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    fn execute(
+        &mut self,
+        input: &[f32],
+        mut observe: Option<&mut dyn FnMut(Observation<'_>)>,
+    ) -> Result<&[f32], Error> {
+        let expected = self.plan.input.iter().product();
+        if input.len() != expected {
+            return Err(Error::Length { dims: self.plan.input, expected, found: input.len() });
+        }
+        let Program { weights, arena, threads, sections, .. } = self;
+        for Passes { calls, passes } in sections {
+            for pass in 0..*passes {
+                for call in calls.iter() {
+                    call.make(weights, threads, arena, input, pass);
+                    if let Some(observe) = &mut observe {
+                        let numbers = arena.read(call.write.of_pass(pass));
+                        observe(Observation { dims: call.dims, numbers });
+                    }
+                }
+            }
+        }
+        match self.arena.read(self.output) {
+            Numbers::F32(output) => Ok(output),
+            _ => unreachable!("a checked plan's output is f32"),
+        }
+    }
+}
+
+impl Call {
+    fn of(plan: &Plan, images: usize, step: &Step) -> Result<Self, String> {
+        let [_, height, width, channels] = plan.input;
+        let input = [images, height, width, channels];
+        let task = step.task(input).map_err(|fault| format!("{}: {fault}", step.name))?;
+        let read = match (&step.read, task) {
+            (Some(read), _) => Source::Arena(Part::of(plan, read)),
+            (None, Task::Copy(..)) => Source::Input(input.iter().product()),
+            (None, _) => Source::Nothing,
+        };
+        Ok(Call { task, dims: step.write.dims, read, write: Part::of(plan, &step.write) })
+    }
+
+    /// Calls the kernel, for a pass.
+    fn make(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
+        let write = self.write.of_pass(pass);
+        let (x, y) = match self.read {
+            Source::Input(len) => (Numbers::F32(&input[pass * len..][..len]), arena.write(write)),
+            Source::Arena(read) => arena.pair(read.of_pass(pass), write),
+            Source::Nothing => (Numbers::F32(&[]), arena.write(write)),
+        };
+        let isa = weights.isa();
+        match (&self.task, x, y) {
+            (Task::Conv(convolution, layer), x, y) => {
+                kernels::convolve(isa, threads, convolution, x, weights.layer(*layer), y);
+            }
+            (Task::Pool(geometry), x, y) => kernels::pool(isa, threads, geometry, x, y),
+            (Task::Add(geometry, relu), x, y) => kernels::add(isa, threads, geometry, *relu, x, y),
+            (Task::Copy(geometry, scale), x, y) => {
+                kernels::convert(isa, threads, geometry, *scale, x, y);
+            }
+            (Task::Softmax(channels), Numbers::F32(x), NumbersMut::F32(y)) => {
+                kernels::softmax(*channels, x, y);
+            }
+            (Task::Clear(area), _, y) => kernels::clear_halo(area, y),
+            (Task::Softmax(_), ..) => unreachable!("a checked softmax is f32"),
+        }
+    }
+}
+
+impl Part {
+    fn of(plan: &Plan, view: &View) -> Part {
+        let buffer = &plan.buffers[view.buffer];
+        let place = Place { offset: buffer.offset, len: view.area().len(), element: view.element };
+        Part { place, pass: if buffer.whole { view.bytes() } else { 0 } }
+    }
+
+    fn of_pass(self, pass: usize) -> Place {
+        Place { offset: self.place.offset + pass * self.pass, ..self.place }
+    }
+}
