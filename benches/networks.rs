@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use resnet::runtime::weights::fill::Filler;
-use resnet::runtime::weights::tensors;
 use resnet::runtime::{Description, Isa, Precision, Shape, Weights};
 use resnet::{Network, Session};
 use safetensors::serialize_to_file;
@@ -74,10 +73,10 @@ fn load(criterion: &mut Criterion) {
 }
 
 fn write_formula_weights(network: &Description, file: &Path) {
-    let tensors: Vec<_> = network.layers.iter().flat_map(tensors).collect();
+    let tensors: Vec<_> = network.tensors().collect();
     let data: Vec<Vec<u8>> = tensors
         .iter()
-        .map(|tensor| Filler::Formula.fill(*tensor).into_iter().flat_map(f32::to_le_bytes).collect())
+        .map(|tensor| Filler::Formula.fill(tensor).into_iter().flat_map(f32::to_le_bytes).collect())
         .collect();
     let views = tensors.iter().zip(&data).map(|(tensor, data)| {
         let view = TensorView::new(Dtype::F32, tensor.dims.to_vec(), data).expect("a tensor of its size");

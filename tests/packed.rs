@@ -34,7 +34,11 @@ fn the_same_bits_read_or_mapped() {
             Weights::load_for(isa, &Digits::DESCRIPTION, &path("models/digits.safetensors")).unwrap();
         let expected = scores(loaded);
         assert_eq!(scores(Weights::load_for(isa, &Digits::DESCRIPTION, &file).unwrap()), expected, "{isa}");
-        assert_eq!(scores(Weights::map_for(isa, &Digits::DESCRIPTION, &file).unwrap()), expected, "{isa}");
+        assert_eq!(
+            scores(Weights::map_for_command(isa, &Digits::DESCRIPTION, &file).unwrap()),
+            expected,
+            "{isa}"
+        );
         let bytes = std::fs::read(&file).unwrap();
         assert_eq!(
             scores(Weights::from_bytes_for(isa, &Digits::DESCRIPTION, &bytes).unwrap()),
@@ -53,30 +57,30 @@ fn what_it_is_not_packed_for() {
     let isa = Isa::best();
     let file = packed(isa, "refused.packed");
     let error = |result: Result<Weights, resnet::Error>| result.unwrap_err().to_string();
-    let message = error(Weights::map_for(isa, &ResNet20::DESCRIPTION, &file));
+    let message = error(Weights::map_for_command(isa, &ResNet20::DESCRIPTION, &file));
     assert!(message.contains("another network: \"digits\", not \"resnet20\""), "{message}");
     // Where products transform their weights, those are packed in an order of their own.
-    let message = error(Weights::map_for(isa, &Direct::DESCRIPTION, &file));
+    let message = error(Weights::map_for_command(isa, &Direct::DESCRIPTION, &file));
     assert!(message.contains("another spec"), "{message}");
-    let message = error(Weights::map_for(isa, &Six::DESCRIPTION, &file));
+    let message = error(Weights::map_for_command(isa, &Six::DESCRIPTION, &file));
     assert!(message.contains("another spec"), "{message}");
     if isa != Isa::Scalar {
         let packed_for = isa.serving(Precision::F32);
-        let message = error(Weights::map_for(Isa::Scalar, &Digits::DESCRIPTION, &file));
+        let message = error(Weights::map_for_command(Isa::Scalar, &Digits::DESCRIPTION, &file));
         assert!(message.contains(&format!("another isa: \"{packed_for}\", not \"scalar\"")), "{message}");
     }
     let bytes = std::fs::read(&file).unwrap();
     let cut = scratch("cut.packed");
     std::fs::write(&cut, &bytes[..bytes.len() - 4096]).unwrap();
-    let message = error(Weights::map_for(isa, &Digits::DESCRIPTION, &cut));
+    let message = error(Weights::map_for_command(isa, &Digits::DESCRIPTION, &cut));
     assert!(message.contains("is not a safetensors file, or only a part of one"), "{message}");
-    let old = String::from_utf8_lossy(&bytes[..4096]).replace("\"layout\":\"4\"", "\"layout\":\"0\"");
+    let old = String::from_utf8_lossy(&bytes[..4096]).replace("\"layout\":\"5\"", "\"layout\":\"0\"");
     let message = error(Weights::from_bytes_for(
         isa,
         &Digits::DESCRIPTION,
         &[&bytes[..8], &old.as_bytes()[old.len() - 4088..], &bytes[4096..]].concat(),
     ));
-    assert!(message.contains("another layout: \"0\", not \"4\""), "{message}");
+    assert!(message.contains("another layout: \"0\", not \"5\""), "{message}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn scales_belong_to_weights() {
     let other =
         Weights::load(&resnet::runtime::Description { calibrated: Some(1), ..Digits::DESCRIPTION }, &file);
     match other {
-        Err(Error::Calibration { network: "digits", expected: 1, found, .. }) => {
+        Err(Error::Calibration { expected: 1, found, .. }) => {
             assert_eq!(Some(found), Digits::DESCRIPTION.calibrated);
         }
         other => panic!("{other:?}"),
@@ -77,7 +77,7 @@ fn packed_weights_are_small() {
         for isa in isas("packed weights") {
             let weights = Weights::formula_for(isa, &N::DESCRIPTION).unwrap();
             weights.save(&N::DESCRIPTION, &file).unwrap();
-            let mapped = Weights::map_for(isa, &N::DESCRIPTION, &file).unwrap();
+            let mapped = Weights::map_for_command(isa, &N::DESCRIPTION, &file).unwrap();
             let bytes = std::fs::metadata(&file).unwrap().len();
             assert!(bytes <= most, "{bytes} bytes on {isa}");
             let input = reference_input::<N>(true);

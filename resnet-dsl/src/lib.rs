@@ -14,10 +14,9 @@ pub mod plan;
 pub mod shipped;
 pub mod spec;
 
-use codegen::Metadata;
 use diag::{Diagnostic, Diagnostics};
 use ir::Graph;
-use plan::Plan;
+use resnet_plan::Plan;
 use spec::network::{LayerKind, Network, Precision};
 use spec::{Overrides, ReadFile};
 
@@ -39,8 +38,6 @@ pub struct Compiled {
     pub graph: Graph,
     /// The plan.
     pub plan: Plan,
-    /// What is no part of the computation.
-    pub metadata: Metadata,
 }
 
 impl Spec<'_> {
@@ -86,9 +83,11 @@ impl Spec<'_> {
             pass::run_until(&mut graph, None, |_, _| {})?;
             Ok(graph)
         };
-        let (graph, plan) = (graph(batch)?, plan::plan(batch, graph)?);
-        let Network { scheme, ignored, preprocessing, labels, .. } = network;
-        Ok(Compiled { graph, plan, metadata: Metadata { scheme, ignored, preprocessing, labels } })
+        let (graph, mut plan) = (graph(batch)?, plan::plan(batch, graph)?);
+        plan.description.ignored = network.ignored.into_iter().map(Into::into).collect();
+        plan.description.labels = network.labels.into_iter().map(Into::into).collect();
+        plan.description.preprocessing = network.preprocessing;
+        Ok(Compiled { graph, plan })
     }
 
     /// What a spec with mistakes probably stands for: batch, height, width and channels of the output. With it, code that

@@ -1,9 +1,8 @@
 //! The checker of plans finds what is wrong with the sections of a batch.
 
 use resnet_dsl::Spec;
-use resnet_dsl::plan::check::check;
-use resnet_dsl::plan::{Plan, Section};
 use resnet_dsl::spec::Overrides;
+use resnet_plan::{Plan, Section, check};
 
 /// A plan of three sections, and the index of a buffer that the first leaves to the second.
 fn plan() -> (Plan, usize) {

@@ -122,7 +122,7 @@ fn code() {
             name: format_ident!("Network"),
             files: &[],
         };
-        let tokens = codegen::generate(&compiled.plan, &compiled.metadata, &item);
+        let tokens = codegen::generate(&compiled.plan, &item);
         prettyplease::unparse(&syn::parse2(tokens).unwrap())
     });
 }
@@ -141,7 +141,7 @@ fn shipped_networks_round_trip() {
         })
         .unwrap();
         let plan = resnet_dsl::plan::plan(1, |_| Ok(graph.clone())).unwrap();
-        assert_eq!(resnet_dsl::plan::check::check(&plan), [""; 0], "{name}");
+        assert_eq!(resnet_plan::check(&plan), [""; 0], "{name}");
         assert!(plan.peak_bytes <= 5_600_000, "{name}: {}", plan.peak_bytes);
     }
 }

@@ -73,7 +73,7 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
         files: &files,
     };
     match compiled {
-        Ok(compiled) => codegen::generate(&compiled.plan, &compiled.metadata, &item),
+        Ok(compiled) => codegen::generate(&compiled.plan, &item),
         Err(messages) => codegen::skeleton(&item, &messages, arguments.source.span(), output),
     }
 }

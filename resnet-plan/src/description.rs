@@ -151,6 +151,20 @@ pub struct Preprocessing {
     pub std: Cow<'static, [f32]>,
 }
 
+/// Bytes as they are, red, green, blue, of an image that is resized to the input's size.
+impl Default for Preprocessing {
+    fn default() -> Self {
+        Preprocessing {
+            resize: None,
+            crop: false,
+            channels: ChannelOrder::Rgb,
+            scale: 1.0,
+            mean: Cow::Borrowed(&[]),
+            std: Cow::Borrowed(&[]),
+        }
+    }
+}
+
 /// Order of an image's channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelOrder {

@@ -12,7 +12,7 @@
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`task`] | steps over buffers; what a step asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
-//! | [`description`] | weights, preprocessing, labels |
+//! | [`description`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
 #![forbid(unsafe_code)]
 
 pub mod algorithm;
@@ -26,7 +26,11 @@ pub mod plan;
 pub mod pool;
 mod print;
 pub mod task;
+pub mod text;
 pub mod winograd;
+
+/// What descriptions hold text and lists as.
+pub use std::borrow::Cow;
 
 pub use algorithm::Algorithm;
 pub use check::check;

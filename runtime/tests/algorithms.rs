@@ -8,10 +8,8 @@ use std::num::NonZeroUsize;
 use common::on_every_isa;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
 use proptest::prelude::*;
-use resnet_runtime::kernels::winograd_rows::Windows;
-use resnet_runtime::kernels::{
-    self, Algorithm, ConvGeometry, Convolution, PackedConv, Residual, Split, pack,
-};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
@@ -97,11 +95,7 @@ fn winograd() {
             y: y.interior(),
         };
         let algorithm = Algorithm::Winograd { output, block, depth, fused };
-        let scratch = if fused {
-            kernels::winograd::fused::scratch_len(step, block, inputs)
-        } else {
-            kernels::winograd::scratch_len(step, block, depth, inputs)
-        };
+        let scratch = algorithm.scratch_len([3, 3], [step, step], [inputs, outputs]);
         let convolution = Convolution {
             geometry,
             algorithm,
@@ -155,15 +149,15 @@ fn winograd_rows() {
                 x: x.pixels([0, 0], stride),
                 y: y.interior(),
             };
-            let windows = Windows { rows: size[0], step, run: size[1] * inputs, pixel: right * inputs };
+            let algorithm = Algorithm::WinogradRows { block };
             let convolution = Convolution {
                 geometry,
-                algorithm: Algorithm::WinogradRows { block },
+                algorithm,
                 residual: if accumulate { Residual::Same } else { Residual::None },
                 relu,
                 split: if by_channels { Split::Channels } else { Split::Pixels },
             };
-            let scratch = kernels::winograd_rows::scratch_len(windows, block, outputs);
+            let scratch = algorithm.scratch_len(size, stride, [inputs, outputs]);
             let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
             let alone = convolved(isa, 1, scratch, &convolution, &x, &weights, &y);
             prop_assert_eq!(&array, &alone, "the bits depend on threads");
@@ -220,14 +214,15 @@ fn strassen() {
             x: x.pixels([from_halo[0], from_halo[2]], stride),
             y: y.interior(),
         };
+        let algorithm = Algorithm::Strassen { block };
         let convolution = Convolution {
             geometry,
-            algorithm: Algorithm::Strassen { block },
+            algorithm,
             residual: if accumulate { Residual::Same } else { Residual::None },
             relu,
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
-        let scratch = kernels::strassen::scratch_len(block, inputs);
+        let scratch = algorithm.scratch_len([1, 1], [1, 1], [inputs, outputs]);
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
         // As above; a factor is a sum of up to four numbers.
         let tolerance = vec![5e-6 + 6e-7 * inputs as f32; expected.data.len()];
@@ -291,7 +286,7 @@ fn convolved(
     (panels, bias): &(Vec<f32>, Vec<f32>),
     y: &Placed,
 ) -> Vec<f32> {
-    let threads = Threads::with_scratch(NonZeroUsize::new(threads).unwrap(), scratch * size_of::<f32>());
+    let threads = Threads::new(NonZeroUsize::new(threads).unwrap(), scratch * size_of::<f32>()).unwrap();
     let mut array = y.array(UNTOUCHED);
     let (x, weights) = (x.array(0.0), PackedConv { panels, bias });
     kernels::convolve(isa, &threads, convolution, Numbers::F32(&x), weights, NumbersMut::F32(&mut array));

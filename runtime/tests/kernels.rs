@@ -10,17 +10,18 @@ use std::num::NonZeroUsize;
 use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
 use common::{on_any_isa, on_every_isa};
 use proptest::prelude::*;
-use resnet_runtime::Precision;
-use resnet_runtime::kernels::{
-    self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
-    PoolKind, Residual, Split, pack,
+use resnet_plan::{
+    AddGeometry, Algorithm, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
+    Residual, Split,
 };
+use resnet_runtime::Precision;
+use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
 
 fn threads(count: usize) -> Threads {
-    Threads::new(NonZeroUsize::new(count).unwrap())
+    Threads::new(NonZeroUsize::new(count).unwrap(), 0).unwrap()
 }
 
 fn exact(image: &Image) -> Vec<f32> {
@@ -248,7 +249,8 @@ fn halos() {
     on_any_isa("halos", &case, |((batch, height, width, channels), halo, seed)| {
         let y = placed([batch, height, width, channels], halo, seed);
         let mut array = y.array(UNTOUCHED);
-        kernels::clear_halo(y.dims(), [halo[0], halo[2]], [height, width], NumbersMut::F32(&mut array));
+        let area = Area { dims: y.dims(), at: [halo[0], halo[2]], size: [height, width] };
+        kernels::clear_halo(&area, NumbersMut::F32(&mut array));
         check(&y, 0.0, &exact(&y.image), &array)
     });
 }

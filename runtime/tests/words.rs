@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 
 use common::{on_every_isa, on_isa};
 use proptest::prelude::*;
-use resnet_runtime::kernels::{
-    self, AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, PackedConv, Pixels, PoolGeometry,
-    PoolKind, Residual, Split, pack,
+use resnet_plan::{
+    AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
+    Residual, Split,
 };
+use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision, bf16};
@@ -143,7 +144,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 fn team(count: usize) -> Threads {
-    Threads::new(NonZeroUsize::new(count).unwrap())
+    Threads::new(NonZeroUsize::new(count).unwrap(), 0).unwrap()
 }
 
 /// As the kernels round: cut to the range, to the nearest, an even one in the middle; NaN becomes the least.

@@ -2,63 +2,49 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
-
-use crate::ir::Element;
-use crate::ir::param::{BiasParam, KernelParam, Layout, Norm};
-use crate::ops::Algorithm;
-use crate::plan::{Layer, Plan};
-use crate::spec::network::{ChannelOrder, Precision, Preprocessing, Scheme};
-
-/// What a spec says that is no part of the computation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metadata {
-    /// Naming scheme of the weights.
-    pub scheme: Scheme,
-    /// Endings of tensor names that a weight file may hold and the network does not use.
-    pub ignored: Vec<String>,
-    /// How a picture becomes an input.
-    pub preprocessing: Preprocessing,
-    /// Names of the classes.
-    pub labels: Vec<String>,
-}
+use resnet_plan::{
+    Algorithm, BatchNorm, ChannelOrder, Description, Element, KernelLayout, LayerWeights, Plan, Precision,
+    Preprocessing,
+};
 
 /// One line for the type's documentation.
 pub(super) fn summary(plan: &Plan) -> String {
     let ([n, h, w, c], [_, oh, ow, oc]) = (plan.input, plan.output.dims);
+    let Description { name, parameters, macs, .. } = &plan.description;
     format!(
-        " `{}`: {n} x {h}x{w}x{c} in, {n} x {oh}x{ow}x{oc} out, {:.2} million parameters, {:.2} billion multiply-adds.",
-        plan.name,
-        plan.parameters() as f64 / 1e6,
-        plan.macs as f64 / 1e9
+        " `{name}`: {n} x {h}x{w}x{c} in, {n} x {oh}x{ow}x{oc} out, {:.2} million parameters, {:.2} billion multiply-adds.",
+        *parameters as f64 / 1e6,
+        *macs as f64 / 1e9
     )
 }
 
-/// `runtime::Description { .. }`
-pub(super) fn description(plan: &Plan, metadata: &Metadata) -> TokenStream {
-    let Metadata { scheme, ignored, preprocessing, labels } = metadata;
-    let name = &plan.name;
-    let layers = plan.layers.iter().map(layer);
-    let scheme = match scheme {
-        Scheme::Document => quote!(Document),
-        Scheme::Torchvision => quote!(Torchvision),
-        Scheme::Custom => quote!(Custom),
-    };
-    let (precision, calibrated) = match &plan.precision {
-        Precision::F32 => (quote!(F32), None),
-        Precision::Bf16 => (quote!(Bf16), None),
-        Precision::Int8(table) => (quote!(Int8), Some(table.weights)),
+/// The layers as a constant, and `plan::Description { .. }`, which borrows it.
+pub(super) fn description(description: &Description) -> (TokenStream, TokenStream) {
+    let Description { name, precision, calibrated, layers, ignored, .. } = description;
+    let Description { probabilities, preprocessing, labels, .. } = description;
+    let layers = layers.iter().map(layer);
+    let precision = match precision {
+        Precision::F32 => quote!(F32),
+        Precision::Bf16 => quote!(Bf16),
+        Precision::Int8 => quote!(Int8),
     };
     let calibrated = optional(calibrated.map(|weights| quote!(#weights)));
     let preprocessing = self::preprocessing(preprocessing);
-    let probabilities = plan.probabilities;
-    quote! {
-        runtime::Description {
+    let name = text(name);
+    let ignored = ignored.iter().map(|ending| text(ending));
+    let labels = labels.iter().map(|label| text(label));
+    let constants = quote! {
+        const LAYERS: &[plan::LayerWeights] = &[#(#layers),*];
+        const IGNORED: &[plan::Text] = &[#(#ignored),*];
+        const LABELS: &[plan::Text] = &[#(#labels),*];
+    };
+    let description = quote! {
+        plan::Description {
             name: #name,
-            precision: runtime::Precision::#precision,
+            precision: plan::Precision::#precision,
             calibrated: #calibrated,
-            layers: &[#(#layers),*],
-            ignored: &[#(#ignored),*],
-            scheme: runtime::Scheme::#scheme,
+            layers: plan::Cow::Borrowed(LAYERS),
+            ignored: plan::Cow::Borrowed(IGNORED),
             peak_bytes: Self::PEAK_BYTES,
             scratch_bytes: Self::SCRATCH_BYTES,
             parameters: Self::PARAMETERS,
@@ -66,79 +52,75 @@ pub(super) fn description(plan: &Plan, metadata: &Metadata) -> TokenStream {
             weight_bytes: Self::WEIGHT_BYTES,
             probabilities: #probabilities,
             preprocessing: #preprocessing,
-            labels: &[#(#labels),*],
+            labels: plan::Cow::Borrowed(LABELS),
         }
-    }
+    };
+    (constants, description)
 }
 
-fn layer(layer: &Layer) -> TokenStream {
-    let Layer { name, shape: [height, width, inputs, outputs], algorithm, elements, kernel, bias } = layer;
+fn layer(layer: &LayerWeights) -> TokenStream {
+    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm } = layer;
+    let (name, kernel_name) = (text(name), text(&kernel.name));
+    let shape = shape.map(Literal::usize_unsuffixed);
     let algorithm = self::algorithm(*algorithm);
-    let tensor = kernel.tensor();
-    let (dims, layout) = match tensor.layout {
-        Layout::Hwio => (vec![*height, *width, *inputs, *outputs], quote!(Hwio)),
-        Layout::Oihw => (vec![*outputs, *inputs, *height, *width], quote!(Oihw)),
-        Layout::Io => (vec![height * width * inputs, *outputs], quote!(Hwio)),
-        Layout::Oi => (vec![*outputs, height * width * inputs], quote!(Oihw)),
+    let elements = elements.map(element);
+    let layout = match kernel.layout {
+        KernelLayout::Hwio => quote!(Hwio),
+        KernelLayout::Oihw => quote!(Oihw),
+        KernelLayout::Io => quote!(Io),
+        KernelLayout::Oi => quote!(Oi),
     };
-    let dims = dims.into_iter().map(Literal::usize_unsuffixed);
-    let shape = layer.shape.map(Literal::usize_unsuffixed);
-    let kernel_name = &tensor.name;
-    let bias_name = optional(match bias {
-        Some(BiasParam::Load(name) | BiasParam::Folded(Some(name), _)) => Some(quote!(#name)),
-        Some(BiasParam::Folded(None, _)) | None => None,
-    });
-    let scales = optional(elements[0].is_quantized().then(|| {
-        let [input, output] = elements.map(Element::scale);
-        let signed = matches!(elements[0], Element::I8(_));
-        quote!(runtime::Scales { input: #input, signed: #signed, output: #output })
-    }));
-    let batch_norm = optional(match kernel {
-        KernelParam::Folded(_, norm) => Some(batch_norm(norm)),
-        KernelParam::Load(_) => None,
-    });
+    let bias = optional(bias.as_ref().map(|name| text(name)));
+    let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
     quote! {
-        runtime::LayerWeights {
+        plan::LayerWeights {
             name: #name,
             shape: [#(#shape),*],
             algorithm: #algorithm,
-            kernel: runtime::Kernel {
-                name: #kernel_name,
-                dims: &[#(#dims),*],
-                layout: runtime::KernelLayout::#layout,
-            },
-            scales: #scales,
-            bias: #bias_name,
+            elements: [#(#elements),*],
+            kernel: plan::Kernel { name: #kernel_name, layout: plan::KernelLayout::#layout },
+            bias: #bias,
             batch_norm: #batch_norm,
         }
     }
 }
 
-/// `runtime::Algorithm::Direct`
+/// `plan::Algorithm::Direct`
 pub(super) fn algorithm(algorithm: Algorithm) -> TokenStream {
     match algorithm {
-        Algorithm::Direct => quote!(runtime::Algorithm::Direct),
+        Algorithm::Direct => quote!(plan::Algorithm::Direct),
         Algorithm::Winograd { output, block, depth, fused } => {
             let [output, block, depth] = [output, block, depth].map(Literal::usize_unsuffixed);
-            quote!(runtime::Algorithm::Winograd {
+            quote!(plan::Algorithm::Winograd {
                 output: #output, block: #block, depth: #depth, fused: #fused
             })
         }
         Algorithm::WinogradRows { block } => {
             let block = Literal::usize_unsuffixed(block);
-            quote!(runtime::Algorithm::WinogradRows { block: #block })
+            quote!(plan::Algorithm::WinogradRows { block: #block })
         }
         Algorithm::Strassen { block } => {
             let block = Literal::usize_unsuffixed(block);
-            quote!(runtime::Algorithm::Strassen { block: #block })
+            quote!(plan::Algorithm::Strassen { block: #block })
         }
     }
 }
 
-fn batch_norm(norm: &Norm) -> TokenStream {
-    let Norm { gamma, beta, mean, variance, epsilon } = norm;
+/// `plan::Element::U8(0.5)`
+fn element(element: Element) -> TokenStream {
+    match element {
+        Element::F32 => quote!(plan::Element::F32),
+        Element::Bf16 => quote!(plan::Element::Bf16),
+        Element::U8(scale) => quote!(plan::Element::U8(#scale)),
+        Element::I8(scale) => quote!(plan::Element::I8(#scale)),
+    }
+}
+
+fn batch_norm(norm: &BatchNorm) -> TokenStream {
+    let BatchNorm { gamma, beta, mean, variance, epsilon } = norm;
+    let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(|name| text(name));
     quote! {
-        runtime::BatchNorm {
+        plan::BatchNorm {
             gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon,
         }
     }
@@ -156,15 +138,20 @@ fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
         ChannelOrder::Gray => quote!(Gray),
     };
     quote! {
-        runtime::Preprocessing {
+        plan::Preprocessing {
             resize: #resize,
             crop: #crop,
-            channels: runtime::ChannelOrder::#channels,
+            channels: plan::ChannelOrder::#channels,
             scale: #scale,
-            mean: &[#(#mean),*],
-            std: &[#(#std),*],
+            mean: plan::Cow::Borrowed(&[#(#mean),*]),
+            std: plan::Cow::Borrowed(&[#(#std),*]),
         }
     }
+}
+
+/// `plan::Text`, borrowed.
+fn text(text: &str) -> TokenStream {
+    quote!(plan::Text::Borrowed(#text))
 }
 
 fn optional(value: Option<TokenStream>) -> TokenStream {

@@ -14,14 +14,14 @@ use std::collections::HashMap;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::ir::Element;
-use crate::ops::{Dims, Split};
-use crate::plan::{Action, Buffer, Plan, PoolKind, Section, Step, View};
+use resnet_plan::{
+    Action, Buffer, Conv, Description, Dims, Element, Plan, Pool, PoolKind, Residual, Section, Split, Step,
+    View,
+};
 
 mod description;
 mod skeleton;
 
-pub use description::Metadata;
 pub use skeleton::skeleton;
 
 /// The type that is written.
@@ -40,19 +40,18 @@ pub struct Item<'a> {
 const MAX_VIEWS: usize = 8;
 
 /// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
-pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStream {
+pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
     let Item { attributes, visibility, name, files } = item;
     let input = tensor(Element::F32, plan.input);
     let output = tensor(plan.output.element, plan.output.dims);
     let (functions, calls) = functions(plan);
     let end = Literal::usize_unsuffixed(plan.buffers[plan.output.buffer].offset);
-    let description = description::description(plan, metadata);
+    let (layers, description) = description::description(&plan.description);
     let summary = description::summary(plan);
-    let parameters = Literal::usize_unsuffixed(plan.parameters());
-    let macs = Literal::u64_unsuffixed(plan.macs);
-    let weight_bytes = Literal::usize_unsuffixed(plan.weight_bytes());
-    let peak_bytes = Literal::usize_unsuffixed(plan.peak_bytes);
-    let scratch_bytes = Literal::usize_unsuffixed(plan.scratch_bytes);
+    let Description { parameters, macs, weight_bytes, peak_bytes, scratch_bytes, .. } = plan.description;
+    let [parameters, weight_bytes, peak_bytes, scratch_bytes] =
+        [parameters, weight_bytes, peak_bytes, scratch_bytes].map(Literal::usize_unsuffixed);
+    let macs = Literal::u64_unsuffixed(macs);
     quote! {
         #attributes
         #[doc = #summary]
@@ -62,7 +61,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
         }
 
         const _: () = {
-            use ::resnet::runtime;
+            use ::resnet::runtime::{self, plan};
 
             #(const _: &[u8] = ::core::include_bytes!(#files);)*
 
@@ -103,15 +102,15 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                     .map(<Self as runtime::Network>::from_weights)
                 }
 
-                /// [`Self::load`]; a file of packed weights is mapped, and not read. It must stay as it is until this is dropped.
+                /// [`Self::load`], under the name that packed weights go by. (`runtime::Weights::map_shared` maps them, which is
+                /// `unsafe`: nobody may change the file meanwhile.)
                 ///
                 /// # Errors
                 /// As [`Self::load`].
                 pub fn map(
                     path: impl ::core::convert::AsRef<::std::path::Path>,
                 ) -> ::core::result::Result<Self, ::resnet::Error> {
-                    runtime::Weights::map(&<Self as runtime::Network>::DESCRIPTION, path.as_ref())
-                        .map(<Self as runtime::Network>::from_weights)
+                    Self::load(path)
                 }
 
                 /// The same from memory.
@@ -145,7 +144,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
             impl runtime::Network for #name {
                 type Input = #input;
                 type Output = #output;
-                const DESCRIPTION: runtime::Description = #description;
+                const DESCRIPTION: plan::Description = #description;
 
                 fn from_weights(weights: runtime::Weights) -> Self {
                     Self { weights }
@@ -166,6 +165,7 @@ pub fn generate(plan: &Plan, metadata: &Metadata, item: &Item<'_>) -> TokenStrea
                 }
             }
 
+            #layers
             #(#functions)*
         };
     }
@@ -373,7 +373,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
         let x_type = tensor(Element::F32, segment.input(plan));
         let (at, size) = (pair([0, 0]), pair(step.write.size));
         let from = quote!(runtime::Interior { at: #at, size: #size });
-        let scale = ratio(Element::F32, step.write.element);
+        let scale = Element::F32.ratio(step.write.element);
         return quote! {{
             const COPY: runtime::Copy<#x_type, #y_type> = runtime::Copy::new(#from, #to, #scale);
             COPY.run(context, input, #y);
@@ -381,38 +381,41 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     };
     let x = segment.argument(plan, read);
     let x_type = tensor(read.element, read.dims);
-    let scale = ratio(read.element, step.write.element);
+    let scale = read.element.ratio(step.write.element);
     let from = interior(read);
     let (layer, made, call) = match step.action {
-        Action::Conv { layer, kernel, stride, from, residual, relu, algorithm, split } => {
+        Action::Conv { layer, conv } => {
+            let Conv { kernel, stride, from, residual, relu, algorithm, split } = conv;
             let layer = Literal::usize_unsuffixed(layer - first);
-            let residual = self::residual(residual, step.write.element);
+            let residual = self::residual(residual);
             let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
             let split = match split {
-                Split::Pixels => quote!(runtime::Split::Pixels),
-                Split::Channels => quote!(runtime::Split::Channels),
+                Split::Pixels => quote!(plan::Split::Pixels),
+                Split::Channels => quote!(plan::Split::Channels),
             };
             let algorithm = description::algorithm(algorithm);
-            let numbers = quote! {
-                runtime::Conv {
-                    kernel: #kernel, stride: #stride, from: #from, to: #to, residual: #residual, relu: #relu,
-                    split: #split, algorithm: #algorithm,
+            let conv = quote! {
+                plan::Conv {
+                    kernel: #kernel, stride: #stride, from: #from, residual: #residual, relu: #relu,
+                    algorithm: #algorithm, split: #split,
                 }
             };
-            (quote!(Conv2d), quote!(new(#numbers)), quote!(run(context, layer + #layer, #x, #y)))
+            (quote!(Conv2d), quote!(new(#conv, #to)), quote!(run(context, layer + #layer, #x, #y)))
         }
-        Action::Pool { kind, window, stride, padding } => {
+        Action::Pool(Pool { kind, window, stride, padding }) => {
             let (window, stride) = (pair(window), pair(stride));
             let padding = padding.map(Literal::usize_unsuffixed);
-            let numbers = quote! {
-                runtime::Pool { window: #window, stride: #stride, padding: [#(#padding),*], from: #from, to: #to }
+            let kind = match kind {
+                PoolKind::Max => quote!(Max),
+                PoolKind::Average => quote!(Average),
+                PoolKind::AverageWithPadding => quote!(AverageWithPadding),
             };
-            let (layer, made) = match kind {
-                PoolKind::Max => (quote!(MaxPool), quote!(new(#numbers))),
-                PoolKind::Average => (quote!(AveragePool), quote!(new(#numbers, false, #scale))),
-                PoolKind::AverageWithPadding => (quote!(AveragePool), quote!(new(#numbers, true, #scale))),
+            let pool = quote! {
+                plan::Pool {
+                    kind: plan::PoolKind::#kind, window: #window, stride: #stride, padding: [#(#padding),*],
+                }
             };
-            (layer, made, quote!(run(context, #x, #y)))
+            (quote!(Pool2d), quote!(new(#pool, #from, #to, #scale)), quote!(run(context, #x, #y)))
         }
         Action::Subsample { stride, front, channels } => {
             let stride = pair(stride);
@@ -421,7 +424,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             (quote!(Copy), made, quote!(run(context, #x, #y)))
         }
         Action::Add { residual, relu } => {
-            let residual = self::residual(Some(residual), step.write.element);
+            let residual = self::residual(Residual::of(Some(residual), step.write.element));
             (quote!(Add), quote!(new(#from, #to, #relu, #scale, #residual)), quote!(run(context, #x, #y)))
         }
         Action::Softmax => (quote!(Softmax), quote!(new()), quote!(run(context, #x, #y))),
@@ -451,19 +454,13 @@ fn tensor(element: Element, dims: Dims) -> TokenStream {
     quote!(runtime::Tensor<#element, #(#dims),*>)
 }
 
-/// What a number of one type is in steps of another, rounded once.
-fn ratio(from: Element, to: Element) -> f32 {
-    (f64::from(from.scale()) / f64::from(to.scale())) as f32
-}
-
-/// `runtime::Residual::..`, of what lies where numbers of some type go.
-fn residual(residual: Option<Element>, to: Element) -> TokenStream {
+/// `plan::Residual::..`
+fn residual(residual: Residual) -> TokenStream {
     match residual {
-        None => quote!(runtime::Residual::None),
-        Some(Element::F32 | Element::Bf16) => quote!(runtime::Residual::Same),
-        Some(from @ (Element::U8(_) | Element::I8(_))) => {
-            let (signed, scale) = (matches!(from, Element::I8(_)), ratio(from, to));
-            quote!(runtime::Residual::Quantized { signed: #signed, scale: #scale })
+        Residual::None => quote!(plan::Residual::None),
+        Residual::Same => quote!(plan::Residual::Same),
+        Residual::Quantized { signed, scale } => {
+            quote!(plan::Residual::Quantized { signed: #signed, scale: #scale })
         }
     }
 }

@@ -3,7 +3,10 @@
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::op::Op;
-use crate::ir::param::{BiasParam, KernelParam, KernelTensor, Layout, Norm, is_name};
+use resnet_plan::text::is_name;
+use resnet_plan::{BatchNorm, Kernel, KernelLayout as Layout};
+
+use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops;
 use crate::spec::network::{KernelLayout, LayerKind, Network, Operand, Pool, Sides, Weights};
 
@@ -70,19 +73,17 @@ fn operator(kind: &LayerKind) -> Op {
             stride: *stride,
             padding: *padding,
             weights: kernel_param(weights, [Layout::Hwio, Layout::Oihw]),
-            bias: weights.bias.clone().map(BiasParam::Load),
+            bias: weights.bias.clone().map(|name| BiasParam::Load(name.into())),
             relu: false,
-            algorithm: (!winograd).then_some(ops::Algorithm::Direct),
+            algorithm: (!winograd).then_some(resnet_plan::Algorithm::Direct),
             split: None,
         }),
-        LayerKind::BatchNorm { epsilon, gamma, beta, mean, variance } => Op::BatchNorm(ops::BatchNorm {
-            norm: Norm {
-                gamma: gamma.clone(),
-                beta: beta.clone(),
-                mean: mean.clone(),
-                variance: variance.clone(),
-                epsilon: *epsilon,
-            },
+        LayerKind::BatchNorm { epsilon, gamma, beta, mean, variance } => Op::BatchNorm(BatchNorm {
+            gamma: gamma.clone().into(),
+            beta: beta.clone().into(),
+            mean: mean.clone().into(),
+            variance: variance.clone().into(),
+            epsilon: *epsilon,
         }),
         LayerKind::Relu => Op::Relu,
         LayerKind::Add => Op::Add { relu: false },
@@ -100,7 +101,7 @@ fn operator(kind: &LayerKind) -> Op {
         LayerKind::Dense { units, weights } => Op::Dense(ops::Dense {
             units: *units,
             weights: kernel_param(weights, [Layout::Io, Layout::Oi]),
-            bias: weights.bias.clone().map(BiasParam::Load),
+            bias: weights.bias.clone().map(|name| BiasParam::Load(name.into())),
         }),
         LayerKind::Softmax => Op::Softmax,
     }
@@ -111,7 +112,7 @@ fn kernel_param(weights: &Weights, [keras, torch]: [Layout; 2]) -> KernelParam {
         KernelLayout::Hwio => keras,
         KernelLayout::Oihw => torch,
     };
-    KernelParam::Load(KernelTensor { name: weights.kernel.clone(), layout })
+    KernelParam::Load(Kernel { name: weights.kernel.clone().into(), layout })
 }
 
 fn pool(window: &Pool) -> ops::Pool {

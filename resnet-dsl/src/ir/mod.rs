@@ -11,4 +11,5 @@ pub mod verify;
 
 pub use graph::{Graph, Node, Value};
 pub use op::Op;
-pub use ty::{Element, Type};
+pub use resnet_plan::Element;
+pub use ty::Type;

@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::ops::{
-    Attributes, AveragePool, BatchNorm, Conv2d, Dense, Dims, Pool, ShapeError, Subsample, Text, shape,
-};
+use resnet_plan::BatchNorm;
+
+use crate::ops::{Attributes, AveragePool, Conv2d, Dense, Dims, Pool, ShapeError, Subsample, Text, shape};
 use crate::spec::network::Sides;
 
 /// An operator with its attributes.
@@ -112,7 +112,7 @@ impl Op {
             Op::Input(dims) => to.put("dims", Text(*dims)),
             Op::ZeroPad(sides) => to.put("p", Text(*sides)),
             Op::Conv2d(conv) => conv.print(to),
-            Op::BatchNorm(norm) => norm.print(to),
+            Op::BatchNorm(norm) => to.put("w", norm),
             Op::Add { relu } => to.flag("relu", *relu),
             Op::MaxPool(pool) => pool.print(to),
             Op::AveragePool(pool) => pool.print(to),
@@ -133,7 +133,7 @@ impl Op {
             "input" => Op::Input(from.take::<Text<Dims>>("dims")?.0),
             "zero_pad" => Op::ZeroPad(from.take::<Text<Sides>>("p")?.0),
             "conv2d" => Op::Conv2d(Conv2d::read(from)?),
-            "batch_norm" => Op::BatchNorm(BatchNorm::read(from)?),
+            "batch_norm" => Op::BatchNorm(from.take("w")?),
             "relu" => Op::Relu,
             "add" => Op::Add { relu: from.take_flag("relu") },
             "max_pool" => Op::MaxPool(Pool::read(from)?),

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use resnet_plan::text::is_name;
+
 use crate::diag::Span;
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::op::Op;
-use crate::ir::param::is_name;
 use crate::ops::{Attributes, Text};
 use crate::spec::network::Sides;
 

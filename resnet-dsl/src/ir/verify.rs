@@ -10,9 +10,10 @@
 
 use std::collections::HashSet;
 
+use resnet_plan::text::is_name;
+
 use crate::ir::graph::{Graph, Value};
 use crate::ir::op::Op;
-use crate::ir::param::is_name;
 
 /// What does not hold, one line each; empty: all does.
 pub fn verify(graph: &Graph) -> Vec<String> {

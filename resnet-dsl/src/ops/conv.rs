@@ -1,11 +1,10 @@
 //! Convolution, with everything that is fused into it.
 
-use std::fmt;
-use std::str::FromStr;
+use resnet_plan::{Algorithm, Split};
 
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::window::image;
-use crate::ops::{Algorithm, Attributes, Dims, ShapeError, Text, window};
+use crate::ops::{Attributes, Dims, ShapeError, Text, window};
 use crate::spec::network::Padding;
 
 /// A convolution: `relu?(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
@@ -29,15 +28,6 @@ pub struct Conv2d {
     pub algorithm: Option<Algorithm>,
     /// What threads share out, from `assign-split` on.
     pub split: Option<Split>,
-}
-
-/// What the threads of a layer share out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// Output pixels: every thread reads all weights.
-    Pixels,
-    /// Output channels: every thread reads its own part of the weights, and the whole input.
-    Channels,
 }
 
 impl Conv2d {
@@ -96,26 +86,5 @@ impl Conv2d {
             algorithm: from.take_optional("algorithm")?,
             split: from.take_optional("split")?,
         })
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Split::Pixels => "pixels",
-            Split::Channels => "channels",
-        })
-    }
-}
-
-impl FromStr for Split {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "pixels" => Ok(Split::Pixels),
-            "channels" => Ok(Split::Channels),
-            _ => Err(format!("`{text}` is not a split: pixels or channels")),
-        }
     }
 }

@@ -1,26 +1,22 @@
 //! The operators: attributes, shape rule, cost and text of each side by side.
 
-mod algorithm;
 mod attributes;
 mod conv;
+pub(crate) mod cost;
 mod dense;
-mod norm;
 mod pool;
 pub mod shape;
 mod subsample;
 mod window;
 
-pub use algorithm::Algorithm;
 pub use attributes::{Attributes, Text};
-pub use conv::{Conv2d, Split};
+pub use conv::Conv2d;
 pub use dense::Dense;
-pub use norm::BatchNorm;
 pub use pool::{AveragePool, Pool};
 pub use subsample::Subsample;
 pub use window::resolve;
 
-/// Batch, height, width, channels.
-pub type Dims = [usize; 4];
+pub use resnet_plan::Dims;
 
 /// Why operands do not fit an operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,12 @@
 //! Chooses what the threads of a convolution share out: its pixels, or, where weights far outnumber the input, its output
 //! channels, so that each thread reads only its own part of them.
 
+use resnet_plan::{Algorithm, Split};
+
 use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::Graph;
-use crate::ops::{Algorithm, Split};
+use crate::ops::cost::{made_inputs, made_weights, weights};
 
 /// By how much. Threads share a third-level cache, so that weights read by all of them cost little; a split by channels leaves
 /// half of each pixel in another core's cache. (Measured: anything from 8 to 40 is within
@@ -21,8 +23,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             let algorithm = conv.algorithm.unwrap_or(Algorithm::Direct);
             // What each thread would do for itself: transform all weights, or all of the input.
             let made =
-                algorithm.made_weights(conv, x.dims) > MADE * algorithm.made_inputs(conv, x.dims, y.dims);
-            let read = algorithm.weights(conv, x.dims) > READ * x.len();
+                made_weights(algorithm, conv, x.dims) > MADE * made_inputs(algorithm, conv, x.dims, y.dims);
+            let read = weights(algorithm, conv, x.dims) > READ * x.len();
             conv.split = Some(if made || read { Split::Channels } else { Split::Pixels });
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
         let node = graph.node(value);
         let Op::BatchNorm(batch_norm) = &node.op else { continue };
-        let norm = batch_norm.norm.clone();
+        let norm = batch_norm.clone();
         let source = graph.operands(value)[0];
         let folded = match &graph.node(source).op {
             Op::Conv2d(conv) if !conv.relu && graph.only_user(source) == Some(value) => {

@@ -1,9 +1,11 @@
 //! Chooses how each convolution is computed: whatever costs least, unless the spec has chosen.
 
+use resnet_plan::Algorithm;
+
 use crate::diag::Diagnostics;
 use crate::ir::graph::Graph;
 use crate::ir::{Element, Op};
-use crate::ops::Algorithm;
+use crate::ops::cost;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
@@ -12,11 +14,11 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op
             && conv.algorithm.is_none()
         {
-            let mut candidates = Algorithm::candidates(conv, x.dims, y.dims);
+            let mut candidates = cost::candidates(conv, x.dims, y.dims);
             // Sums of inputs and of weights need more than 8 or 16 bits.
             candidates.retain(|algorithm| x.element == Element::F32 || *algorithm == Algorithm::Direct);
             conv.algorithm =
-                candidates.into_iter().min_by_key(|algorithm| algorithm.cost(conv, x.dims, y.dims));
+                candidates.into_iter().min_by_key(|algorithm| cost::cost(*algorithm, conv, x.dims, y.dims));
         }
     }
     Ok(())

@@ -10,18 +10,18 @@
 
 use std::collections::HashMap;
 
+use resnet_plan::check::ALIGNMENT;
+use resnet_plan::{
+    Action, Algorithm, Buffer, Conv, Description, Dims, Element, LayerWeights, Plan, PoolKind, Residual,
+    Section, Split, Step, View,
+};
+
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
-use crate::ir::{Element, Op, Type};
-use crate::ops::{Algorithm, Conv2d, Dims, Pool, Split};
-use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Section, Step, View};
+use crate::ir::param::BiasParam;
+use crate::ir::{Op, Type};
+use crate::ops::{Conv2d, Pool};
 use crate::spec::network::{Padding, Sides};
-
-/// Every buffer begins at a multiple of this: a cache line.
-pub(super) const ALIGNMENT: usize = 64;
-
-/// What convolutions read at a time, in bytes.
-const WORD: usize = 4;
 
 /// Steps and buffers for all images of the graph at once, without places.
 ///
@@ -58,20 +58,24 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
     }
     buffers[output.buffer].live[1] = steps.len();
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
-    Ok(Plan {
-        name: graph.name.clone(),
-        precision: graph.precision.clone(),
-        input: input.map_or([0; 4], |input| dims(graph, *input)),
-        output,
-        sections: vec![Section { steps: 0..steps.len(), passes: 1 }],
-        buffers,
-        steps,
-        layers,
+    let input = input.map_or([0; 4], |input| dims(graph, *input));
+    let description = Description {
+        name: graph.name.clone().into(),
+        precision: graph.precision.kind(),
+        calibrated: graph.precision.calibrated(),
+        layers: layers.into(),
         peak_bytes: 0,
         scratch_bytes: 0,
+        parameters: 0,
         macs,
+        weight_bytes: 0,
         probabilities,
-    })
+        ignored: Default::default(),
+        preprocessing: Default::default(),
+        labels: Default::default(),
+    };
+    let sections = vec![Section { steps: 0..steps.len(), passes: 1 }];
+    Ok(Plan { description, input, output, sections, buffers, steps })
 }
 
 struct Lowering<'a> {
@@ -80,7 +84,7 @@ struct Lowering<'a> {
     views: HashMap<Value, View>,
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
-    layers: Vec<Layer>,
+    layers: Vec<LayerWeights>,
 }
 
 impl Lowering<'_> {
@@ -189,7 +193,7 @@ impl Lowering<'_> {
 
     fn allocate(&mut self, node: &Node, [n, h, w, c]: Dims, halo: Sides) -> View {
         let element = element(node);
-        let c = c.next_multiple_of(WORD / element.bytes());
+        let c = c.next_multiple_of(element.per_word());
         let Sides { top, bottom, left, right } = halo;
         let view = View {
             buffer: self.buffers.len(),
@@ -226,30 +230,38 @@ impl Lowering<'_> {
     ) -> Result<Action, Diagnostic> {
         let Sides { top, left, .. } = numbers(node, conv.padding)?;
         let algorithm = conv.algorithm.unwrap_or(Algorithm::Direct);
-        self.layers.push(Layer {
-            name: node.name.clone(),
+        let (Some(first_row), Some(first_column)) =
+            (read.at[0].checked_sub(top), read.at[1].checked_sub(left))
+        else {
+            let message = format!("the input of `{}` has no halo for its padding", node.name);
+            return Err(Diagnostic::new(message, node.span));
+        };
+        self.layers.push(LayerWeights {
+            name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
             algorithm,
             elements: [read.element, element(node)],
-            kernel: conv.weights.clone(),
-            bias: conv.bias.clone(),
+            kernel: conv.weights.tensor().clone(),
+            bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
+            batch_norm: conv.weights.batch_norm().cloned(),
         });
-        Ok(Action::Conv {
-            layer: self.layers.len() - 1,
+        let conv = Conv {
             kernel: conv.kernel,
             stride: conv.stride,
-            from: [read.at[0] - top, read.at[1] - left],
-            residual,
+            from: [first_row, first_column],
+            residual: Residual::of(residual, element(node)),
             relu: conv.relu,
             algorithm,
             split: conv.split.unwrap_or(Split::Pixels),
-        })
+        };
+        Ok(Action::Conv { layer: self.layers.len() - 1, conv })
     }
 }
 
 fn pooling(node: &Node, kind: PoolKind, pool: &Pool) -> Result<Action, Diagnostic> {
     let Sides { top, bottom, left, right } = numbers(node, pool.padding)?;
-    Ok(Action::Pool { kind, window: pool.window, stride: pool.stride, padding: [top, bottom, left, right] })
+    let padding = [top, bottom, left, right];
+    Ok(Action::Pool(resnet_plan::Pool { kind, window: pool.window, stride: pool.stride, padding }))
 }
 
 fn numbers(node: &Node, padding: Padding) -> Result<Sides, Diagnostic> {

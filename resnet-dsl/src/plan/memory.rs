@@ -10,7 +10,7 @@
 
 use std::cmp::Reverse;
 
-use crate::plan::Buffer;
+use resnet_plan::Buffer;
 
 /// Gives every buffer its place; the size of the arena that holds them all.
 pub(super) fn place(buffers: &mut [Buffer]) -> usize {

@@ -9,9 +9,11 @@
 //! Plans of one network for different numbers of images have the same steps, buffers and layers; they differ in
 //! sizes, algorithms and splits.
 
+use resnet_plan::check::ALIGNMENT;
+use resnet_plan::{Action, Buffer, Plan, Section};
+
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::plan::lower::ALIGNMENT;
-use crate::plan::{Action, Buffer, LARGEST_ACTIVATIONS, LARGEST_BOUNDARY, Plan, Section};
+use crate::plan::{LARGEST_ACTIVATIONS, LARGEST_BOUNDARY};
 
 /// The sections of a batch, by the buffers of one image.
 pub(super) fn choose(one: &Plan, batch: usize) -> Vec<Section> {
@@ -58,7 +60,7 @@ pub(super) fn join(
     let same = |plan: &Plan| {
         plan.steps.iter().map(|step| &step.name).eq(one.steps.iter().map(|step| &step.name))
             && plan.buffers.len() == one.buffers.len()
-            && plan.layers.len() == one.layers.len()
+            && plan.description.layers.len() == one.description.layers.len()
     };
     if !plans.iter().all(same) || plans.len() != sections.len() {
         let mut errors = Diagnostics::default();
@@ -73,7 +75,7 @@ pub(super) fn join(
         joined.steps[section.steps.clone()].clone_from_slice(&plan.steps[section.steps.clone()]);
         for step in &plan.steps[section.steps.clone()] {
             if let Action::Conv { layer, .. } = step.action {
-                joined.layers[layer] = plan.layers[layer].clone();
+                joined.description.layers.to_mut()[layer] = plan.description.layers[layer].clone();
             }
             for view in step.read.iter().chain([&step.write]) {
                 let [_, last] = used[view.buffer].get_or_insert([index; 2]);
@@ -102,7 +104,7 @@ pub(super) fn join(
     }
     joined.input[0] *= batch;
     joined.output.dims[0] *= batch;
-    joined.macs *= batch as u64;
+    joined.description.macs *= batch as u64;
     joined.sections = sections;
     Ok(joined)
 }

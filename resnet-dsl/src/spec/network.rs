@@ -4,6 +4,8 @@
 //! overrides are resolved; shapes are not (that is the first pass over the IR), so `same` padding, ceil-mode
 //! pooling and "the whole window" are still written as such.
 
+pub use resnet_plan::{ChannelOrder, Preprocessing};
+
 use crate::calibration::Calibration;
 use crate::diag::Span;
 
@@ -45,12 +47,20 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// `f32`, `bf16` or `int8`.
-    pub fn name(&self) -> &'static str {
+    /// Without the table.
+    pub fn kind(&self) -> resnet_plan::Precision {
         match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-            Precision::Int8(_) => "int8",
+            Precision::F32 => resnet_plan::Precision::F32,
+            Precision::Bf16 => resnet_plan::Precision::Bf16,
+            Precision::Int8(_) => resnet_plan::Precision::Int8,
+        }
+    }
+
+    /// int8: the fingerprint of the weights that the scales were made with.
+    pub fn calibrated(&self) -> Option<u64> {
+        match self {
+            Precision::F32 | Precision::Bf16 => None,
+            Precision::Int8(table) => Some(table.weights),
         }
     }
 }
@@ -215,32 +225,4 @@ pub enum Scheme {
     Torchvision,
     /// A pattern of the user's own; it has no formula weights.
     Custom,
-}
-
-/// How a picture becomes an input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preprocessing {
-    /// Resize the shorter side to this many pixels first; `None`: resize straight to the input's size.
-    pub resize: Option<usize>,
-    /// Whether the middle of the resized picture is cut out; if not, it is resized to the input's size, aspect lost.
-    pub crop: bool,
-    /// Order of the channels.
-    pub channels: ChannelOrder,
-    /// Multiplied with each byte before mean and deviation.
-    pub scale: f32,
-    /// Subtracted, a channel.
-    pub mean: Vec<f32>,
-    /// Divided by, a channel.
-    pub std: Vec<f32>,
-}
-
-/// Order of a picture's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelOrder {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red (Caffe, Keras' ResNet50).
-    Bgr,
-    /// One channel of brightness.
-    Gray,
 }

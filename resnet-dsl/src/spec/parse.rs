@@ -458,8 +458,8 @@ fn preprocessing(node: Option<&Node>, channels: usize, errors: &mut Diagnostics)
         crop: fields.read("crop", errors, flag).unwrap_or(false),
         channels: order.unwrap_or(if channels == 1 { ChannelOrder::Gray } else { ChannelOrder::Rgb }),
         scale: fields.read("scale", errors, number).map_or(1.0 / 255.0, |scale| scale as f32),
-        mean: fields.read("mean", errors, numbers).unwrap_or_else(|| vec![0.0; channels]),
-        std: fields.read("std", errors, numbers).unwrap_or_else(|| vec![1.0; channels]),
+        mean: fields.read("mean", errors, numbers).unwrap_or_else(|| vec![0.0; channels]).into(),
+        std: fields.read("std", errors, numbers).unwrap_or_else(|| vec![1.0; channels]).into(),
     };
     if let Some(node) = node
         && preprocessing.std.contains(&0.0)

@@ -27,10 +27,10 @@ pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
-pub(crate) mod strassen;
+pub mod strassen;
 pub(crate) mod tiles;
 pub(crate) mod widened;
-pub(crate) mod winograd;
+pub mod winograd;
 pub(crate) mod winograd_rows;
 pub(crate) mod words;
 

@@ -30,7 +30,7 @@ use crate::kernels::product::{Begun, Fetch, LINE, Product};
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
-pub(crate) fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
+pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
     let t1 = w01 - w00;
     let t2 = w11 - t1;
     [w00, w10, t2, t1, w11, w11 - w01, w10 - t2]

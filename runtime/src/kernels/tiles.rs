@@ -350,7 +350,7 @@ pub(crate) use tile_kernel;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Pixels;
+    use resnet_plan::Pixels;
 
     /// A convolution of `size` outputs that reads an input with `columns` pixels more in a row, and `rows` more rows.
     fn geometry(batch: usize, size: [usize; 2], more: [usize; 2], step: usize) -> ConvGeometry {

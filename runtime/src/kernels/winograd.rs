@@ -17,7 +17,7 @@
 //! the matrices. A tile that hangs over the image's lower or right edge takes only the products that its outputs inside need. A
 //! number that is not finite reaches all outputs of the tiles it lies in.
 
-pub(crate) mod fused;
+pub mod fused;
 pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;

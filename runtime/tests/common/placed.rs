@@ -1,7 +1,7 @@
 //! Values inside larger arrays, and comparing them.
 
 use proptest::prelude::*;
-use resnet_runtime::kernels::Pixels;
+use resnet_plan::Pixels;
 use resnet_runtime::reference::Image;
 
 /// What is around values: nobody writes it.

@@ -25,13 +25,13 @@ use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::{InputTile, Place, outputs, pixels, shape, sides};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
-pub(crate) fn panel(isa: Isa, output: usize) -> usize {
+pub fn panel(isa: Isa, output: usize) -> usize {
     isa.kernels().lanes * panel_vectors(tile(output))
 }
 
 /// What a number of the window is multiplied with when it is packed, for tiles of so many outputs a side: `position` counts the
 /// nine numbers, row by row.
-pub(crate) fn scale(output: usize, position: usize) -> f64 {
+pub fn scale(output: usize, position: usize) -> f64 {
     let middle = sides::middle(tile(output));
     [position / 3, position % 3].iter().filter(|place| **place == 1).fold(1.0, |scale, _| scale * middle)
 }

@@ -1,0 +1,90 @@
+//! The text form of what a layer loads: `@conv1.weight:oihw`, `norm(@gamma,@beta,@mean,@variance,1e-5)`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::description::{BatchNorm, Kernel, KernelLayout, Text};
+
+/// Whether the text form can hold this name: letters, digits and `_ . / -`.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_./-".contains(c))
+}
+
+/// The name of `@name`.
+///
+/// # Errors
+/// If it is not written so.
+pub fn tensor_name(text: &str) -> Result<Text, String> {
+    match text.strip_prefix('@') {
+        Some(name) if is_name(name) => Ok(Text::Owned(name.to_owned())),
+        _ => Err(format!("`{text}` is not a tensor, which is written @name")),
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{}:{}", self.name, self.layout)
+    }
+}
+
+impl FromStr for Kernel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, layout) = text
+            .rsplit_once(':')
+            .ok_or_else(|| format!("`{text}` lacks its layout, as in @conv1.weight:oihw"))?;
+        Ok(Kernel { name: tensor_name(name)?, layout: layout.parse()? })
+    }
+}
+
+impl fmt::Display for BatchNorm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BatchNorm { gamma, beta, mean, variance, epsilon } = self;
+        write!(f, "norm(@{gamma},@{beta},@{mean},@{variance},{epsilon:e})")
+    }
+}
+
+impl FromStr for BatchNorm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("`{text}` is not norm(@gamma,@beta,@mean,@variance,epsilon)");
+        let inner = text.strip_prefix("norm(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(error)?;
+        let [gamma, beta, mean, variance, epsilon] = inner.split(',').collect::<Vec<_>>()[..] else {
+            return Err(error());
+        };
+        Ok(BatchNorm {
+            gamma: tensor_name(gamma)?,
+            beta: tensor_name(beta)?,
+            mean: tensor_name(mean)?,
+            variance: tensor_name(variance)?,
+            epsilon: epsilon.parse().map_err(|_| error())?,
+        })
+    }
+}
+
+impl fmt::Display for KernelLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            KernelLayout::Hwio => "hwio",
+            KernelLayout::Oihw => "oihw",
+            KernelLayout::Io => "io",
+            KernelLayout::Oi => "oi",
+        })
+    }
+}
+
+impl FromStr for KernelLayout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "hwio" => KernelLayout::Hwio,
+            "oihw" => KernelLayout::Oihw,
+            "io" => KernelLayout::Io,
+            "oi" => KernelLayout::Oi,
+            _ => return Err(format!("`{text}` is not a layout: hwio, oihw, io or oi")),
+        })
+    }
+}
