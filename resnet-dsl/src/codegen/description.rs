@@ -7,20 +7,7 @@ use crate::ir::Element;
 use crate::ir::param::{BiasParam, KernelParam, Layout, Norm};
 use crate::ops::Algorithm;
 use crate::plan::{Layer, Plan};
-use crate::spec::network::{ChannelOrder, Precision, Preprocessing, Scheme};
-
-/// What a spec says that is no part of the computation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metadata {
-    /// Naming scheme of the weights.
-    pub scheme: Scheme,
-    /// Endings of tensor names that a weight file may hold and the network does not use.
-    pub ignored: Vec<String>,
-    /// How a picture becomes an input.
-    pub preprocessing: Preprocessing,
-    /// Names of the classes.
-    pub labels: Vec<String>,
-}
+use crate::spec::metadata::{ChannelOrder, Metadata, Precision, Preprocessing, Scheme};
 
 /// One line for the type's documentation.
 pub(super) fn summary(plan: &Plan) -> String {

@@ -17,11 +17,11 @@ use quote::{format_ident, quote};
 use crate::ir::Element;
 use crate::ops::{Dims, Split};
 use crate::plan::{Action, Buffer, Plan, PoolKind, Section, Step, View};
+use crate::spec::metadata::Metadata;
 
 mod description;
 mod skeleton;
 
-pub use description::Metadata;
 pub use skeleton::skeleton;
 
 /// The type that is written.

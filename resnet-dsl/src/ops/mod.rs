@@ -17,7 +17,7 @@ pub use dense::Dense;
 pub use norm::BatchNorm;
 pub use pool::{AveragePool, Pool};
 pub use subsample::Subsample;
-pub use window::resolve;
+pub use window::{Padding, Sides, resolve};
 
 /// Batch, height, width, channels.
 pub type Dims = [usize; 4];

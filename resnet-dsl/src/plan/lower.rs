@@ -13,9 +13,8 @@ use std::collections::HashMap;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Element, Op, Type};
-use crate::ops::{Algorithm, Conv2d, Dims, Pool, Split};
+use crate::ops::{Algorithm, Conv2d, Dims, Padding, Pool, Sides, Split};
 use crate::plan::{Action, Buffer, Layer, Plan, PoolKind, Section, Step, View};
-use crate::spec::network::{Padding, Sides};
 
 /// Every buffer begins at a multiple of this: a cache line.
 pub(super) const ALIGNMENT: usize = 64;

@@ -15,7 +15,7 @@ use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ir::{Element, Graph};
 use crate::ops::{Algorithm, Dims, Split};
-use crate::spec::network::Precision;
+use crate::spec::metadata::Precision;
 
 /// The most bytes of activations that a pass works on, if it takes more than one image: a part of a third-level cache.
 pub const LARGEST_ACTIVATIONS: usize = 8 << 20;

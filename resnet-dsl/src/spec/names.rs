@@ -5,7 +5,7 @@
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::spec::fields::{self, Fields};
-use crate::spec::network::{KernelLayout, Scheme};
+use crate::spec::metadata::{KernelLayout, Scheme};
 use crate::spec::tree::{Kind, Node};
 
 /// A naming scheme.
