@@ -51,14 +51,14 @@ impl Spec<'_> {
     /// All mistakes of the spec.
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Parsed, Diagnostics> {
         let (parsed, mut errors) = spec::parse(self.text, self.overrides, read);
-        if let Some(Err(shapes)) = parsed.as_ref().map(|parsed| pass::infer_shapes(&mut parsed.graph.clone()))
-        {
-            errors.extend(shapes);
+        if let Some(parsed) = &parsed {
+            let shapes = pass::infer_shapes(&mut parsed.graph.clone());
+            errors.extend(shapes.err().unwrap_or_default());
         }
         parsed.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
-    /// The whole pipeline: parse, build the graph, run the passes, plan.
+    /// The whole pipeline: parse, run the passes, plan.
     ///
     /// # Errors
     /// All mistakes of the spec.
