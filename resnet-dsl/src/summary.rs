@@ -1,10 +1,11 @@
 //! A spec as people read it: a table of its layers by block, with shapes, parameters and multiply-adds.
 //!
 //! ```text
-//! layer             kind                                   output    parameters  multiply-adds
+//! layer                    kind                             output  parameters  multiply-adds
 //!
-//! layer1.0                                             32x32x16         4,672      4,718,592
-//!   layer1.0.conv1  conv 3x3, padding 1                32x32x16         2,304      2,359,296
+//! layer1.0                                                28x28x16       4,672      3,612,672
+//!   layer1.0.conv1         conv 3x3, padding 1            28x28x16       2,304      1,806,336
+//!   layer1.0.bn1           batch norm, epsilon 1e-5       28x28x16          32
 //! ```
 //! A block's own line has its output and its sums; the last line, those of the network. All numbers are those of one image.
 
@@ -86,32 +87,21 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![["layer", "kind", "output", "parameters", "multiply-adds"].map(str::to_owned)];
         for block in self.layers.chunk_by(|a, b| a.block == b.block) {
-            let layer = |indent: &str, name: &str, kind: &str, output, layers: &[Layer<'_>]| {
-                [
-                    format!("{indent}{name}"),
-                    kind.to_owned(),
-                    image(output),
-                    count(sum(layers, |layer| layer.parameters)),
-                    count(sum(layers, |layer| layer.macs)),
-                ]
-            };
+            let Some(Layer { block: name, output, .. }) = block.last() else { continue };
             rows.push(Default::default());
-            rows.extend(block.last().map(|last| layer("", last.block, "", last.output, block)));
-            rows.extend(
-                block
-                    .iter()
-                    .map(|row| layer("  ", row.name, &row.kind, row.output, std::slice::from_ref(row))),
-            );
+            rows.push(row((*name).to_owned(), "", image(*output), block));
+            rows.extend(block.iter().map(|layer| {
+                row(
+                    format!("  {}", layer.name),
+                    &layer.kind,
+                    image(layer.output),
+                    std::slice::from_ref(layer),
+                )
+            }));
         }
         let layers = format!("{} layers", thousands(self.layers.len() as u64));
         rows.push(Default::default());
-        rows.push([
-            self.parsed.graph.name.clone(),
-            layers,
-            String::new(),
-            count(self.parameters()),
-            count(self.macs()),
-        ]);
+        rows.push(row(self.parsed.graph.name.clone(), &layers, String::new(), &self.layers));
         table(f, &rows)?;
 
         let Parsed { graph, input, metadata: Metadata { preprocessing, labels, .. }, .. } = self.parsed;
@@ -126,6 +116,12 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "               {}", values(preprocessing))?;
         writeln!(f, "labels         {}", first_few(labels))
     }
+}
+
+/// What is in a line of the table, with the sums of some layers.
+fn row(name: String, kind: &str, output: String, layers: &[Layer<'_>]) -> [String; 5] {
+    let sum = |of: fn(&Layer<'_>) -> u64| count(sum(layers, of));
+    [name, kind.to_owned(), output, sum(|layer| layer.parameters), sum(|layer| layer.macs)]
 }
 
 /// Rows of two columns of text and three of numbers.
