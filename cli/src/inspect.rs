@@ -7,7 +7,9 @@ use anyhow::{Context, anyhow, bail};
 use quote::{format_ident, quote};
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::Graph;
-use resnet_dsl::spec::Overrides;
+use resnet_dsl::spec::metadata::{Metadata, Preprocessing};
+use resnet_dsl::spec::{Overrides, Parsed};
+use resnet_dsl::summary::Summary;
 use resnet_dsl::{Spec, codegen, pass, plan, shipped};
 use serde_json::{Value, json};
 
@@ -33,7 +35,7 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Stage {
-    /// The layers that the spec stands for
+    /// The layers that the spec stands for, and what they cost
     Spec,
     /// The graph
     Ir,
@@ -81,12 +83,12 @@ fn show(
     };
     Ok(match arguments.stage {
         Stage::Spec => {
-            let network = spec.parse(&mut labels)?;
-            let lines: Vec<String> = network.to_string().lines().map(str::to_owned).collect();
-            (network.to_string(), json!({ "network": network.name, "layers": lines }))
+            let parsed = spec.parse(&mut labels)?;
+            let summary = Summary::new(&parsed)?;
+            (summary.to_string(), summary_json(&summary))
         }
         Stage::Ir => {
-            let mut graph = spec.graph(&mut labels)?;
+            let mut graph = spec.parse(&mut labels)?.graph;
             if let Some(last) = &arguments.after {
                 pass::run_until(&mut graph, Some(last), |_, _| {})?;
             }
@@ -111,6 +113,37 @@ fn show(
             };
             (code.clone(), json!({ "code": code }))
         }
+    })
+}
+
+fn summary_json(summary: &Summary<'_>) -> Value {
+    let Parsed { graph, input, metadata: Metadata { preprocessing, labels, .. }, .. } = summary.parsed;
+    let layers: Vec<Value> = summary
+        .layers
+        .iter()
+        .map(|layer| {
+            json!({
+                "name": layer.name,
+                "block": layer.block,
+                "kind": layer.kind,
+                "shape": layer.output,
+                "parameters": layer.parameters,
+                "macs": layer.macs,
+            })
+        })
+        .collect();
+    let Preprocessing { resize, crop, channels, scale, mean, std } = preprocessing;
+    json!({
+        "network": graph.name,
+        "input": input,
+        "precision": graph.precision.name(),
+        "layers": layers,
+        "parameters": summary.parameters(),
+        "macs": summary.macs(),
+        "preprocessing": {
+            "resize": resize, "crop": crop, "channels": channels.name(), "scale": scale, "mean": mean, "std": std,
+        },
+        "labels": labels,
     })
 }
 

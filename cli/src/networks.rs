@@ -10,7 +10,7 @@ use resnet::runtime::{Description, Isa, Shape, Weights};
 use resnet::{Network, Session};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::spec::Overrides;
-use resnet_dsl::spec::network::Precision;
+use resnet_dsl::spec::metadata::Precision;
 use resnet_dsl::{Compiled, Spec, shipped};
 
 /// A network that is compiled into this program.

@@ -227,7 +227,13 @@ fn calibrate_makes_the_table_that_ships() {
 
 #[test]
 fn inspect_shows_every_stage() {
-    assert!(stdout(&["inspect", "digits", "--stage", "spec"]).contains("conv1 = conv 3x3"));
+    let table = stdout(&["inspect", "digits", "--stage", "spec"]);
+    assert!(table.lines().any(|line| line.starts_with("  conv1 ") && line.contains(" conv 3x3")), "{table}");
+    let table: Value =
+        serde_json::from_str(&stdout(&["inspect", "digits", "--stage", "spec", "--format", "json"])).unwrap();
+    let parameters =
+        table["layers"].as_array().unwrap().iter().map(|layer| layer["parameters"].as_u64().unwrap());
+    assert_eq!(table["parameters"].as_u64(), Some(parameters.sum()), "{table}");
     assert!(stdout(&["inspect", "digits"]).contains("%bn1 = batch_norm %conv1"));
     assert!(
         stdout(&["inspect", "specs/digits.yaml", "--after", "fold-batch-norm"])

@@ -2,7 +2,8 @@
 //!
 //! | folder | input | expected |
 //! |---|---|---|
-//! | `spec` | YAML | the network, or all diagnostics |
+//! | `spec` | YAML | the graph before all passes, or all diagnostics |
+//! | `summary` | YAML | the table of layers |
 //! | `read` | graph | the graph as it is printed, or why it is none |
 //! | `pass` | graph; its first line is `// pass NAME` | the graph after that pass, or all diagnostics |
 //! | `plan` | YAML | the plan after all passes |
@@ -18,6 +19,7 @@ use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::read::read;
 use resnet_dsl::ir::verify::verify;
 use resnet_dsl::spec::Overrides;
+use resnet_dsl::summary::Summary;
 use resnet_dsl::{Spec, codegen, pass};
 
 const MARK: &str = "=== expected\n";
@@ -73,7 +75,14 @@ fn either(result: Result<String, String>) -> String {
 #[test]
 fn specs() {
     run("spec", |text| {
-        either(with_spec(text, |spec| spec.parse(&mut file).map(|network| network.to_string())))
+        either(with_spec(text, |spec| spec.parse(&mut file).map(|parsed| printed(&parsed.graph))))
+    });
+}
+
+#[test]
+fn summaries() {
+    run("summary", |text| {
+        either(with_spec(text, |spec| Ok(Summary::new(&spec.parse(&mut file)?)?.to_string())))
     });
 }
 
@@ -134,7 +143,7 @@ fn shipped_networks_round_trip() {
         let text = resnet_dsl::shipped::get(name).unwrap();
         let overrides = Overrides::default();
         let spec = Spec { name, text, overrides: &overrides };
-        let mut graph = spec.graph(&mut file).unwrap();
+        let mut graph = spec.parse(&mut file).unwrap().graph;
         printed(&graph);
         pass::run_until(&mut graph, None, |_, graph| {
             printed(graph);

@@ -21,7 +21,7 @@ fn unoptimized(model: &str) -> Graph {
     let text = shipped::get(model).unwrap();
     let overrides = Overrides::default();
     let spec = Spec { name: model, text, overrides: &overrides };
-    spec.graph(&mut |_| Err("no files".to_owned())).unwrap()
+    spec.parse(&mut |_| Err("no files".to_owned())).unwrap().graph
 }
 
 /// The reference's input: torchvision's is drawn channels first.

@@ -10,7 +10,7 @@ use quote::quote;
 use resnet_dsl::Spec;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::codegen;
-use resnet_dsl::spec::network::Precision;
+use resnet_dsl::spec::metadata::Precision;
 use syn::parse_macro_input;
 
 use arguments::{Arguments, Item, Resnet, Source};

@@ -231,6 +231,14 @@ impl LayerWeights {
 }
 
 impl KernelLayout {
+    /// The same framework's layout of dense layers.
+    pub const fn dense(self) -> Self {
+        match self {
+            KernelLayout::Hwio | KernelLayout::Io => KernelLayout::Io,
+            KernelLayout::Oihw | KernelLayout::Oi => KernelLayout::Oi,
+        }
+    }
+
     /// Sizes of a kernel in a weight file, for a layer of this height, width, inputs and outputs.
     pub fn dims(self, [height, width, inputs, outputs]: [usize; 4]) -> Vec<usize> {
         match self {

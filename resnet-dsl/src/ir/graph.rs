@@ -12,7 +12,8 @@ use petgraph::visit::EdgeRef;
 
 use crate::diag::Span;
 use crate::ir::{Op, Type};
-use crate::spec::network::{Precision, Sides};
+use crate::ops::Sides;
+use crate::spec::metadata::Precision;
 
 /// A network as a graph of operators.
 #[derive(Clone, Debug)]
@@ -67,6 +68,16 @@ impl Graph {
     /// The node of a value, to be changed.
     pub fn node_mut(&mut self, value: Value) -> &mut Node {
         &mut self.nodes[value.0]
+    }
+
+    /// Lets the network take this many images at once. Types are not changed, so there must be none yet.
+    pub fn set_batch(&mut self, images: usize) {
+        for node in self.nodes.node_weights_mut() {
+            debug_assert!(node.ty.is_none(), "%{} has a type already", node.name);
+            if let Op::Input([batch, ..]) = &mut node.op {
+                *batch = images;
+            }
+        }
     }
 
     /// The network's output.

@@ -1,6 +1,5 @@
 //! The intermediate representation: a typed graph of operators with a text form that is printed and read back.
 
-pub mod build;
 pub mod graph;
 pub mod op;
 pub mod param;

@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 
 use resnet_plan::BatchNorm;
 
-use crate::ops::{Attributes, AveragePool, Conv2d, Dense, Dims, Pool, ShapeError, Subsample, Text, shape};
-use crate::spec::network::Sides;
+use crate::ops::{
+    Attributes, AveragePool, Conv2d, Dense, Dims, Pool, ShapeError, Sides, Subsample, Text, shape,
+};
 
 /// An operator with its attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +100,18 @@ impl Op {
     pub fn macs(&self, inputs: &[Dims], output: Dims) -> u64 {
         match (self, inputs) {
             (Op::Conv2d(conv), [x, ..]) => conv.macs(*x, output),
-            (Op::Dense(_), [x, ..]) => (x.iter().product::<usize>() * output[3]) as u64,
+            (Op::Dense(dense), [x, ..]) => dense.macs(*x),
+            _ => 0,
+        }
+    }
+
+    /// Learned parameters, given the shapes of the operands. A batch norm has a scale and an offset a channel; its mean
+    /// and variance are not learned.
+    pub fn parameters(&self, inputs: &[Dims]) -> u64 {
+        match (self, inputs) {
+            (Op::Conv2d(conv), [x, ..]) => conv.parameters(*x),
+            (Op::Dense(dense), [x, ..]) => dense.parameters(*x),
+            (Op::BatchNorm(_), [[.., channels], ..]) => 2 * *channels as u64,
             _ => 0,
         }
     }

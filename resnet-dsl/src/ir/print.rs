@@ -14,8 +14,7 @@
 use std::fmt;
 
 use crate::ir::graph::{Graph, Value};
-use crate::ops::Text;
-use crate::spec::network::Sides;
+use crate::ops::{Sides, Text};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

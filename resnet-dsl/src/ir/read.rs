@@ -7,8 +7,7 @@ use resnet_plan::text::is_name;
 use crate::diag::Span;
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::op::Op;
-use crate::ops::{Attributes, Text};
-use crate::spec::network::Sides;
+use crate::ops::{Attributes, Sides, Text};
 
 /// Why a text is not a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

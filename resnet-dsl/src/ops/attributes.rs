@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::ops::Dims;
-use crate::spec::network::{Padding, Sides};
+use crate::ops::{Padding, Sides};
 
 /// The largest size that the text form takes, so that no arithmetic of shapes overflows.
 pub(super) const LARGEST: usize = 1 << 20;

@@ -4,8 +4,7 @@ use resnet_plan::{Algorithm, Split};
 
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::window::image;
-use crate::ops::{Attributes, Dims, ShapeError, Text, window};
-use crate::spec::network::Padding;
+use crate::ops::{Attributes, Dims, Padding, ShapeError, Text, window};
 
 /// A convolution: `relu?(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +55,12 @@ impl Conv2d {
     /// Multiply-adds.
     pub fn macs(&self, x: Dims, output: Dims) -> u64 {
         (output.iter().product::<usize>() * self.kernel[0] * self.kernel[1] * x[3]) as u64
+    }
+
+    /// Learned parameters.
+    pub fn parameters(&self, x: Dims) -> u64 {
+        let bias = if self.bias.is_some() { self.filters } else { 0 };
+        (self.kernel[0] * self.kernel[1] * x[3] * self.filters + bias) as u64
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

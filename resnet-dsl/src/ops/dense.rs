@@ -28,6 +28,17 @@ impl Dense {
         }
     }
 
+    /// Multiply-adds.
+    pub fn macs(&self, x: Dims) -> u64 {
+        (x.iter().product::<usize>() * self.units) as u64
+    }
+
+    /// Learned parameters.
+    pub fn parameters(&self, [_, _, _, inputs]: Dims) -> u64 {
+        let bias = if self.bias.is_some() { self.units } else { 0 };
+        (inputs * self.units + bias) as u64
+    }
+
     pub(crate) fn print(&self, to: &mut Attributes) {
         to.put("units", self.units);
         to.put("w", &self.weights);

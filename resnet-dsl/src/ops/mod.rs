@@ -14,7 +14,7 @@ pub use conv::Conv2d;
 pub use dense::Dense;
 pub use pool::{AveragePool, Pool};
 pub use subsample::Subsample;
-pub use window::resolve;
+pub use window::{Padding, Sides, resolve};
 
 pub use resnet_plan::Dims;
 

@@ -1,7 +1,6 @@
 //! Pooling. Windows are cut to the image, so that no padding is ever read.
 
-use crate::ops::{Attributes, Dims, ShapeError, Text, window};
-use crate::spec::network::Padding;
+use crate::ops::{Attributes, Dims, Padding, ShapeError, Text, window};
 
 /// A pooling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

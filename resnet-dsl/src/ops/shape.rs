@@ -1,8 +1,7 @@
 //! Shape rules of the operators that have nothing else to tell.
 
 use crate::ops::window::image;
-use crate::ops::{Dims, ShapeError};
-use crate::spec::network::Sides;
+use crate::ops::{Dims, ShapeError, Sides};
 
 /// The image grows by its sides.
 pub fn zero_pad(sides: &Sides, [n, h, w, c]: Dims) -> Dims {

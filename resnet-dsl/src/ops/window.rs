@@ -1,7 +1,30 @@
 //! The arithmetic of sliding windows, shared by convolution and pooling.
 
 use crate::ops::{Dims, ShapeError, Text};
-use crate::spec::network::{Padding, Sides};
+
+/// Zeros around an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// None.
+    Valid,
+    /// TensorFlow's: output size is `ceil(input / stride)`, the odd zero goes behind.
+    Same,
+    /// Numbers.
+    Sides(Sides),
+}
+
+/// Pixels on each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sides {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
 
 /// Padding in numbers, and the output's height and width.
 ///

@@ -12,8 +12,7 @@
 use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::{Graph, Value};
-use crate::ops::{Conv2d, Dims};
-use crate::spec::network::{Padding, Sides};
+use crate::ops::{Conv2d, Dims, Padding, Sides};
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let values = graph.topological();

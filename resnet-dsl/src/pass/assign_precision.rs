@@ -12,7 +12,8 @@
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Element, Op, Type};
-use crate::spec::network::{Precision, Sides};
+use crate::ops::Sides;
+use crate::spec::metadata::Precision;
 
 /// The most products of a sum that always fits an i32.
 const MOST_PRODUCTS: usize = i32::MAX as usize / (255 * 127);

@@ -6,8 +6,7 @@
 use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::Graph;
-use crate::ops::Conv2d;
-use crate::spec::network::{Padding, Sides};
+use crate::ops::{Conv2d, Padding, Sides};
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {

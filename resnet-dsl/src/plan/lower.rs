@@ -20,8 +20,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::param::BiasParam;
 use crate::ir::{Op, Type};
-use crate::ops::{Conv2d, Pool};
-use crate::spec::network::{Padding, Sides};
+use crate::ops::{Conv2d, Padding, Pool, Sides};
 
 /// Steps and buffers for all images of the graph at once, without places.
 ///

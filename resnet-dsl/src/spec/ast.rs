@@ -1,8 +1,11 @@
 //! A spec as it is written: settings resolved from the general to the special, layers and blocks not yet spelled out.
 
+use resnet_plan::Preprocessing;
+
 use crate::diag::Span;
+use crate::ops::{AveragePool, Padding, Pool, Sides};
+use crate::spec::metadata::Precision;
 use crate::spec::names::Names;
-use crate::spec::network::{Padding, Pool, Precision, Preprocessing, Sides};
 
 /// A whole spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,15 +56,8 @@ pub enum LayerKind {
     Conv(Conv),
     /// `max_pool`
     MaxPool(Pool),
-    /// `average_pool` with a window
-    AveragePool {
-        /// The window.
-        pool: Pool,
-        /// `count_padding`
-        count_padding: bool,
-    },
-    /// `average_pool: global`
-    GlobalAveragePool,
+    /// `average_pool`
+    AveragePool(AveragePool),
     /// `flatten`
     Flatten,
     /// `dense`
@@ -77,7 +73,7 @@ pub enum LayerKind {
     Unclear,
 }
 
-/// A convolution of stem or head, and what follows it.
+/// A convolution and what follows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// `filters`
@@ -114,7 +110,7 @@ pub struct Block {
     pub settings: Settings,
     /// Filters of its convolutions.
     pub filters: Vec<usize>,
-    /// Step; 1 for all but the first block of a stage.
+    /// Stride; 1 for all but the first block of a stage.
     pub stride: [usize; 2],
     /// Whether something of it could not be understood; what follows it cannot be checked.
     pub unclear: bool,

@@ -2,7 +2,7 @@
 //! reading goes on with a default, so that one look reports everything.
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::spec::network::{Padding, Sides};
+use crate::ops::{Padding, Sides};
 use crate::spec::tree::{Key, Kind, Node};
 
 /// The largest size, stride, filter count or padding; larger ones are taken for mistakes.

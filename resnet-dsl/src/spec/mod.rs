@@ -1,20 +1,22 @@
 //! Specs: the language a network is described in (`docs/spec-language.md`).
 //!
-//! `text -> tree -> ast -> Network`: `yaml` reads the text, `parse` checks keys and values, `blocks` spells the
-//! layers out. Each goes on after a mistake, so that all are reported in one go.
+//! `text -> tree -> ast -> Graph`: `yaml` reads the text, `parse` checks keys and values, `lower` makes nodes of layers
+//! and blocks. Each goes on after a mistake, so that all are reported in one go.
 
 pub mod ast;
-mod blocks;
 pub(crate) mod fields;
+mod lower;
+pub mod metadata;
 pub mod names;
-pub mod network;
 mod parse;
-mod print;
 pub mod tree;
 pub(crate) mod yaml;
 
-use crate::diag::Diagnostics;
-use network::{LayerKind, Network, Precision};
+use resnet_plan::{Algorithm, Dims};
+
+use crate::diag::{Diagnostics, Span};
+use crate::ir::{Graph, Op};
+use metadata::{Metadata, Precision};
 
 /// What the caller asks for instead of what the spec says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,28 +36,39 @@ pub struct Overrides {
 /// Gives the text of a file that a spec names, or says why it cannot.
 pub type ReadFile<'a> = &'a mut dyn FnMut(&str) -> Result<String, String>;
 
-/// The network of a YAML text, and all mistakes of the text. If there are any, the network is what can be understood: it
-/// ends before the first layer or block that cannot, and its shapes may be looked at for more mistakes.
-pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<Network>, Diagnostics) {
+/// What a spec stands for.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What is computed, without types.
+    pub graph: Graph,
+    /// Batch, height, width and channels of the input.
+    pub input: Dims,
+    /// Where the input's size was given.
+    pub input_span: Span,
+    /// How many classes there are, if that is known.
+    pub classes: Option<usize>,
+    /// What is no part of the computation.
+    pub metadata: Metadata,
+}
+
+/// The graph of a YAML text, and all mistakes of the text. If there are any, the graph is what can be understood: it ends
+/// before the first layer or block that cannot, and its shapes may be looked at for more mistakes.
+pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<Parsed>, Diagnostics) {
     let mut errors = Diagnostics::default();
-    let mut network = match yaml::read(text) {
-        Ok(tree) => {
-            parse::spec(&tree, overrides, read, &mut errors).map(|spec| blocks::expand(spec, &mut errors))
-        }
-        Err(error) => {
-            errors.push(error);
-            None
-        }
-    };
-    if let (Some(network), Some(allowed)) = (&mut network, overrides.winograd) {
-        for layer in &mut network.layers {
-            if let LayerKind::Conv { winograd, .. } = &mut layer.kind {
-                *winograd = allowed;
-            }
+    let tree = yaml::read(text).map_err(|error| errors.push(error)).ok();
+    let spec = tree.and_then(|tree| parse::spec(&tree, overrides, read, &mut errors));
+    let mut parsed = spec.map(|spec| lower::lower(spec, &mut errors));
+    if let (Some(parsed), Some(allowed)) = (&mut parsed, overrides.winograd) {
+        allow_winograd(&mut parsed.graph, allowed);
+    }
+    (parsed, errors)
+}
+
+/// Says of all convolutions whether they may be computed by Winograd's algorithm.
+pub(crate) fn allow_winograd(graph: &mut Graph, allowed: bool) {
+    for value in graph.topological() {
+        if let Op::Conv2d(conv) = &mut graph.node_mut(value).op {
+            conv.algorithm = (!allowed).then_some(Algorithm::Direct);
         }
     }
-    if let (Some(network), Some(precision)) = (&mut network, &overrides.precision) {
-        network.precision = precision.clone();
-    }
-    (network, errors)
 }

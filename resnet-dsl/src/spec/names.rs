@@ -3,16 +3,15 @@
 //! A scheme is a table of patterns. `{stage}`, `{block}`, `{conv}` (its number in the block, or in the stem), `{letter}`
 //! (the same as a, b, c), `{classes}` and, for tensors, `{layer}` stand for what they say.
 
+use resnet_plan::KernelLayout;
+
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::spec::fields::{self, Fields};
-use crate::spec::network::{KernelLayout, Scheme};
 use crate::spec::tree::{Kind, Node};
 
 /// A naming scheme.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Names {
-    /// Whose it is.
-    pub scheme: Scheme,
     /// Order of a kernel's elements.
     pub layout: KernelLayout,
     /// The number of the first stage.
@@ -93,7 +92,6 @@ impl Names {
     /// PyTorch's names: `layer1.0.conv1.weight`.
     pub fn torchvision() -> Self {
         Names {
-            scheme: Scheme::Torchvision,
             layout: KernelLayout::Oihw,
             first_stage: 1,
             letters: false,
@@ -105,7 +103,6 @@ impl Names {
     /// The document's names, in Keras: `res2a_branch2a/kernel`.
     pub fn document() -> Self {
         Names {
-            scheme: Scheme::Document,
             layout: KernelLayout::Hwio,
             first_stage: 2,
             letters: true,
@@ -141,19 +138,14 @@ fn letter(index: usize) -> String {
 
 /// `torchvision`, `document`, or a map: one of them under `like`, and what is different.
 pub(super) fn parse(node: &Node, errors: &mut Diagnostics) -> Option<Names> {
-    let schemes = [("torchvision", Scheme::Torchvision), ("document", Scheme::Document)];
-    let scheme = |node: &Node, errors: &mut Diagnostics| {
-        Some(match fields::choice(node, &schemes, errors)? {
-            Scheme::Document => Names::document(),
-            _ => Names::torchvision(),
-        })
-    };
+    let schemes: [(&str, fn() -> Names); 2] =
+        [("torchvision", Names::torchvision), ("document", Names::document)];
+    let scheme = |node: &Node, errors: &mut Diagnostics| Some(fields::choice(node, &schemes, errors)?());
     if !matches!(node.kind, Kind::Map(_)) {
         return scheme(node, errors);
     }
     let mut fields = Fields::of(node, "a naming scheme", errors);
     let mut names = fields.read("like", errors, scheme).unwrap_or_else(Names::torchvision);
-    names.scheme = Scheme::Custom;
     let layouts = [("oihw", KernelLayout::Oihw), ("hwio", KernelLayout::Hwio)];
     if let Some(layout) = fields.read("layout", errors, |node, errors| fields::choice(node, &layouts, errors))
     {

@@ -1,15 +1,18 @@
 //! A tree becomes an [`ast`](crate::spec::ast): every key is known, of its type and within bounds, or reported.
 
+use resnet_plan::{ChannelOrder, Preprocessing};
+
 use crate::calibration::Calibration;
 use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::ops::{AveragePool, Padding, Pool};
 use crate::spec::ast::{
     Block, BlockKind, Conv, Layer, LayerKind, Relu, Settings, Shortcut, Spec, Stage, StrideOn,
 };
 use crate::spec::fields::{
     self, Fields, choice, count, flag, list, number, padding, pair, size, sizes, text,
 };
+use crate::spec::metadata::Precision;
 use crate::spec::names::{self, Names};
-use crate::spec::network::{ChannelOrder, Padding, Pool, Precision, Preprocessing};
 use crate::spec::tree::{Kind, Node};
 use crate::spec::{Overrides, ReadFile};
 
@@ -105,8 +108,8 @@ fn precision(
     let node = fields.take("precision");
     let wanted = node.and_then(|node| choice(node, &names, errors)).unwrap_or(0);
     let table = fields.take("calibration");
-    if overrides.precision.is_some() {
-        return Precision::F32;
+    if let Some(precision) = &overrides.precision {
+        return precision.clone();
     }
     match (wanted, table) {
         (2, Some(table)) => {
@@ -375,10 +378,12 @@ fn layer(node: &Node, settings: &Settings, errors: &mut Diagnostics) -> Option<L
         "zero_pad" => LayerKind::ZeroPad(fields::sides(value, errors)?),
         "conv" => LayerKind::Conv(conv(value, settings, &mut name, errors)?),
         "max_pool" => LayerKind::MaxPool(pool(value, &mut name, errors)?.0),
-        "average_pool" if value.kind == Kind::Text("global".to_owned()) => LayerKind::GlobalAveragePool,
+        "average_pool" if value.kind == Kind::Text("global".to_owned()) => {
+            LayerKind::AveragePool(AveragePool { pool: None, count_padding: false })
+        }
         "average_pool" => {
             let (pool, count_padding) = pool(value, &mut name, errors)?;
-            LayerKind::AveragePool { pool, count_padding }
+            LayerKind::AveragePool(AveragePool { pool: Some(pool), count_padding })
         }
         "flatten" | "softmax" => {
             let mut fields = Fields::of(value, "this layer", errors);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use resnet_dsl::ir::param::{BiasParam, KernelParam, KernelTensor, Layout, Norm};
 use resnet_dsl::ir::{Graph, Op};
 use resnet_dsl::ops::Pool;
-use resnet_dsl::spec::network::{Padding, Sides};
+use resnet_dsl::ops::{Padding, Sides};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::weights::fill::Filler;
 use resnet_runtime::weights::{Role, Tensor};

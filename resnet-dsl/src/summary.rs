@@ -1,0 +1,251 @@
+//! A spec as people read it: a table of its layers by block, with shapes, parameters and multiply-adds.
+//!
+//! ```text
+//! layer                    kind                             output  parameters  multiply-adds
+//!
+//! layer1.0                                                28x28x16       4,672      3,612,672
+//!   layer1.0.conv1         conv 3x3, padding 1            28x28x16       2,304      1,806,336
+//!   layer1.0.bn1           batch norm, epsilon 1e-5       28x28x16          32
+//! ```
+//! A block's own line has its output and its sums; the last line, those of the network. All numbers are those of one image.
+
+use std::fmt;
+
+use resnet_plan::{Algorithm, Dims, Preprocessing};
+
+use crate::diag::Diagnostics;
+use crate::ir::{Op, Value};
+use crate::ops::{AveragePool, Conv2d, Dense, Padding, Pool, Subsample, Text};
+use crate::pass;
+use crate::spec::Parsed;
+use crate::spec::metadata::Metadata;
+
+/// The layers of a spec and what they cost. `Display` is the table.
+#[derive(Clone, Debug)]
+pub struct Summary<'a> {
+    /// The spec.
+    pub parsed: &'a Parsed,
+    /// All layers, in the order of the text.
+    pub layers: Vec<Layer<'a>>,
+}
+
+/// A layer and what it costs for one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The residual block, or `stem`, or `head`, that it is part of.
+    pub block: &'a str,
+    /// What it is: `conv 3x3, stride 2, padding 1`.
+    pub kind: String,
+    /// Shape of its output.
+    pub output: Dims,
+    /// Learned parameters.
+    pub parameters: u64,
+    /// Multiply-adds.
+    pub macs: u64,
+}
+
+impl<'a> Summary<'a> {
+    /// Infers the shapes of a spec and counts.
+    ///
+    /// # Errors
+    /// If shapes do not fit; those of a spec that was parsed without mistakes do.
+    pub fn new(parsed: &'a Parsed) -> Result<Self, Diagnostics> {
+        let mut typed = parsed.graph.clone();
+        typed.set_batch(1);
+        pass::infer_shapes(&mut typed)?;
+        let dims = |value| typed.node(value).ty.map_or([0; 4], |ty| ty.dims);
+        let layer = |value| {
+            let node = parsed.graph.node(value);
+            let inputs: Vec<Dims> = typed.operands(value).into_iter().map(dims).collect();
+            let output = dims(value);
+            Layer {
+                name: &node.name,
+                block: &node.block,
+                kind: kind(&node.op),
+                output,
+                parameters: node.op.parameters(&inputs),
+                macs: node.op.macs(&inputs, output),
+            }
+        };
+        let is_layer = |value: &Value| !matches!(parsed.graph.node(*value).op, Op::Input(_));
+        let layers = parsed.graph.topological().into_iter().filter(is_layer).map(layer).collect();
+        Ok(Summary { parsed, layers })
+    }
+
+    /// Learned parameters of all layers.
+    pub fn parameters(&self) -> u64 {
+        sum(&self.layers, |layer| layer.parameters)
+    }
+
+    /// Multiply-adds of all layers, for one image.
+    pub fn macs(&self) -> u64 {
+        sum(&self.layers, |layer| layer.macs)
+    }
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![["layer", "kind", "output", "parameters", "multiply-adds"].map(str::to_owned)];
+        for block in self.layers.chunk_by(|a, b| a.block == b.block) {
+            let Some(Layer { block: name, output, .. }) = block.last() else { continue };
+            rows.push(Default::default());
+            rows.push(row((*name).to_owned(), "", image(*output), block));
+            rows.extend(block.iter().map(|layer| {
+                row(
+                    format!("  {}", layer.name),
+                    &layer.kind,
+                    image(layer.output),
+                    std::slice::from_ref(layer),
+                )
+            }));
+        }
+        let layers = format!("{} layers", thousands(self.layers.len() as u64));
+        rows.push(Default::default());
+        rows.push(row(self.parsed.graph.name.clone(), &layers, String::new(), &self.layers));
+        table(f, &rows)?;
+
+        let Parsed { graph, input, metadata: Metadata { preprocessing, labels, .. }, .. } = self.parsed;
+        let images = match input[0] {
+            1 => "1 image a run".to_owned(),
+            images => format!("{images} images a run; the table is for one"),
+        };
+        writeln!(f)?;
+        writeln!(f, "input          {}, {images}", image(*input))?;
+        writeln!(f, "precision      {}", graph.precision.kind())?;
+        writeln!(f, "preprocessing  {}", resizing(preprocessing, *input))?;
+        writeln!(f, "               {}", values(preprocessing))?;
+        writeln!(f, "labels         {}", first_few(labels))
+    }
+}
+
+/// What is in a line of the table, with the sums of some layers.
+fn row(name: String, kind: &str, output: String, layers: &[Layer<'_>]) -> [String; 5] {
+    let sum = |of: fn(&Layer<'_>) -> u64| count(sum(layers, of));
+    [name, kind.to_owned(), output, sum(|layer| layer.parameters), sum(|layer| layer.macs)]
+}
+
+/// Rows of two columns of text and three of numbers.
+fn table(f: &mut fmt::Formatter<'_>, rows: &[[String; 5]]) -> fmt::Result {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(width);
+    for [name, kind, output, parameters, macs] in rows {
+        let line = format!("{name:a$}  {kind:b$}  {output:>c$}  {parameters:>d$}  {macs:>e$}");
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// An operator as the spec gives it.
+fn kind(op: &Op) -> String {
+    match op {
+        Op::ZeroPad(sides) => format!("zero pad {}", Text(*sides)),
+        Op::Conv2d(conv) => {
+            let Conv2d { kernel, stride, padding, bias, algorithm, .. } = conv;
+            let mut text = format!("conv {}", window(*kernel, *stride, [1, 1], *padding));
+            if bias.is_some() {
+                text += ", bias";
+            }
+            if *algorithm == Some(Algorithm::Direct) {
+                text += ", winograd off";
+            }
+            text
+        }
+        Op::BatchNorm(norm) => format!("batch norm, epsilon {:e}", norm.epsilon),
+        Op::MaxPool(pool) => format!("max pool {}", pooling(pool)),
+        Op::AveragePool(AveragePool { pool: None, .. }) => "average pool, global".to_owned(),
+        Op::AveragePool(AveragePool { pool: Some(pool), count_padding }) => {
+            let counting = if *count_padding { ", padding counts" } else { "" };
+            format!("average pool {}{counting}", pooling(pool))
+        }
+        Op::Subsample(Subsample { stride, front, back }) => {
+            format!("subsample, stride {}, {front} + {back} zero channels", Text(*stride))
+        }
+        Op::Dense(Dense { bias, .. }) => if bias.is_some() { "dense, bias" } else { "dense" }.to_owned(),
+        Op::Input(_) | Op::Relu | Op::Add { .. } | Op::Flatten | Op::Softmax | Op::Convert => {
+            op.name().to_owned()
+        }
+    }
+}
+
+fn pooling(Pool { window: size, stride, padding, ceil }: &Pool) -> String {
+    window(*size, *stride, *size, *padding) + if *ceil { ", ceil" } else { "" }
+}
+
+/// `3x3, stride 2, padding 1`, without what is usual.
+fn window(size: [usize; 2], stride: [usize; 2], usual_stride: [usize; 2], padding: Padding) -> String {
+    let mut text = format!("{}x{}", size[0], size[1]);
+    if stride != usual_stride {
+        text += &format!(", stride {}", Text(stride));
+    }
+    match padding {
+        Padding::Valid => {}
+        Padding::Same => text += ", same",
+        Padding::Sides(sides) => text += &format!(", padding {}", Text(sides)),
+    }
+    text
+}
+
+/// How an image gets the size of the input.
+fn resizing(preprocessing: &Preprocessing, [_, height, width, _]: Dims) -> String {
+    match (preprocessing.resize, preprocessing.crop) {
+        (Some(side), true) => format!("shorter side to {side}, center crop to {height}x{width}"),
+        (Some(side), false) => format!("resize to {side}x{side}, then to {height}x{width}"),
+        (None, true) => format!("center crop to {height}x{width}"),
+        (None, false) => format!("resize to {height}x{width}"),
+    }
+}
+
+/// How the bytes of an image become values.
+fn values(preprocessing: &Preprocessing) -> String {
+    let Preprocessing { channels, scale, mean, std, .. } = preprocessing;
+    let mut text = channels.to_string();
+    text += &if *scale == 1.0 / 255.0 { ", scale 1/255".to_owned() } else { format!(", scale {scale}") };
+    for (name, values, neutral) in [("mean", mean, 0.0), ("std", std, 1.0)] {
+        if values.iter().any(|value| *value != neutral) {
+            let values: Vec<String> = values.iter().map(f32::to_string).collect();
+            text += &format!(", {name} {}", values.join(" "));
+        }
+    }
+    text
+}
+
+/// How many there are, and the first few.
+fn first_few(labels: &[String]) -> String {
+    const SHOWN: usize = 6;
+    match labels {
+        [] => "none".to_owned(),
+        _ => {
+            let more = if labels.len() > SHOWN { ", ..." } else { "" };
+            let first = &labels[..labels.len().min(SHOWN)];
+            format!("{}: {}{more}", thousands(labels.len() as u64), first.join(", "))
+        }
+    }
+}
+
+fn sum(layers: &[Layer<'_>], of: impl Fn(&Layer<'_>) -> u64) -> u64 {
+    layers.iter().map(of).sum()
+}
+
+fn image([_, height, width, channels]: Dims) -> String {
+    format!("{height}x{width}x{channels}")
+}
+
+/// Nothing for zero: most layers have no parameters.
+fn count(number: u64) -> String {
+    if number == 0 { String::new() } else { thousands(number) }
+}
+
+/// `4,089,184,256`
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
