@@ -3,9 +3,12 @@
 
     pip install -r benches/peers/requirements.txt
     python benches/peers/onnx_models.py /tmp/onnx resnet18 resnet50 resnet50:8 resnet152 document
-    cargo build --release -p resnet-cli
-    cargo build --release --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers   # rten, tract
+    cargo build --release --manifest-path benches/peers/compiled/Cargo.toml --target-dir target/peers   # ours
+    cargo build --release --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers       # rten, tract
     python benches/peers/race.py resnet18 resnet50 resnet50:8 resnet152 document --threads 1 2
+
+`resnet` is what the macro compiled (benches/peers/compiled). `--engines resnet resnet-executed ...` lets the command line,
+which executes the plans of the same networks, take part too: cargo build --release -p resnet-cli.
 
 Each round gives each contender some seconds; a figure is the median, over the rounds, of a round's minimum, median and 90th
 percentile, in milliseconds a run. Input copies and changes of layout are part of a run.
@@ -45,31 +48,39 @@ def spread(times):
 
 
 class Resnet:
-    """This project: a process of its own each round."""
+    """This project's compiled networks: a process of its own each round."""
 
     def __init__(self, case, arguments, threads):
-        self.command = [arguments.resnet]
-        self.model = OURS.get(case.name, f"torchvision/{case.name}")
-        self.options = ["--weights", str(case.weights), "--threads", str(threads)]
-        if arguments.precision != "f32":
-            self.options += ["--precision", arguments.precision]
+        options = [OURS.get(case.name, f"torchvision/{case.name}"), "--weights", str(case.weights),
+                   "--threads", str(threads), "--precision", arguments.precision]
         if arguments.isa:
-            self.options += ["--isa", arguments.isa]
+            options += ["--isa", arguments.isa]
+        self.run, self.bench = self.commands(arguments, options, ["--batch", str(case.batch)])
         self.case = case
+
+    def commands(self, arguments, options, batch):
+        """What computes the scores of a file, and what times."""
+        command = [arguments.compiled, *options, *batch]
+        return command, command
 
     def scores(self):
         with tempfile.TemporaryDirectory() as folder:
             image, output = f"{folder}/x.npy", f"{folder}/y.npy"
             np.save(image, np.ascontiguousarray(self.case.image.transpose(0, 2, 3, 1)))
-            command = self.command + ["run", self.model, *self.options, "--input", image, "--output", output]
-            subprocess.run(command, check=True)
+            subprocess.run([*self.run, "--input", image, "--output", output], check=True)
             return np.load(output).reshape(self.case.batch, -1)
 
     def round(self, seconds):
-        command = self.command + ["bench", self.model, *self.options, "--batch", str(self.case.batch),
-                                  "--seconds", str(seconds), "--json"]
+        command = [*self.bench, "--seconds", str(seconds), "--json"]
         report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         return report["min_ms"], report["median_ms"], report["p90_ms"]
+
+
+class ResnetExecuted(Resnet):
+    """The same networks by the command line, which executes their plans."""
+
+    def commands(self, arguments, options, batch):
+        return [arguments.resnet, "run", *options], [arguments.resnet, "bench", *options, *batch]
 
 
 class OnnxRuntime:
@@ -142,7 +153,8 @@ class Tract(RustPeer):
     engine = "tract"
 
 
-CONTENDERS = {"resnet": Resnet, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "rten": Rten, "tract": Tract}
+CONTENDERS = {"resnet": Resnet, "resnet-executed": ResnetExecuted, "onnxruntime": OnnxRuntime, "openvino": OpenVino,
+              "rten": Rten, "tract": Tract}
 
 
 class Case:
@@ -176,7 +188,8 @@ def race(case, arguments, threads):
         for name, contender in entered.items():
             rounds[name].append(contender.round(arguments.seconds))
     figures = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in rounds.items()}
-    best = min((figure[1] for name, figure in figures.items() if name != "resnet"), default=float("nan"))
+    peers = (figure[1] for name, figure in figures.items() if not isinstance(entered[name], Resnet))
+    best = min(peers, default=float("nan"))
     for name, (least, median, p90) in figures.items():
         ratio = f"{median / best:.2f}"
         print(f"| {case.name} | {case.batch} | {threads} | {name} | {least:.2f} | {median:.2f} | {p90:.2f} | {ratio} |",
@@ -187,12 +200,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="+", metavar="NAME[:BATCH]")
     parser.add_argument("--onnx", default="/tmp/onnx", help="folder of onnx_models.py")
-    parser.add_argument("--resnet", default=str(ROOT / "target/release/resnet"))
+    parser.add_argument("--compiled", default=str(ROOT / "target/peers/release/compiled"))
+    parser.add_argument("--resnet", default=str(ROOT / "target/release/resnet"), help="the command line: `resnet-executed`")
     parser.add_argument("--peers", default=str(ROOT / "target/peers/release/peers"))
     parser.add_argument("--precision", choices=["f32", "bf16", "int8"], default="f32")
     parser.add_argument("--isa", help="of ours")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--engines", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--engines", nargs="+", choices=CONTENDERS,
+                        default=[name for name in CONTENDERS if name != "resnet-executed"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
@@ -202,7 +217,7 @@ def main():
     print("|---|---|---|---|---|---|---|---|", flush=True)
     # A process a race: engines look only once at how many cores they have.
     options = ["--engines", *arguments.engines]
-    for option in ("onnx", "resnet", "peers", "precision", "isa", "rounds", "seconds"):
+    for option in ("onnx", "compiled", "resnet", "peers", "precision", "isa", "rounds", "seconds"):
         value = getattr(arguments, option)
         options += [] if value is None else [f"--{option}", str(value)]
     for case in arguments.cases:
