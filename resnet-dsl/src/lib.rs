@@ -7,6 +7,7 @@
 pub mod calibration;
 pub mod codegen;
 pub mod diag;
+pub mod evaluate;
 pub mod ir;
 pub mod ops;
 pub mod pass;
