@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, anyhow, bail};
-use resnet::runtime::{Description, Isa, Precision, Weights};
+use resnet::runtime::weights::fill::Filler;
+use resnet::runtime::{Description, Isa, Precision, Weights, weights};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Compiled, Spec, shipped};
+use resnet_plan::WeightTensor;
 
 /// The network that a command is about.
 #[derive(Debug, clap::Args)]
@@ -157,6 +159,27 @@ impl WeightArguments {
     }
 }
 
+impl WeightArguments {
+    /// What reads their tensors, as they are in a weight file.
+    pub(crate) fn tensors(&self) -> anyhow::Result<Box<Tensors>> {
+        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        Ok(match &self.source {
+            WeightSource::File(file) => {
+                let file = weights::File::open(file)?;
+                Box::new(move |tensor: &WeightTensor<'_>| file.tensor(tensor).map(wide))
+            }
+            WeightSource::Formula => Box::new(move |tensor| Ok(wide(Filler::Formula.fill(tensor)))),
+            WeightSource::Init(seed) => {
+                let filler = Filler::Glorot { seed: *seed };
+                Box::new(move |tensor| Ok(wide(filler.fill(tensor))))
+            }
+        })
+    }
+}
+
+/// Reads tensors of weights.
+pub(crate) type Tensors = dyn FnMut(&WeightTensor<'_>) -> Result<Vec<f64>, String>;
+
 impl WeightSource {
     /// The weights, packed for an instruction set.
     pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
@@ -184,9 +207,10 @@ impl FromStr for WeightSource {
         match text.split_once(':') {
             _ if text == "formula" => Ok(WeightSource::Formula),
             _ if text == "init" => Ok(WeightSource::Init(0)),
-            Some(("init", seed)) => {
-                seed.parse().map(WeightSource::Init).map_err(|_| format!("`{seed}` is not a seed, a number from 0"))
-            }
+            Some(("init", seed)) => seed
+                .parse()
+                .map(WeightSource::Init)
+                .map_err(|_| format!("`{seed}` is not a seed, a number from 0")),
             _ => Ok(WeightSource::File(text.into())),
         }
     }
@@ -214,7 +238,10 @@ fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
         Some(text) => Ok((text.to_owned(), None)),
         None => {
             let known: Vec<&str> = shipped::names().collect();
-            bail!("no spec `{spec}` ships; there are {}. A spec of your own ends in .yaml or .yml", known.join(", "))
+            bail!(
+                "no spec `{spec}` ships; there are {}. A spec of your own ends in .yaml or .yml",
+                known.join(", ")
+            )
         }
     }
 }

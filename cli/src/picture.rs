@@ -76,7 +76,7 @@ fn numbers(picture: &DynamicImage, [height, width, channels]: [usize; 3], how: &
                 let inside = y < picture_height && x < picture_width;
                 let byte = if inside { bytes[(y * picture_width + x) * depth + source] } else { 0 };
                 let of = |list: &[f32], default| list.get(channel).copied().unwrap_or(default);
-                numbers.push((f32::from(byte) * how.scale - of(how.mean, 0.0)) / of(how.std, 1.0));
+                numbers.push((f32::from(byte) * how.scale - of(&how.mean, 0.0)) / of(&how.std, 1.0));
             }
         }
     }
