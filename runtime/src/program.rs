@@ -22,6 +22,22 @@ use crate::threads::Threads;
 use crate::weights::Weights;
 
 /// A plan with its weights, an arena and a team of threads. Everything that `run` needs is allocated when it is made.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use resnet_runtime::{Program, Weights};
+///
+/// let text = "name: tiny\ninput: 8x8x3\nclasses: 4\nstem: [conv: {filters: 16, kernel: 3, padding: 1}]\n\
+///             head: [average_pool: global, flatten, dense]";
+/// let spec = resnet_dsl::Spec { name: "tiny", text, overrides: &Default::default() };
+/// let plan = spec.compile(&mut |_| Err("no files".to_owned())).expect("a spec without mistakes").plan;
+/// let weights = Weights::init(&plan.description(), 0); // or Weights::load(&plan.description(), path)?
+/// let mut program = Program::new(plan, weights, NonZeroUsize::MIN)?;
+/// let scores: &[f32] = program.run(&[0.5; 8 * 8 * 3])?;
+/// assert_eq!(scores.len(), 4);
+/// # Ok::<(), resnet_runtime::Error>(())
+/// ```
 pub struct Program {
     plan: Plan,
     weights: Weights,
