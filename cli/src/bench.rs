@@ -19,9 +19,6 @@ pub(crate) struct Arguments {
     /// A weight file (plain or packed), `formula` for the weights of the reference, or `init` or `init:SEED` for random ones
     #[arg(long, value_name = "FILE|formula|init[:SEED]", default_value = "init")]
     weights: WeightSource,
-    /// Images a run [default: the spec's]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
     /// How long to measure, after a warm-up of a fifth of it
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     seconds: f64,
@@ -38,7 +35,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
     let seconds = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
-    let model = arguments.network.read()?.batch(arguments.batch);
+    let model = arguments.network.read()?;
     let plan = model.compile()?.plan;
     let isa = arguments.machine.isa()?.serving(plan.description.precision);
     let weights = arguments.weights.load(plan.description(), isa)?;

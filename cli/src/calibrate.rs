@@ -49,7 +49,7 @@ enum Method {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?.serving(Precision::F32));
-    let model = arguments.network.read()?.batch(Some(1)).precision(Precision::F32);
+    let model = arguments.network.read()?.batch(1).precision(Precision::F32);
     let compiled = model.compile()?;
     let inputs = arguments.inputs.read(&compiled.plan)?;
     let description = compiled.plan.description.clone();

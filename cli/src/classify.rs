@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
-    let plan = arguments.settings.read(&arguments.model)?.batch(Some(1)).compile()?.plan;
+    let plan = arguments.settings.read(&arguments.model)?.batch(1).compile()?.plan;
     let isa = arguments.machine.isa()?.serving(plan.description.precision);
     let weights = match &arguments.weights {
         Some(source) => source.load(plan.description(), isa)?,

@@ -19,9 +19,6 @@ use crate::model::Network;
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: Network,
-    /// Images a run [default: the spec's]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
     /// What to show
     #[arg(long, value_enum, default_value = "ir")]
     stage: Stage,
@@ -55,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.after.is_some() && arguments.stage != Stage::Ir {
         bail!("--after goes with --stage ir");
     }
-    let model = arguments.network.read()?.batch(arguments.batch);
+    let model = arguments.network.read()?;
     let shown = model.with(|spec, read| show(arguments, spec, read))?;
     let mut out = std::io::stdout().lock();
     match (arguments.format, shown) {

@@ -18,6 +18,9 @@ pub(crate) struct Network {
     /// A spec file (.yaml or .yml), or the name of a spec that ships, as torchvision/resnet50
     #[arg(value_name = "SPEC")]
     spec: String,
+    /// Images a run [default: those of the input file, else the spec's]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -69,7 +72,9 @@ pub(crate) struct Model {
 impl Network {
     /// Reads the spec and the calibration table.
     pub(crate) fn read(&self) -> anyhow::Result<Model> {
-        self.settings.read(&self.spec)
+        let mut model = self.settings.read(&self.spec)?;
+        model.overrides.batch = self.batch;
+        Ok(model)
     }
 }
 
@@ -90,9 +95,9 @@ impl Settings {
 }
 
 impl Model {
-    /// The same for so many images a run, if it is said how many.
-    pub(crate) fn batch(mut self, images: Option<usize>) -> Self {
-        self.overrides.batch = images.or(self.overrides.batch);
+    /// The same for so many images a run, if the command line does not say how many.
+    pub(crate) fn batch(mut self, images: usize) -> Self {
+        self.overrides.batch.get_or_insert(images);
         self
     }
 

@@ -14,15 +14,12 @@ pub(crate) struct Arguments {
     /// The packed file
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Images a run: another number of them may be computed, and packed, in another way [default: the spec's]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
     #[command(flatten)]
     machine: Machine,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let model = arguments.network.read()?.batch(arguments.batch);
+    let model = arguments.network.read()?;
     let plan = model.compile()?.plan;
     let description = plan.description();
     let isa = arguments.machine.isa()?.serving(description.precision);

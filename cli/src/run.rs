@@ -21,17 +21,14 @@ pub(crate) struct Arguments {
     /// Output: npy, float32, NHWC
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Images a run [default: those of the input]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
     #[command(flatten)]
     machine: Machine,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
-    let batch = arguments.batch.map_or_else(|| arrays::batch(&arguments.input), Ok)?;
-    let plan = arguments.network.read()?.batch(Some(batch)).compile()?.plan;
+    let batch = arrays::batch(&arguments.input)?;
+    let plan = arguments.network.read()?.batch(batch).compile()?.plan;
     let input = arrays::read(&arguments.input, plan.input)?;
     let weights = arguments.weights.load(plan.description(), isa)?;
     let mut program = Program::new(plan, weights, threads)?;

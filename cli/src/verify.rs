@@ -19,9 +19,6 @@ pub(crate) struct Arguments {
     weights: WeightArguments,
     #[command(flatten)]
     inputs: Inputs,
-    /// Images a run [default: those of the input file, if they are few]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -55,14 +52,10 @@ struct Value {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
-    let batch = match (arguments.batch, arguments.inputs.count()?) {
-        (Some(images), _) => images,
-        (None, Some(count)) => (1..=MOST_IMAGES).rfind(|images| count.is_multiple_of(*images)).unwrap_or(1),
-        (None, None) => 1,
-    };
-    let model = arguments.network.read()?.batch(Some(batch));
+    let few = |count: usize| (1..=MOST_IMAGES).rfind(|images| count.is_multiple_of(*images)).unwrap_or(1);
+    let model = arguments.network.read()?.batch(arguments.inputs.count()?.map_or(1, few));
     let plan = model.compile()?.plan;
-    let precision = plan.description.precision;
+    let (precision, batch) = (plan.description.precision, plan.input[0]);
     let mut reference = if precision == Precision::F32 {
         Reference::Evaluated(Box::new(model.with(|spec, read| spec.parse(read))?.graph))
     } else {

@@ -9,14 +9,14 @@
 
 use std::num::NonZeroUsize;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use resnet_plan::{Plan, Step, Task, View, check};
 
 use crate::Error;
 use crate::arena::{Arena, Place};
 use crate::kernels;
-use crate::network::Observation;
+use crate::network::{Observation, StopWatch};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 use crate::weights::Weights;
@@ -138,13 +138,9 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, Error> {
-        let mut times = Vec::new();
-        let mut last = Instant::now();
-        self.run_observed(input, &mut |_| {
-            let end = Instant::now();
-            times.push(end - std::mem::replace(&mut last, end));
-        })?;
-        Ok(times)
+        let mut watch = StopWatch::start();
+        self.run_observed(input, &mut |_| watch.lap())?;
+        Ok(watch.laps)
     }
 
     /// The plan.
