@@ -251,8 +251,8 @@ fn a_network_of_ones_own() {
     let text = stdout(&["verify", &spec, "--inputs", &input, "--weights", "formula"]);
     assert!(text.contains("in f32 against float64, 3 image(s)"), "{text}");
     stdout(&[&["run", &spec, "--input", &input, "--output", &output][..], &int8].concat());
-    let scores = npyz::NpyFile::new(&std::fs::read(&output).unwrap()[..]).unwrap();
-    assert_eq!(scores.shape(), [3, 1, 1, 5]);
+    let bytes = std::fs::read(&output).unwrap();
+    assert_eq!(npyz::NpyFile::new(&bytes[..]).unwrap().shape(), [3, 1, 1, 5]);
     let packed = scratch("own.packed");
     stdout(&["pack", &spec, "--weights", "init:7", "--output", &packed, "--precision", "bf16"]);
     stdout(&["bench", &spec, "--weights", &packed, "--precision", "bf16", "--seconds", "0.01"]);
