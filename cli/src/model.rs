@@ -255,7 +255,9 @@ fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
 fn table(path: &Path) -> anyhow::Result<Calibration> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the table {name}"))?;
-    Calibration::parse(&text).map_err(|errors| anyhow!("{}", errors.render(&name.to_string(), &text)))
+    Calibration::parse(&text).map_err(|errors| {
+        anyhow!("{name} is no calibration table\n\n{}", errors.render(&name.to_string(), &text))
+    })
 }
 
 /// `160x160x3`

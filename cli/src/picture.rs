@@ -91,7 +91,7 @@ mod tests {
 
     /// The bytes of an image, in hexadecimal.
     fn bytes(path: &Path, size: [usize; 2], channels: ChannelOrder) -> String {
-        let how = Preprocessing { resize: None, crop: false, channels, scale: 1.0, mean: &[], std: &[] };
+        let how = Preprocessing { channels, ..Preprocessing::default() };
         let depth = if channels == ChannelOrder::Gray { 1 } else { 3 };
         let values = read(path, [1, size[0], size[1], depth], &how).unwrap();
         values.iter().fold(String::new(), |text, value| text + &format!("{:02x}", *value as u8))

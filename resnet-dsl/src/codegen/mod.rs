@@ -102,8 +102,8 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                     .map(<Self as runtime::Network>::from_weights)
                 }
 
-                /// [`Self::load`], under the name that packed weights go by. (`runtime::Weights::map_shared` maps them, which is
-                /// `unsafe`: nobody may change the file meanwhile.)
+                /// [`Self::load`], under the name that packed weights go by: they are read. (`runtime::Weights::map_shared` maps
+                /// them; its caller promises that nobody changes the file meanwhile.)
                 ///
                 /// # Errors
                 /// As [`Self::load`].
