@@ -75,6 +75,22 @@ fn the_output_is_of_all_images() {
     assert_eq!(found, "the output was not written");
 }
 
+/// A pass of two images holds as many elements as a batch of four images of half the size.
+#[test]
+fn the_output_is_not_that_of_a_pass() {
+    let found = fault(|plan, _| {
+        let output = plan.output.buffer;
+        plan.sections[2].passes = 2;
+        for step in &mut plan.steps[plan.sections[2].steps.clone()] {
+            step.write.dims[0] = 2;
+            step.read.as_mut().unwrap().dims[0] = 2;
+        }
+        assert!(!plan.buffers[output].whole);
+        plan.output.dims[3] /= 2;
+    });
+    assert_eq!(found, "the output was not written");
+}
+
 #[test]
 fn parts_have_one_size() {
     let found = fault(|plan, shared| {

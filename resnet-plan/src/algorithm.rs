@@ -101,9 +101,10 @@ impl Algorithm {
             // Zeros, transformed inputs with a row of a group that nobody reads, and sums.
             Algorithm::Winograd { block, fused: true, .. } => {
                 let tile = Tile::of(stride[0]);
-                let rows = tile.side() * block.next_multiple_of(GROUP) + GROUP;
+                let tiles = times(block.div_ceil(GROUP), GROUP);
+                let rows = plus(times(tile.side(), tiles), GROUP);
                 let sums = times(block, tile.sums() * 2 * VECTOR);
-                plus(plus(inputs, times(rows * tile.side(), inputs)), sums)
+                plus(plus(inputs, times(times(rows, tile.side()), inputs)), sums)
             }
             // Zeros, transformed inputs, transformed weights, sums.
             Algorithm::Winograd { block, depth, .. } => {
@@ -112,21 +113,20 @@ impl Algorithm {
                 let depth = if depth < inputs { depth } else { inputs };
                 let parts = times(if depth == 0 { 0 } else { inputs.div_ceil(depth) }, depth);
                 let transformed = times(tile.products(), plus(times(block, parts), SKEW));
-                let weights = tile.kernels() * (depth * PANEL + SKEW);
-                let sums = tile.sums() * (block * PANEL + SKEW);
-                plus(plus(inputs, transformed), weights + sums)
+                let weights = times(tile.kernels(), plane(depth));
+                plus(plus(inputs, transformed), plus(weights, times(tile.sums(), plane(block))))
             }
             // Zeros, transformed rows, transformed weights, sums.
             Algorithm::WinogradRows { block } => match Rows::of(kernel, stride, inputs) {
                 None => 0,
                 Some(rows) => {
-                    let transformed = times(1 + rows.runs, rows.row(block));
+                    let transformed = times(plus(1, rows.runs), rows.row(block));
                     let weights = times(times(rows.runs, rows.run), padded(outputs));
-                    plus(plus(transformed, weights), rows.points * (block * PANEL + SKEW))
+                    plus(plus(transformed, weights), times(rows.points, plane(block)))
                 }
             },
             Algorithm::Strassen { block } => {
-                plus(times(SUMS, plus(times(block, inputs / 2), SKEW)), PLANES * (block * PANEL + SKEW))
+                plus(times(SUMS, plus(times(block, inputs / 2), SKEW)), times(PLANES, plane(block)))
             }
         }
     }
@@ -135,6 +135,11 @@ impl Algorithm {
 /// Channels, filled up to whole vectors.
 const fn padded(channels: usize) -> usize {
     times(channels.div_ceil(VECTOR), VECTOR)
+}
+
+/// Elements of a plane of so many rows of the widest panel.
+const fn plane(rows: usize) -> usize {
+    plus(times(rows, PANEL), SKEW)
 }
 
 const fn within(number: usize, most: usize) -> bool {

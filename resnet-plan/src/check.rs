@@ -1,14 +1,15 @@
 //! The checker of plans. It shares nothing with the planner: it takes the steps as they are, works out for itself what
 //! is written and how long it is needed, and looks whether the places agree with that. A plan without faults can be executed.
 //!
-//! 1. A buffer begins on a cache line, and ends inside the arena.
+//! 1. A buffer begins on a cache line, and ends inside the arena, which memory can hold.
 //! 2. A view fits its buffer, and its value fits its tensor.
 //! 3. Two buffers that hold something at the same time do not overlap.
 //! 4. A step reads only what was written before, as what it was written: the value itself, and zeros around it if its window
 //!    reaches there; never anything outside its tensor.
 //! 5. A step that adds finds something to add to; no step reads the buffer it writes.
 //! 6. The output of the whole batch was written, is f32 and is dense.
-//! 7. A step's shapes fit each other ([`Step::task`]); a convolution has the weights that it needs and room to work in.
+//! 7. A step's shapes fit each other ([`Step::task`]); a convolution has the weights that it needs and room to work in; weights
+//!    can be packed for their algorithms ([`LayerWeights::check`]).
 //! 8. Sections are all steps, in order; the images of their passes are the batch.
 //! 9. What one section writes and another reads, and the output, is there for all images: each pass of a section writes the part
 //!    that belongs to it, and parts have one size, in all sections. Such a buffer is needed from the first to the last step of a
@@ -16,7 +17,7 @@
 
 use crate::conv::{Conv, Residual};
 use crate::description::LayerWeights;
-use crate::element::{Element, Precision};
+use crate::element::Element;
 use crate::pixels::{Area, Dims, plus, times};
 use crate::plan::{Action, Plan, Section, Step, View};
 
@@ -25,8 +26,12 @@ pub const ALIGNMENT: usize = 64;
 
 /// What is wrong with a plan; empty: nothing.
 pub fn check(plan: &Plan) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut faults = plan.description.faults();
     let peak = plan.description.peak_bytes;
+    if peak > isize::MAX as usize {
+        faults.push(format!("an arena of {peak} bytes is larger than any memory"));
+        return faults;
+    }
     for buffer in &plan.buffers {
         if !buffer.offset.is_multiple_of(ALIGNMENT) || plus(buffer.offset, buffer.bytes) > peak {
             faults.push(format!("buffer {} lies at {} of {peak}", buffer.name, buffer.offset));
@@ -128,13 +133,8 @@ fn step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracked]) ->
 fn has_weights(plan: &Plan, layer: usize, conv: Conv, [read, write]: [&View; 2]) -> bool {
     let Some(weights) = plan.description.layers.get(layer) else { return false };
     let LayerWeights { shape: [height, width, inputs, outputs], algorithm, elements, .. } = *weights;
-    let precision = match read.element {
-        Element::F32 => Precision::F32,
-        Element::Bf16 => Precision::Bf16,
-        Element::U8(_) | Element::I8(_) => Precision::Int8,
-    };
     let scratch = algorithm.scratch_len(conv.kernel, conv.stride, [inputs, outputs]);
-    precision == plan.description.precision
+    read.element.precision() == plan.description.precision
         && elements == [read.element, write.element]
         && algorithm == conv.algorithm
         && [height, width] == conv.kernel
@@ -152,7 +152,13 @@ fn output(plan: &Plan, buffers: &mut [Tracked]) -> Vec<String> {
     };
     let fits = output.area().check().is_ok() && output.bytes() <= plan.buffers[output.buffer].bytes;
     let written = buffer.written.covers(output, rectangle(output));
-    if output.dims[0] != plan.input[0] || !fits || !written {
+    // What is not whole holds the images of one pass.
+    let passes = |needed: &Needed| {
+        let section = plan.sections.iter().find(|section| section.steps.start == needed.section);
+        section.map_or(1, |section| section.passes)
+    };
+    let of_all = plan.buffers[output.buffer].whole || buffer.needed.as_ref().is_none_or(|n| passes(n) == 1);
+    if output.dims[0] != plan.input[0] || !fits || !written || !of_all {
         faults.push("the output was not written".to_owned());
     } else if let Some(needed) = &mut buffer.needed {
         needed.steps[1] = plan.steps.len();
@@ -254,10 +260,12 @@ impl Written {
             *self = Written { dims: Some(write.dims), ..Written::default() };
         }
         let place = rectangle(write);
-        // Zeros are zeros, whatever is written between them.
+        // Zeros and values stay what they are until something is written over them.
         if action == Action::Clear {
+            self.value = self.value.filter(|value| inside(*value, place));
             self.zeros_around = Some(place);
         } else {
+            self.zeros_around = self.zeros_around.filter(|zeros| inside(place, *zeros));
             (self.element, self.value) = (Some(write.element), Some(place));
         }
     }
@@ -270,9 +278,9 @@ impl Written {
         }
         let whole = [0, dims[1], 0, dims[2]];
         if dims != view.dims {
-            // Another shape of the same elements: all of them must be there.
-            let len = Area::dense(dims).len();
-            return value == whole && len == view.area().len() && inside(part, tensor(view));
+            // Another shape of the same elements of each image: all of them must be there.
+            let same = dims[0] == view.dims[0] && Area::dense(dims).len() == view.area().len();
+            return same && value == whole && inside(part, tensor(view));
         }
         let everything = value == whole || self.zeros_around == Some(value);
         inside(part, if everything { whole } else { value })

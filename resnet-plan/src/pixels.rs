@@ -143,7 +143,7 @@ impl Pixels {
     }
 
     /// Pixels of elements as pixels of words of so many elements.
-    pub const fn words(self, per_word: usize) -> Self {
+    pub(crate) const fn words(self, per_word: usize) -> Self {
         let Pixels { start, image, row, pixel } = self;
         Pixels {
             start: start / per_word,

@@ -105,6 +105,9 @@ impl PoolGeometry {
 
     /// Each window holds a pixel of the image.
     const fn windows(&self) -> Result<(), Fault> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let mut axis = 0;
         while axis < 2 {
             let (before, behind) = (self.padding[2 * axis], self.padding[2 * axis + 1]);

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::conv::{Conv, Split};
 use crate::element::Element;
+use crate::pixels::plus;
 use crate::plan::{Action, Plan, View};
 use crate::pool::Pool;
 
@@ -20,7 +21,7 @@ impl fmt::Display for Plan {
         if !self.is_at_once() {
             writeln!(f, "sections:")?;
             for section in &self.sections {
-                let (start, last) = (section.steps.start, section.steps.end - 1);
+                let (start, last) = (section.steps.start, section.steps.end.saturating_sub(1));
                 let (passes, images) = (section.passes, self.images(section));
                 writeln!(f, "  steps {start:>3}..{last:<3} {passes} x {images} image(s)")?;
             }
@@ -32,7 +33,7 @@ impl fmt::Display for Plan {
                 f,
                 "  {index:>3}: bytes {:>8}..{:<8} steps {first:>3}..{last:<3} {}{}",
                 buffer.offset,
-                buffer.offset + buffer.bytes,
+                plus(buffer.offset, buffer.bytes),
                 buffer.name,
                 if buffer.whole { " of all images" } else { "" }
             )?;

@@ -98,7 +98,7 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
     /// If there are not so many.
     pub fn part<S: Shape<Element = T>>(&self, index: usize) -> &S {
         const { Self::assert_part::<S>() };
-        match S::from_slice(&self.as_slice()[index * S::LEN..][..S::LEN]) {
+        match S::from_slice(&self.as_slice()[index.saturating_mul(S::LEN)..][..S::LEN]) {
             Ok(part) => part,
             Err(_) => unreachable!("the slice has the part's length"),
         }
@@ -110,7 +110,7 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
     /// If there are not so many.
     pub fn part_mut<S: Shape<Element = T>>(&mut self, index: usize) -> &mut S {
         const { Self::assert_part::<S>() };
-        match S::from_mut_slice(&mut self.as_mut_slice()[index * S::LEN..][..S::LEN]) {
+        match S::from_mut_slice(&mut self.as_mut_slice()[index.saturating_mul(S::LEN)..][..S::LEN]) {
             Ok(part) => part,
             Err(_) => unreachable!("the slice has the part's length"),
         }

@@ -239,9 +239,7 @@ pub(super) fn locate(geometry: &ConvGeometry, start: usize, x: &mut [usize], y: 
 
 /// Offsets from the `first` on, so far apart.
 fn spread(offsets: &mut [usize], first: usize, step: usize) {
-    let mut next = first;
-    for offset in offsets {
-        *offset = next;
-        next += step;
+    for (index, offset) in offsets.iter_mut().enumerate() {
+        *offset = first + index * step;
     }
 }

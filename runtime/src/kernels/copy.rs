@@ -8,19 +8,14 @@
 use resnet_plan::{Area, CopyGeometry};
 
 use crate::kernels::{Shared, must_fit, share};
-use crate::numbers::{NumbersMut, each};
+use crate::numbers::{Element, NumbersMut, each};
 use crate::threads::Threads;
 
 /// `y = x`, shared out over threads.
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, or pixels of `y` lie in each other.
-pub fn copy<T: Copy + Default + Send + Sync>(
-    threads: &Threads,
-    geometry: &CopyGeometry,
-    x: &[T],
-    y: &mut [T],
-) {
+pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
     let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
     let [height, width] = size;
     if geometry.is_empty() {

@@ -31,7 +31,7 @@ pub fn panels(
 ) -> impl Iterator<Item = (Range<usize>, usize)> {
     let (lanes, panel) = shape(isa, precision);
     (0..channels).step_by(panel).map(move |first| {
-        let range = first..(first + panel).min(channels);
+        let range = first..first.saturating_add(panel).min(channels);
         let width = range.len().next_multiple_of(lanes);
         (range, width)
     })
@@ -64,7 +64,7 @@ pub fn pack(isa: Isa, kernel: Numbers<'_>, depth: usize, channels: usize, packed
         Numbers::U8(_) | Numbers::I8(_) => Precision::Int8,
     };
     let per_word = precision.per_word();
-    assert_eq!(kernel.len(), depth * channels, "the kernel has another shape");
+    assert_eq!(kernel.len(), depth.saturating_mul(channels), "the kernel has another shape");
     assert!(depth.is_multiple_of(per_word), "the kernel is not whole words");
     let words = depth / per_word;
     assert_eq!(

@@ -133,7 +133,7 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
             let (columns, padded_columns) = cut(&task.geometry, 1, column);
             let count = match kind {
                 PoolKind::AverageWithPadding => padded_rows.saturating_mul(padded_columns),
-                _ => rows.len() * columns.len(),
+                _ => rows.len().saturating_mul(columns.len()),
             };
             for channel in (0..channels).step_by(S::LANES) {
                 let rest = (channels - channel).min(S::LANES);

@@ -164,7 +164,8 @@ impl Tiling {
             Dim { count: width, x: x.pixel, y: y.pixel },
         ];
         dims.sort_by_key(|dim| dim.count > 1);
-        let step = dims[2].x;
+        // One pixel has no neighbour, however far away.
+        let step = if dims[2].count > 1 { dims[2].x } else { 0 };
         let of = |merged: usize, length: usize| {
             let stretches: usize = dims[..3 - merged].iter().map(|dim| dim.count).product();
             let per_stretch = length.div_ceil(ROWS);

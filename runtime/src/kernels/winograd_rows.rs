@@ -151,7 +151,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                         pitch: row,
                         weights: u.add(point * step * run * width),
                         // The rows of the output that are written next.
-                        prefetch: y.wrapping_add(point % BAND * geometry.y.row),
+                        prefetch: y.wrapping_add((point % BAND).wrapping_mul(geometry.y.row)),
                         prefetch_apart: step * run * LINE,
                         fetch: Fetch::One,
                         bias: NO_BIAS.as_ptr(),

@@ -80,7 +80,6 @@ pub(super) fn convolve(
     if geometry.is_empty() {
         return;
     }
-    let padded = channels.next_multiple_of(kernel.lanes);
     let (x, words) = match x {
         Numbers::F32(_) => unreachable!("refused above"),
         Numbers::Bf16(x) => (x.as_ptr().cast::<u32>(), x.len() / 2),
@@ -90,6 +89,7 @@ pub(super) fn convolve(
     assert!(isa.is_available(), "this machine has no {isa}");
     assert!(*algorithm == Algorithm::Direct, "only f32 are computed by Winograd's algorithm");
     must_fit(geometry.fits(words, y.len()));
+    let padded = channels.next_multiple_of(kernel.lanes);
     assert!(x.is_aligned(), "the input does not begin with a whole word");
     assert!(
         weights.panels.len() >= geometry.depth().saturating_mul(padded),

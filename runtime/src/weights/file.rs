@@ -13,7 +13,7 @@ use safetensors::tensor::Metadata;
 use crate::Error;
 use crate::arena::Arena;
 use crate::weights::mapping::{Mapping, Unchanged};
-use crate::weights::{Memory, packed};
+use crate::weights::{self, Memory, packed};
 
 /// An open safetensors file.
 pub struct File<'a> {
@@ -132,7 +132,7 @@ impl<'a> File<'a> {
 
     /// The error of a file with these faults.
     pub(crate) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
-        Error::Weights { origin: self.origin.clone(), network: network.name.to_string(), faults }
+        weights::error(network, &self.origin, faults)
     }
 
     /// Reads a tensor's numbers as little-endian f32.

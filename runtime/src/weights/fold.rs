@@ -35,9 +35,9 @@ pub(super) fn fold(
     let [from, to] = layer.elements;
     let mut faults = Vec::new();
     let mut buffer = Vec::new();
-    let mut scale = vec![1.0; outputs];
-    let mut shift = vec![0.0; outputs];
-    // The order of `tensors`: bias, gamma, beta, mean, variance, so that what is read last completes the fold.
+    // The order of `tensors`: kernel, bias, gamma, beta, mean, variance, so that what is read last completes the fold, and nothing
+    // is allocated for a kernel that is not there.
+    let (mut scale, mut shift) = (Vec::new(), Vec::new());
     let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
     for tensor in layer.tensors() {
         let to = if matches!(tensor.role, Role::Kernel { .. }) { &mut *kernel } else { &mut buffer };
@@ -50,7 +50,7 @@ pub(super) fn fold(
         let numbers =
             || buffer.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect::<Vec<f64>>();
         match tensor.role {
-            Role::Kernel { .. } => {}
+            Role::Kernel { .. } => (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]),
             Role::Bias => shift = numbers(),
             Role::Gamma => gamma = numbers(),
             Role::Beta => beta = numbers(),
@@ -95,11 +95,11 @@ pub(super) fn fold(
         if from.is_signed() && pack::moves_signed(isa) {
             for (to, lane) in bias[range].iter_mut().zip(0..) {
                 let column = panel.iter().skip(lane).step_by(width);
-                let sum: i32 = column
+                // Sums wrap, as those of the kernels do: the difference is right.
+                let sum = column
                     .flat_map(|word| word.to_bits().to_le_bytes())
-                    .map(|w| i32::from(w.cast_signed()))
-                    .sum();
-                *to = f32::from_bits((-128 * sum).cast_unsigned());
+                    .fold(0i32, |sum, w| sum.wrapping_add(i32::from(w.cast_signed())));
+                *to = f32::from_bits(sum.wrapping_mul(-128).cast_unsigned());
             }
         }
     }

@@ -83,8 +83,11 @@ impl Weights {
     /// Writes a file of packed weights, which loads and maps without work, on machines that have this instruction set.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written. [`Error::OtherWeights`] if they were packed for another network.
     pub fn save(&self, network: &Description, path: &Path) -> Result<(), Error> {
+        if !self.fit(network) {
+            return Err(Error::OtherWeights { network: network.name.to_string() });
+        }
         packed::write(self.isa(), network, self.packed.memory.as_slice(), path)
     }
 
@@ -107,8 +110,12 @@ impl Weights {
     }
 
     /// [`Weights::fingerprint`], of the weights of the reference.
+    ///
+    /// # Panics
+    /// If the system does not give the memory of the largest tensor.
     pub fn formula_fingerprint(network: &Description) -> u64 {
-        Self::hash(network, filler(Filler::Formula)).expect("made-up weights have no faults")
+        let found = Self::hash(network, filler(Filler::Formula));
+        found.unwrap_or_else(|faults| panic!("{}", faults.join(", ")))
     }
 
     /// [`Weights::fingerprint`], of the weights that [`Weights::init`] makes of a seed.
@@ -154,7 +161,7 @@ impl Weights {
     /// An instruction set in `RESNET_ISA` that the machine does not have is passed over.
     ///
     /// # Panics
-    /// If the system does not give the memory.
+    /// If the system does not give the memory, or a layer is none that can be packed: see [`LayerWeights::check`].
     pub fn init(network: &Description, seed: u64) -> Self {
         Self::init_for(Isa::from_environment().unwrap_or(Isa::best()), network, seed)
     }
@@ -162,7 +169,7 @@ impl Weights {
     /// [`Weights::init`], for one instruction set.
     ///
     /// # Panics
-    /// As [`Weights::init`].
+    /// As [`Weights::init`], or if the machine lacks the instruction set.
     pub fn init_for(isa: Isa, network: &Description, seed: u64) -> Self {
         let filled = Self::filled(isa, network, Filler::Glorot { seed });
         filled.unwrap_or_else(|error| panic!("{error}")).0
@@ -171,7 +178,8 @@ impl Weights {
     /// The weights of the reference, a formula of each tensor's name and role: networks can be compared without a weight file.
     ///
     /// # Errors
-    /// [`Error::Calibration`] if the network's scales were calibrated with other weights; [`Error::Memory`].
+    /// [`Error::Calibration`] if the network's scales were calibrated with other weights; [`Error::Weights`] if a layer is none
+    /// that can be packed; [`Error::Isa`] if the machine lacks the instruction set; [`Error::Memory`].
     pub fn formula_for(isa: Isa, network: &Description) -> Result<Self, Error> {
         let (weights, found) = Self::filled(isa, network, Filler::Formula)?;
         calibrated(network, "the formula", found)?;
@@ -209,6 +217,7 @@ impl Weights {
         file: &File<'_>,
         map: Option<Unchanged>,
     ) -> Result<Self, Error> {
+        packable(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(isa, network);
@@ -228,7 +237,9 @@ impl Weights {
     }
 
     fn filled(isa: Isa, network: &Description, filler: Filler) -> Result<(Self, u64), Error> {
-        Ok(Self::folded(isa, network, self::filler(filler))?.expect("made-up weights have no faults"))
+        const ORIGIN: &str = "the formula";
+        packable(isa, network, ORIGIN)?;
+        Self::folded(isa, network, self::filler(filler))?.map_err(|faults| error(network, ORIGIN, faults))
     }
 
     /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
@@ -292,9 +303,27 @@ impl Weights {
 /// Reads made-up weights.
 fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync {
     move |tensor, to| {
-        *to = filler.fill(tensor).into_iter().map(f32::to_le_bytes).collect();
+        to.clear();
+        let WeightTensor { name, dims, .. } = tensor;
+        to.try_reserve_exact(tensor.len()).map_err(|_| format!("too large for memory: {name} {dims:?}"))?;
+        to.extend(filler.numbers(tensor).map(f32::to_le_bytes));
         Ok(())
     }
+}
+
+/// Whether weights can be packed for this network on this machine.
+///
+/// # Errors
+/// If the machine lacks the instruction set, or a layer is none that can be packed.
+fn packable(isa: Isa, network: &Description, origin: &str) -> Result<(), Error> {
+    Isa::choose(isa.name())?;
+    let faults = network.faults();
+    if faults.is_empty() { Ok(()) } else { Err(error(network, origin, faults)) }
+}
+
+/// The error of weights with these faults.
+fn error(network: &Description, origin: &str, faults: Vec<String>) -> Error {
+    Error::Weights { origin: origin.to_owned(), network: network.name.to_string(), faults }
 }
 
 /// Whether the network's scales were made with the weights of this fingerprint.
@@ -329,7 +358,7 @@ fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
         let [depth, channels] = layer.packed_shape();
         Place {
             panels: place(pack::packed_len(isa, precision, depth, channels)),
-            bias: place(lists * pack::padded(isa, precision, layer.shape[3])),
+            bias: place(pack::padded(isa, precision, layer.shape[3]).saturating_mul(lists)),
         }
     };
     (network.layers.iter().map(place).collect(), end)
