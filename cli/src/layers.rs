@@ -37,7 +37,7 @@ pub(crate) fn print(
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     let total: f64 = medians.iter().sum();
     let threads = session.threads();
-    let peak = peak_gops(isa, variant.description.precision) * threads as f64;
+    let peak = peak_gops(isa.kernels(), variant.description.precision) * threads as f64;
     println!(
         "{} {} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s",
         variant.model,

@@ -13,9 +13,8 @@ use std::ops::Range;
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
 
-use crate::isa::{Isa, Kernels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{Shared, blocks, must_fit, share, strassen, winograd, winograd_rows, words};
+use crate::kernels::{Kernels, Shared, blocks, must_fit, share, strassen, winograd, winograd_rows, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -58,11 +57,11 @@ pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for `isa` and the algorithm, or the machine
-/// lacks it, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the numbers of `x` to
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for these kernels and the algorithm, or the
+/// threads' scratch memory is too small for the algorithm. If there is no kernel from the numbers of `x` to
 /// those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: Numbers<'_>,
@@ -70,13 +69,13 @@ pub fn convolve(
     y: NumbersMut<'_>,
 ) {
     match (x, y) {
-        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(isa, threads, convolution, x, weights, y),
-        (x, y) => words::convolve(isa, threads, convolution, x, weights, y),
+        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(kernels, threads, convolution, x, weights, y),
+        (x, y) => words::convolve(kernels, threads, convolution, x, weights, y),
     }
 }
 
 fn convolve_f32(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: &[f32],
@@ -85,7 +84,6 @@ fn convolve_f32(
 ) {
     let Convolution { geometry, algorithm, split, .. } = convolution;
     let ConvGeometry { batch, output, run, channels, .. } = *geometry;
-    let kernels = isa.kernels();
     assert!(!matches!(convolution.residual, Residual::Quantized { .. }), "a residual of f32 has no scale");
     if geometry.is_empty() {
         return;
@@ -99,7 +97,7 @@ fn convolve_f32(
         Algorithm::Winograd { output: tile, fused, .. } => {
             winograd::check(convolution, threads.scratch());
             if fused {
-                panels = channels / winograd::fused::panel(isa, tile);
+                panels = channels / winograd::fused::panel(kernels, tile);
             }
             batch * output[0].div_ceil(tile) * output[1].div_ceil(tile)
         }
@@ -115,7 +113,6 @@ fn convolve_f32(
             (batch * output[0] * output[1]).div_ceil(2)
         }
     };
-    assert!(isa.is_available(), "this machine has no {isa}");
     assert!(weights.panels.len() >= depth.saturating_mul(padded), "the weights have another shape");
     assert!(weights.bias.len() >= channels.next_multiple_of(kernels.lanes), "the bias has another length");
     let by_channels = *split == Split::Channels && panels >= threads.count();
@@ -136,7 +133,7 @@ fn convolve_f32(
             units,
             panel_range,
         };
-        // SAFETY: the machine has the instruction set; the assertions above hold for every pixel and panel of the
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of the
         // geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
         unsafe {
             match algorithm {

@@ -23,10 +23,10 @@
 use resnet_plan::algorithm::{LARGEST_PAIRS, PANEL, PRODUCTS, SKEW, SUMS};
 use resnet_plan::{Algorithm, Convolution, Residual};
 
-use crate::isa::{Kernels, Simd};
-use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
+use crate::kernels::{Kernels, blocks};
+use crate::simd::Simd;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]

@@ -28,13 +28,11 @@ use resnet_plan::algorithm::{LARGEST_BLOCK, PANEL, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::Kernels;
-use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-pub(crate) use row_product::RowProduct;
+use crate::kernels::{Kernels, blocks};
 use sides::{Factor, LARGEST_INPUT};
-pub(crate) use transform::{InputTile, KernelTile, OutputTile};
+use transform::{InputTile, KernelTile, OutputTile};
 
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes, or the scratch memory is too small.

@@ -24,11 +24,11 @@ use resnet_plan::algorithm::{LARGEST_COLUMNS, PANEL, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::Kernels;
+use crate::kernels::Kernels;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Fetch, LINE, Product};
 use transform::LARGEST_POINTS;
-pub(crate) use transform::{BandInput, BandKernel, BandOutput};
+use transform::{BandInput, BandKernel, BandOutput};
 
 /// The rows of a convolution's kernel, and its stride. (Row runs already hold all channels.)
 fn rows_of(geometry: &ConvGeometry) -> (Option<Rows>, usize) {

@@ -5,12 +5,11 @@ use std::ops::Range;
 
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
 
-use crate::isa::Isa;
 use crate::kernels::conv::{BLOCK, PackedConv, locate};
 use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::tiles::Tiling;
-use crate::kernels::{Target, must_fit, share};
+use crate::kernels::{Kernels, Target, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -53,7 +52,7 @@ impl Task<'_> {
 
 /// As [`convolve`](crate::kernels::convolve), for numbers that are not f32.
 pub(super) fn convolve(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: Numbers<'_>,
@@ -65,15 +64,15 @@ pub(super) fn convolve(
     let quantized = matches!(residual, Residual::Quantized { .. });
     let (kernel, lists, signed) = match (x, &y) {
         (Numbers::Bf16(_), NumbersMut::Bf16(_) | NumbersMut::F32(_)) if !quantized => {
-            (&isa.kernels().bf16, 1, false)
+            (&kernels.bf16, 1, false)
         }
         (Numbers::U8(_) | Numbers::I8(_), NumbersMut::U8(_) | NumbersMut::I8(_))
             if *residual != Residual::Same =>
         {
-            (&isa.kernels().int8, 3, matches!(x, Numbers::I8(_)))
+            (&kernels.int8, 3, matches!(x, Numbers::I8(_)))
         }
         (Numbers::U8(_) | Numbers::I8(_), NumbersMut::F32(_)) if *residual == Residual::None => {
-            (&isa.kernels().int8, 3, matches!(x, Numbers::I8(_)))
+            (&kernels.int8, 3, matches!(x, Numbers::I8(_)))
         }
         _ => panic!("there is no convolution of these numbers"),
     };
@@ -87,7 +86,6 @@ pub(super) fn convolve(
         Numbers::U8(x) => (x.as_ptr().cast(), x.len() / 4),
         Numbers::I8(x) => (x.as_ptr().cast(), x.len() / 4),
     };
-    assert!(isa.is_available(), "this machine has no {isa}");
     assert!(*algorithm == Algorithm::Direct, "only f32 are computed by Winograd's algorithm");
     must_fit(geometry.fits(words, y.len()));
     assert!(x.is_aligned(), "the input does not begin with a whole word");
@@ -129,7 +127,7 @@ pub(super) fn convolve(
             (units.start * unit..(units.end * unit).min(total), 0..panels)
         };
         let part = Task { units, panel_range, ..*task };
-        // SAFETY: the machine has the instruction set; the assertions above hold for every pixel and panel of the geometry; the
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of the geometry; the
         // pixels and channels of two threads do not meet, and the output is borrowed exclusively.
         unsafe {
             match kernel.method {

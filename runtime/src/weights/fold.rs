@@ -14,16 +14,15 @@
 
 use resnet_plan::{Algorithm, LayerWeights, Precision, Role, WeightTensor};
 
-use crate::isa::Isa;
 use crate::kernels::winograd::fused;
-use crate::kernels::{FoldTask, fold_panel, pack};
+use crate::kernels::{FoldTask, Kernels, fold_panel, pack};
 
-/// Reads a layer's tensors, folds them and writes panels and bias as the instruction set reads them.
+/// Reads a layer's tensors, folds them and writes panels and bias as these kernels read them.
 ///
 /// # Errors
 /// What `read` finds wrong with each of the layer's tensors; then nothing is written.
 pub(super) fn fold(
-    isa: Isa,
+    kernels: &Kernels,
     precision: Precision,
     layer: &LayerWeights,
     read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
@@ -71,7 +70,7 @@ pub(super) fn fold(
     let mut rest = panels;
     let mut steps = vec![1.0; outputs];
     let [depth, channels] = layer.packed_shape();
-    for (range, width) in pack::panels(isa, precision, channels) {
+    for (range, width) in pack::panels(kernels, precision, channels) {
         let (panel, behind) = rest.split_at_mut(depth * width);
         rest = behind;
         let task = FoldTask {
@@ -87,12 +86,12 @@ pub(super) fn fold(
             panel,
             width,
             part: match layer.algorithm {
-                Algorithm::Winograd { output, fused: true, .. } => fused::panel(isa, output),
+                Algorithm::Winograd { output, fused: true, .. } => fused::panel(kernels, output),
                 _ => width,
             },
         };
-        fold_panel(isa, task);
-        if from.is_signed() && pack::moves_signed(isa) {
+        fold_panel(kernels, task);
+        if from.is_signed() && pack::moves_signed(kernels) {
             for (to, lane) in bias[range].iter_mut().zip(0..) {
                 let column = panel.iter().skip(lane).step_by(width);
                 let sum: i32 = column

@@ -17,16 +17,16 @@ use resnet_plan::Convolution;
 use resnet_plan::algorithm::LARGEST_BLOCK;
 use resnet_plan::winograd::Tile;
 
-use crate::isa::{Isa, Kernels};
-use crate::kernels::blocks;
 use crate::kernels::conv::ConvTask;
 use crate::kernels::product::LINE;
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
-use crate::kernels::winograd::{InputTile, Place, outputs, pixels, shape, sides};
+use crate::kernels::winograd::transform::InputTile;
+use crate::kernels::winograd::{Place, outputs, pixels, shape, sides};
+use crate::kernels::{Kernels, blocks};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
-pub fn panel(isa: Isa, output: usize) -> usize {
-    isa.kernels().lanes * panel_vectors(tile(output))
+pub fn panel(kernels: &Kernels, output: usize) -> usize {
+    kernels.lanes * panel_vectors(tile(output))
 }
 
 /// What a number of the window is multiplied with when it is packed, for tiles of so many outputs a side: `position` counts the
