@@ -40,9 +40,10 @@ pub(crate) mod words;
 
 use std::ops::Range;
 
-use resnet_plan::Fault;
+use resnet_plan::{Fault, Split};
 
 use crate::numbers::{NumbersMut, bf16};
+use crate::threads::Threads;
 
 pub use add::add;
 pub use conv::{PackedConv, convolve};
@@ -58,6 +59,33 @@ pub use table::Kernels;
 #[inline(always)]
 pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
     total * index / count..total * (index + 1) / count
+}
+
+/// How the threads share a convolution out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
+pub(crate) struct Shares {
+    units: usize,
+    /// Units that stay together.
+    together: usize,
+    panels: usize,
+    by_panels: bool,
+    threads: usize,
+}
+
+impl Shares {
+    pub(crate) fn of(split: Split, threads: &Threads, units: usize, together: usize, panels: usize) -> Self {
+        let threads = threads.count();
+        Shares { units, together, panels, by_panels: split == Split::Channels && panels >= threads, threads }
+    }
+
+    /// The units and panels of a thread.
+    pub(crate) fn part(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let Shares { units, together, panels, by_panels, threads } = *self;
+        if by_panels {
+            return (0..units, share(panels, index, threads));
+        }
+        let groups = share(units.div_ceil(together), index, threads);
+        (groups.start * together..(groups.end * together).min(units), 0..panels)
+    }
 }
 
 /// Cuts a range into as few blocks of at most `most` as can be, of nearly one size, which is a multiple of `unit` if that fits.

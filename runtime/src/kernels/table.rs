@@ -1,5 +1,7 @@
 //! The type of a kernel table, and the macro that fills one for an instruction set.
 
+use std::ops::Range;
+
 use resnet_plan::Precision;
 
 use crate::kernels::add::AddTask;
@@ -48,7 +50,32 @@ pub struct Kernels {
     pub(crate) int8: DotKernel,
 }
 
+/// A panel of packed weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    /// Its first output channel.
+    pub(crate) first: usize,
+    /// Output channels.
+    pub(crate) channels: usize,
+    /// Those, filled up to whole vectors.
+    pub(crate) width: usize,
+}
+
+impl Panel {
+    /// Its output channels.
+    pub(crate) fn range(self) -> Range<usize> {
+        self.first..self.first + self.channels
+    }
+}
+
 impl Kernels {
+    /// A panel of so many output channels: all panels but the last are full.
+    pub(crate) fn panel_at(&self, index: usize, channels: usize) -> Panel {
+        let first = index * self.panel;
+        let channels = (channels - first).min(self.panel);
+        Panel { first, channels, width: channels.next_multiple_of(self.lanes) }
+    }
+
     /// The name of the instruction set of the kernels for a precision.
     pub(crate) fn isa(&self, precision: Precision) -> &'static str {
         match precision {
