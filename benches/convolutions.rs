@@ -11,7 +11,7 @@ use resnet::runtime::numbers::{Numbers, NumbersMut};
 use resnet::runtime::threads::Threads;
 use resnet::runtime::{Arena, Isa, Precision};
 use resnet_dsl::Spec;
-use resnet_plan::{Action, Area, Conv, Convolution, LayerWeights, Plan, View};
+use resnet_plan::{Action, Conv, Convolution, LayerWeights, Plan, View};
 
 /// The distinct convolutions of a plan: the step's, its views and its layer.
 fn distinct(plan: &Plan) -> Vec<(Conv, View, View, &LayerWeights)> {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{isas, run, session};
 use resnet::Network;
-use resnet::runtime::{Isa, Weights};
+use resnet::runtime::{Description, Isa, Weights};
 
 resnet::resnet! { struct Digits; model "digits" }
 resnet::resnet! { struct Digits5; model "digits", batch: 5 }
@@ -13,7 +13,7 @@ resnet::resnet! { struct ResNet18; model "torchvision/resnet18" }
 resnet::resnet! { struct ResNet18Batch3; model "torchvision/resnet18", batch: 3 }
 
 fn check<One: Network, Batch: Network>(isa: Isa, tolerance: f32) {
-    let weights = |network| Weights::formula_for(isa, network).unwrap();
+    let weights = |network: &Description| Weights::formula_for(isa, network).unwrap();
     let mut one = session::<One>(weights(&One::DESCRIPTION), 2);
     let mut batch = session::<Batch>(weights(&Batch::DESCRIPTION), 2);
     let count = (Batch::DESCRIPTION.macs / One::DESCRIPTION.macs) as usize;

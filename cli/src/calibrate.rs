@@ -9,20 +9,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use resnet::runtime::Precision;
+use resnet::runtime::{Precision, Program};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::pass;
 
 use crate::inputs::{self, Inputs};
-use crate::networks::{self, Machine};
+use crate::machine::Machine;
+use crate::model::{Network, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The network: its spec's path under specs/ without the ending, as torchvision/resnet50
-    model: String,
-    /// A safetensors file, or `formula` for the weights of the reference
-    #[arg(long, value_name = "FILE|formula")]
-    weights: PathBuf,
+    #[command(flatten)]
+    network: Network,
+    /// A weight file (plain or packed), `formula` for the weights of the reference, or `init` or `init:SEED` for random ones
+    #[arg(long, value_name = "FILE|formula|init[:SEED]")]
+    weights: WeightSource,
     #[command(flatten)]
     inputs: Inputs,
     /// The table
@@ -47,16 +48,17 @@ enum Method {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let variant = networks::find(&arguments.model, 1, "f32")?;
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?.serving(Precision::F32));
-    let compiled = variant.compiled()?;
-    let inputs = arguments.inputs.read(variant)?;
-    let weights = variant.weights(&arguments.weights, isa, false)?;
-    let mut session = variant.start(weights, threads);
+    let model = arguments.network.read()?.batch(1).precision(Precision::F32);
+    let compiled = model.compile()?;
+    let inputs = arguments.inputs.read(&compiled.plan)?;
+    let description = compiled.plan.description.clone();
+    let weights = arguments.weights.load(&description, isa)?;
+    let mut program = Program::new(compiled.plan, weights, threads)?;
     let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
     let bar = inputs::progress(inputs.len());
     for input in &inputs {
-        inputs::observe(&compiled.plan, session.as_mut(), input, |name, numbers, _| {
+        inputs::observe(&mut program, input, |name, numbers, _| {
             histograms.entry(name.to_owned()).or_default().add(numbers);
         })?;
         bar.inc(1);
@@ -74,8 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let table = Calibration {
         network: compiled.graph.name.clone(),
-        spec: variant.fingerprint_of_spec()?,
-        weights: variant.fingerprint(&arguments.weights)?,
+        spec: model.fingerprint()?,
+        weights: arguments.weights.fingerprint(&description)?,
         method: format!("{:?}", arguments.method).to_lowercase(),
         images: inputs.len(),
         scales,
@@ -83,14 +85,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::fs::write(&arguments.output, table.to_string())
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));
-    println!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), arguments.model);
+    println!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name);
     if let (Some(worst), Some(middle)) = (accuracy.first(), accuracy.get(accuracy.len() / 2)) {
         println!(
             "expected: values are {:.1} dB above their rounding in the middle, {:.1} dB at worst, in {}",
             middle.0, worst.0, worst.1
         );
     }
-    println!("compile the network with it, then see what it costs: resnet verify --precision int8");
+    let (name, file) = (&model.name, arguments.output.display());
+    println!(
+        "see what it costs: resnet verify {name} --precision int8 --calibration {file} --weights .. --images .."
+    );
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The `resnet` command line: run, time, inspect and classify with compiled networks.
+//! The `resnet` command line: run, time, calibrate, inspect and classify with any spec.
 #![forbid(unsafe_code)]
 
 mod arrays;
@@ -8,7 +8,8 @@ mod classify;
 mod inputs;
 mod inspect;
 mod layers;
-mod networks;
+mod machine;
+mod model;
 mod pack;
 mod picture;
 mod run;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Residual networks compiled ahead of time into plain Rust.
+/// Residual networks compiled ahead of time into plain Rust: tools for any spec, whose plan is executed as it is.
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true)]
 struct Arguments {
@@ -32,7 +33,7 @@ enum Command {
     Run(run::Arguments),
     /// Write weights down as the kernels read them: loading them is a mapping.
     Pack(pack::Arguments),
-    /// Time a network.
+    /// Time a network's executed plan.
     Bench(bench::Arguments),
     /// Choose what the 8-bit integers of a network are worth, by what its values are for some inputs.
     Calibrate(calibrate::Arguments),

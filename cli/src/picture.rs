@@ -76,9 +76,46 @@ fn numbers(picture: &DynamicImage, [height, width, channels]: [usize; 3], how: &
                 let inside = y < picture_height && x < picture_width;
                 let byte = if inside { bytes[(y * picture_width + x) * depth + source] } else { 0 };
                 let of = |list: &[f32], default| list.get(channel).copied().unwrap_or(default);
-                numbers.push((f32::from(byte) * how.scale - of(how.mean, 0.0)) / of(how.std, 1.0));
+                numbers.push((f32::from(byte) * how.scale - of(&how.mean, 0.0)) / of(&how.std, 1.0));
             }
         }
     }
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    /// The bytes of an image, in hexadecimal.
+    fn bytes(path: &Path, size: [usize; 2], channels: ChannelOrder) -> String {
+        let how = Preprocessing { resize: None, crop: false, channels, scale: 1.0, mean: &[], std: &[] };
+        let depth = if channels == ChannelOrder::Gray { 1 } else { 3 };
+        let values = read(path, [1, size[0], size[1], depth], &how).unwrap();
+        values.iter().fold(String::new(), |text, value| text + &format!("{:02x}", *value as u8))
+    }
+
+    /// One file of each kind; `expected.txt` holds their 4 x 6 pixels: in color, in gray, and in color at half the size.
+    #[test]
+    fn every_kind_of_image_is_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images");
+        let expected = folder.join("expected.txt");
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| *path != expected).collect();
+        files.sort();
+        let mut text = String::new();
+        for path in files {
+            let name = path.file_name().unwrap().display();
+            let color = bytes(&path, [4, 6], ChannelOrder::Rgb);
+            let gray = bytes(&path, [4, 6], ChannelOrder::Gray);
+            let half = bytes(&path, [2, 3], ChannelOrder::Rgb);
+            writeln!(text, "{name}\n  {color}\n  {gray}\n  {half}").unwrap();
+        }
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(&expected).unwrap());
+    }
 }

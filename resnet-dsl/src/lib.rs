@@ -7,6 +7,7 @@
 pub mod calibration;
 pub mod codegen;
 pub mod diag;
+pub mod evaluate;
 pub mod ir;
 pub mod ops;
 pub mod pass;
@@ -48,7 +49,8 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Parsed, Diagnostics> {
-        let (parsed, mut errors) = spec::parse(self.text, self.overrides, read);
+        let (parsed, mut errors) =
+            spec::parse(self.text, self.overrides, shipped::calibration(self.name), read);
         if let Some(parsed) = &parsed {
             let shapes = pass::infer_shapes(&mut parsed.graph.clone());
             errors.extend(shapes.err().unwrap_or_default());
@@ -91,7 +93,7 @@ impl Spec<'_> {
     /// What a spec with mistakes probably stands for: batch, height, width and channels of the output. With it, code that
     /// uses the network is not reported along with the mistakes.
     pub fn probable_output(&self) -> [usize; 4] {
-        let (parsed, _) = spec::parse(self.text, self.overrides, &mut |_| Ok(String::new()));
+        let (parsed, _) = spec::parse(self.text, self.overrides, None, &mut |_| Ok(String::new()));
         let (batch, classes) = parsed.map_or((1, None), |parsed| (parsed.input[0], parsed.classes));
         [batch, 1, 1, classes.unwrap_or(1)]
     }

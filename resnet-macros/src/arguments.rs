@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use resnet_dsl::spec::Overrides;
+use resnet_plan::Precision;
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, LitInt, LitStr, Token, Visibility};
 
@@ -23,15 +24,8 @@ pub(crate) struct Item {
 pub(crate) struct Arguments {
     pub(crate) source: Source,
     pub(crate) overrides: Overrides,
-    pub(crate) precision: Option<Precision>,
-}
-
-/// `f32`, `bf16`, `int8` or `int8 { calibration: "path" }`
-pub(crate) enum Precision {
-    F32,
-    Bf16,
-    /// The table's file, relative to the user's Cargo.toml; without one, what ships with the model.
-    Int8(Option<LitStr>),
+    /// The calibration table's file, relative to the user's Cargo.toml.
+    pub(crate) calibration: Option<LitStr>,
 }
 
 /// Where the spec is.
@@ -70,7 +64,7 @@ impl Parse for Arguments {
             }
         };
         let mut overrides = Overrides::default();
-        let mut precision = None;
+        let mut calibration = None;
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -83,7 +77,7 @@ impl Parse for Arguments {
                 "batch" => overrides.batch.replace(number(&input.parse()?)?).is_some(),
                 "input" => overrides.input.replace(size(&input.parse()?)?).is_some(),
                 "winograd" => overrides.winograd.replace(switch(&input.parse()?)?).is_some(),
-                "precision" => precision.replace(input.parse()?).is_some(),
+                "precision" => overrides.precision.replace(precision(input, &mut calibration)?).is_some(),
                 _ => {
                     let message = format!(
                         "unknown key `{key}`: `classes`, `input`, `batch`, `winograd` or `precision`"
@@ -95,35 +89,30 @@ impl Parse for Arguments {
                 return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
             }
         }
-        Ok(Arguments { source, overrides, precision })
+        Ok(Arguments { source, overrides, calibration })
     }
 }
 
-impl Parse for Precision {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let name: Ident = input.parse()?;
-        match name.to_string().as_str() {
-            "f32" => Ok(Precision::F32),
-            "bf16" => Ok(Precision::Bf16),
-            "int8" if input.peek(syn::token::Brace) => {
-                let inner;
-                syn::braced!(inner in input);
-                let key: Ident = inner.parse()?;
-                if key != "calibration" {
-                    return Err(syn::Error::new(key.span(), "expected `calibration: \"table.yaml\"`"));
-                }
-                inner.parse::<Token![:]>()?;
-                let file = inner.parse()?;
-                inner.parse::<Option<Token![,]>>()?;
-                if inner.is_empty() {
-                    Ok(Precision::Int8(Some(file)))
-                } else {
-                    Err(inner.error("expected `}`"))
-                }
+/// `f32`, `bf16`, `int8` or `int8 { calibration: "path" }`
+fn precision(input: ParseStream<'_>, calibration: &mut Option<LitStr>) -> syn::Result<Precision> {
+    let name: Ident = input.parse()?;
+    match name.to_string().as_str() {
+        "f32" => Ok(Precision::F32),
+        "bf16" => Ok(Precision::Bf16),
+        "int8" if input.peek(syn::token::Brace) => {
+            let inner;
+            syn::braced!(inner in input);
+            let key: Ident = inner.parse()?;
+            if key != "calibration" {
+                return Err(syn::Error::new(key.span(), "expected `calibration: \"table.yaml\"`"));
             }
-            "int8" => Ok(Precision::Int8(None)),
-            _ => Err(syn::Error::new(name.span(), "expected `f32`, `bf16` or `int8`")),
+            inner.parse::<Token![:]>()?;
+            *calibration = Some(inner.parse()?);
+            inner.parse::<Option<Token![,]>>()?;
+            if inner.is_empty() { Ok(Precision::Int8) } else { Err(inner.error("expected `}`")) }
         }
+        "int8" => Ok(Precision::Int8),
+        _ => Err(syn::Error::new(name.span(), "expected `f32`, `bf16` or `int8`")),
     }
 }
 

@@ -10,8 +10,7 @@ use quote::quote;
 use resnet_dsl::Spec;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::codegen;
-use resnet_dsl::spec::metadata::Precision;
-use syn::parse_macro_input;
+use syn::{LitStr, parse_macro_input};
 
 use arguments::{Arguments, Item, Resnet, Source};
 
@@ -51,7 +50,9 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
     let mut overrides = arguments.overrides.clone();
     let mut output = [overrides.batch.unwrap_or(1), 1, 1, overrides.classes.unwrap_or(1)];
     let compiled = read(arguments, &mut files).and_then(|(name, text, folder)| {
-        overrides.precision = precision(arguments, &mut files)?;
+        if let Some(file) = &arguments.calibration {
+            overrides.calibration = Some(calibration(file, &mut files)?);
+        }
         let spec = Spec { name: &name, text: &text, overrides: &overrides };
         spec.compile(&mut |file| {
             let path = folder.as_deref().ok_or("a built-in spec has no files beside it")?.join(file);
@@ -103,37 +104,14 @@ fn read(
     }
 }
 
-/// The precision that the user asks for here, and its calibration table.
-fn precision(arguments: &Arguments, files: &mut Vec<String>) -> Result<Option<Precision>, Vec<String>> {
-    let file = match &arguments.precision {
-        None => return Ok(None),
-        Some(arguments::Precision::F32) => return Ok(Some(Precision::F32)),
-        Some(arguments::Precision::Bf16) => return Ok(Some(Precision::Bf16)),
-        Some(arguments::Precision::Int8(file)) => file,
-    };
-    let (name, text) = match (file, &arguments.source) {
-        (Some(file), _) => {
-            let path =
-                Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(file.value());
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
-            files.extend(path.to_str().map(str::to_owned));
-            (file.value(), text)
-        }
-        (None, Source::Model(model)) => {
-            let table = resnet_dsl::shipped::calibration(&model.value());
-            let missing = || vec![format!("no calibration table of `{}` ships: {NAME_ONE}", model.value())];
-            (model.value(), table.ok_or_else(missing)?.to_owned())
-        }
-        (None, Source::File(_)) => return Err(vec![format!("int8 needs a calibration table: {NAME_ONE}")]),
-    };
-    let table = Calibration::parse(&text).map_err(|errors| errors.messages(&name, &text))?;
-    Ok(Some(Precision::Int8(table)))
+/// The calibration table that the user names here.
+fn calibration(file: &LitStr, files: &mut Vec<String>) -> Result<Calibration, Vec<String>> {
+    let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(file.value());
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
+    files.extend(path.to_str().map(str::to_owned));
+    Calibration::parse(&text).map_err(|errors| errors.messages(&file.value(), &text))
 }
-
-/// What to do without a calibration table.
-const NAME_ONE: &str =
-    "make one with `resnet calibrate` and write `precision: int8 { calibration: \"file.yaml\" }`";
 
 /// `include_bytes!` of a file that is missing would be a second error for the same mistake.
 fn existing(files: Vec<String>) -> Vec<String> {

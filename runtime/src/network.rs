@@ -1,6 +1,7 @@
 //! What a compiled network tells the runtime of itself: its constants, its weights, its forward function.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use resnet_plan::Description;
 
@@ -47,6 +48,24 @@ pub struct Observation<'a> {
     pub dims: [usize; 4],
     /// What the tensor holds now.
     pub numbers: Numbers<'a>,
+}
+
+/// Measures one step after the other.
+pub(crate) struct StopWatch {
+    last: Instant,
+    pub(crate) laps: Vec<Duration>,
+}
+
+impl StopWatch {
+    pub(crate) fn start() -> Self {
+        StopWatch { last: Instant::now(), laps: Vec::new() }
+    }
+
+    /// A step ends, and the next one begins.
+    pub(crate) fn lap(&mut self) {
+        let end = Instant::now();
+        self.laps.push(end - std::mem::replace(&mut self.last, end));
+    }
 }
 
 impl Context<'_> {

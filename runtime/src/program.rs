@@ -9,19 +9,35 @@
 
 use std::num::NonZeroUsize;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use resnet_plan::{Plan, Step, Task, View, check};
 
 use crate::arena::{Arena, Place};
 use crate::error::Error;
 use crate::kernels;
-use crate::network::Observation;
+use crate::network::{Observation, StopWatch};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 use crate::weights::Weights;
 
 /// A plan with its weights, an arena and a team of threads. Everything that `run` needs is allocated when it is made.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use resnet_runtime::{Program, Weights};
+///
+/// let text = "name: tiny\ninput: 8x8x3\nclasses: 4\nstem: [conv: {filters: 16, kernel: 3, padding: 1}]\n\
+///             head: [average_pool: global, flatten, dense]";
+/// let spec = resnet_dsl::Spec { name: "tiny", text, overrides: &Default::default() };
+/// let plan = spec.compile(&mut |_| Err("no files".to_owned())).expect("a spec without mistakes").plan;
+/// let weights = Weights::init(&plan.description(), 0); // or Weights::load(&plan.description(), path)?
+/// let mut program = Program::new(plan, weights, NonZeroUsize::MIN)?;
+/// let scores: &[f32] = program.run(&[0.5; 8 * 8 * 3])?;
+/// assert_eq!(scores.len(), 4);
+/// # Ok::<(), resnet_runtime::Error>(())
+/// ```
 pub struct Program {
     plan: Plan,
     weights: Weights,
@@ -122,13 +138,9 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, Error> {
-        let mut times = Vec::new();
-        let mut last = Instant::now();
-        self.run_observed(input, &mut |_| {
-            let end = Instant::now();
-            times.push(end - std::mem::replace(&mut last, end));
-        })?;
-        Ok(times)
+        let mut watch = StopWatch::start();
+        self.run_observed(input, &mut |_| watch.lap())?;
+        Ok(watch.laps)
     }
 
     /// The plan.

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::arena::Arena;
 use crate::error::Error;
-use crate::network::{Context, Network, Observation, Observer};
+use crate::network::{Context, Network, Observation, Observer, StopWatch};
 use crate::threads::Threads;
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
@@ -72,13 +72,9 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// As [`Session::run`].
     pub fn run_timed(&mut self, input: &N::Input) -> Result<Vec<Duration>, Error> {
-        let mut times = Vec::new();
-        let mut last = Instant::now();
-        self.run_observed(input, &mut |_| {
-            let end = Instant::now();
-            times.push(end - std::mem::replace(&mut last, end));
-        })?;
-        Ok(times)
+        let mut watch = StopWatch::start();
+        self.run_observed(input, &mut |_| watch.lap())?;
+        Ok(watch.laps)
     }
 
     /// Threads that it runs on, the caller's included.

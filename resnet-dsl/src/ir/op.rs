@@ -5,8 +5,11 @@ use std::ops::RangeInclusive;
 use resnet_plan::BatchNorm;
 
 use crate::ops::{
-    Attributes, AveragePool, Conv2d, Dense, Dims, Pool, ShapeError, Sides, Subsample, Text, shape,
+    Attributes, AveragePool, Conv2d, Dense, Dims, Padding, Pool, ShapeError, Sides, Subsample, Text, shape,
 };
+
+/// The largest size that shapes are computed with, and the most elements of an operand: no sum or product of them overflows.
+const LARGEST: usize = 1 << 28;
 
 /// An operator with its attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +79,15 @@ impl Op {
     /// put in numbers on the way.
     ///
     /// # Errors
-    /// Why the operands do not fit.
+    /// Why the operands do not fit, or a size or an operand is larger than 2^28.
     pub fn infer(&mut self, inputs: &[Dims]) -> Result<Dims, ShapeError> {
+        let elements =
+            |dims: &Dims| dims.iter().try_fold(1, |count: usize, size| count.checked_mul(*size.max(&1)));
+        let fits = |dims: &Dims| elements(dims).is_some_and(|count| count <= LARGEST);
+        if !inputs.iter().all(fits) || self.sizes().iter().any(|size| *size > LARGEST) {
+            let message = format!("a size or an operand of `{}` is larger than 2^28", self.name());
+            return Err(ShapeError::new(message));
+        }
         match (self, inputs) {
             (Op::Input(dims), []) => Ok(*dims),
             (Op::ZeroPad(sides), &[x]) => Ok(shape::zero_pad(sides, x)),
@@ -93,6 +103,34 @@ impl Op {
             (op, inputs) => {
                 Err(ShapeError::new(format!("`{}` does not take {} operands", op.name(), inputs.len())))
             }
+        }
+    }
+
+    /// The sizes among the attributes that the shape of the result depends on.
+    fn sizes(&self) -> Vec<usize> {
+        let sides = |sides: &Sides| [sides.top, sides.bottom, sides.left, sides.right].to_vec();
+        let window = |size: [usize; 2], stride: [usize; 2], padding: &Padding| match padding {
+            Padding::Sides(padding) => [&size[..], &stride, &sides(padding)].concat(),
+            Padding::Valid | Padding::Same => [size, stride].concat(),
+        };
+        match self {
+            Op::ZeroPad(padding) => sides(padding),
+            Op::Conv2d(conv) => {
+                [window(conv.kernel, conv.stride, &conv.padding), vec![conv.filters]].concat()
+            }
+            Op::MaxPool(pool) | Op::AveragePool(AveragePool { pool: Some(pool), .. }) => {
+                window(pool.window, pool.stride, &pool.padding)
+            }
+            Op::Subsample(Subsample { stride, front, back }) => [&stride[..], &[*front, *back]].concat(),
+            Op::Dense(dense) => vec![dense.units],
+            Op::Input(_)
+            | Op::BatchNorm(_)
+            | Op::Relu
+            | Op::Add { .. }
+            | Op::AveragePool(AveragePool { pool: None, .. })
+            | Op::Flatten
+            | Op::Softmax
+            | Op::Convert => Vec::new(),
         }
     }
 

@@ -12,11 +12,12 @@ mod parse;
 pub mod tree;
 pub(crate) mod yaml;
 
-use resnet_plan::{Algorithm, Dims};
+use resnet_plan::{Algorithm, Dims, Precision};
 
+use crate::calibration::Calibration;
 use crate::diag::{Diagnostics, Span};
 use crate::ir::{Graph, Op};
-use metadata::{Metadata, Precision};
+use metadata::Metadata;
 
 /// What the caller asks for instead of what the spec says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Overrides {
     pub winograd: Option<bool>,
     /// What the layers compute in.
     pub precision: Option<Precision>,
+    /// int8: the calibration table.
+    pub calibration: Option<Calibration>,
 }
 
 /// Gives the text of a file that a spec names, or says why it cannot.
@@ -52,11 +55,17 @@ pub struct Parsed {
 }
 
 /// The graph of a YAML text, and all mistakes of the text. If there are any, the graph is what can be understood: it ends
-/// before the first layer or block that cannot, and its shapes may be looked at for more mistakes.
-pub fn parse(text: &str, overrides: &Overrides, read: ReadFile<'_>) -> (Option<Parsed>, Diagnostics) {
+/// before the first layer or block that cannot, and its shapes may be looked at for more mistakes. `shipped` is the calibration
+/// table for int8 where neither the caller nor the spec names one.
+pub fn parse(
+    text: &str,
+    overrides: &Overrides,
+    shipped: Option<&str>,
+    read: ReadFile<'_>,
+) -> (Option<Parsed>, Diagnostics) {
     let mut errors = Diagnostics::default();
     let tree = yaml::read(text).map_err(|error| errors.push(error)).ok();
-    let spec = tree.and_then(|tree| parse::spec(&tree, overrides, read, &mut errors));
+    let spec = tree.and_then(|tree| parse::spec(&tree, overrides, shipped, read, &mut errors));
     let mut parsed = spec.map(|spec| lower::lower(spec, &mut errors));
     if let (Some(parsed), Some(allowed)) = (&mut parsed, overrides.winograd) {
         allow_winograd(&mut parsed.graph, allowed);

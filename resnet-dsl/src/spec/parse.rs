@@ -1,6 +1,6 @@
 //! A tree becomes an [`ast`](crate::spec::ast): every key is known, of its type and within bounds, or reported.
 
-use resnet_plan::{ChannelOrder, Preprocessing};
+use resnet_plan::{self as plan, ChannelOrder, Preprocessing};
 
 use crate::calibration::Calibration;
 use crate::diag::{Diagnostic, Diagnostics, Span};
@@ -23,6 +23,7 @@ const MOST_BLOCKS: usize = 2_000;
 pub(super) fn spec(
     tree: &Node,
     overrides: &Overrides,
+    shipped: Option<&str>,
     read: ReadFile<'_>,
     errors: &mut Diagnostics,
 ) -> Option<Spec> {
@@ -54,7 +55,7 @@ pub(super) fn spec(
         .unwrap_or_default();
     let head =
         fields.read("head", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
-    let precision = precision(&mut fields, overrides, read, errors);
+    let precision = precision(&mut fields, overrides, shipped, read, errors);
     let preprocessing_node = fields.take("preprocessing");
     let labels_node = fields.take("labels");
     fields.finish(errors);
@@ -97,46 +98,59 @@ pub(super) fn spec(
     })
 }
 
-/// `precision`, and the table that `calibration` names. (Not looked at where the caller asks for another precision.)
+/// The precision that the caller asks for, or the spec. int8 takes the caller's calibration table, else the one that the spec's
+/// `calibration` names, else the one that ships with the spec.
 fn precision(
     fields: &mut Fields<'_>,
     overrides: &Overrides,
+    shipped: Option<&str>,
     read: &mut dyn FnMut(&str) -> Result<String, String>,
     errors: &mut Diagnostics,
 ) -> Precision {
-    let names = [("f32", 0), ("bf16", 1), ("int8", 2)];
+    let names =
+        [("f32", plan::Precision::F32), ("bf16", plan::Precision::Bf16), ("int8", plan::Precision::Int8)];
     let node = fields.take("precision");
-    let wanted = node.and_then(|node| choice(node, &names, errors)).unwrap_or(0);
+    let wanted = node.and_then(|node| choice(node, &names, errors));
     let table = fields.take("calibration");
-    if let Some(precision) = &overrides.precision {
-        return precision.clone();
-    }
-    match (wanted, table) {
-        (2, Some(table)) => {
-            let Some(file) = text(table, errors) else { return Precision::F32 };
-            let parsed = read(&file)
-                .map_err(|reason| format!("cannot read the calibration table in {file}: {reason}"));
-            let parsed = parsed.and_then(|text| {
-                Calibration::parse(&text).map_err(|errors| errors.messages(&file, &text).join("\n"))
-            });
-            match parsed {
-                Ok(calibration) => return Precision::Int8(calibration),
-                Err(message) => errors.push(Diagnostic::new(message, table.span)),
+    match overrides.precision.or(wanted).unwrap_or(plan::Precision::F32) {
+        plan::Precision::Int8 => {}
+        other => {
+            if let (None, Some(table)) = (overrides.precision, table) {
+                let message = "a calibration table is for `precision: int8`";
+                errors.push(Diagnostic::new(message, table.span).minor());
             }
+            return if other == plan::Precision::Bf16 { Precision::Bf16 } else { Precision::F32 };
         }
-        (2, None) => {
-            let span = node.map_or(fields.span(), |node| node.span);
-            let error = Diagnostic::new("`precision: int8` needs a calibration table", span);
-            errors
-                .push(error.help("make one with `resnet calibrate`, and name it: `calibration: file.yaml`"));
-        }
-        (_, Some(table)) => {
-            errors.push(Diagnostic::new("a calibration table is for `precision: int8`", table.span).minor());
-        }
-        (1, None) => return Precision::Bf16,
-        _ => {}
     }
-    Precision::F32
+    let span = table.or(node).map_or(fields.span(), |node| node.span);
+    let found = match (&overrides.calibration, table, shipped) {
+        (Some(table), ..) => Ok(table.clone()),
+        (None, Some(table), _) => {
+            let Some(file) = text(table, errors) else { return Precision::F32 };
+            let text = read(&file)
+                .map_err(|reason| format!("cannot read the calibration table in {file}: {reason}"));
+            text.and_then(|text| {
+                Calibration::parse(&text).map_err(|errors| errors.messages(&file, &text).join("\n"))
+            })
+        }
+        (None, None, Some(text)) => Calibration::parse(text)
+            .map_err(|errors| errors.messages("the table that ships", text).join("\n")),
+        (None, None, None) => {
+            let error = Diagnostic::new("`precision: int8` needs a calibration table", span);
+            errors.push(error.help(
+                "make one with `resnet calibrate`, and name it: in the spec, `calibration: file.yaml`; in the macro, \
+                 `precision: int8 { calibration: \"file.yaml\" }`; on the command line, `--calibration file.yaml`",
+            ));
+            return Precision::F32;
+        }
+    };
+    found.map_or_else(
+        |message| {
+            errors.push(Diagnostic::new(message, span));
+            Precision::F32
+        },
+        Precision::Int8,
+    )
 }
 
 fn input(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 3]> {

@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::weights::mapping::{Mapping, Unchanged};
 use crate::weights::{Memory, packed};
 
-/// An open file.
-pub(crate) struct File<'a> {
+/// An open safetensors file.
+pub struct File<'a> {
     source: Source<'a>,
     metadata: Metadata,
     /// Where the numbers begin.
@@ -39,7 +39,7 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// If it cannot be read, or is no safetensors file.
-    pub(crate) fn open(path: &Path) -> Result<File<'static>, Error> {
+    pub fn open(path: &Path) -> Result<File<'static>, Error> {
         let read = |source| Error::Read { path: path.to_owned(), source };
         let file = std::fs::File::open(path).map_err(read)?;
         let size = file.metadata().map_err(read)?.len() as usize;
@@ -59,6 +59,16 @@ impl<'a> File<'a> {
             Ok((metadata, data)) => Ok(File { source, metadata, data, origin }),
             Err(reason) => Err(Error::Format { origin, reason }),
         }
+    }
+
+    /// The elements of a tensor, in the order of the file.
+    ///
+    /// # Errors
+    /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
+    pub fn tensor(&self, tensor: &WeightTensor<'_>) -> Result<Vec<f32>, String> {
+        let mut elements = Vec::new();
+        self.read(tensor, &mut elements)?;
+        Ok(elements.into_iter().map(f32::from_le_bytes).collect())
     }
 
     /// What the file says of itself, if it is one of packed weights.

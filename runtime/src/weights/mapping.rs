@@ -45,7 +45,7 @@ impl Weights {
 
 /// The promise that nobody changes or cuts a file while it is mapped.
 #[derive(Clone, Copy)]
-pub(super) struct Unchanged(());
+pub(crate) struct Unchanged(());
 
 /// A part of a mapped file, as f32.
 pub(crate) struct Mapping {

@@ -20,10 +20,11 @@ use crate::error::Error;
 use crate::isa::Isa;
 use crate::kernels::{Kernels, PackedConv, pack};
 
-use file::File;
 use fill::Filler;
 use fingerprint::Fingerprint;
 use mapping::{Mapping, Unchanged};
+
+pub use file::File;
 
 /// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
 #[derive(Clone)]
@@ -109,6 +110,11 @@ impl Weights {
     /// [`Weights::fingerprint`], of the weights of the reference.
     pub fn formula_fingerprint(network: &Description) -> u64 {
         Self::hash(network, filler(Filler::Formula)).expect("made-up weights have no faults")
+    }
+
+    /// [`Weights::fingerprint`], of the weights that [`Weights::init`] makes of a seed.
+    pub fn init_fingerprint(network: &Description, seed: u64) -> u64 {
+        Self::hash(network, filler(Filler::Glorot { seed })).expect("made-up weights have no faults")
     }
 
     fn hash(

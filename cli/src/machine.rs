@@ -1,0 +1,35 @@
+//! Threads and instruction set, as every command takes them.
+
+use std::num::NonZeroUsize;
+
+use anyhow::Context;
+use resnet::runtime::Isa;
+
+/// Threads and instruction set, as every command takes them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Machine {
+    /// Threads, this one included [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Instruction set: scalar, avx2, avx512, avx512vnni, avx512bf16 or amx [default: the best that the machine has]
+    #[arg(long, value_name = "NAME", env = "RESNET_ISA")]
+    isa: Option<String>,
+}
+
+impl Machine {
+    /// The number of threads.
+    pub(crate) fn threads(&self) -> anyhow::Result<NonZeroUsize> {
+        match self.threads {
+            None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+            Some(count) => NonZeroUsize::new(count).context("--threads must be at least 1"),
+        }
+    }
+
+    /// The instruction set.
+    pub(crate) fn isa(&self) -> anyhow::Result<Isa> {
+        match &self.isa {
+            None => Ok(Isa::best()),
+            Some(name) => Ok(Isa::choose(name)?),
+        }
+    }
+}

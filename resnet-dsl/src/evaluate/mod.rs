@@ -1,0 +1,219 @@
+//! Computes all values of a graph by the definitions of its operators, in f64: what passes, kernels and imported networks
+//! are compared with.
+//!
+//! ```text
+//! check the graph, infer all shapes
+//! for each value, operands first:
+//!     load the tensors of its operator, fold batch norms into them
+//!     compute it by plain loops; add a residual, apply a fused ReLU
+//! ```
+//! [`weights`] and [`operators`] are these two steps on their own.
+
+pub mod operators;
+pub mod weights;
+
+use std::collections::HashMap;
+
+use resnet_plan::{Dims, WeightTensor};
+
+use crate::ir::graph::{Graph, Value};
+use crate::ir::verify::verify;
+use crate::ir::{Element, Op};
+use crate::ops::{Conv2d, ShapeError};
+use crate::pass;
+
+use operators::Window;
+
+/// The most elements that all values of a graph may have together: 4 GiB of f64.
+const LARGEST: usize = 1 << 29;
+
+/// An array of images: NHWC, the channels of a pixel are contiguous.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Batch, height, width, channels.
+    pub dims: Dims,
+    /// As many elements as these sizes say.
+    pub data: Vec<f64>,
+}
+
+/// Gives the elements of a tensor, in the order of the weight file.
+pub type Load<'a> = &'a mut dyn FnMut(&WeightTensor<'_>) -> Result<Vec<f64>, String>;
+
+/// Why a graph cannot be evaluated.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EvaluateError {
+    /// The verifier refuses the graph, or shapes do not fit: all faults.
+    #[error("the graph is not sound: {}", .0.join("; "))]
+    Graph(Vec<String>),
+    /// A value is not f32.
+    #[error(
+        "%{name} is {element}: only graphs whose values are all f32 are evaluated, as before `assign-precision`"
+    )]
+    Element {
+        /// The value.
+        name: String,
+        /// What it holds.
+        element: Element,
+    },
+    /// The values have too many elements together.
+    #[error("the values have {elements} elements together, more than 2^29: use a smaller batch or input")]
+    TooLarge {
+        /// How many.
+        elements: usize,
+    },
+    /// The input has another number of elements.
+    #[error("the input has {found} elements, {dims:?} needs {}", dims.iter().product::<usize>())]
+    Input {
+        /// The graph's.
+        dims: Dims,
+        /// Elements that were given.
+        found: usize,
+    },
+    /// The loader has no such tensor.
+    #[error("cannot load `{tensor}`: {message}")]
+    Load {
+        /// The tensor.
+        tensor: String,
+        /// What the loader says.
+        message: String,
+    },
+    /// The loader gave another number of elements.
+    #[error("`{tensor}` has {found} elements, {dims:?} needs {}", dims.iter().product::<usize>())]
+    Length {
+        /// The tensor.
+        tensor: String,
+        /// The shape that was asked for.
+        dims: Vec<usize>,
+        /// Elements that were given.
+        found: usize,
+    },
+}
+
+impl From<ShapeError> for EvaluateError {
+    fn from(error: ShapeError) -> Self {
+        EvaluateError::Graph(vec![error.message])
+    }
+}
+
+/// All values of a graph, by name. The graph may be as the spec says it or after any pass, as long as all values are f32.
+///
+/// `input` is NHWC, the whole batch. `load` is asked for each tensor, perhaps more than once.
+///
+/// # Errors
+/// If the graph is not sound, not f32 or too large, if the input has another length, or if the loader fails.
+pub fn evaluate(
+    graph: &Graph,
+    load: Load<'_>,
+    input: &[f64],
+) -> Result<HashMap<String, Array>, EvaluateError> {
+    let graph = typed(graph)?;
+    let mut values: HashMap<String, Array> = HashMap::with_capacity(graph.len());
+    for value in graph.topological() {
+        let node = graph.node(value);
+        let operands = graph.operands(value);
+        let operands: Vec<&Array> =
+            operands.iter().map(|operand| &values[graph.node(*operand).name.as_str()]).collect();
+        let result = match (&node.op, operands.split_first()) {
+            (_, Some((x, others))) => compute(&graph, value, x, others, load)?,
+            (op, None) => {
+                let dims = op.clone().infer(&[])?;
+                if dims.iter().product::<usize>() != input.len() {
+                    return Err(EvaluateError::Input { dims, found: input.len() });
+                }
+                Array { dims, data: input.to_vec() }
+            }
+        };
+        values.insert(node.name.clone(), result);
+    }
+    Ok(values)
+}
+
+/// The graph with all types, windows and padding in numbers. All sizes are checked.
+fn typed(graph: &Graph) -> Result<Graph, EvaluateError> {
+    let faults = verify(graph);
+    if !faults.is_empty() {
+        return Err(EvaluateError::Graph(faults));
+    }
+    let values = graph.topological();
+    for node in values.iter().map(|value| graph.node(*value)) {
+        if let Some(element) = node.ty.map(|ty| ty.element).filter(|element| *element != Element::F32) {
+            return Err(EvaluateError::Element { name: node.name.clone(), element });
+        }
+    }
+    let mut graph = graph.clone();
+    pass::infer_shapes(&mut graph).map_err(|errors| {
+        let note = |(_, note): &(_, String)| note.clone();
+        let line = |error: &crate::diag::Diagnostic| {
+            format!("{} ({})", error.message, error.labels.first().map(note).unwrap_or_default())
+        };
+        EvaluateError::Graph(errors.iter().map(line).collect())
+    })?;
+    let elements = values.iter().filter_map(|value| graph.node(*value).ty).map(|ty| ty.len()).sum();
+    if elements > LARGEST { Err(EvaluateError::TooLarge { elements }) } else { Ok(graph) }
+}
+
+/// A value from its first operand and the others, which are added.
+fn compute(
+    graph: &Graph,
+    value: Value,
+    x: &Array,
+    others: &[&Array],
+    load: Load<'_>,
+) -> Result<Array, EvaluateError> {
+    let op = &graph.node(value).op;
+    let channels = x.dims[3];
+    let mut y = match op {
+        Op::Input(_) | Op::Relu | Op::Add { .. } | Op::Convert => x.clone(),
+        Op::ZeroPad(sides) => operators::zero_pad(x, *sides),
+        Op::Conv2d(conv) => {
+            let [height, width] = conv.kernel;
+            let window = Window::new(x.dims, conv.kernel, conv.stride, conv.padding, false)?;
+            let kernel = weights::kernel(&conv.weights, [height, width, channels, conv.filters], load)?;
+            let bias = weights::bias(conv.bias.as_ref(), conv.filters, load)?;
+            operators::convolve(x, &kernel, &bias, &window)
+        }
+        Op::BatchNorm(batch_norm) => {
+            let norm = weights::Affine::of(batch_norm, channels, load)?;
+            let mut y = x.clone();
+            y.data.chunks_exact_mut(channels).for_each(|pixel| norm.apply(pixel));
+            y
+        }
+        Op::MaxPool(pool) => {
+            let window = Window::new(x.dims, pool.window, pool.stride, pool.padding, pool.ceil)?;
+            operators::max_pool(x, &window)
+        }
+        Op::AveragePool(average) => {
+            let window = match average.pool {
+                Some(pool) => Window::new(x.dims, pool.window, pool.stride, pool.padding, pool.ceil)?,
+                None => Window::whole(x.dims),
+            };
+            operators::average_pool(x, &window, average.count_padding)
+        }
+        Op::Subsample(subsample) => operators::subsample(x, subsample),
+        Op::Flatten => Array { dims: op.clone().infer(&[x.dims])?, data: x.data.clone() },
+        Op::Dense(dense) => {
+            let [_, height, width, channels] = image(graph, value, x.dims);
+            let kernel = weights::kernel(&dense.weights, [height, width, channels, dense.units], load)?;
+            let bias = weights::bias(dense.bias.as_ref(), dense.units, load)?;
+            operators::convolve(x, &kernel, &bias, &Window::whole(x.dims))
+        }
+        Op::Softmax => operators::softmax(x),
+    };
+    for other in others {
+        y.data.iter_mut().zip(&other.data).for_each(|(y, other)| *y += other);
+    }
+    if let Op::Relu | Op::Add { relu: true } | Op::Conv2d(Conv2d { relu: true, .. }) = op {
+        operators::relu(&mut y);
+    }
+    Ok(y)
+}
+
+/// What the operand of a dense layer is before it is flattened: its kernel may be in the order of that image.
+fn image(graph: &Graph, dense: Value, flat: Dims) -> Dims {
+    let source = |value| graph.operands(value).first().copied();
+    let mut operand = source(dense);
+    while let Some(value) = operand.filter(|value| graph.node(*value).op == Op::Flatten) {
+        operand = source(value);
+    }
+    operand.and_then(|value| graph.node(value).ty).map_or(flat, |ty| ty.dims)
+}

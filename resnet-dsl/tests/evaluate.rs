@@ -1,0 +1,191 @@
+//! The evaluator against values computed by hand, and what it says of graphs that it does not take.
+
+use std::collections::HashMap;
+
+use resnet_dsl::evaluate::{Array, EvaluateError, evaluate};
+use resnet_dsl::ir::read::read;
+use resnet_dsl::ir::{Graph, Op};
+use resnet_dsl::pass;
+use resnet_plan::{Role, WeightTensor};
+
+/// A graph from its lines, of which the last one is the output; the input is `%x`.
+fn graph(lines: &str) -> Graph {
+    let last = lines.lines().last().and_then(|line| line.split_once(" = ")).unwrap().0.trim();
+    read(&format!("network net\n{lines}\nreturn {last}")).unwrap()
+}
+
+/// Tensors count up from 1; batch norms have the mean 1, variance 4, and a scale of 2 that counts up by channels.
+fn count(tensor: &WeightTensor<'_>) -> Result<Vec<f64>, String> {
+    let count = tensor.dims.iter().product::<usize>();
+    Ok((0..count)
+        .map(|index| match tensor.role {
+            Role::Kernel { .. } | Role::Bias => 1.0 + index as f64,
+            Role::Gamma => 2.0 + index as f64,
+            Role::Beta => 0.5,
+            Role::Mean => 1.0,
+            Role::Variance { .. } => 4.0,
+        })
+        .collect())
+}
+
+fn run(graph: &Graph, input: &[f64]) -> Result<HashMap<String, Array>, EvaluateError> {
+    evaluate(graph, &mut count, input)
+}
+
+/// The output for the input 1, 2, ...
+fn output(lines: &str) -> Vec<f64> {
+    let graph = graph(lines);
+    let mut op = graph.node(graph.topological()[0]).op.clone();
+    let elements = op.infer(&[]).unwrap().iter().product::<usize>();
+    let input: Vec<f64> = (1..=elements).map(|x| x as f64).collect();
+    let mut values = run(&graph, &input).unwrap();
+    values.remove(&graph.node(graph.output().unwrap()).name).unwrap().data
+}
+
+#[test]
+fn kernels_of_both_layouts() {
+    // Two pixels of two channels, two filters: [kernel position, input, output] or [output, input, position].
+    let x = "%x = input {dims=1x1x2x2}\n";
+    let conv = |layout: &str| format!("{x}%y = conv2d %x {{k=1x2 s=1 p=0 filters=2 w=@w:{layout} b=@b}}");
+    assert_eq!(output(&conv("hwio")), [1.0 + 1.0 + 6.0 + 15.0 + 28.0, 2.0 + 2.0 + 8.0 + 18.0 + 32.0]);
+    assert_eq!(output(&conv("oihw")), [1.0 + 1.0 + 6.0 + 6.0 + 16.0, 2.0 + 5.0 + 14.0 + 18.0 + 32.0]);
+    let dense = |layout: &str| format!("{x}%f = flatten %x\n%y = dense %f {{units=2 w=@w:{layout} b=@b}}");
+    assert_eq!(output(&dense("io")), output(&conv("hwio")));
+    assert_eq!(output(&dense("oi")), output(&conv("oihw")));
+}
+
+#[test]
+fn padding_and_stride() {
+    let conv = "%x = input {dims=1x3x3x1}\n%y = conv2d %x {k=2x2 s=2 p=1,0,1,0 filters=1 w=@w:hwio}";
+    // Windows over [0 0; 0 1], [0 0; 2 3], [0 4; 0 7], [5 6; 8 9].
+    assert_eq!(output(conv), [4.0, 18.0, 8.0 + 28.0, 5.0 + 12.0 + 24.0 + 36.0]);
+}
+
+#[test]
+fn fused_operators() {
+    let x = "%x = input {dims=1x1x1x2}\n%n = batch_norm %x {w=norm(@g,@b,@m,@v,0e0)}\n";
+    // (1 - 1) * 2 / 2 + 0.5, (2 - 1) * 3 / 2 + 0.5
+    assert_eq!(output(x), [0.5, 2.0]);
+    let conv = "%y = conv2d %n, %n {k=1 s=1 p=0 filters=2 w=fold(@w:hwio,norm(@g,@b,@m,@v,0e0)) b=fold(0,norm(@g,@b,@m,@v,0e0)) relu}";
+    // Sums 6.5 and 9, normalized; then the residual.
+    assert_eq!(output(&format!("{x}{conv}")), [6.5 - 1.0 + 0.5 + 0.5, (9.0 - 1.0) * 1.5 + 0.5 + 2.0]);
+    let negative = "%p = max_pool %x {k=1 s=1 p=0}\n%a = add %p, %x {relu}";
+    let negative = graph(&format!("%x = input {{dims=1x1x1x2}}\n{negative}"));
+    let values = run(&negative, &[-1.0, 3.0]).unwrap();
+    assert_eq!(values["a"].data, [0.0, 6.0]);
+    assert!(run(&negative, &[f64::NAN, 0.0]).unwrap()["a"].data[0].is_nan());
+}
+
+#[test]
+fn pools() {
+    let pool = |kind: &str, attributes: &str| {
+        output(&format!("%x = input {{dims=1x3x3x1}}\n%y = {kind} %x {{{attributes}}}"))
+    };
+    assert_eq!(pool("max_pool", "k=2 s=2 p=0"), [5.0]);
+    assert_eq!(pool("max_pool", "k=2 s=2 p=0 ceil"), [5.0, 6.0, 8.0, 9.0]);
+    assert_eq!(pool("average_pool", "k=2 s=2 p=0 ceil"), [3.0, 4.5, 7.5, 9.0]);
+    assert_eq!(pool("average_pool", "k=2 s=2 p=1"), [1.0, 2.5, 5.5, 7.0]);
+    assert_eq!(pool("average_pool", "k=2 s=2 p=1 count_padding"), [0.25, 1.25, 2.75, 7.0]);
+    // The third window of an axis reaches one beyond the padding, which does not count.
+    let counted = pool("average_pool", "k=2 s=2 p=1 ceil count_padding");
+    assert_eq!(counted, pool("average_pool", "k=2 s=2 p=1 count_padding"));
+    assert_eq!(pool("average_pool", "global"), [5.0]);
+    assert_eq!(
+        pool("average_pool", "k=3 s=3 p=1 ceil count_padding"),
+        [12.0 / 9.0, 9.0 / 6.0, 15.0 / 6.0, 9.0 / 4.0]
+    );
+}
+
+#[test]
+fn copies_and_softmax() {
+    let x = "%x = input {dims=1x2x3x1}\n";
+    let subsampled = output(&format!("{x}%y = subsample %x {{s=2 front=1 back=2}}"));
+    assert_eq!(subsampled, [0.0, 1.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0]);
+    let padded = output(&format!("{x}%y = zero_pad %x {{p=1,0,0,1}}"));
+    assert_eq!(padded, [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 4.0, 5.0, 6.0, 0.0]);
+    let softmax = run(&graph("%x = input {dims=2x1x1x2}\n%y = softmax %x"), &[1e3, 1e3, 0.0, 3f64.ln()]);
+    let expected = [0.5, 0.5, 0.25, 0.75];
+    assert!(softmax.unwrap()["y"].data.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15));
+}
+
+#[test]
+fn what_is_refused() {
+    let error = |graph: &Graph| run(graph, &[0.0; 4]).unwrap_err().to_string();
+    let x = "%x = input {dims=1x2x2x1}\n";
+    let conv = format!("{x}%y = conv2d %x {{k=3 s=1 p=0 filters=1 w=@w:hwio}}");
+    let found = error(&graph(&conv));
+    assert!(found.contains("a window of 3x3 is larger than its input of 2x2 (in `y`)"), "{found}");
+    let add = graph(&format!("{x}%y = add %x, %x"));
+    let mut one = add.clone();
+    one.set_operands(one.output().unwrap(), &add.topological()[..1]);
+    assert!(error(&one).contains("%y: `add` does not take 1 operands"));
+    let mut cycle = add.clone();
+    let y = cycle.output().unwrap();
+    cycle.set_operands(y, &[y, y]);
+    assert!(error(&cycle).contains("the graph has a cycle"));
+    assert!(error(&Graph::new("empty")).contains("the graph has no output"));
+    assert_eq!(run(&add, &[0.0]).unwrap_err().to_string(), "the input has 1 elements, [1, 2, 2, 1] needs 4");
+    let bytes = "%x = input {dims=1x2x2x1} : u8(0.5)[1,2,2,1]";
+    assert!(error(&graph(bytes)).starts_with("%x is u8(0.5): only graphs whose values are all f32"));
+}
+
+#[test]
+fn what_a_loader_gives_is_checked() {
+    let graph = graph("%x = input {dims=1x1x1x4}\n%y = dense %x {units=2 w=@w:oi b=@b}");
+    let error = |load: &mut dyn FnMut(&WeightTensor<'_>) -> Result<Vec<f64>, String>| {
+        evaluate(&graph, load, &[0.0; 4]).unwrap_err().to_string()
+    };
+    assert_eq!(error(&mut |_| Err("not there".to_owned())), "cannot load `w`: not there");
+    assert_eq!(error(&mut |_| Ok(vec![0.0; 8])), "`b` has 8 elements, [2] needs 2");
+}
+
+/// Sizes whose sums and products do not fit a `usize` are errors, wherever they stand.
+#[test]
+fn no_size_is_too_large() {
+    const HUGE: usize = usize::MAX / 2 + 1;
+    let lines = [
+        "%y = zero_pad %x {p=1}",
+        "%y = conv2d %x {k=1 s=1 p=1 filters=1 w=@w:hwio}",
+        "%y = conv2d %x {k=1 s=1 p=same filters=1 w=@w:hwio}",
+        "%y = max_pool %x {k=3 s=1 p=1}",
+        "%y = average_pool %x {k=3 s=1 p=1}",
+        "%y = subsample %x {s=1 front=0 back=0}",
+        "%y = dense %x {units=1 w=@w:io}",
+        "%y = flatten %x",
+        "%y = average_pool %x {global}",
+    ];
+    for line in lines {
+        let small = graph(&format!("%x = input {{dims=1x1x1x4}}\n{line}"));
+        run(&small, &[0.0; 4]).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let [x, y] = small.topological()[..] else { panic!("{line}") };
+        for size in [1 << 29, HUGE, usize::MAX] {
+            let mut input = small.clone();
+            input.node_mut(x).op = Op::Input([size; 4]);
+            let mut attributes = small.clone();
+            match &mut attributes.node_mut(y).op {
+                Op::ZeroPad(sides) => (sides.top, sides.bottom) = (size, size),
+                Op::Conv2d(conv) => conv.filters = size,
+                Op::MaxPool(pool) => pool.window[0] = size,
+                Op::Subsample(subsample) => (subsample.front, subsample.back) = (size, size),
+                Op::Dense(dense) => dense.units = size,
+                _ => attributes = input.clone(),
+            }
+            let mut typed = small.clone();
+            pass::infer_shapes(&mut typed).unwrap();
+            typed.node_mut(x).ty.as_mut().unwrap().dims = [size, size, size, 4];
+            for graph in [input, attributes, typed] {
+                let error = run(&graph, &[0.0; 4]).unwrap_err();
+                assert!(matches!(error, EvaluateError::Graph(_)), "{line}: {error}");
+            }
+        }
+    }
+}
+
+/// Each value is small enough, all together are not.
+#[test]
+fn memory_is_counted_first() {
+    let line = |n: usize| format!("%y{n} = relu %x\n");
+    let lines: String = (0..2).map(line).collect();
+    let graph = graph(&format!("%x = input {{dims=1x4096x4096x16}}\n{}", lines.trim_end()));
+    assert_eq!(run(&graph, &[]).unwrap_err(), EvaluateError::TooLarge { elements: 3 << 28 });
+}

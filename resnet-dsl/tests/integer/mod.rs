@@ -1,0 +1,179 @@
+//! Computes all values of an int8 graph after all passes by plain loops, with the bits that kernels give.
+//!
+//! ```text
+//! quantize a kernel, by output:  scale = max|w| / 127;  w = round(w / scale)               in f64
+//! input:        y = x * (1 / y's scale)
+//! convolution:  y = sum * factor + bias + residual * (its scale / y's scale)
+//!               factor = x's scale * kernel's scale / y's scale;  bias = bias / y's scale   in f64, rounded to f32 once
+//! sum of two:   y = a * (a's scale / y's scale) + b * (b's scale / y's scale)
+//! mean:         y = sum * (x's scale / y's scale / count)
+//! then:         ReLU; if y is quantized, cut to its range and rounded, half to even
+//! ```
+//! Sums of products are exact; each operation of the other lines is rounded to f32 by itself. The scale of f32 is 1.
+
+use std::collections::HashMap;
+
+use resnet_dsl::evaluate::operators::{self, Window};
+use resnet_dsl::evaluate::{Array, Load, weights};
+use resnet_dsl::ir::{Element, Graph, Op, Type};
+use resnet_dsl::ops::Conv2d;
+
+/// A value: elements as they are stored, which are integers if they are quantized.
+pub(crate) struct Stored {
+    pub(crate) element: Element,
+    pub(crate) array: Array,
+}
+
+/// All values of an optimized graph, by name. `load` gives f32 weights.
+///
+/// # Panics
+/// If the graph has operators that no kernel computes on its own, or the loader fails.
+pub(crate) fn evaluate(graph: &Graph, load: Load<'_>, input: &[f32]) -> HashMap<String, Stored> {
+    let mut values: HashMap<String, Stored> = HashMap::new();
+    for value in graph.topological() {
+        let node = graph.node(value);
+        let Type { element, dims } = node.ty.expect("a typed graph");
+        let operands = graph.operands(value);
+        let operands: Vec<&Stored> =
+            operands.iter().map(|operand| &values[&graph.node(*operand).name]).collect();
+        let array = if let Op::Input(_) = node.op {
+            let data: Vec<f64> = input.iter().map(|x| f64::from(*x)).collect();
+            convert(&Stored { element: Element::F32, array: Array { dims, data } }, element)
+        } else {
+            compute(&node.op, &operands, element, load)
+        };
+        assert_eq!(array.dims, dims, "%{}", node.name);
+        values.insert(node.name.clone(), Stored { element, array });
+    }
+    values
+}
+
+fn compute(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> Array {
+    let x = operands[0];
+    match op {
+        Op::Conv2d(conv) => convolve(conv, x, operands.get(1).copied(), element, load),
+        Op::Add { relu } => {
+            let (a, b) = (x, operands[1]);
+            let [a_ratio, b_ratio] = [a, b].map(|x| ratio(x.element, element));
+            let terms = a.array.data.iter().zip(&b.array.data);
+            let data = terms.map(|(a, b)| {
+                let sum = *a as f32 * a_ratio + *b as f32 * b_ratio;
+                store(if *relu { positive(sum) } else { sum }, element)
+            });
+            Array { dims: a.array.dims, data: data.collect() }
+        }
+        Op::AveragePool(average) => {
+            let pool = average.pool.expect("a window in numbers");
+            let window = window(&x.array, pool.window, pool.stride, pool.padding, pool.ceil);
+            let mut y = operators::sum_pool(&x.array, &window);
+            let counts = operators::counts(x.array.dims, &window, average.count_padding);
+            for (pixel, count) in y.data.chunks_exact_mut(y.dims[3]).zip(counts) {
+                let factor = ratio(x.element, element) / count as f32;
+                pixel.iter_mut().for_each(|sum| *sum = store(*sum as f32 * factor, element));
+            }
+            y
+        }
+        Op::MaxPool(pool) => {
+            let window = window(&x.array, pool.window, pool.stride, pool.padding, pool.ceil);
+            operators::max_pool(&x.array, &window)
+        }
+        Op::Softmax => softmax(&x.array),
+        Op::ZeroPad(sides) => operators::zero_pad(&x.array, *sides),
+        Op::Subsample(subsample) => operators::subsample(&x.array, subsample),
+        Op::Flatten => {
+            let dims = op.clone().infer(&[x.array.dims]).expect("any shape can be flattened");
+            Array { dims, data: x.array.data.clone() }
+        }
+        Op::Convert => convert(x, element),
+        Op::Input(_) | Op::BatchNorm(_) | Op::Relu | Op::Dense(_) => {
+            panic!("no kernel computes `{}`", op.name())
+        }
+    }
+}
+
+fn convolve(conv: &Conv2d, x: &Stored, residual: Option<&Stored>, element: Element, load: Load<'_>) -> Array {
+    let ([height, width], outputs) = (conv.kernel, conv.filters);
+    let shape = [height, width, x.array.dims[3], outputs];
+    let mut kernel = weights::kernel(&conv.weights, shape, load).expect("a kernel");
+    let bias = weights::bias(conv.bias.as_ref(), outputs, load).expect("a bias");
+    let kernel_scales = quantize(&mut kernel, outputs);
+    let window = window(&x.array, conv.kernel, conv.stride, conv.padding, false);
+    // In f64 sums of integers are exact.
+    let mut y = operators::convolve(&x.array, &kernel, &vec![0.0; outputs], &window);
+    let [x_scale, y_scale] = [x.element, element].map(|element| f64::from(element.scale()));
+    for (index, sum) in y.data.iter_mut().enumerate() {
+        let output = index % outputs;
+        let factor = (x_scale * kernel_scales[output] / y_scale) as f32;
+        let bias = (bias[output] / y_scale) as f32;
+        let mut value = *sum as f32 * factor + bias;
+        if let Some(residual) = residual {
+            value += residual.array.data[index] as f32 * ratio(residual.element, element);
+        }
+        *sum = store(if conv.relu { positive(value) } else { value }, element);
+    }
+    y
+}
+
+/// Makes a kernel of so many outputs integers; gives the scale of each output.
+fn quantize(kernel: &mut [f64], outputs: usize) -> Vec<f64> {
+    let mut scales = vec![0.0; outputs];
+    for (index, weight) in kernel.iter().enumerate() {
+        scales[index % outputs] = weight.abs().max(scales[index % outputs]);
+    }
+    for scale in &mut scales {
+        *scale = if *scale > 0.0 { *scale / 127.0 } else { 1.0 };
+    }
+    for (index, weight) in kernel.iter_mut().enumerate() {
+        *weight = (*weight / scales[index % outputs]).round_ties_even();
+    }
+    scales
+}
+
+/// The same value in another type.
+fn convert(x: &Stored, to: Element) -> Array {
+    let ratio = ratio(x.element, to);
+    let data = x.array.data.iter().map(|x| store(*x as f32 * ratio, to)).collect();
+    Array { dims: x.array.dims, data }
+}
+
+/// Softmax of f32 over the channels of each pixel.
+fn softmax(x: &Array) -> Array {
+    let mut y = x.clone();
+    for pixel in y.data.chunks_exact_mut(x.dims[3]) {
+        let largest = pixel.iter().fold(f32::NEG_INFINITY, |largest, x| largest.max(*x as f32));
+        let powers: Vec<f32> = pixel.iter().map(|x| (*x as f32 - largest).exp()).collect();
+        let sum = powers.iter().fold(0.0, |sum, power| sum + power);
+        pixel.iter_mut().zip(powers).for_each(|(y, power)| *y = f64::from(power / sum));
+    }
+    y
+}
+
+/// One scale in units of the other.
+fn ratio(from: Element, to: Element) -> f32 {
+    (f64::from(from.scale()) / f64::from(to.scale())) as f32
+}
+
+fn positive(value: f32) -> f32 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
+/// A value as it is stored; NaN is stored as the least integer.
+fn store(value: f32, element: Element) -> f64 {
+    let range = |least: f32, most: f32| f64::from(value.max(least).min(most).round_ties_even() as i16);
+    match element {
+        Element::F32 => f64::from(value),
+        Element::U8(_) => range(0.0, 255.0),
+        Element::I8(_) => range(-128.0, 127.0),
+        Element::Bf16 => panic!("bf16 is not int8"),
+    }
+}
+
+fn window(
+    x: &Array,
+    size: [usize; 2],
+    stride: [usize; 2],
+    padding: resnet_dsl::ops::Padding,
+    ceil: bool,
+) -> Window {
+    Window::new(x.dims, size, stride, padding, ceil).expect("a window that fits")
+}
