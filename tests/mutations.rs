@@ -9,10 +9,9 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::say;
-use plans::{SMALL, int8, plan, shipped, weights};
+use plans::{SMALL, plan, shipped, weights};
 use resnet::Error;
-use resnet::runtime::{Program, Weights};
-use resnet_dsl::spec::metadata::Precision;
+use resnet::runtime::{Precision, Program, Weights};
 use resnet_plan::{Action, Algorithm, Element, Plan, Residual, View};
 
 /// Early steps are done for one image at a time.
@@ -206,7 +205,7 @@ fn bf16() {
 
 #[test]
 fn quantized() {
-    mutate("digits in int8", &shipped("digits", int8("digits")), 1_000);
+    mutate("digits in int8", &shipped("digits", Precision::Int8), 1_000);
 }
 
 #[test]

@@ -8,10 +8,9 @@ mod plans;
 use std::num::NonZeroUsize;
 
 use common::{isas, reference_input, run, session};
-use plans::{SMALL, int8, plan, shipped, weights};
-use resnet::runtime::{Program, Weights};
+use plans::{SMALL, plan, shipped, weights};
+use resnet::runtime::{Precision, Program, Weights};
 use resnet::{Error, Network};
-use resnet_dsl::spec::metadata::Precision;
 use resnet_plan::{Action, Algorithm, Buffer, Element, Plan, Residual, View};
 
 resnet::resnet! { struct Digits; model "digits" }
@@ -41,7 +40,7 @@ fn same_bits<N: Network>(plan: &Plan) {
 #[test]
 fn an_executed_plan_gives_the_bits_of_compiled_code() {
     same_bits::<Digits>(&shipped("digits", Precision::F32));
-    same_bits::<ResNet20Int8>(&shipped("cifar/resnet20", int8("cifar/resnet20")));
+    same_bits::<ResNet20Int8>(&shipped("cifar/resnet20", Precision::Int8));
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) fn print(
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     let total: f64 = medians.iter().sum();
     let threads = program.threads();
-    let peak = peak_gops(isa, plan.description.precision) * threads as f64;
+    let peak = peak_gops(isa.kernels(), plan.description.precision) * threads as f64;
     println!(
         "{model} {} on {isa}, {threads} thread(s), the executed plan, peak {peak:.0} GFLOP/s",
         plan.description.precision

@@ -9,7 +9,7 @@ use memmap2::MmapMut;
 
 use resnet_plan::Element;
 
-use crate::Error;
+use crate::error::Error;
 use crate::numbers::{Numbers, NumbersMut};
 use crate::tensor::Shape;
 
@@ -270,7 +270,7 @@ mod sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tensor;
+    use crate::tensor::Tensor;
 
     #[test]
     fn views_lie_where_the_plan_says() {

@@ -69,7 +69,7 @@ impl<X: Shape, Y: Shape> Conv2d<X, Y> {
     pub fn run(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y) {
         let Context { weights, threads, .. } = context;
         let (x, layer) = (X::Element::numbers(x.as_slice()), weights.layer(layer));
-        context.step(y, |y| kernels::convolve(weights.isa(), threads, &self.convolution, x, layer, y));
+        context.step(y, |y| kernels::convolve(weights.kernels(), threads, &self.convolution, x, layer, y));
     }
 }
 
@@ -87,8 +87,8 @@ impl<X: Shape, Y: Shape> Pool2d<X, Y> {
 
     /// `y = max or mean(windows of x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
-        context.step(y, |y| kernels::pool(isa, context.threads, &self.geometry, x, y));
+        let (table, x) = (context.weights.kernels(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::pool(table, context.threads, &self.geometry, x, y));
     }
 }
 
@@ -106,8 +106,8 @@ impl<X: Shape, Y: Shape> Add<X, Y> {
 
     /// `y = relu?(y + x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
-        context.step(y, |y| kernels::add(isa, context.threads, &self.geometry, self.relu, x, y));
+        let (table, x) = (context.weights.kernels(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::add(table, context.threads, &self.geometry, self.relu, x, y));
     }
 }
 
@@ -144,8 +144,8 @@ impl<X: Shape, Y: Shape> Copy<X, Y> {
 
     /// `y = x`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
-        context.step(y, |y| kernels::convert(isa, context.threads, &self.geometry, self.scale, x, y));
+        let (table, x) = (context.weights.kernels(), X::Element::numbers(x.as_slice()));
+        context.step(y, |y| kernels::convert(table, context.threads, &self.geometry, self.scale, x, y));
     }
 }
 

@@ -2,15 +2,21 @@
 //!
 //! A program uses this crate through `resnet`, which re-exports it; compiled code names what it needs from here.
 //!
+//! Its modules are floors: each imports only what is below it in this table, which begins at the top (`tests/floors.rs` has the list).
+//!
 //! | module | what it is |
 //! |---|---|
-//! | [`tensor`], [`numbers`], [`arena`] | fixed-shape views, what they hold, and the memory that they are laid over |
+//! | [`session`], [`program`] | what runs a compiled network, and a plan as it is |
 //! | [`layer`] | the safe, typed layers that compiled code calls |
-//! | [`kernels`], [`isa`] | the algorithms, and the instruction sets that they are compiled for |
-//! | [`threads`] | the team that shares a layer out |
+//! | [`network`] | what a compiled network is |
 //! | [`weights`] | weight files, batch-norm folding, packing |
-//! | [`network`], [`session`] | what a compiled network is, and how it is run |
-//! | [`mod@reference`] | naive kernels, what every test compares with |
+//! | [`isa`] | instruction sets: which there are, and the kernels of each |
+//! | [`kernels`] | the algorithms, and the type of a table of kernels |
+//! | `simd` | vector operations, one instruction set a file |
+//! | [`threads`] | the team that shares a layer out |
+//! | [`arena`], [`tensor`] | memory, and the fixed-shape views that are laid over it |
+//! | [`numbers`], `error` | what tensors hold; what can go wrong |
+//! | [`mod@reference`] | naive kernels, what every test compares with; it imports nothing |
 
 pub mod arena;
 mod error;
@@ -22,13 +28,14 @@ pub mod numbers;
 pub mod program;
 pub mod reference;
 pub mod session;
+mod simd;
 pub mod tensor;
 pub mod threads;
 pub mod weights;
 
 pub use arena::{Arena, Views};
-pub use error::Error;
-pub use isa::{Isa, IsaError};
+pub use error::{Error, IsaError};
+pub use isa::Isa;
 pub use layer::{Add, Conv2d, Copy, Interior, Pool2d, Softmax, clear_halo};
 pub use network::{Context, Network};
 pub use numbers::bf16;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use resnet_plan::{Plan, Step, Task, View, check};
 
-use crate::Error;
 use crate::arena::{Arena, Place};
+use crate::error::Error;
 use crate::kernels;
 use crate::network::{Observation, StopWatch};
 use crate::numbers::{Numbers, NumbersMut};
@@ -202,15 +202,15 @@ impl Call {
             Source::Arena(read) => arena.pair(read.of_pass(pass), write),
             Source::Nothing => (Numbers::F32(&[]), arena.write(write)),
         };
-        let isa = weights.isa();
+        let table = weights.kernels();
         match (&self.task, x, y) {
             (Task::Conv(convolution, layer), x, y) => {
-                kernels::convolve(isa, threads, convolution, x, weights.layer(*layer), y);
+                kernels::convolve(table, threads, convolution, x, weights.layer(*layer), y);
             }
-            (Task::Pool(geometry), x, y) => kernels::pool(isa, threads, geometry, x, y),
-            (Task::Add(geometry, relu), x, y) => kernels::add(isa, threads, geometry, *relu, x, y),
+            (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
+            (Task::Add(geometry, relu), x, y) => kernels::add(table, threads, geometry, *relu, x, y),
             (Task::Copy(geometry, scale), x, y) => {
-                kernels::convert(isa, threads, geometry, *scale, x, y);
+                kernels::convert(table, threads, geometry, *scale, x, y);
             }
             (Task::Softmax(channels), Numbers::F32(x), NumbersMut::F32(y)) => {
                 kernels::softmax(*channels, x, y);

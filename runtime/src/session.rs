@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::Error;
 use crate::arena::Arena;
+use crate::error::Error;
 use crate::network::{Context, Network, Observation, Observer, StopWatch};
 use crate::threads::Threads;
 

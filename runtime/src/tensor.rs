@@ -1,6 +1,6 @@
 //! Tensors of fixed shape: NHWC arrays whose four sizes are part of the type.
 
-use crate::Error;
+use crate::error::Error;
 
 pub use crate::numbers::Element;
 

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::Error;
 use crate::arena::Arena;
+use crate::error::Error;
 
 /// A team of threads, the caller's among them.
 pub struct Threads {

@@ -257,16 +257,16 @@ fn sums(
 /// Panels of a kernel of so many rows, and its bias.
 fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let channels = kernel.len() / depth;
-    let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, channels)];
-    pack::pack(isa, Numbers::F32(kernel), depth, channels, &mut panels);
+    let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, channels)];
+    pack::pack(isa.kernels(), Numbers::F32(kernel), depth, channels, &mut panels);
     let mut bias = bias.to_vec();
-    bias.resize(pack::padded(isa, Precision::F32, channels), 0.0);
+    bias.resize(pack::padded(isa.kernels(), Precision::F32, channels), 0.0);
     (panels, bias)
 }
 
 /// A kernel of nine rows of inputs, as the fused algorithm reads it.
 fn packed_fused(isa: Isa, kernel: &[f32], [inputs, outputs]: [usize; 2], output: usize) -> Vec<f32> {
-    let width = kernels::winograd::fused::panel(isa, output);
+    let width = kernels::winograd::fused::panel(isa.kernels(), output);
     let places = (0..9 * inputs * outputs).map(|place| {
         let (lane, rest) = (place % width, place / width);
         let (position, input, panel) = (rest % 9, rest / 9 % inputs, rest / 9 / inputs);
@@ -289,6 +289,13 @@ fn convolved(
     let threads = Threads::new(NonZeroUsize::new(threads).unwrap(), scratch * size_of::<f32>()).unwrap();
     let mut array = y.array(UNTOUCHED);
     let (x, weights) = (x.array(0.0), PackedConv { panels, bias });
-    kernels::convolve(isa, &threads, convolution, Numbers::F32(&x), weights, NumbersMut::F32(&mut array));
+    kernels::convolve(
+        isa.kernels(),
+        &threads,
+        convolution,
+        Numbers::F32(&x),
+        weights,
+        NumbersMut::F32(&mut array),
+    );
     array
 }

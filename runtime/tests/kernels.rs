@@ -78,10 +78,10 @@ fn convolution() {
             let tolerance: Vec<f32> =
                 bound.data.iter().map(|sum| (depth + 2) as f32 * f32::EPSILON * sum).collect();
 
-            let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, outputs)];
-            pack::pack(isa, Numbers::F32(&weights), depth, outputs, &mut panels);
+            let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, outputs)];
+            pack::pack(isa.kernels(), Numbers::F32(&weights), depth, outputs, &mut panels);
             let mut padded_bias = bias;
-            padded_bias.resize(pack::padded(isa, Precision::F32, outputs), 0.0);
+            padded_bias.resize(pack::padded(isa.kernels(), Precision::F32, outputs), 0.0);
             let split = if by_channels { Split::Channels } else { Split::Pixels };
             let geometry = ConvGeometry {
                 batch,
@@ -98,7 +98,14 @@ fn convolution() {
             let residual = if accumulate { Residual::Same } else { Residual::None };
             let convolution = Convolution { geometry, algorithm: Algorithm::Direct, residual, relu, split };
             let to = NumbersMut::F32(&mut array);
-            kernels::convolve(isa, &threads(count), &convolution, Numbers::F32(&x.array(0.0)), weights, to);
+            kernels::convolve(
+                isa.kernels(),
+                &threads(count),
+                &convolution,
+                Numbers::F32(&x.array(0.0)),
+                weights,
+                to,
+            );
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );
@@ -153,7 +160,13 @@ fn pooling() {
             };
             let mut array = y.array(UNTOUCHED);
             let from = x.array(UNTOUCHED);
-            kernels::pool(isa, &threads(count), &geometry, Numbers::F32(&from), NumbersMut::F32(&mut array));
+            kernels::pool(
+                isa.kernels(),
+                &threads(count),
+                &geometry,
+                Numbers::F32(&from),
+                NumbersMut::F32(&mut array),
+            );
             // A sum of f32::MAX and small numbers may round to infinity.
             let near = |y: &f32| if y.abs() > 1e30 { f32::INFINITY } else { 1e-5 };
             let tolerance = match kind {
@@ -193,7 +206,7 @@ fn addition() {
             };
             let mut array = y.array(UNTOUCHED);
             let (from, to) = (x.array(UNTOUCHED), NumbersMut::F32(&mut array));
-            kernels::add(isa, &threads(count), &geometry, relu, Numbers::F32(&from), to);
+            kernels::add(isa.kernels(), &threads(count), &geometry, relu, Numbers::F32(&from), to);
             let tolerance = exact(&expected);
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },

@@ -96,7 +96,7 @@ fn zeros(memory: &Arena, element: Element) -> Numbers<'_> {
 fn convolve(isa: Isa, convolution: &Convolution, x: Numbers<'_>, y: NumbersMut<'_>) {
     let (panels, bias) = (vec![1.0; 64 * 16], vec![0.0; 192]);
     let weights = PackedConv { panels: &panels, bias: &bias };
-    kernels::convolve(isa, &team(), convolution, x, weights, y);
+    kernels::convolve(isa.kernels(), &team(), convolution, x, weights, y);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_convolution_of_more_rows_than_there_are_numbers() {
         refuses("the weights have another shape", 7.0, |y| {
             let weights = PackedConv { panels: &[], bias: &[0.0; 64] };
             let (x, y) = (Numbers::F32(&[1.0; 16]), NumbersMut::F32(y));
-            kernels::convolve(isa, &team(), &convolution, x, weights, y);
+            kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, y);
         });
     }
 }
@@ -153,7 +153,7 @@ fn one_pixel_has_no_neighbours() {
         convolve(isa, &convolution, zeros(&memory, Element::Bf16), NumbersMut::F32(&mut y));
         assert_eq!(y[..], alone(0.0), "{isa}");
         let pool = PoolGeometry { x: far, y: far, ..POOL };
-        kernels::pool(isa, &team(), &pool, Numbers::F32(&[3.0; 17]), NumbersMut::F32(&mut y));
+        kernels::pool(isa.kernels(), &team(), &pool, Numbers::F32(&[3.0; 17]), NumbersMut::F32(&mut y));
         assert_eq!(y[..], alone(3.0), "{isa}");
     }
 }
@@ -164,7 +164,14 @@ fn a_copy_whose_output_begins_before_the_slice() {
     for isa in Isa::available() {
         refuses(OUTSIDE, 7, |y| {
             let geometry = CopyGeometry { y: BEFORE, ..COPY };
-            kernels::convert(isa, &team(), &geometry, 1.0, Numbers::F32(&[1.0; 16]), NumbersMut::U8(y));
+            kernels::convert(
+                isa.kernels(),
+                &team(),
+                &geometry,
+                1.0,
+                Numbers::F32(&[1.0; 16]),
+                NumbersMut::U8(y),
+            );
         });
     }
 }
@@ -181,7 +188,14 @@ fn a_sum_whose_output_begins_before_the_slice() {
     for isa in Isa::available() {
         refuses(OUTSIDE, 7.0, |y| {
             let geometry = AddGeometry { y: BEFORE, ..ADD };
-            kernels::add(isa, &team(), &geometry, false, Numbers::F32(&[1.0; 16]), NumbersMut::F32(y));
+            kernels::add(
+                isa.kernels(),
+                &team(),
+                &geometry,
+                false,
+                Numbers::F32(&[1.0; 16]),
+                NumbersMut::F32(y),
+            );
         });
     }
 }
@@ -192,7 +206,7 @@ fn a_pool_whose_windows_wrap_around() {
     let geometry = PoolGeometry { output: [3, 1], stride: [1 << 63, 1], ..POOL };
     for isa in Isa::available() {
         refuses("a window holds nothing of the image", 7, |y| {
-            kernels::pool(isa, &team(), &geometry, Numbers::U8(&[1; 17]), NumbersMut::U8(y));
+            kernels::pool(isa.kernels(), &team(), &geometry, Numbers::U8(&[1; 17]), NumbersMut::U8(y));
         });
     }
 }
@@ -205,7 +219,7 @@ fn a_pool_of_an_empty_output_fits() {
 /// `depth * channels` wraps to 0.
 #[test]
 fn a_kernel_of_more_numbers_than_there_are_is_not_packed() {
-    let found = panic_of(|| pack::pack(Isa::Scalar, Numbers::F32(&[]), 1 << 32, 1 << 32, &mut []));
+    let found = panic_of(|| pack::pack(Isa::Scalar.kernels(), Numbers::F32(&[]), 1 << 32, 1 << 32, &mut []));
     assert!(found.unwrap().contains("the kernel has another shape"));
 }
 
@@ -304,15 +318,17 @@ fn an_instruction_set_that_is_not_there() {
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Numbers::Bf16(halves), NumbersMut::F32(y)));
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Numbers::U8(bytes), NumbersMut::F32(y)));
         refuses(&message, 7.0, |y| {
-            kernels::add(isa, &team, &ADD, false, Numbers::F32(x), NumbersMut::F32(y))
+            kernels::add(isa.kernels(), &team, &ADD, false, Numbers::F32(x), NumbersMut::F32(y))
         });
-        refuses(&message, 7.0, |y| kernels::pool(isa, &team, &POOL, Numbers::F32(x), NumbersMut::F32(y)));
+        refuses(&message, 7.0, |y| {
+            kernels::pool(isa.kernels(), &team, &POOL, Numbers::F32(x), NumbersMut::F32(y))
+        });
         refuses(&message, 7, |y| {
-            kernels::convert(isa, &team, &COPY, 1.0, Numbers::F32(x), NumbersMut::U8(y));
+            kernels::convert(isa.kernels(), &team, &COPY, 1.0, Numbers::F32(x), NumbersMut::U8(y));
         });
-        assert_eq!(panic_of(|| _ = kernels::peak_gflops(isa)), Some(message.clone()));
+        assert_eq!(panic_of(|| _ = kernels::peak_gflops(isa.kernels())), Some(message.clone()));
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-            assert_eq!(panic_of(|| _ = kernels::peak_gops(isa, precision)), Some(message.clone()));
+            assert_eq!(panic_of(|| _ = kernels::peak_gops(isa.kernels(), precision)), Some(message.clone()));
         }
         let network = &ByHand::DESCRIPTION;
         assert!(Isa::choose(isa.name()).is_err());

@@ -234,13 +234,13 @@ impl Int8 {
     /// The same, computed by kernels.
     fn found(&self, isa: Isa) -> (Vec<u8>, Vec<Option<f32>>) {
         let Shape { outputs, threads, .. } = self.shape;
-        let (depth, padded) = (self.shape.depth(), pack::padded(isa, Precision::Int8, outputs));
-        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Int8, depth / 4, outputs)];
-        pack::pack(isa, Numbers::I8(&self.kernel), depth, outputs, &mut panels);
+        let (depth, padded) = (self.shape.depth(), pack::padded(isa.kernels(), Precision::Int8, outputs));
+        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Int8, depth / 4, outputs)];
+        pack::pack(isa.kernels(), Numbers::I8(&self.kernel), depth, outputs, &mut panels);
         let mut lists = vec![0.0f32; 3 * padded];
         for o in 0..outputs {
             let column = self.kernel.iter().skip(o).step_by(outputs);
-            let moved = self.x_signed && pack::moves_signed(isa);
+            let moved = self.x_signed && pack::moves_signed(isa.kernels());
             let start = if moved { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
             lists[o] = f32::from_bits(start.cast_unsigned());
             lists[padded + o] = self.scale[o];
@@ -252,7 +252,7 @@ impl Int8 {
         let threads = team(threads);
         let run = |residual, y: NumbersMut<'_>| {
             let convolution = self.shape.convolution(4, residual, self.relu);
-            kernels::convolve(isa, &threads, &convolution, x, weights, y);
+            kernels::convolve(isa.kernels(), &threads, &convolution, x, weights, y);
         };
         let mut bytes = self.before.clone();
         if self.y_signed {
@@ -320,18 +320,25 @@ fn bf16_convolution() {
         });
 
         let words = shape.depth() / 2;
-        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Bf16, words, shape.outputs)];
-        pack::pack(isa, Numbers::Bf16(&kernel), shape.depth(), shape.outputs, &mut panels);
-        bias.resize(pack::padded(isa, Precision::Bf16, shape.outputs), 0.0);
+        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Bf16, words, shape.outputs)];
+        pack::pack(isa.kernels(), Numbers::Bf16(&kernel), shape.depth(), shape.outputs, &mut panels);
+        bias.resize(pack::padded(isa.kernels(), Precision::Bf16, shape.outputs), 0.0);
         let weights = PackedConv { panels: &panels, bias: &bias };
         let residual = if accumulate { Residual::Same } else { Residual::None };
         let convolution = shape.convolution(2, residual, relu);
         let threads = team(shape.threads);
         let mut y = before.clone();
-        kernels::convolve(isa, &threads, &convolution, Numbers::Bf16(&x), weights, NumbersMut::Bf16(&mut y));
+        kernels::convolve(
+            isa.kernels(),
+            &threads,
+            &convolution,
+            Numbers::Bf16(&x),
+            weights,
+            NumbersMut::Bf16(&mut y),
+        );
         let mut single: Vec<f32> = before.iter().map(|number| number.to_f32()).collect();
         let to = NumbersMut::F32(&mut single);
-        kernels::convolve(isa, &threads, &convolution, Numbers::Bf16(&x), weights, to);
+        kernels::convolve(isa.kernels(), &threads, &convolution, Numbers::Bf16(&x), weights, to);
         for place in 0..y.len() {
             if !touched[place] {
                 prop_assert_eq!(y[place], before[place]);
@@ -396,7 +403,7 @@ fn int8_pooling_and_sums() {
                 y: dense(1, 1, channels),
             };
             let mut y = vec![0u8; batch * channels];
-            write(&mut y, x_signed, &mut |to| kernels::pool(isa, &threads, &geometry, from, to));
+            write(&mut y, x_signed, &mut |to| kernels::pool(isa.kernels(), &threads, &geometry, from, to));
             for (place, found) in y.iter().enumerate() {
                 let (image, channel) = (place / channels, place % channels);
                 let numbers = (0..height * width)
@@ -421,7 +428,7 @@ fn int8_pooling_and_sums() {
             residual: Residual::Quantized { signed: old_signed, scale: old_scale },
         };
         let mut y = old.clone();
-        write(&mut y, y_signed, &mut |to| kernels::add(isa, &threads, &geometry, relu, from, to));
+        write(&mut y, y_signed, &mut |to| kernels::add(isa.kernels(), &threads, &geometry, relu, from, to));
         for place in 0..total {
             let sum =
                 number(x[place], x_signed) as f32 * scale + number(old[place], old_signed) as f32 * old_scale;
@@ -462,9 +469,9 @@ fn conversions() {
         let from = Numbers::F32(&x);
         let (mut as_bf16, mut as_u8, mut as_i8) =
             (vec![bf16::ONE; total], vec![1u8; total], vec![1i8; total]);
-        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::Bf16(&mut as_bf16));
-        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::U8(&mut as_u8));
-        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::I8(&mut as_i8));
+        kernels::convert(isa.kernels(), &threads, &geometry, scale, from, NumbersMut::Bf16(&mut as_bf16));
+        kernels::convert(isa.kernels(), &threads, &geometry, scale, from, NumbersMut::U8(&mut as_u8));
+        kernels::convert(isa.kernels(), &threads, &geometry, scale, from, NumbersMut::I8(&mut as_i8));
         for place in 0..total {
             let channel = place % stored;
             let inside = (front..front + channels).contains(&channel);
@@ -482,7 +489,14 @@ fn conversions() {
             ..geometry
         };
         let mut y = vec![0.0f32; x.len()];
-        kernels::convert(isa, &threads, &geometry, 0.5, Numbers::I8(&as_i8), NumbersMut::F32(&mut y));
+        kernels::convert(
+            isa.kernels(),
+            &threads,
+            &geometry,
+            0.5,
+            Numbers::I8(&as_i8),
+            NumbersMut::F32(&mut y),
+        );
         for (place, found) in y.iter().enumerate() {
             let byte = as_i8[place / channels * stored + front + place % channels];
             prop_assert_eq!(*found, f32::from(byte) * 0.5);

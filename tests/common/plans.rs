@@ -1,10 +1,8 @@
 //! Plans to be executed.
 
 use resnet::Error;
-use resnet::runtime::{Isa, Weights};
-use resnet_dsl::calibration::Calibration;
+use resnet::runtime::{Isa, Precision, Weights};
 use resnet_dsl::spec::Overrides;
-use resnet_dsl::spec::metadata::Precision;
 use resnet_dsl::{Spec, shipped};
 use resnet_plan::{Description, Plan};
 
@@ -30,20 +28,19 @@ head:
 
 /// The plan of a spec.
 pub(crate) fn plan(text: &str, precision: Precision) -> Plan {
-    let overrides = Overrides { precision: Some(precision), ..Overrides::default() };
-    let spec = Spec { name: "spec", text, overrides: &overrides };
-    let compiled = spec.compile(&mut |_| Err("there are no files".to_owned()));
-    compiled.unwrap_or_else(|errors| panic!("{}", errors.render("spec", text))).plan
+    compiled("spec", text, precision)
 }
 
 /// The plan of a spec that ships.
 pub(crate) fn shipped(model: &str, precision: Precision) -> Plan {
-    plan(shipped::get(model).unwrap(), precision)
+    compiled(model, shipped::get(model).unwrap(), precision)
 }
 
-/// The scales of a spec that ships.
-pub(crate) fn int8(model: &str) -> Precision {
-    Precision::Int8(Calibration::parse(shipped::calibration(model).unwrap()).unwrap())
+fn compiled(name: &str, text: &str, precision: Precision) -> Plan {
+    let overrides = Overrides { precision: Some(precision), ..Overrides::default() };
+    let spec = Spec { name, text, overrides: &overrides };
+    let compiled = spec.compile(&mut |_| Err("there are no files".to_owned()));
+    compiled.unwrap_or_else(|errors| panic!("{}", errors.render(name, text))).plan
 }
 
 /// Weights for a plan, whatever weights its scales were made with.

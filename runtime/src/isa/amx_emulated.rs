@@ -1,11 +1,13 @@
 //! AMX in plain Rust, for tests: the same packed weights, tiles and order of sums on a machine that does not have it. Its other
-//! kernels are those of [`scalar`].
+//! kernels are those of `scalar`.
 //!
 //! Rounding is that of Intel's description (Software Developer's Manual, volume 2, `TDPBF16PS`).
 
-use crate::isa::Kernels;
-use crate::isa::scalar::{self, Scalar};
+use crate::isa::scalar;
+use crate::kernels::table::Kernels;
 use crate::kernels::tiles::{LANES, ROWS, TileConfig, TileTask, Tiles, tile_kernel};
+use crate::simd::Simd;
+use crate::simd::scalar::Scalar;
 
 /// A register.
 type Tile = [[u32; LANES]; ROWS];
@@ -39,16 +41,6 @@ trait Multiply {
 }
 
 impl<M> Emulated<M> {
-    /// # Safety
-    /// None needed: every machine can do this. The signature is that of the real one.
-    unsafe fn assume() -> Self {
-        Emulated {
-            config: TileConfig::EMPTY,
-            tiles: [[[0; LANES]; ROWS]; 8],
-            multiply: std::marker::PhantomData,
-        }
-    }
-
     /// Rows of a register, and words of each.
     fn shape(&self, tile: usize) -> [usize; 2] {
         [usize::from(self.config.rows[tile]), usize::from(self.config.bytes[tile]) / 4]
@@ -96,6 +88,14 @@ impl<M: Multiply> Emulated<M> {
 impl<M: Multiply> Tiles for Emulated<M> {
     type Simd = Scalar;
     const INTEGER: bool = M::INTEGER;
+
+    unsafe fn assume() -> Self {
+        Emulated {
+            config: TileConfig::EMPTY,
+            tiles: [[[0; LANES]; ROWS]; 8],
+            multiply: std::marker::PhantomData,
+        }
+    }
 
     fn simd(&self) -> Scalar {
         // SAFETY: every machine has it.
@@ -226,15 +226,15 @@ impl<const SIGNED: bool> Multiply for Bytes<SIGNED> {
     }
 }
 
+pub(super) fn is_available() -> bool {
+    true
+}
+
 pub(super) const KERNELS: Kernels = Kernels {
-    bf16: tile_kernel!(
-        AmxEmulated, Emulated<Bf16>, Emulated<Bf16>,
-        peak: scalar::KERNELS.bf16.peak, words: scalar::KERNELS.bf16.peak_words
-    ),
-    int8: tile_kernel!(
-        AmxEmulated, Emulated<Bytes<false>>, Emulated<Bytes<true>>,
-        peak: scalar::KERNELS.int8.peak, words: scalar::KERNELS.int8.peak_words
-    ),
+    bf16: tile_kernel!("amx-emulated", Emulated<Bf16>, Emulated<Bf16>, [],
+        peak: scalar::KERNELS.bf16.peak, words: scalar::KERNELS.bf16.peak_words),
+    int8: tile_kernel!("amx-emulated", Emulated<Bytes<false>>, Emulated<Bytes<true>>, [],
+        peak: scalar::KERNELS.int8.peak, words: scalar::KERNELS.int8.peak_words),
     ..scalar::KERNELS
 };
 

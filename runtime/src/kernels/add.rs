@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use resnet_plan::{AddGeometry, Residual};
 
-use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Target, must_fit, share};
+use crate::kernels::{Kernels, Target, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
+use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The rows, counted through all images, that one thread does.
@@ -21,10 +21,10 @@ pub(crate) struct AddTask<'a> {
 /// `y = relu?(y + x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the machine lacks `isa`; if there is no sum of these numbers: there are of f32
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, if there is no sum of these numbers: there are of f32
 /// and f32, bf16 and bf16, int8 and int8.
 pub fn add(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     geometry: &AddGeometry,
     relu: bool,
@@ -34,16 +34,15 @@ pub fn add(
     if geometry.is_empty() {
         return;
     }
-    assert!(isa.is_available(), "this machine has no {isa}");
     must_fit(geometry.fits(x.len(), y.len()));
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(geometry.batch * geometry.size[0], index, count);
         let task = AddTask { geometry: *geometry, relu, x, y, rows };
-        // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
         // not meet, and `y` is borrowed exclusively.
-        unsafe { (isa.kernels().add)(&task) }
+        unsafe { (kernels.add)(&task) }
     });
 }
 

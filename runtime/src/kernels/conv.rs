@@ -11,11 +11,11 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::{Isa, Kernels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{Shared, blocks, must_fit, share, strassen, winograd, winograd_rows, words};
+use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::{Shared, Shares, blocks, must_fit, strassen, winograd, winograd_rows, words};
 use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
@@ -58,11 +58,11 @@ pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for `isa` and the algorithm, or the machine
-/// lacks it, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the numbers of `x` to
-/// those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for these
+/// kernels and the algorithm, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the
+/// numbers of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: Numbers<'_>,
@@ -70,13 +70,13 @@ pub fn convolve(
     y: NumbersMut<'_>,
 ) {
     match (x, y) {
-        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(isa, threads, convolution, x, weights, y),
-        (x, y) => words::convolve(isa, threads, convolution, x, weights, y),
+        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(kernels, threads, convolution, x, weights, y),
+        (x, y) => words::convolve(kernels, threads, convolution, x, weights, y),
     }
 }
 
 fn convolve_f32(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: &[f32],
@@ -84,49 +84,19 @@ fn convolve_f32(
     y: &mut [f32],
 ) {
     let Convolution { geometry, algorithm, split, .. } = convolution;
-    let ConvGeometry { batch, output, run, channels, .. } = *geometry;
-    let kernels = isa.kernels();
     assert!(!matches!(convolution.residual, Residual::Quantized { .. }), "a residual of f32 has no scale");
     if geometry.is_empty() {
         return;
     }
     must_fit(geometry.fits(x.len(), y.len()));
-    let mut padded = channels.next_multiple_of(kernels.lanes);
-    let mut depth = geometry.depth();
-    let mut panels = channels.div_ceil(kernels.panel);
-    let total = match *algorithm {
-        Algorithm::Direct => batch * output[0] * output[1],
-        Algorithm::Winograd { output: tile, fused, .. } => {
-            winograd::check(convolution, threads.scratch());
-            if fused {
-                panels = channels / winograd::fused::panel(isa, tile);
-            }
-            batch * output[0].div_ceil(tile) * output[1].div_ceil(tile)
-        }
-        Algorithm::WinogradRows { block } => {
-            winograd_rows::check(convolution, threads.scratch());
-            winograd_rows::units(geometry, block)
-        }
-        Algorithm::Strassen { .. } => {
-            strassen::check(convolution, threads.scratch());
-            depth = (run / 2).saturating_mul(PRODUCTS);
-            padded = channels / 2;
-            panels = padded.div_ceil(kernels.panel);
-            (batch * output[0] * output[1]).div_ceil(2)
-        }
-    };
-    assert!(isa.is_available(), "this machine has no {isa}");
-    assert!(weights.panels.len() >= depth.saturating_mul(padded), "the weights have another shape");
-    assert!(weights.bias.len() >= channels.next_multiple_of(kernels.lanes), "the bias has another length");
-    let by_channels = *split == Split::Channels && panels >= threads.count();
+    let work = Work::of(kernels, convolution, threads.scratch());
+    assert!(weights.panels.len() >= work.weights, "the weights have another shape");
+    let padded = geometry.channels.next_multiple_of(kernels.lanes);
+    assert!(weights.bias.len() >= padded, "the bias has another length");
+    let shares = Shares::of(*split, threads, work.units, 1, work.panels);
     let shared = Shared(y.as_mut_ptr());
-    let count = threads.count();
     threads.run(|index, scratch| {
-        let (units, panel_range) = if by_channels {
-            (0..total, share(panels, index, count))
-        } else {
-            (share(total, index, count), 0..panels)
-        };
+        let (units, panel_range) = shares.part(index);
         let task = ConvTask {
             convolution: *convolution,
             x: x.as_ptr(),
@@ -136,8 +106,8 @@ fn convolve_f32(
             units,
             panel_range,
         };
-        // SAFETY: the machine has the instruction set; the assertions above hold for every pixel and panel of the
-        // geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of
+        // the geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
         unsafe {
             match algorithm {
                 Algorithm::Direct => run_direct(kernels, &task),
@@ -148,6 +118,53 @@ fn convolve_f32(
             }
         }
     });
+}
+
+/// What an algorithm makes of a convolution.
+struct Work {
+    /// What threads share out: pixels, or tiles, blocks or pairs of them.
+    units: usize,
+    /// Panels of output channels.
+    panels: usize,
+    /// Elements of the packed weights.
+    weights: usize,
+}
+
+impl Work {
+    /// # Panics
+    /// If the algorithm does not compute the convolution, or needs more than so many elements of scratch memory.
+    fn of(kernels: &Kernels, convolution: &Convolution, scratch: usize) -> Self {
+        let Convolution { geometry, algorithm, .. } = convolution;
+        let ConvGeometry { batch, output: [height, width], run, channels, .. } = *geometry;
+        let pixels = batch * height * width;
+        let direct = Work {
+            units: pixels,
+            panels: channels.div_ceil(kernels.panel),
+            weights: geometry.depth().saturating_mul(channels.next_multiple_of(kernels.lanes)),
+        };
+        match *algorithm {
+            Algorithm::Direct => direct,
+            Algorithm::Winograd { output, fused, .. } => {
+                winograd::check(convolution, scratch);
+                let units = batch * height.div_ceil(output) * width.div_ceil(output);
+                let fused_panel = || winograd::fused::panel(kernels, output);
+                Work { units, panels: if fused { channels / fused_panel() } else { direct.panels }, ..direct }
+            }
+            Algorithm::WinogradRows { block } => {
+                winograd_rows::check(convolution, scratch);
+                Work { units: winograd_rows::units(geometry, block), ..direct }
+            }
+            Algorithm::Strassen { .. } => {
+                strassen::check(convolution, scratch);
+                let [inputs, outputs] = [run / 2, channels / 2];
+                Work {
+                    units: pixels.div_ceil(2),
+                    panels: outputs.div_ceil(kernels.panel),
+                    weights: inputs.saturating_mul(PRODUCTS).saturating_mul(outputs),
+                }
+            }
+        }
+    }
 }
 
 /// One thread's part of a direct convolution.
@@ -171,9 +188,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
         let tiles = count.div_ceil(kernels.tile);
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
-            let channel = panel * kernels.panel;
-            let channels = (geometry.channels - channel).min(kernels.panel);
-            let width = channels.next_multiple_of(kernels.lanes);
+            let Panel { first: channel, channels, width } = kernels.panel_at(panel, geometry.channels);
             let y = task.y.wrapping_add(channel);
             let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
             let (mut row, mut column) = (0, 0);

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use resnet_plan::CopyGeometry;
 
-use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Target, copy, must_fit, share};
+use crate::kernels::{Kernels, Target, copy, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
+use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The rows, counted through all images, that one thread does.
@@ -26,9 +26,9 @@ pub(crate) struct ConvertTask<'a> {
 /// `scale` is not looked at.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of `y` lie in each other; if types differ and neither is f32; if the machine lacks `isa`.
+/// If the geometry reaches outside the slices, or pixels of `y` lie in each other; if types differ and neither is f32.
 pub fn convert(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     geometry: &CopyGeometry,
     scale: f32,
@@ -44,16 +44,15 @@ pub fn convert(
             if geometry.is_empty() || geometry.channels == 0 {
                 return;
             }
-            assert!(isa.is_available(), "this machine has no {isa}");
             must_fit(geometry.fits(x.len(), y.len()));
             let y = Target::of(y);
             let count = threads.count();
             threads.run(|index, _| {
                 let rows = share(geometry.batch * geometry.size[0], index, count);
                 let task = ConvertTask { geometry: *geometry, scale, x, y, rows };
-                // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
+                // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
                 // do not meet, and `y` is borrowed exclusively.
-                unsafe { (isa.kernels().convert)(&task) }
+                unsafe { (kernels.convert)(&task) }
             });
         }
     }

@@ -12,10 +12,10 @@
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use crate::isa::Simd;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::{LINE, next_tile};
 use crate::kernels::words::Task;
+use crate::simd::Simd;
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct DotTask<'a> {
@@ -43,8 +43,8 @@ pub(crate) struct DotTask<'a> {
 
 /// A kernel for one type of numbers, and the shapes that it works in.
 pub(crate) struct DotKernel {
-    /// The instruction set that it is made for.
-    pub(crate) isa: crate::isa::Isa,
+    /// The name of the instruction set that it is made for.
+    pub(crate) isa: &'static str,
     /// Words in a vector.
     pub(crate) lanes: usize,
     /// Output channels in a panel of packed weights, a multiple of `lanes`.
@@ -80,6 +80,10 @@ pub(crate) trait Dot: Copy {
     type Input: Copy;
     /// Whether sums are integers.
     const INTEGER: bool;
+
+    /// # Safety
+    /// The machine must have the instruction set.
+    unsafe fn assume() -> Self;
 
     /// The operations on f32.
     fn simd(self) -> Self::Simd;
@@ -242,13 +246,13 @@ pub(crate) unsafe fn peak<D: Dot>(dot: D, rounds: usize) -> u32 {
 /// The [`DotKernel`] of an instruction set for a type of numbers, compiled under its target features: for inputs that are not
 /// signed, and for those that are.
 macro_rules! dot_kernel {
-    ($(#[$feature:meta])? $isa:ident, $unsigned:ty, $signed:ty, tile: $tile:literal, vectors: $vectors:literal) => {{
-        use crate::isa::Simd;
-        use crate::kernels::dot;
+    ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal) => {{
+        use crate::kernels::dot::{self, Dot};
+        use crate::simd::Simd;
 
         /// # Safety
         /// The machine has the instruction set; the contract of [`dot::compute`] holds.
-        $(#[$feature])?
+        $(#[target_feature(enable = $features)])?
         unsafe fn compute(task: &dot::DotTask<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
@@ -262,15 +266,15 @@ macro_rules! dot_kernel {
 
         /// # Safety
         /// The machine has the instruction set.
-        $(#[$feature])?
+        $(#[target_feature(enable = $features)])?
         unsafe fn peak(rounds: usize) -> u32 {
             // SAFETY: the caller's contract.
             unsafe { dot::peak(<$unsigned>::assume(), rounds) }
         }
 
-        const LANES: usize = <<$unsigned as dot::Dot>::Simd as Simd>::LANES;
+        const LANES: usize = <<$unsigned as Dot>::Simd as Simd>::LANES;
         dot::DotKernel {
-            isa: crate::isa::Isa::$isa,
+            isa: $isa,
             lanes: LANES,
             panel: $vectors * LANES,
             moves_signed: true,

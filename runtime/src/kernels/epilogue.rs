@@ -10,9 +10,9 @@
 
 use resnet_plan::Residual;
 
-use crate::isa::{Simd, Stored};
 use crate::kernels::Target;
 use crate::numbers::bf16;
+use crate::simd::{Simd, Stored};
 
 /// What becomes of the sums of a tile.
 #[derive(Clone, Copy)]

@@ -14,10 +14,9 @@ use std::ops::Range;
 use resnet_plan::algorithm::PRODUCTS;
 use resnet_plan::{Algorithm, Precision};
 
-use crate::isa::Isa;
 use crate::kernels::pack::put;
-use crate::kernels::strassen;
 use crate::kernels::winograd::fused;
+use crate::kernels::{Kernels, strassen};
 use crate::numbers::bf16;
 
 /// One panel to be filled.
@@ -51,13 +50,9 @@ const ROWS: usize = 72;
 type Row = [f64; LANES];
 
 /// Fills the panel.
-///
-/// # Panics
-/// If the machine lacks `isa`.
-pub(crate) fn fold_panel(isa: Isa, mut task: FoldTask<'_>) {
-    assert!(isa.is_available(), "this machine has no {isa}");
-    // SAFETY: the machine has the instruction set.
-    unsafe { (isa.kernels().fold)(&mut task) }
+pub(crate) fn fold_panel(kernels: &Kernels, mut task: FoldTask<'_>) {
+    // SAFETY: `kernels` shows that the machine has the instruction set.
+    unsafe { (kernels.fold)(&mut task) }
 }
 
 /// Fills the panel. (Plain loops over lanes, which the compiler turns into an instruction set's own vectors.)

@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 
-use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Target, must_fit, share};
+use crate::kernels::{Kernels, Target, must_fit, share};
 use crate::numbers::{Numbers, NumbersMut};
+use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The output rows, counted through all images, that one thread does.
@@ -28,22 +28,26 @@ pub(crate) struct PoolTask<'a> {
 /// `y = pool(x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image, or the machine lacks `isa`; if the types of
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image; if the types of
 /// the numbers differ.
-pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>, y: NumbersMut<'_>) {
+pub fn pool(
+    kernels: &Kernels,
+    threads: &Threads,
+    geometry: &PoolGeometry,
+    x: Numbers<'_>,
+    y: NumbersMut<'_>,
+) {
     if geometry.is_empty() {
         return;
     }
-    assert!(isa.is_available(), "this machine has no {isa}");
     must_fit(geometry.fits(x.len(), y.len()));
-    let kernels = isa.kernels();
     let kernel = if geometry.kind == PoolKind::Max { kernels.max_pool } else { kernels.average_pool };
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(geometry.batch * geometry.output[0], index, count);
         let task = PoolTask { geometry: *geometry, x, y, rows };
-        // SAFETY: the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
         // output; the rows of two threads do not meet, and `y` is borrowed exclusively.
         unsafe { kernel(&task) }
     });

@@ -10,8 +10,8 @@ use resnet_plan::{Description, Role, WeightTensor};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use crate::Error;
 use crate::arena::Arena;
+use crate::error::Error;
 use crate::weights::mapping::{Mapping, Unchanged};
 use crate::weights::{self, Memory, packed};
 

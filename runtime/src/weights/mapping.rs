@@ -10,7 +10,7 @@ use std::path::Path;
 use memmap2::Mmap;
 use resnet_plan::Description;
 
-use crate::Error;
+use crate::error::Error;
 use crate::isa::Isa;
 use crate::weights::{Weights, file};
 

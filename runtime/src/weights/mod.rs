@@ -15,10 +15,10 @@ use std::thread;
 
 use resnet_plan::{Description, LayerWeights, Precision, WeightTensor};
 
-use crate::Error;
 use crate::arena::{ALIGNMENT, Arena};
+use crate::error::Error;
 use crate::isa::Isa;
-use crate::kernels::{PackedConv, pack};
+use crate::kernels::{Kernels, PackedConv, pack};
 
 use fill::Filler;
 use fingerprint::Fingerprint;
@@ -34,6 +34,7 @@ pub struct Weights {
 
 struct Packed {
     isa: Isa,
+    kernels: &'static Kernels,
     memory: Memory,
     places: Vec<Place>,
     /// What they were packed for: [`packed::hash`].
@@ -75,7 +76,7 @@ impl Weights {
     /// [`Weights::load`], for one instruction set.
     ///
     /// # Errors
-    /// As [`Weights::load`].
+    /// As [`Weights::load`]; if the machine does not have it.
     pub fn load_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
         Self::of_file(isa, network, &File::open(path)?, None)
     }
@@ -150,7 +151,7 @@ impl Weights {
     /// [`Weights::from_bytes`], for one instruction set.
     ///
     /// # Errors
-    /// As [`Weights::load`].
+    /// As [`Weights::load_for`].
     pub fn from_bytes_for(isa: Isa, network: &Description, bytes: &[u8]) -> Result<Self, Error> {
         Self::of_file(isa, network, &File::of_bytes(bytes)?, None)
     }
@@ -201,6 +202,11 @@ impl Weights {
         self.packed.isa
     }
 
+    /// The kernels that they are packed for.
+    pub fn kernels(&self) -> &'static Kernels {
+        self.packed.kernels
+    }
+
     /// The memory that they take.
     pub fn bytes(&self) -> usize {
         size_of_val(self.packed.memory.as_slice())
@@ -219,11 +225,12 @@ impl Weights {
     ) -> Result<Self, Error> {
         packable(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
+            let kernels = Isa::choose(isa.name())?.kernels();
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
-            let (places, count) = places(isa, network);
+            let (places, count) = places(kernels, network);
             let memory = file.packed_weights(count, map).map_err(|fault| file.error(network, vec![fault]))?;
             let network = packed::hash(isa, network);
-            return Ok(Weights { packed: Arc::new(Packed { isa, memory, places, network }) });
+            return Ok(Weights { packed: Arc::new(Packed { isa, kernels, memory, places, network }) });
         }
         let extra = file.extra(network);
         match Self::folded(isa, network, |tensor, to| file.read(tensor, to))? {
@@ -248,7 +255,8 @@ impl Weights {
         network: &Description,
         read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
     ) -> Result<Result<(Self, u64), Vec<String>>, Error> {
-        let (places, count) = places(isa, network);
+        let kernels = Isa::choose(isa.name())?.kernels();
+        let (places, count) = places(kernels, network);
         let fingerprint = Fingerprint::default();
         let read = |tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>| {
             read(tensor, to)?;
@@ -275,7 +283,7 @@ impl Weights {
                 let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, (layer, panels, bias))) = job else { return };
                 if let Err(found) =
-                    fold::fold(isa, network.precision, layer, &read, panels, bias, &mut kernel)
+                    fold::fold(kernels, network.precision, layer, &read, panels, bias, &mut kernel)
                 {
                     faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
                 }
@@ -295,7 +303,7 @@ impl Weights {
             return Ok(Err(faults.into_iter().flat_map(|(_, faults)| faults).collect()));
         }
         let network = packed::hash(isa, network);
-        let packed = Packed { isa, memory: Memory::Arena(memory), places, network };
+        let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, network };
         Ok(Ok((Weights { packed: Arc::new(packed) }, fingerprint.finish())))
     }
 }
@@ -343,7 +351,7 @@ fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Err
 }
 
 /// Where each layer's weights lie, in the order of use, and how many numbers there are in all.
-fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
+fn places(kernels: &Kernels, network: &Description) -> (Vec<Place>, usize) {
     let precision = network.precision;
     let lists = if precision == Precision::Int8 { 3 } else { 1 };
     let mut end = 0usize;
@@ -357,8 +365,8 @@ fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
     let place = |layer: &LayerWeights| {
         let [depth, channels] = layer.packed_shape();
         Place {
-            panels: place(pack::packed_len(isa, precision, depth, channels)),
-            bias: place(pack::padded(isa, precision, layer.shape[3]).saturating_mul(lists)),
+            panels: place(pack::packed_len(kernels, precision, depth, channels)),
+            bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(lists)),
         }
     };
     (network.layers.iter().map(place).collect(), end)

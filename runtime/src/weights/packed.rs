@@ -10,7 +10,7 @@ use std::path::Path;
 use resnet_plan::{Algorithm, Description, LayerWeights};
 use serde_json::json;
 
-use crate::Error;
+use crate::error::Error;
 use crate::isa::Isa;
 
 /// Changes with everything that changes the order or the meaning of packed numbers.

@@ -14,9 +14,9 @@
 use resnet_plan::algorithm::VECTOR;
 use resnet_plan::winograd::Tile;
 
-use crate::isa::Simd;
 use crate::kernels::product::LINE;
 use crate::kernels::winograd::sides::{Four, Side, TwoOfStride2};
+use crate::simd::Simd;
 
 /// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.
 pub(crate) struct RowProduct<'a> {

@@ -23,7 +23,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use resnet_plan::winograd::Tile;
 
-use crate::isa::Simd;
+use crate::simd::Simd;
 
 /// The most inputs of a side of a tile, and of a tile.
 pub(crate) const LARGEST_SIDE: usize = 6;

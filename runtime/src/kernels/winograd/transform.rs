@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use resnet_plan::winograd::Tile;
 
-use crate::isa::Simd;
 use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
+use crate::simd::Simd;
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {

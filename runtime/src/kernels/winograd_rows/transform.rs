@@ -20,9 +20,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use resnet_plan::winograd::BAND;
 
-use crate::isa::Simd;
 use crate::kernels::winograd::sides::times;
 use crate::kernels::winograd::transform::finish;
+use crate::simd::Simd;
 
 /// The most points, and pairs of them.
 pub(super) const LARGEST_POINTS: usize = 7;

@@ -1,7 +1,7 @@
 //! The elements of tensors, as they are read into vectors and written from them.
 
-use crate::isa::Simd;
 use crate::numbers::bf16;
+use crate::simd::Simd;
 
 /// An element, as it is read into vectors and written from them.
 pub(crate) trait Stored<S: Simd>: Copy {
