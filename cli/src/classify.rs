@@ -1,4 +1,4 @@
-//! `resnet classify`: what is in pictures.
+//! `resnet classify`: what is in images.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -7,13 +7,13 @@ use anyhow::bail;
 use resnet::runtime::{Description, Isa, Program, Weights};
 use resnet_plan::Text;
 
+use crate::images;
 use crate::machine::Machine;
 use crate::model::{Settings, WeightSource};
-use crate::picture;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Pictures: PNG, JPEG, BMP, GIF, WebP or PNM
+    /// PNG, JPEG, BMP, GIF, WebP or PNM
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// A spec file (.yaml or .yml), or the name of a spec that ships
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut seconds = 0.0;
     let mut failed = 0;
     for path in &arguments.images {
-        let input = match picture::read(path, input, &description.preprocessing) {
+        let input = match images::read(path, input, &description.preprocessing) {
             Ok(input) => input,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             size(weight_bytes),
         );
     }
-    if failed > 0 { Err(anyhow::anyhow!("{failed} picture(s) could not be read")) } else { Ok(()) }
+    if failed > 0 { Err(anyhow::anyhow!("{failed} image(s) could not be read")) } else { Ok(()) }
 }
 
 /// The weights of `digits`, trained by `models/train_digits.py`.

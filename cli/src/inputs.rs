@@ -8,13 +8,13 @@ use resnet::runtime::weights::fill;
 use resnet::runtime::{Plan, Program};
 use resnet_plan::Action;
 
-use crate::{arrays, picture};
+use crate::{arrays, images};
 
 /// Where inputs come from.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Inputs {
-    /// A folder of pictures
+    /// A folder of images
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// An array of inputs (npy, float32, NHWC), or `formula` for eight that are made up
@@ -37,9 +37,9 @@ impl Inputs {
     /// The inputs of a network: each as many images as it takes at a time.
     pub(crate) fn read(&self, plan: &Plan) -> anyhow::Result<Vec<Vec<f32>>> {
         let images = match (&self.images, &self.inputs) {
-            (Some(folder), _) => pictures(folder)?
+            (Some(folder), _) => files(folder)?
                 .iter()
-                .map(|path| picture::read(path, plan.input, &plan.description.preprocessing))
+                .map(|path| images::read(path, plan.input, &plan.description.preprocessing))
                 .collect::<Result<_, _>>()?,
             (None, Some(file)) if file.as_os_str() == "formula" => made_up(plan),
             (None, Some(file)) => arrays::images(file, plan.input)?,
@@ -64,8 +64,8 @@ fn made_up(plan: &Plan) -> Vec<Vec<f32>> {
     (0..MADE_UP).map(input).collect()
 }
 
-/// The pictures of a folder, by name.
-fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// The image files of a folder, by name.
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot open {}", folder.display()))?;
     let mut paths: Vec<PathBuf> =

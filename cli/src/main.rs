@@ -5,13 +5,13 @@ mod arrays;
 mod bench;
 mod calibrate;
 mod classify;
+mod images;
 mod inputs;
 mod inspect;
 mod layers;
 mod machine;
 mod model;
 mod pack;
-mod picture;
 mod run;
 mod verify;
 
@@ -35,13 +35,13 @@ enum Command {
     Pack(pack::Arguments),
     /// Time a network's executed plan.
     Bench(bench::Arguments),
-    /// Choose what the 8-bit integers of a network are worth, by what its values are for some inputs.
+    /// Choose the quantization scales of int8, by what a network's values are for some inputs.
     Calibrate(calibrate::Arguments),
     /// Compare a network's values in another precision with those in f32, layer by layer.
     Verify(verify::Arguments),
     /// Show what the compiler makes of a spec, stage by stage.
     Inspect(inspect::Arguments),
-    /// Say what is in pictures.
+    /// Say what is in images.
     Classify(classify::Arguments),
 }
 

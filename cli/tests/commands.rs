@@ -63,9 +63,9 @@ fn classify_names_the_shipped_digits() {
 }
 
 #[test]
-fn classify_goes_on_after_a_bad_picture() {
+fn classify_goes_on_after_a_bad_image() {
     let text = scratch("text.png");
-    std::fs::write(&text, "no picture").unwrap();
+    std::fs::write(&text, "no image").unwrap();
     let output = resnet(&["classify", &text, "no/such.png", "examples/images/3-handwritten.png"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -77,7 +77,7 @@ fn classify_goes_on_after_a_bad_picture() {
     );
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("text.png") && message.contains("no/such.png"), "{message}");
-    assert!(message.contains("2 picture(s) could not be read"), "{message}");
+    assert!(message.contains("2 image(s) could not be read"), "{message}");
 }
 
 #[test]

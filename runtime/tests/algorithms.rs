@@ -15,7 +15,7 @@ use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision};
 
-/// A panel that outgrows the second-level cache is multiplied in parts: rows of a window, or channels of a 1x1, here on every
+/// A panel that outgrows the L2 cache is multiplied in parts: rows of a window, or channels of a 1x1, here on every
 /// instruction set, and the last part a smaller one.
 #[test]
 fn a_large_panel() {
@@ -57,7 +57,7 @@ fn a_large_panel() {
     }
 }
 
-/// Winograd's algorithm: steps of 1 and 2, weights transformed in memory and in registers.
+/// Winograd's algorithm: strides of 1 and 2, weights transformed in memory and in registers.
 #[test]
 fn winograd() {
     let case = (
@@ -110,7 +110,7 @@ fn winograd() {
     });
 }
 
-/// Winograd's algorithm of rows: steps of 1 to 4, and for each all heights of windows; any width, any number of channels.
+/// Winograd's algorithm of rows: strides of 1 to 4, and for each all heights of windows; any width, any number of channels.
 #[test]
 fn winograd_rows() {
     let case = (
@@ -168,7 +168,7 @@ fn winograd_rows() {
     );
 }
 
-/// Strassen's algorithm: any number of pixels, any step, whole vectors of halves.
+/// Strassen's algorithm: any number of pixels, any stride, whole vectors of halves.
 #[test]
 fn strassen() {
     let case = (

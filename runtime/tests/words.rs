@@ -441,7 +441,7 @@ fn int8_pooling_and_sums() {
 
 #[test]
 fn conversions() {
-    // Any, and such as are pictures: some channels, and as many zeros as make four.
+    // Any, and such as are images: some channels, and as many zeros as make four.
     let depths = (1usize..120, 0usize..3, 0usize..4);
     let depths = prop_oneof![3 => depths, 1 => (1usize..4).prop_map(|channels| (channels, 0, 4 - channels))];
     let sizes = (1usize..3, 1usize..7, 1usize..40, depths);

@@ -2,7 +2,7 @@
 //! [`winograd_rows`](crate::kernels::winograd_rows) and [`strassen`](crate::kernels::strassen).
 //!
 //! ```text
-//! for each block of output pixels:                      its inputs stay in the second-level cache
+//! for each block of output pixels:                      its inputs stay in the L2 cache
 //!     for each panel of output channels:                its weights are read once a block
 //!         for each tile of pixels in the block:         the micro-kernel: one run for each row of the window
 //! ```
@@ -44,7 +44,7 @@ pub(crate) struct ConvTask {
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
 pub(super) const BLOCK: usize = 84;
 
-/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a second-level cache, since tiles fetch
+/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a L2 cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
 /// How far ahead the only tile of a part fetches, in numbers: as fast as the memory is, not as fast as the tile.
@@ -175,7 +175,7 @@ impl Work {
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
     let depth = geometry.rows * geometry.run;
-    // A panel that outgrows the second-level cache would be read anew for each tile: its parts do not.
+    // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
     let (rows, run) = match geometry.rows {
         rows if depth * kernels.panel <= LARGEST_PANEL => (rows, geometry.run),
         0 | 1 => (1, LARGEST_RUN),

@@ -82,7 +82,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &ConvertTask<'_>) {
 
 /// Numbers that are converted at a time, before they are spread out to the pixels of the output.
 const LINE: usize = 96;
-/// The most channels of the pixels that are written at once: pictures have three, and zeros behind them.
+/// The most channels of the pixels that are written at once: images have three, and zeros behind them.
 const QUAD: usize = 4;
 
 /// # Safety

@@ -6,7 +6,7 @@
 //!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows; where products transform
 //!     Winograd's weights, some of its lanes, and positions follow each other
 //! ```
-//! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a step of their output's,
+//! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a scale of their output's,
 //! which is found first: the largest number of an output is 127 steps.
 
 use std::ops::Range;
@@ -32,7 +32,7 @@ pub(crate) struct FoldTask<'a> {
     pub(crate) scale: &'a [f64],
     pub(crate) algorithm: Algorithm,
     pub(crate) precision: Precision,
-    /// int8: what a step of each of the panel's outputs is worth; is written. Else 1.
+    /// int8: the quantization scale of each of the panel's outputs; is written. Else 1.
     pub(crate) steps: &'a mut [f64],
     /// The panel's outputs; by Strassen's algorithm, those of the first half.
     pub(crate) outputs: Range<usize>,
@@ -44,7 +44,7 @@ pub(crate) struct FoldTask<'a> {
 
 /// The widest panel.
 const LANES: usize = 64;
-/// Rows of the stage: it stays in the first-level cache.
+/// Rows of the stage: it stays in the L1 cache.
 const ROWS: usize = 72;
 
 type Row = [f64; LANES];

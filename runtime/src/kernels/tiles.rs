@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! configure the registers
-//! for each block of tiles of pixels:                    its inputs stay in the second-level cache
+//! for each block of tiles of pixels:                    its inputs stay in the L2 cache
 //!     for each panel of output channels:                two vectors wide; the next one is fetched meanwhile
 //!         for each two tiles in the block:
 //!             sums[2][2] = start
@@ -32,7 +32,7 @@ pub(crate) const PANEL: usize = 2 * LANES;
 
 /// The most tiles of a block, an even number.
 const BLOCK: usize = 64;
-/// Bytes of input that a block reads, more or less: a part of the second-level cache.
+/// Bytes of input that a block reads, more or less: a part of the L2 cache.
 const BLOCK_BYTES: usize = 512 * 1024;
 /// The output of a pixel that is not written.
 const NOWHERE: usize = usize::MAX;

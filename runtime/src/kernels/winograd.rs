@@ -1,4 +1,4 @@
-//! Winograd's minimal filtering: a tile of 4x4 outputs of a 3x3 convolution, or of 2x2 where its step is 2, with fewer products than
+//! Winograd's minimal filtering: a tile of 4x4 outputs of a 3x3 convolution, or of 2x2 where its stride is 2, with fewer products than
 //! a direct sum (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks").
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //!     V[i][tile][c] = (B^T d B)[i]                              i: the place in the transformed tile
 //!     for each panel of output channels:
 //!         for some input channels c at a time:
-//!             U[j][c][:] = (G g G^T)[j]                         from the packed weights, into the second-level cache
+//!             U[j][c][:] = (G g G^T)[j]                         from the packed weights, into the L2 cache
 //!             for each i:  M[i][tile][:] += V[i][tile][c] . U[j(i)][c][:]           the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
@@ -51,7 +51,7 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
-/// Input channels, and the windows' step.
+/// Input channels, and the stride.
 fn shape(geometry: &ConvGeometry) -> (usize, usize) {
     let channels = (geometry.run / 3).max(1);
     (channels, geometry.x.pixel / channels)
@@ -177,7 +177,7 @@ impl<'a> Part<'a> {
         let Algorithm::Winograd { block, depth, .. } = *algorithm else { return None };
         let (channels, step) = shape(geometry);
         let tile = Tile::of(step);
-        // Weights that no other block reads again: fetched as such, they leave V in the second-level cache.
+        // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
         let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
         let depth = depth.min(channels.next_multiple_of(VECTOR));
         let products = Factors::of(tile, geometry.output);

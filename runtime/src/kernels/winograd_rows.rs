@@ -11,7 +11,7 @@
 //!         for each t:       M[t][column][:] = sum over phases of V[t][phase][column's run] . U[t][phase]     the micro-kernel
 //!         for each column:  y[4 rows] = relu?(A^T M + bias + y?)
 //! ```
-//! With a step of s, input rows and a window's rows fall into s phases, each of which is filtered with step 1: of seven rows and step
+//! With a stride of s, input rows and a window's rows fall into s phases, each of which is filtered with stride 1: of seven rows and stride
 //! 2, four even and three odd ones. All phases take the same points, so that they are added up while they are multiplied.
 //! `winograd_rows/transform.rs` has the matrices.
 //!

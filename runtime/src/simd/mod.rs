@@ -25,7 +25,7 @@ pub(crate) trait Simd: Copy {
     /// The machine must have the instruction set.
     unsafe fn assume() -> Self;
 
-    /// Has the cache line at an address fetched into the second-level cache, if there is one; any address will do.
+    /// Has the cache line at an address fetched into the L2 cache, if there is one; any address will do.
     fn prefetch(self, from: *const f32);
 
     /// The same for what is read once: it is the first to give way, and does not go on to the next cache.

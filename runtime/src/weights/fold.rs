@@ -5,7 +5,7 @@
 //! bias'[o]     = (bias[o] - mean[o]) * scale[o] + beta[o]
 //! kernel'[.,o] = kernel[.,o] * scale[o]
 //!
-//! int8 (a step of a kernel is what it is worth, by output):
+//! int8 (each output of a kernel has a quantization scale, its step):
 //! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, and is moved by 128 to be multiplied; else 0
 //! factor[o] = input's step * kernel's step[o] / output's step
 //! bias''[o] = bias'[o] / output's step

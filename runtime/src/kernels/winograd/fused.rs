@@ -4,7 +4,7 @@
 //! for each block of tiles:
 //!     V[i][c][tile][j] = (B^T d B)[i][j]                            i, j: row and column of the transformed tile
 //!     for each panel of output channels, one or two vectors wide:
-//!         for some input channels c at a time:                      their weights stay in the first-level cache
+//!         for some input channels c at a time:                      their weights stay in the L1 cache
 //!             for each i, for each group of tiles:
 //!                 M[tile][i][:][:] += V[i][c][tile][:] . (G g G^T)[i][:][c][:]             the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
@@ -75,7 +75,7 @@ struct Part<'a> {
     width: usize,
     /// Tiles of a block.
     block: usize,
-    /// Input channels whose weights stay in the first-level cache.
+    /// Input channels whose weights stay in the L1 cache.
     depth: usize,
     /// The [`Slots`] of the tiles that take each row of products.
     slots_of: [usize; sides::LARGEST_SIDE],

@@ -9,7 +9,7 @@
 //! y[tile][:] = sums[tile][:]
 //! ```
 //! Weights that are transformed in memory are written and read once more, which takes longer than to multiply them with few tiles.
-//! Here they stay in the first-level cache for all rows of the products.
+//! Here they stay in the L1 cache for all rows of the products.
 
 use resnet_plan::algorithm::VECTOR;
 use resnet_plan::winograd::Tile;

@@ -1,11 +1,11 @@
 //! The matrices of Winograd's algorithm. Both of a tile's sides are transformed alike, so each is given for one side.
 //!
-//! Step 1: `F(4, 3)` with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is about twice that of a direct sum
+//! Stride 1: `F(4, 3)` with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is about twice that of a direct sum
 //! (Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks"). The
 //! pairs of points are each other's inverses: once the window's middle number is multiplied with sqrt(1/2), the weights of both
 //! are the same sums, with the outer numbers changing places. What those sums leave out is made good in the outputs.
 //!
-//! Step 2: even and odd inputs are apart. The odd ones meet only the window's middle number, the even ones the other two:
+//! Stride 2: even and odd inputs are apart. The odd ones meet only the window's middle number, the even ones the other two:
 //!
 //! ```text
 //! y[i] = (e[i] g[0] + e[i+1] g[2]) + o[i] g[1]                          e[i] = d[2i], o[i] = d[2i + 1]
@@ -158,7 +158,7 @@ const fn partial<const N: usize>(products: &[usize]) -> [bool; N] {
     partial
 }
 
-/// Step 1, 4 outputs.
+/// Stride 1, 4 outputs.
 pub(super) struct Four;
 
 impl Side<6, 4, 6, 6> for Four {
@@ -258,7 +258,7 @@ impl Side<6, 4, 6, 6> for Four {
     }
 }
 
-/// Step 2, 2 outputs: three products of the even inputs, then two of the odd ones.
+/// Stride 2, 2 outputs: three products of the even inputs, then two of the odd ones.
 pub(super) struct TwoOfStride2;
 
 impl Side<5, 2, 4, 3> for TwoOfStride2 {

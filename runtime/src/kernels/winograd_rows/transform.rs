@@ -13,7 +13,7 @@
 //! Infinity meets only the last tap: a phase that has one tap less does without it, and without the last input.
 //!
 //! Three taps: 0, +-sqrt(1/2), +-sqrt(2), as [`winograd`](crate::kernels::winograd) has them. Four taps: +-1/4, +-7/8, +-2, whose
-//! error is 1.8 times that of a direct sum for the windows of a stem, 7x7 of step 2 on 3 channels; +-1/2, +-1, +-2 have 2.1, the best with 0 among
+//! error is 1.8 times that of a direct sum for the windows of a stem, 7x7 of stride 2 on 3 channels; +-1/2, +-1, +-2 have 2.1, the best with 0 among
 //! them 2.1 (normally distributed numbers; a search over some 3,000 sets of points).
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};

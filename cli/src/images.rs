@@ -1,4 +1,4 @@
-//! A picture becomes a network's input, as the spec's preprocessing says.
+//! An image becomes a network's input, as the spec's preprocessing says.
 
 use std::path::Path;
 
@@ -7,32 +7,32 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, GenericImageView};
 use resnet::runtime::{ChannelOrder, Preprocessing};
 
-/// Reads a picture and makes it `[height, width, channels]` numbers.
+/// Reads an image and makes it `[height, width, channels]` numbers.
 ///
 /// Resize (the shorter side to a length, or everything to the input's size), cut the middle out, order the channels,
 /// then `(byte * scale - mean) / std` for each channel. Resizing is bilinear and widened where it shrinks, as Pillow's.
 pub(crate) fn read(path: &Path, dims: [usize; 4], how: &Preprocessing) -> anyhow::Result<Vec<f32>> {
     let name = path.display();
-    let picture = image::ImageReader::open(path)
+    let image = image::ImageReader::open(path)
         .with_context(|| format!("cannot open {name}"))?
         .with_guessed_format()
         .with_context(|| format!("cannot read {name}"))?
         .decode()
-        .with_context(|| format!("{name} is not a picture that can be read"))?;
+        .with_context(|| format!("{name} is not an image that can be read"))?;
     let [_, height, width, channels] = dims;
-    let picture = match how.channels {
-        ChannelOrder::Gray => DynamicImage::ImageLuma8(picture.to_luma8()),
-        ChannelOrder::Rgb | ChannelOrder::Bgr => DynamicImage::ImageRgb8(picture.to_rgb8()),
+    let image = match how.channels {
+        ChannelOrder::Gray => DynamicImage::ImageLuma8(image.to_luma8()),
+        ChannelOrder::Rgb | ChannelOrder::Bgr => DynamicImage::ImageRgb8(image.to_rgb8()),
     };
     let (target_width, target_height) = match how.resize {
-        Some(shorter) => scaled(picture.dimensions(), shorter as u32, how.crop),
-        None if how.crop => picture.dimensions(),
+        Some(shorter) => scaled(image.dimensions(), shorter as u32, how.crop),
+        None if how.crop => image.dimensions(),
         None => (width as u32, height as u32),
     };
-    let picture = resize(&picture, target_width.max(1), target_height.max(1))
+    let image = resize(&image, target_width.max(1), target_height.max(1))
         .with_context(|| format!("cannot resize {name}"))?;
-    let picture = if how.crop { picture } else { resize(&picture, width as u32, height as u32)? };
-    Ok(numbers(&picture, [height, width, channels], how))
+    let image = if how.crop { image } else { resize(&image, width as u32, height as u32)? };
+    Ok(numbers(&image, [height, width, channels], how))
 }
 
 /// The size at which the shorter side has this length.
@@ -45,23 +45,23 @@ fn scaled((width, height): (u32, u32), shorter: u32, keep_aspect: bool) -> (u32,
     if width <= height { (shorter, long(height, width)) } else { (long(width, height), shorter) }
 }
 
-fn resize(picture: &DynamicImage, width: u32, height: u32) -> anyhow::Result<DynamicImage> {
-    if picture.dimensions() == (width, height) {
-        return Ok(picture.clone());
+fn resize(image: &DynamicImage, width: u32, height: u32) -> anyhow::Result<DynamicImage> {
+    if image.dimensions() == (width, height) {
+        return Ok(image.clone());
     }
-    let mut resized = DynamicImage::new(width, height, picture.color());
+    let mut resized = DynamicImage::new(width, height, image.color());
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(picture, &mut resized, &options)?;
+    Resizer::new().resize(image, &mut resized, &options)?;
     Ok(resized)
 }
 
-/// The middle of a picture; where it is smaller than the input, zero bytes stand around it.
-fn numbers(picture: &DynamicImage, [height, width, channels]: [usize; 3], how: &Preprocessing) -> Vec<f32> {
-    let bytes = picture.as_bytes();
-    let (picture_width, picture_height) = (picture.width() as usize, picture.height() as usize);
-    let depth = picture.color().channel_count() as usize;
+/// The middle of an image; where it is smaller than the input, zero bytes stand around it.
+fn numbers(image: &DynamicImage, [height, width, channels]: [usize; 3], how: &Preprocessing) -> Vec<f32> {
+    let bytes = image.as_bytes();
+    let (image_width, image_height) = (image.width() as usize, image.height() as usize);
+    let depth = image.color().channel_count() as usize;
     let offset = |outer: usize, inner: usize| (outer as isize - inner as isize) / 2;
-    let (top, left) = (offset(picture_height, height), offset(picture_width, width));
+    let (top, left) = (offset(image_height, height), offset(image_width, width));
     let mut numbers = Vec::with_capacity(height * width * channels);
     for row in 0..height {
         for column in 0..width {
@@ -73,8 +73,8 @@ fn numbers(picture: &DynamicImage, [height, width, channels]: [usize; 3], how: &
                     ChannelOrder::Rgb => channel % depth,
                     ChannelOrder::Bgr => (depth - 1).saturating_sub(channel % depth),
                 };
-                let inside = y < picture_height && x < picture_width;
-                let byte = if inside { bytes[(y * picture_width + x) * depth + source] } else { 0 };
+                let inside = y < image_height && x < image_width;
+                let byte = if inside { bytes[(y * image_width + x) * depth + source] } else { 0 };
                 let of = |list: &[f32], default| list.get(channel).copied().unwrap_or(default);
                 numbers.push((f32::from(byte) * how.scale - of(&how.mean, 0.0)) / of(&how.std, 1.0));
             }
