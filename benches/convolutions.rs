@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use resnet::runtime::elements::{Elements, ElementsMut};
 use resnet::runtime::kernels::{self, PackedConv, pack};
-use resnet::runtime::numbers::{Numbers, NumbersMut};
 use resnet::runtime::threads::Threads;
 use resnet::runtime::{Arena, Isa, Precision};
 use resnet_dsl::Spec;
@@ -56,7 +56,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let (x, y) = (Numbers::F32(x.as_slice()), NumbersMut::F32(y.as_mut_slice()));
+                let (x, y) = (Elements::F32(x.as_slice()), ElementsMut::F32(y.as_mut_slice()));
                 kernels::convolve(isa.kernels(), &threads, &convolution, x, packed, y);
             });
         });

@@ -108,7 +108,7 @@ pub(crate) fn observe(
             for row in view.at[0]..view.at[0] + view.size[0] {
                 let start = ((image * height + row) * width + view.at[1]) * channels;
                 let places = start..start + view.size[1] * channels;
-                value.extend(places.map(|place| observation.numbers.get(place) * view.element.scale()));
+                value.extend(places.map(|place| observation.elements.get(place) * view.element.scale()));
             }
         }
         see(&step.name, &value, channels);

@@ -60,7 +60,7 @@ pub const SUMS: usize = 4;
 pub const PLANES: usize = 3;
 
 impl Algorithm {
-    /// Whether it computes convolutions of such kernels, from so many channels to so many, and its own numbers are within bounds.
+    /// Whether it computes convolutions of such kernels, from so many channels to so many, and its own sizes are within bounds.
     pub const fn computes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> bool {
         match self {
             Algorithm::Direct => true,

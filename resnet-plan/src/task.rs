@@ -7,7 +7,7 @@ use crate::pixels::{Area, Dims, Fault};
 use crate::plan::{Action, Step};
 use crate::pool::{PoolGeometry, PoolKind};
 
-/// A step in numbers.
+/// A step as kernels take it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Task {
     /// A convolution, and the index of its layer.
@@ -25,7 +25,7 @@ pub enum Task {
 }
 
 impl Step {
-    /// The step in numbers. `input` is the shape of the network's input, of a pass.
+    /// The step as kernels take it. `input` is the shape of the network's input, of a pass.
     ///
     /// # Errors
     /// If shapes do not fit, a window or value reaches outside its tensor, or there is no kernel for the elements.

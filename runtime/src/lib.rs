@@ -15,16 +15,16 @@
 //! | `simd` | vector operations, one instruction set a file |
 //! | [`threads`] | the team that shares a layer out |
 //! | [`arena`], [`tensor`] | memory, and the fixed-shape views that are laid over it |
-//! | [`numbers`], `error` | what tensors hold; what can go wrong |
+//! | [`elements`], `error` | what tensors hold; what can go wrong |
 //! | [`mod@reference`] | naive kernels, what every test compares with; it imports nothing |
 
 pub mod arena;
+pub mod elements;
 mod error;
 pub mod isa;
 pub mod kernels;
 pub mod layer;
 pub mod network;
-pub mod numbers;
 pub mod program;
 pub mod reference;
 pub mod session;
@@ -34,11 +34,11 @@ pub mod threads;
 pub mod weights;
 
 pub use arena::{Arena, Views};
+pub use elements::bf16;
 pub use error::{Error, IsaError};
 pub use isa::Isa;
 pub use layer::{Add, Conv2d, Copy, Interior, Pool2d, Softmax, clear_halo};
 pub use network::{Context, Network};
-pub use numbers::bf16;
 pub use program::Program;
 pub use session::{NoSession, Session};
 pub use tensor::{Shape, Tensor};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use resnet_plan::Description;
 
 use crate::arena::Arena;
-use crate::numbers::{Element, Numbers, NumbersMut};
+use crate::elements::{Element, Elements, ElementsMut};
 use crate::tensor::Shape;
 use crate::threads::Threads;
 use crate::weights::Weights;
@@ -47,7 +47,7 @@ pub struct Observation<'a> {
     /// The tensor that it wrote into, halo included: `[N, H, W, C]`.
     pub dims: [usize; 4],
     /// What the tensor holds now.
-    pub numbers: Numbers<'a>,
+    pub elements: Elements<'a>,
 }
 
 /// Measures one step after the other.
@@ -71,11 +71,11 @@ impl StopWatch {
 impl Context<'_> {
     /// Does one step of the plan.
     #[inline(always)]
-    pub(crate) fn step<Y: Shape>(&self, y: &mut Y, step: impl FnOnce(NumbersMut<'_>)) {
-        step(Y::Element::numbers_mut(y.as_mut_slice()));
+    pub(crate) fn step<Y: Shape>(&self, y: &mut Y, step: impl FnOnce(ElementsMut<'_>)) {
+        step(Y::Element::elements_mut(y.as_mut_slice()));
         if let Some(observer) = &self.observer {
-            let numbers = Y::Element::numbers(y.as_slice());
-            observer.borrow_mut()(Observation { dims: Y::DIMS, numbers });
+            let elements = Y::Element::elements(y.as_slice());
+            observer.borrow_mut()(Observation { dims: Y::DIMS, elements });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A plan that is executed as it is: the same kernels with the same numbers as compiled code, without rustc.
+//! A plan that is executed as it is: the same kernels on the same geometry as compiled code, without rustc.
 //!
 //! ```text
 //! new:   check the plan; for each step: resolve its task, and where its tensors lie
@@ -14,10 +14,10 @@ use std::time::Duration;
 use resnet_plan::{Plan, Step, Task, View, check};
 
 use crate::arena::{Arena, Place};
+use crate::elements::{Elements, ElementsMut};
 use crate::error::Error;
 use crate::kernels;
 use crate::network::{Observation, StopWatch};
-use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 use crate::weights::Weights;
 
@@ -168,14 +168,14 @@ impl Program {
                 for call in calls.iter() {
                     call.make(weights, threads, arena, input, pass);
                     if let Some(observe) = &mut observe {
-                        let numbers = arena.read(call.write.of_pass(pass));
-                        observe(Observation { dims: call.dims, numbers });
+                        let elements = arena.read(call.write.of_pass(pass));
+                        observe(Observation { dims: call.dims, elements });
                     }
                 }
             }
         }
         match self.arena.read(self.output) {
-            Numbers::F32(output) => Ok(output),
+            Elements::F32(output) => Ok(output),
             _ => unreachable!("a checked plan's output is f32"),
         }
     }
@@ -198,9 +198,9 @@ impl Call {
     fn make(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
         let write = self.write.of_pass(pass);
         let (x, y) = match self.read {
-            Source::Input(len) => (Numbers::F32(&input[pass * len..][..len]), arena.write(write)),
+            Source::Input(len) => (Elements::F32(&input[pass * len..][..len]), arena.write(write)),
             Source::Arena(read) => arena.pair(read.of_pass(pass), write),
-            Source::Nothing => (Numbers::F32(&[]), arena.write(write)),
+            Source::Nothing => (Elements::F32(&[]), arena.write(write)),
         };
         let table = weights.kernels();
         match (&self.task, x, y) {
@@ -212,7 +212,7 @@ impl Call {
             (Task::Copy(geometry, scale), x, y) => {
                 kernels::convert(table, threads, geometry, *scale, x, y);
             }
-            (Task::Softmax(channels), Numbers::F32(x), NumbersMut::F32(y)) => {
+            (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => {
                 kernels::softmax(*channels, x, y);
             }
             (Task::Clear(area), _, y) => kernels::clear_halo(area, y),

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 
-pub use crate::numbers::Element;
+pub use crate::elements::Element;
 
 /// A dense NHWC array: `N` images of `H` rows of `W` pixels of `C` channels, channels next to each other.
 ///
@@ -19,7 +19,7 @@ pub trait Shape: sealed::Shape + Send + Sync + 'static {
     type Element: Element;
     /// Batch, height, width, channels.
     const DIMS: [usize; 4];
-    /// Number of elements.
+    /// Element of elements.
     const LEN: usize;
     /// Size in bytes.
     const BYTES: usize = Self::LEN * size_of::<Self::Element>();
@@ -87,8 +87,8 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
         const { assert!(S::BYTES <= size_of::<Self>(), "the tensor outgrows the memory it is put in") };
         let start = (&raw mut self.data).cast::<S>();
         assert!(start.is_aligned(), "memory of {} is not aligned", std::any::type_name::<S>());
-        // SAFETY: a `Shape` is a transparent array of plain numbers (the trait is sealed to `Tensor`), aligned and no larger
-        // than this one, and every bit pattern is a number; the exclusive borrow passes to the view.
+        // SAFETY: a `Shape` is a transparent array of plain elements (the trait is sealed to `Tensor`), aligned and no larger
+        // than this one, and every bit pattern is an element; the exclusive borrow passes to the view.
         unsafe { &mut *start }
     }
 

@@ -9,8 +9,8 @@ use common::on_every_isa;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
 use proptest::prelude::*;
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
-use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision};
@@ -104,7 +104,7 @@ fn winograd() {
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
-        // All numbers are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
+        // All elements are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
         let tolerance = vec![5e-6 + 3e-7 * (9 * inputs) as f32; expected.data.len()];
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });
@@ -224,13 +224,13 @@ fn strassen() {
         };
         let scratch = algorithm.scratch_len([1, 1], [1, 1], [inputs, outputs]);
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
-        // As above; a factor is a sum of up to four numbers.
+        // As above; a factor is a sum of up to four elements.
         let tolerance = vec![5e-6 + 6e-7 * inputs as f32; expected.data.len()];
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });
 }
 
-/// A number that is not finite reaches more outputs than those of a direct sum: here are none, and none above 1.
+/// A value that is not finite reaches more outputs than those of a direct sum: here are none, and none above 1.
 fn tame(mut image: Image) -> Image {
     image.data.iter_mut().for_each(|x| *x = if x.abs() <= 1.0 { *x } else { 0.5 });
     image
@@ -258,7 +258,7 @@ fn sums(
 fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let channels = kernel.len() / depth;
     let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, channels)];
-    pack::pack(isa.kernels(), Numbers::F32(kernel), depth, channels, &mut panels);
+    pack::pack(isa.kernels(), Elements::F32(kernel), depth, channels, &mut panels);
     let mut bias = bias.to_vec();
     bias.resize(pack::padded(isa.kernels(), Precision::F32, channels), 0.0);
     (panels, bias)
@@ -276,7 +276,7 @@ fn packed_fused(isa: Isa, kernel: &[f32], [inputs, outputs]: [usize; 2], output:
     places.map(|(position, place)| scale(position) * kernel[place]).collect()
 }
 
-/// The output of so many threads, each with so many numbers to work in.
+/// The output of so many threads, each with so many elements to work in.
 fn convolved(
     isa: Isa,
     threads: usize,
@@ -293,9 +293,9 @@ fn convolved(
         isa.kernels(),
         &threads,
         convolution,
-        Numbers::F32(&x),
+        Elements::F32(&x),
         weights,
-        NumbersMut::F32(&mut array),
+        ElementsMut::F32(&mut array),
     );
     array
 }

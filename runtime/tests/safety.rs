@@ -12,8 +12,8 @@ use resnet_plan::{
     Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
 };
 use resnet_runtime::arena::Place;
+use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
-use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{
     Arena, Context, Copy, Error, Interior, Isa, Network, Session, Tensor, Views, Weights, bf16,
@@ -89,11 +89,11 @@ fn refuses<T: Clone + PartialEq + Debug>(message: &str, fill: T, f: impl FnOnce(
 }
 
 /// 64 zeros that begin with a whole word.
-fn zeros(memory: &Arena, element: Element) -> Numbers<'_> {
+fn zeros(memory: &Arena, element: Element) -> Elements<'_> {
     memory.read(Place { offset: 0, len: 64, element })
 }
 
-fn convolve(isa: Isa, convolution: &Convolution, x: Numbers<'_>, y: NumbersMut<'_>) {
+fn convolve(isa: Isa, convolution: &Convolution, x: Elements<'_>, y: ElementsMut<'_>) {
     let (panels, bias) = (vec![1.0; 64 * 16], vec![0.0; 192]);
     let weights = PackedConv { panels: &panels, bias: &bias };
     kernels::convolve(isa.kernels(), &team(), convolution, x, weights, y);
@@ -105,9 +105,11 @@ fn a_convolution_whose_output_begins_before_the_slice() {
         Convolution { geometry: ConvGeometry { y: BEFORE, ..CONVOLUTION.geometry }, ..CONVOLUTION };
     let memory = Arena::zeroed(256).unwrap();
     for isa in Isa::available() {
-        refuses(OUTSIDE, 7.0, |y| convolve(isa, &convolution, Numbers::F32(&[1.0; 16]), NumbersMut::F32(y)));
+        refuses(OUTSIDE, 7.0, |y| {
+            convolve(isa, &convolution, Elements::F32(&[1.0; 16]), ElementsMut::F32(y))
+        });
         refuses(OUTSIDE, 7, |y| {
-            convolve(isa, &convolution, zeros(&memory, Element::U8(1.0)), NumbersMut::U8(y));
+            convolve(isa, &convolution, zeros(&memory, Element::U8(1.0)), ElementsMut::U8(y));
         });
     }
 }
@@ -120,7 +122,7 @@ fn a_convolution_of_more_rows_than_there_are_numbers() {
     for isa in Isa::available() {
         refuses("the weights have another shape", 7.0, |y| {
             let weights = PackedConv { panels: &[], bias: &[0.0; 64] };
-            let (x, y) = (Numbers::F32(&[1.0; 16]), NumbersMut::F32(y));
+            let (x, y) = (Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
             kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, y);
         });
     }
@@ -131,9 +133,11 @@ fn a_convolution_of_too_many_channels() {
     let geometry = ConvGeometry { channels: usize::MAX, ..CONVOLUTION.geometry };
     let convolution = Convolution { geometry, ..CONVOLUTION };
     for isa in Isa::available() {
-        refuses(OUTSIDE, 7.0, |y| convolve(isa, &convolution, Numbers::F32(&[1.0; 16]), NumbersMut::F32(y)));
+        refuses(OUTSIDE, 7.0, |y| {
+            convolve(isa, &convolution, Elements::F32(&[1.0; 16]), ElementsMut::F32(y))
+        });
         refuses(OUTSIDE, bf16::ONE, |y| {
-            convolve(isa, &convolution, Numbers::Bf16(&[bf16::ONE; 32]), NumbersMut::Bf16(y));
+            convolve(isa, &convolution, Elements::Bf16(&[bf16::ONE; 32]), ElementsMut::Bf16(y));
         });
     }
 }
@@ -148,12 +152,12 @@ fn one_pixel_has_no_neighbours() {
     let alone = |number: f32| [&[7.0][..], &[number; 16], &[7.0]].concat();
     for isa in Isa::available() {
         let mut y = [7.0; 18];
-        convolve(isa, &convolution, Numbers::F32(&[1.0; 17]), NumbersMut::F32(&mut y));
+        convolve(isa, &convolution, Elements::F32(&[1.0; 17]), ElementsMut::F32(&mut y));
         assert_eq!(y[..], alone(16.0), "{isa}");
-        convolve(isa, &convolution, zeros(&memory, Element::Bf16), NumbersMut::F32(&mut y));
+        convolve(isa, &convolution, zeros(&memory, Element::Bf16), ElementsMut::F32(&mut y));
         assert_eq!(y[..], alone(0.0), "{isa}");
         let pool = PoolGeometry { x: far, y: far, ..POOL };
-        kernels::pool(isa.kernels(), &team(), &pool, Numbers::F32(&[3.0; 17]), NumbersMut::F32(&mut y));
+        kernels::pool(isa.kernels(), &team(), &pool, Elements::F32(&[3.0; 17]), ElementsMut::F32(&mut y));
         assert_eq!(y[..], alone(3.0), "{isa}");
     }
 }
@@ -169,8 +173,8 @@ fn a_copy_whose_output_begins_before_the_slice() {
                 &team(),
                 &geometry,
                 1.0,
-                Numbers::F32(&[1.0; 16]),
-                NumbersMut::U8(y),
+                Elements::F32(&[1.0; 16]),
+                ElementsMut::U8(y),
             );
         });
     }
@@ -193,8 +197,8 @@ fn a_sum_whose_output_begins_before_the_slice() {
                 &team(),
                 &geometry,
                 false,
-                Numbers::F32(&[1.0; 16]),
-                NumbersMut::F32(y),
+                Elements::F32(&[1.0; 16]),
+                ElementsMut::F32(y),
             );
         });
     }
@@ -206,7 +210,7 @@ fn a_pool_whose_windows_wrap_around() {
     let geometry = PoolGeometry { output: [3, 1], stride: [1 << 63, 1], ..POOL };
     for isa in Isa::available() {
         refuses("a window holds nothing of the image", 7, |y| {
-            kernels::pool(isa.kernels(), &team(), &geometry, Numbers::U8(&[1; 17]), NumbersMut::U8(y));
+            kernels::pool(isa.kernels(), &team(), &geometry, Elements::U8(&[1; 17]), ElementsMut::U8(y));
         });
     }
 }
@@ -219,7 +223,7 @@ fn a_pool_of_an_empty_output_fits() {
 /// `depth * channels` wraps to 0.
 #[test]
 fn a_kernel_of_more_numbers_than_there_are_is_not_packed() {
-    let found = panic_of(|| pack::pack(Isa::Scalar.kernels(), Numbers::F32(&[]), 1 << 32, 1 << 32, &mut []));
+    let found = panic_of(|| pack::pack(Isa::Scalar.kernels(), Elements::F32(&[]), 1 << 32, 1 << 32, &mut []));
     assert!(found.unwrap().contains("the kernel has another shape"));
 }
 
@@ -314,17 +318,17 @@ fn an_instruction_set_that_is_not_there() {
         let message = format!("this machine has no {isa}");
         let (x, bytes, halves) = (&[1.0; 64], &[1; 64], &[bf16::ONE; 64]);
         let team = team();
-        refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Numbers::F32(x), NumbersMut::F32(y)));
-        refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Numbers::Bf16(halves), NumbersMut::F32(y)));
-        refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Numbers::U8(bytes), NumbersMut::F32(y)));
+        refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::F32(x), ElementsMut::F32(y)));
+        refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::Bf16(halves), ElementsMut::F32(y)));
+        refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::U8(bytes), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| {
-            kernels::add(isa.kernels(), &team, &ADD, false, Numbers::F32(x), NumbersMut::F32(y))
+            kernels::add(isa.kernels(), &team, &ADD, false, Elements::F32(x), ElementsMut::F32(y))
         });
         refuses(&message, 7.0, |y| {
-            kernels::pool(isa.kernels(), &team, &POOL, Numbers::F32(x), NumbersMut::F32(y))
+            kernels::pool(isa.kernels(), &team, &POOL, Elements::F32(x), ElementsMut::F32(y))
         });
         refuses(&message, 7, |y| {
-            kernels::convert(isa.kernels(), &team, &COPY, 1.0, Numbers::F32(x), NumbersMut::U8(y));
+            kernels::convert(isa.kernels(), &team, &COPY, 1.0, Elements::F32(x), ElementsMut::U8(y));
         });
         assert_eq!(panic_of(|| _ = kernels::peak_gflops(isa.kernels())), Some(message.clone()));
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {

@@ -107,7 +107,7 @@ macro_rules! compute {
         asm!(
             "mov {width}, [{task} + {WIDTH}]",
             "mov {x0}, [{task} + {START}]",
-            // At distance 0, all rows begin with the same numbers.
+            // At distance 0, all rows begin with the same elements.
             "xor {apart:e}, {apart:e}",
             $($start,)*
             "mov {rows}, [{task} + {ROWS}]",
@@ -173,7 +173,7 @@ macro_rules! compute {
     };
 }
 
-/// The registers, for products of some type of numbers.
+/// The registers, for products of some type of elements.
 macro_rules! registers {
     ($(#[$doc:meta])* $name:ident, integer: $integer:literal, $multiply:literal) => {
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! x86-64 with AVX2 and FMA: 16 registers of 8 numbers. A tile is 6 pixels by 2 vectors: 12 sums, 2 weights, 1 input.
+//! x86-64 with AVX2 and FMA: 16 registers of 8 elements. A tile is 6 pixels by 2 vectors: 12 sums, 2 weights, 1 input.
 
 use std::arch::x86_64::*;
 
@@ -52,7 +52,7 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
         }
     }
 
-    // Signed numbers are moved by 128; the sums begin with what that adds to them.
+    // Signed elements are moved by 128; the sums begin with what that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> [__m256i; 2] {
         // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.

@@ -1,4 +1,4 @@
-//! x86-64 with AVX-512F and BW: 32 registers of 16 numbers. A tile is 6 pixels by 4 vectors: 24 sums, 4 weights,
+//! x86-64 with AVX-512F and BW: 32 registers of 16 elements. A tile is 6 pixels by 4 vectors: 24 sums, 4 weights,
 //! 1 input. (Seven pixels would leave 33 values for 32 registers, and one spill costs a quarter of the speed.)
 
 use crate::isa::avx2;

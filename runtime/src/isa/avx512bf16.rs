@@ -1,4 +1,4 @@
-//! AVX-512 with bf16: sums of two products of bf16 in one instruction. It takes subnormal numbers for zeros, and rounds as it
+//! AVX-512 with bf16: sums of two products of bf16 in one instruction. It takes subnormal values for zeros, and rounds as it
 //! likes (to odd, by Intel's description). The tile is that of f32.
 
 use std::arch::x86_64::*;

@@ -48,7 +48,7 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
-    // Signed numbers are moved by 128; the sums begin with what that adds to them.
+    // Signed elements are moved by 128; the sums begin with what that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> __m512i {
         // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.

@@ -65,11 +65,11 @@ macro_rules! instruction_sets {
 instruction_sets! {
     /// Plain Rust, for every machine.
     Scalar, "scalar", scalar, on all();
-    /// The same, but bf16 and int8 as AMX computes them, number by number: for tests, and never the best.
+    /// The same, but bf16 and int8 as AMX computes them, element by element: for tests, and never the best.
     AmxEmulated, "amx-emulated", amx_emulated, on all();
-    /// x86-64 with AVX2 and FMA: 8 numbers at a time.
+    /// x86-64 with AVX2 and FMA: 8 elements at a time.
     Avx2, "avx2", avx2, on target_arch = "x86_64";
-    /// x86-64 with AVX-512F and BW: 16 numbers at a time.
+    /// x86-64 with AVX-512F and BW: 16 elements at a time.
     Avx512, "avx512", avx512, on target_arch = "x86_64";
     /// The same with VNNI: 64 products of int8 at a time.
     Avx512Vnni, "avx512vnni", avx512vnni, on target_arch = "x86_64";

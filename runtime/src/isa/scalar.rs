@@ -46,7 +46,7 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
         unsafe { from.cast::<[[i8; 4]; 4]>().read_unaligned() }
     }
 
-    // Signed numbers are moved by 128, as where the machine multiplies unsigned by signed ones only: the sums begin with what
+    // Signed elements are moved by 128, as where the machine multiplies unsigned by signed ones only: the sums begin with what
     // that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> [i32; 4] {

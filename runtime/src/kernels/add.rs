@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use resnet_plan::{AddGeometry, Residual};
 
+use crate::elements::{Elements, ElementsMut};
 use crate::kernels::{Kernels, Target, must_fit, share};
-use crate::numbers::{Numbers, NumbersMut};
 use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
@@ -13,7 +13,7 @@ use crate::threads::Threads;
 pub(crate) struct AddTask<'a> {
     geometry: AddGeometry,
     relu: bool,
-    x: Numbers<'a>,
+    x: Elements<'a>,
     y: Target,
     rows: Range<usize>,
 }
@@ -21,15 +21,15 @@ pub(crate) struct AddTask<'a> {
 /// `y = relu?(y + x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, if there is no sum of these numbers: there are of f32
+/// If the geometry reaches outside the slices, or pixels of the output lie in each other, if there is no sum of these elements: there are of f32
 /// and f32, bf16 and bf16, int8 and int8.
 pub fn add(
     kernels: &Kernels,
     threads: &Threads,
     geometry: &AddGeometry,
     relu: bool,
-    x: Numbers<'_>,
-    y: NumbersMut<'_>,
+    x: Elements<'_>,
+    y: ElementsMut<'_>,
 ) {
     if geometry.is_empty() {
         return;
@@ -58,22 +58,22 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
     // SAFETY: the caller's contract; int8 of both kinds have one size.
     unsafe {
         match (task.x, task.y, before) {
-            (Numbers::F32(x), Target::F32(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
-            (Numbers::Bf16(x), Target::Bf16(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
-            (Numbers::U8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::U8(x), Target::U8(y), Some((true, s))) => {
+            (Elements::F32(x), Target::F32(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
+            (Elements::Bf16(x), Target::Bf16(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
+            (Elements::U8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::U8(x), Target::U8(y), Some((true, s))) => {
                 rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            (Numbers::U8(x), Target::I8(y), Some((false, s))) => {
+            (Elements::U8(x), Target::I8(y), Some((false, s))) => {
                 rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            (Numbers::I8(x), Target::U8(y), Some((true, s))) => {
+            (Elements::I8(x), Target::U8(y), Some((true, s))) => {
                 rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            (Numbers::I8(x), Target::I8(y), Some((false, s))) => {
+            (Elements::I8(x), Target::I8(y), Some((false, s))) => {
                 rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
             _ => panic!("there is no sum of these numbers"),

@@ -13,10 +13,10 @@ use std::ops::Range;
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
+use crate::elements::{Elements, ElementsMut};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
 use crate::kernels::{Shared, Shares, blocks, must_fit, strassen, winograd, winograd_rows, words};
-use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
@@ -24,7 +24,7 @@ use crate::threads::Threads;
 pub struct PackedConv<'a> {
     /// Panels of weights, in words: f32, or the bits of two bf16 or four int8.
     pub panels: &'a [f32],
-    /// One number a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
+    /// One element a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
     /// bits of an i32), what they are multiplied with, and what is added.
     pub bias: &'a [f32],
 }
@@ -47,9 +47,9 @@ pub(super) const BLOCK: usize = 84;
 /// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a L2 cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
-/// How far ahead the only tile of a part fetches, in numbers: as fast as the memory is, not as fast as the tile.
+/// How far ahead the only tile of a part fetches, in elements: as fast as the memory is, not as fast as the tile.
 const AHEAD: usize = 1536;
-/// Numbers of a panel that is multiplied in one go.
+/// Elements of a panel that is multiplied in one go.
 const LARGEST_PANEL: usize = LARGEST_RUN * PANEL;
 
 /// The bias of sums that have begun.
@@ -60,17 +60,17 @@ pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 /// # Panics
 /// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for these
 /// kernels and the algorithm, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the
-/// numbers of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
+/// elements of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(
     kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
-    x: Numbers<'_>,
+    x: Elements<'_>,
     weights: PackedConv<'_>,
-    y: NumbersMut<'_>,
+    y: ElementsMut<'_>,
 ) {
     match (x, y) {
-        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(kernels, threads, convolution, x, weights, y),
+        (Elements::F32(x), ElementsMut::F32(y)) => convolve_f32(kernels, threads, convolution, x, weights, y),
         (x, y) => words::convolve(kernels, threads, convolution, x, weights, y),
     }
 }

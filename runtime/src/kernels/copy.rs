@@ -7,8 +7,8 @@
 
 use resnet_plan::{Area, CopyGeometry};
 
+use crate::elements::{Element, ElementsMut, each};
 use crate::kernels::{Shared, must_fit, share};
-use crate::numbers::{Element, NumbersMut, each};
 use crate::threads::Threads;
 
 /// `y = x`, shared out over threads.
@@ -47,11 +47,11 @@ pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: 
 ///
 /// # Panics
 /// If the value reaches outside its tensor, or the tensor is not the slice.
-pub fn clear_halo(area: &Area, y: NumbersMut<'_>) {
+pub fn clear_halo(area: &Area, y: ElementsMut<'_>) {
     must_fit(area.check());
     assert!(area.len() == y.len(), "the tensor has another length");
     let Area { dims, at, size } = *area;
-    each!(NumbersMut, y, y => clear(dims, at, size, y));
+    each!(ElementsMut, y, y => clear(dims, at, size, y));
 }
 
 fn clear<T: Copy + Default>(

@@ -5,7 +5,7 @@
 //! for each run, for k in 0 .. run:  sums[p][:] += dot(x[p][run][k], w[run][k][:])          all sums in registers
 //! sums -> memory -> epilogue                                                               a tile, in the nearest cache
 //! ```
-//! A word is two bf16 or four int8, neighbours in a row run. Numbers are multiplied and added up exactly (int8), or in single
+//! A word is two bf16 or four int8, neighbours in a row run. Elements are multiplied and added up exactly (int8), or in single
 //! precision (bf16). What is done with the sums is the same for all instruction sets: see
 //! [`epilogue`](crate::kernels::epilogue).
 
@@ -41,7 +41,7 @@ pub(crate) struct DotTask<'a> {
     pub(crate) epilogue: Epilogue<'a>,
 }
 
-/// A kernel for one type of numbers, and the shapes that it works in.
+/// A kernel for one type of elements, and the shapes that it works in.
 pub(crate) struct DotKernel {
     /// The name of the instruction set that it is made for.
     pub(crate) isa: &'static str,
@@ -104,7 +104,7 @@ pub(crate) trait Dot: Copy {
     /// `from` must be valid for reads of a word; it need not be aligned.
     unsafe fn input(self, from: *const u32) -> Self::Input;
 
-    /// `sum` and the products of the numbers in two words.
+    /// `sum` and the products of the elements in two words.
     fn dot(self, x: Self::Input, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
 }
 
@@ -243,7 +243,7 @@ pub(crate) unsafe fn peak<D: Dot>(dot: D, rounds: usize) -> u32 {
     result[0]
 }
 
-/// The [`DotKernel`] of an instruction set for a type of numbers, compiled under its target features: for inputs that are not
+/// The [`DotKernel`] of an instruction set for a type of elements, compiled under its target features: for inputs that are not
 /// signed, and for those that are.
 macro_rules! dot_kernel {
     ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal) => {{

@@ -7,23 +7,23 @@
 //!     Winograd's weights, some of its lanes, and positions follow each other
 //! ```
 //! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a scale of their output's,
-//! which is found first: the largest number of an output is 127 steps.
+//! which is found first: the largest value of an output is 127 steps.
 
 use std::ops::Range;
 
 use resnet_plan::algorithm::PRODUCTS;
 use resnet_plan::{Algorithm, Precision};
 
+use crate::elements::bf16;
 use crate::kernels::pack::put;
 use crate::kernels::winograd::fused;
 use crate::kernels::{Kernels, strassen};
-use crate::numbers::bf16;
 
 /// One panel to be filled.
 pub(crate) struct FoldTask<'a> {
-    /// The file's numbers, little-endian f32.
+    /// The file's elements, little-endian f32.
     pub(crate) kernel: &'a [[u8; 4]],
-    /// How far apart the numbers of neighbours are: outputs, inputs, positions in the window.
+    /// How far apart the elements of neighbours are: outputs, inputs, positions in the window.
     pub(crate) strides: [usize; 3],
     pub(crate) inputs: usize,
     /// Positions in the window.
@@ -37,7 +37,7 @@ pub(crate) struct FoldTask<'a> {
     /// The panel's outputs; by Strassen's algorithm, those of the first half.
     pub(crate) outputs: Range<usize>,
     pub(crate) panel: &'a mut [f32],
-    /// Numbers in a row of the panel, and in one of a panel that products transform themselves.
+    /// Elements in a row of the panel, and in one of a panel that products transform themselves.
     pub(crate) width: usize,
     pub(crate) part: usize,
 }
@@ -119,7 +119,7 @@ fn halves(task: &mut FoldTask<'_>) {
     }
 }
 
-/// Winograd's panels within a panel, where products transform their weights: input by input, the window's numbers.
+/// Winograd's panels within a panel, where products transform their weights: input by input, the window's elements.
 #[inline(always)]
 fn windows(task: &mut FoldTask<'_>, output: usize) {
     let (inputs, window) = (task.inputs, task.window);

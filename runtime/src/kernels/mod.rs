@@ -1,7 +1,7 @@
 //! The algorithms, written once over the `Simd` operations of an instruction set.
 //!
 //! One idea carries the convolutions. Activations are NHWC, and the zeros of a convolution's padding are there in memory.
-//! Then, for one row of the window, the numbers that an output pixel needs lie next to each other: `KW` pixels of `C`
+//! Then, for one row of the window, the elements that an output pixel needs lie next to each other: `KW` pixels of `C`
 //! channels. A convolution is a sum of `KH` such *row runs*,
 //!
 //! ```text
@@ -15,7 +15,7 @@
 //! Functions here check their geometry against their slices and share the work out over threads; what they call
 //! through [`Kernels`] is compiled for one instruction set and takes pointers.
 //!
-//! This floor imports `simd`, [`numbers`](crate::numbers), [`threads`](crate::threads) and `resnet_plan`. It does not know which
+//! This floor imports `simd`, [`elements`](crate::elements), [`threads`](crate::threads) and `resnet_plan`. It does not know which
 //! instruction sets there are: that is [`isa`](crate::isa), above it.
 
 pub(crate) mod add;
@@ -42,7 +42,7 @@ use std::ops::Range;
 
 use resnet_plan::{Fault, Split};
 
-use crate::numbers::{NumbersMut, bf16};
+use crate::elements::{ElementsMut, bf16};
 use crate::threads::Threads;
 
 pub use add::add;
@@ -119,7 +119,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Where numbers of some type go; threads share it, each to write its own part.
+/// Where elements of some type go; threads share it, each to write its own part.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     F32(*mut f32),
@@ -134,12 +134,12 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
-    pub(crate) fn of(numbers: NumbersMut<'_>) -> Self {
+    pub(crate) fn of(numbers: ElementsMut<'_>) -> Self {
         match numbers {
-            NumbersMut::F32(slice) => Target::F32(slice.as_mut_ptr()),
-            NumbersMut::Bf16(slice) => Target::Bf16(slice.as_mut_ptr()),
-            NumbersMut::U8(slice) => Target::U8(slice.as_mut_ptr()),
-            NumbersMut::I8(slice) => Target::I8(slice.as_mut_ptr()),
+            ElementsMut::F32(slice) => Target::F32(slice.as_mut_ptr()),
+            ElementsMut::Bf16(slice) => Target::Bf16(slice.as_mut_ptr()),
+            ElementsMut::U8(slice) => Target::U8(slice.as_mut_ptr()),
+            ElementsMut::I8(slice) => Target::I8(slice.as_mut_ptr()),
         }
     }
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use resnet_plan::Precision;
 
+use crate::elements::Elements;
 use crate::kernels::Kernels;
-use crate::numbers::Numbers;
 
 /// Words of a packed kernel of `depth` words of inputs and `channels` outputs.
 pub fn packed_len(kernels: &Kernels, precision: Precision, depth: usize, channels: usize) -> usize {
@@ -55,12 +55,12 @@ fn shape(kernels: &Kernels, precision: Precision) -> (usize, usize) {
 /// Packs a kernel given as `[depth, channels]`, row by row: f32, bf16 or i8.
 ///
 /// # Panics
-/// If `kernel` does not hold `depth * channels` numbers, or `packed` not [`packed_len`]; if `depth` is not whole words.
-pub fn pack(kernels: &Kernels, kernel: Numbers<'_>, depth: usize, channels: usize, packed: &mut [f32]) {
+/// If `kernel` does not hold `depth * channels` elements, or `packed` not [`packed_len`]; if `depth` is not whole words.
+pub fn pack(kernels: &Kernels, kernel: Elements<'_>, depth: usize, channels: usize, packed: &mut [f32]) {
     let precision = match kernel {
-        Numbers::F32(_) => Precision::F32,
-        Numbers::Bf16(_) => Precision::Bf16,
-        Numbers::U8(_) | Numbers::I8(_) => Precision::Int8,
+        Elements::F32(_) => Precision::F32,
+        Elements::Bf16(_) => Precision::Bf16,
+        Elements::U8(_) | Elements::I8(_) => Precision::Int8,
     };
     let per_word = precision.per_word();
     assert_eq!(kernel.len(), depth.saturating_mul(channels), "the kernel has another shape");
@@ -81,10 +81,10 @@ pub fn pack(kernels: &Kernels, kernel: Numbers<'_>, depth: usize, channels: usiz
             for (word, output) in row.iter_mut().zip(range.clone()) {
                 let place = input * channels + output;
                 let bits = match kernel {
-                    Numbers::F32(kernel) => kernel[place].to_bits(),
-                    Numbers::Bf16(kernel) => u32::from(kernel[place].to_bits()),
-                    Numbers::U8(kernel) => u32::from(kernel[place]),
-                    Numbers::I8(kernel) => u32::from(kernel[place].cast_unsigned()),
+                    Elements::F32(kernel) => kernel[place].to_bits(),
+                    Elements::Bf16(kernel) => u32::from(kernel[place].to_bits()),
+                    Elements::U8(kernel) => u32::from(kernel[place]),
+                    Elements::I8(kernel) => u32::from(kernel[place].cast_unsigned()),
                 };
                 put(word, precision, input % per_word, bits);
             }
@@ -92,7 +92,7 @@ pub fn pack(kernels: &Kernels, kernel: Numbers<'_>, depth: usize, channels: usiz
     }
 }
 
-/// Puts a number's bits into its place in a word that is zero there.
+/// Puts an element's bits into its place in a word that is zero there.
 #[inline(always)]
 pub(crate) fn put(word: &mut f32, precision: Precision, place: usize, bits: u32) {
     *word = f32::from_bits(word.to_bits() | bits << (32 / precision.per_word() * place));

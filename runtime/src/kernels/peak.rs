@@ -59,7 +59,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, rounds: usize) -> f32 {
         all = simd.add(all, sum);
     }
     let mut first = 0.0;
-    // SAFETY: one number is written.
+    // SAFETY: one element is written.
     unsafe { simd.store_partial(&mut first, all, 1) };
     first
 }

@@ -12,15 +12,15 @@ use std::ops::Range;
 
 use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 
+use crate::elements::{Elements, ElementsMut};
 use crate::kernels::{Kernels, Target, must_fit, share};
-use crate::numbers::{Numbers, NumbersMut};
 use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The output rows, counted through all images, that one thread does.
 pub(crate) struct PoolTask<'a> {
     geometry: PoolGeometry,
-    x: Numbers<'a>,
+    x: Elements<'a>,
     y: Target,
     rows: Range<usize>,
 }
@@ -29,13 +29,13 @@ pub(crate) struct PoolTask<'a> {
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image; if the types of
-/// the numbers differ.
+/// the elements differ.
 pub fn pool(
     kernels: &Kernels,
     threads: &Threads,
     geometry: &PoolGeometry,
-    x: Numbers<'_>,
-    y: NumbersMut<'_>,
+    x: Elements<'_>,
+    y: ElementsMut<'_>,
 ) {
     if geometry.is_empty() {
         return;
@@ -61,8 +61,8 @@ pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.x, task.y) {
-            (Numbers::U8(x), Target::U8(y)) => max_of_bytes(task, x.as_ptr(), y),
-            (Numbers::I8(x), Target::I8(y)) => max_of_bytes(task, x.as_ptr(), y),
+            (Elements::U8(x), Target::U8(y)) => max_of_bytes(task, x.as_ptr(), y),
+            (Elements::I8(x), Target::I8(y)) => max_of_bytes(task, x.as_ptr(), y),
             _ => typed::<S, Max>(simd, task),
         }
     }
@@ -116,10 +116,10 @@ unsafe fn typed<S: Simd, F: Fold>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.x, task.y) {
-            (Numbers::F32(x), Target::F32(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Numbers::Bf16(x), Target::Bf16(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Numbers::U8(x), Target::U8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Numbers::I8(x), Target::I8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::F32(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::Bf16(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::U8(x), Target::U8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::I8(x), Target::I8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
             _ => panic!("there is no pooling from one type to another"),
         }
     }
@@ -194,7 +194,7 @@ unsafe fn max_of_bytes<T: Copy + Ord>(task: &PoolTask<'_>, from: *const T, to: *
     }
 }
 
-/// The greatest of a window's numbers in each of `C` channels.
+/// The greatest of a window's elements in each of `C` channels.
 ///
 /// # Safety
 /// A window of this size begins at `from`, whose pixels have as many channels; they fit at `to`.
@@ -205,7 +205,7 @@ unsafe fn most<T: Copy + Ord, const C: usize>(
     [rows, columns]: [usize; 2],
     to: *mut T,
 ) {
-    // SAFETY: the caller's contract; an array is as aligned as its numbers.
+    // SAFETY: the caller's contract; an array is as aligned as its elements.
     unsafe {
         let mut most: [T; C] = *from.cast();
         for row in 0..rows {

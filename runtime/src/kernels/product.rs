@@ -77,7 +77,7 @@ impl Fetch {
     }
 }
 
-/// Numbers of a cache line.
+/// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
 
 /// Pixels of the next tile, of so many that are left. One pixel alone would wait for each of its sums: it shares those of the tile

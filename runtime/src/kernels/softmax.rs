@@ -1,6 +1,6 @@
 //! Softmax.
 
-/// `y = exp(x - max(x)) / sum(exp(x - max(x)))` over each `channels` numbers. A NaN among them makes all of them NaN.
+/// `y = exp(x - max(x)) / sum(exp(x - max(x)))` over each `channels` elements. A NaN among them makes all of them NaN.
 ///
 /// # Panics
 /// If `channels` is 0.

@@ -110,7 +110,7 @@ struct Part<'a> {
     /// Channels of a half.
     inputs: usize,
     outputs: usize,
-    /// Where each pair's numbers are in a plane of V and of M.
+    /// Where each pair's elements are in a plane of V and of M.
     v_offsets: [usize; LARGEST_PAIRS],
     m_offsets: [usize; LARGEST_PAIRS],
 }
@@ -195,7 +195,7 @@ impl<'a> Part<'a> {
             v: planes.v.as_mut_ptr(),
             plane: planes.v_plane,
         };
-        // SAFETY: the caller's contract; each plane has `inputs` numbers for each slot.
+        // SAFETY: the caller's contract; each plane has `inputs` elements for each slot.
         unsafe { (self.kernels.strassen_sums)(&sums) };
     }
 

@@ -22,7 +22,7 @@ use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput
 pub struct Kernels {
     /// The name of the instruction set of the kernels for f32.
     pub(crate) isa: &'static str,
-    /// Numbers in a vector.
+    /// Elements in a vector.
     pub(crate) lanes: usize,
     /// Output channels in a panel of packed weights, a multiple of `lanes`.
     pub(crate) panel: usize,

@@ -319,7 +319,7 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &Task<'_>) {
     }
 }
 
-/// The [`DotKernel`](crate::kernels::dot::DotKernel) of an instruction set for a type of numbers, compiled under its target features:
+/// The [`DotKernel`](crate::kernels::dot::DotKernel) of an instruction set for a type of elements, compiled under its target features:
 /// for inputs that are not signed, and for those that are. With its yardstick, and the words of one of its rounds.
 macro_rules! tile_kernel {
     ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], peak: $peak:expr, words: $words:expr) => {{

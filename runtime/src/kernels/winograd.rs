@@ -15,7 +15,7 @@
 //! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
 //! four times the memory. (Where there are few tiles, `winograd/fused.rs` transforms them in registers.) `winograd/sides.rs` has
 //! the matrices. A tile that hangs over the image's lower or right edge takes only the products that its outputs inside need. A
-//! number that is not finite reaches all outputs of the tiles it lies in.
+//! value that is not finite reaches all outputs of the tiles it lies in.
 
 pub mod fused;
 pub(crate) mod row_product;
@@ -125,7 +125,7 @@ struct Planes<'a> {
     made: Option<[usize; 2]>,
 }
 
-/// Tiles of a block that take a product, and where their numbers are: in the input, in a plane of V and of M.
+/// Tiles of a block that take a product, and where their elements are: in the input, in a plane of V and of M.
 #[derive(Clone, Copy)]
 struct Slots {
     count: usize,
@@ -207,7 +207,7 @@ impl<'a> Part<'a> {
                     inside: place.inside,
                 };
                 // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
-                // all others are the `channels` zeros. Each plane has `depth` numbers for each slot.
+                // all others are the `channels` zeros. Each plane has `depth` elements for each slot.
                 unsafe { (kernels.winograd_input)(&input) };
             }
         }

@@ -15,7 +15,7 @@
 //! 2, four even and three odd ones. All phases take the same points, so that they are added up while they are multiplied.
 //! `winograd_rows/transform.rs` has the matrices.
 //!
-//! Weights are stored as those of a direct sum. A band that hangs over the image's lower edge takes zeros there. A number that is not
+//! Weights are stored as those of a direct sum. A band that hangs over the image's lower edge takes zeros there. An element that is not
 //! finite reaches the outputs of four rows.
 
 pub(crate) mod transform;
@@ -96,7 +96,7 @@ struct Part<'a> {
     step: usize,
     /// Columns of a block.
     block: usize,
-    /// Numbers of a row of V.
+    /// Elements of a row of V.
     row: usize,
     /// Where each column has its run in a row of V, and its sums in a plane of M.
     v_offsets: [usize; LARGEST_COLUMNS],

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
+use crate::elements::{Elements, ElementsMut};
 use crate::kernels::conv::{BLOCK, PackedConv, locate};
 use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::tiles::Tiling;
 use crate::kernels::{Kernels, Shares, Target, must_fit};
-use crate::numbers::{Numbers, NumbersMut};
 use crate::threads::Threads;
 
 /// The part of a convolution that one thread does.
@@ -50,14 +50,14 @@ impl Task<'_> {
     }
 }
 
-/// As [`convolve`](crate::kernels::convolve), for numbers that are not f32.
+/// As [`convolve`](crate::kernels::convolve), for elements that are not f32.
 pub(super) fn convolve(
     kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
-    x: Numbers<'_>,
+    x: Elements<'_>,
     weights: PackedConv<'_>,
-    y: NumbersMut<'_>,
+    y: ElementsMut<'_>,
 ) {
     let Convolution { geometry, algorithm, split, .. } = convolution;
     let ConvGeometry { batch, output, channels, .. } = *geometry;
@@ -65,12 +65,12 @@ pub(super) fn convolve(
     if geometry.is_empty() {
         return;
     }
-    let signed = matches!(x, Numbers::I8(_));
+    let signed = matches!(x, Elements::I8(_));
     let (x, words) = match x {
-        Numbers::F32(_) => unreachable!("refused above"),
-        Numbers::Bf16(x) => (x.as_ptr().cast::<u32>(), x.len() / 2),
-        Numbers::U8(x) => (x.as_ptr().cast(), x.len() / 4),
-        Numbers::I8(x) => (x.as_ptr().cast(), x.len() / 4),
+        Elements::F32(_) => unreachable!("refused above"),
+        Elements::Bf16(x) => (x.as_ptr().cast::<u32>(), x.len() / 2),
+        Elements::U8(x) => (x.as_ptr().cast(), x.len() / 4),
+        Elements::I8(x) => (x.as_ptr().cast(), x.len() / 4),
     };
     assert!(*algorithm == Algorithm::Direct, "only f32 are computed by Winograd's algorithm");
     must_fit(geometry.fits(words, y.len()));
@@ -116,26 +116,26 @@ pub(super) fn convolve(
     });
 }
 
-/// The kernel from numbers to numbers, and how many lists its bias is: see [`PackedConv`].
+/// The kernel from elements to elements, and how many lists its bias is: see [`PackedConv`].
 ///
 /// # Panics
 /// If there is none.
 fn kernel<'a>(
     kernels: &'a Kernels,
     residual: Residual,
-    x: Numbers<'_>,
-    y: &NumbersMut<'_>,
+    x: Elements<'_>,
+    y: &ElementsMut<'_>,
 ) -> (&'a DotKernel, usize) {
     match (x, y, residual) {
-        (Numbers::Bf16(_), NumbersMut::Bf16(_) | NumbersMut::F32(_), Residual::None | Residual::Same) => {
+        (Elements::Bf16(_), ElementsMut::Bf16(_) | ElementsMut::F32(_), Residual::None | Residual::Same) => {
             (&kernels.bf16, 1)
         }
         (
-            Numbers::U8(_) | Numbers::I8(_),
-            NumbersMut::U8(_) | NumbersMut::I8(_),
+            Elements::U8(_) | Elements::I8(_),
+            ElementsMut::U8(_) | ElementsMut::I8(_),
             Residual::None | Residual::Quantized { .. },
         )
-        | (Numbers::U8(_) | Numbers::I8(_), NumbersMut::F32(_), Residual::None) => (&kernels.int8, 3),
+        | (Elements::U8(_) | Elements::I8(_), ElementsMut::F32(_), Residual::None) => (&kernels.int8, 3),
         _ => panic!("there is no convolution of these numbers"),
     }
 }

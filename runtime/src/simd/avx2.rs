@@ -1,8 +1,8 @@
-//! x86-64 with AVX2 and FMA: 8 numbers at a time.
+//! x86-64 with AVX2 and FMA: 8 elements at a time.
 
 use std::arch::x86_64::*;
 
-use crate::numbers::bf16;
+use crate::elements::bf16;
 use crate::simd::{Simd, gather, scatter};
 
 /// The machine has AVX2 and FMA.
@@ -19,7 +19,7 @@ static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
 #[inline(always)]
 unsafe fn mask(count: usize) -> __m256i {
     debug_assert!(count <= 8);
-    // SAFETY: the machine is the caller's contract; eight numbers from `8 - count` on lie inside the table.
+    // SAFETY: the machine is the caller's contract; eight elements from `8 - count` on lie inside the table.
     unsafe { _mm256_loadu_si256(MASK.as_ptr().add(8 - count).cast()) }
 }
 
@@ -231,7 +231,7 @@ unsafe fn scatter_bytes(to: *mut u8, bytes: __m128i, count: usize) {
     }
 }
 
-/// Cuts numbers to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
+/// Cuts elements to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
 ///
 /// # Safety
 /// The machine must have AVX2.

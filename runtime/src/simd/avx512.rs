@@ -1,8 +1,8 @@
-//! x86-64 with AVX-512F and BW: 16 numbers at a time.
+//! x86-64 with AVX-512F and BW: 16 elements at a time.
 
 use std::arch::x86_64::*;
 
-use crate::numbers::bf16;
+use crate::elements::bf16;
 use crate::simd::{Simd, gather};
 
 /// The machine has AVX-512F and BW.
@@ -184,7 +184,7 @@ impl Simd for Avx512 {
         unsafe { scatter_bytes(to.cast(), rounded(value, -128.0, 127.0), count) }
     }
 
-    // Numbers below the least of two bytes become it when they are packed, and so does NaN, which `minps` gives as its second
+    // Elements below the least of two bytes become it when they are packed, and so does NaN, which `minps` gives as its second
     // operand. Packing takes a quarter of each vector in turn.
     #[inline(always)]
     unsafe fn store_four<const SIGNED: bool>(self, to: *mut u8, [a, b, c, d]: [__m512; 4]) {
@@ -237,7 +237,7 @@ unsafe fn scatter_bytes(to: *mut u8, numbers: __m512i, count: usize) {
     }
 }
 
-/// Cuts numbers to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
+/// Cuts elements to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
 ///
 /// # Safety
 /// The machine must have AVX-512.

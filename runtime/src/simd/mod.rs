@@ -1,6 +1,6 @@
 //! Vector operations, one instruction set a file: what kernels are written in.
 //!
-//! The lowest floor of the runtime: of this crate it imports only [`numbers`](crate::numbers), the elements that vectors are
+//! The lowest floor of the runtime: of this crate it imports only [`elements`](crate::elements), the elements that vectors are
 //! read from.
 
 #[cfg(target_arch = "x86_64")]
@@ -10,15 +10,15 @@ pub(crate) mod avx512;
 pub(crate) mod scalar;
 mod stored;
 
-use crate::numbers::bf16;
+use crate::elements::bf16;
 
 pub(crate) use stored::Stored;
 
 /// The vector operations that the algorithms are written in. A value of the type shows that the machine has them.
 pub(crate) trait Simd: Copy {
-    /// A vector of [`Self::LANES`] numbers.
+    /// A vector of [`Self::LANES`] elements.
     type Vector: Copy;
-    /// Numbers in a vector.
+    /// Elements in a vector.
     const LANES: usize;
 
     /// # Safety
@@ -38,20 +38,20 @@ pub(crate) trait Simd: Copy {
     /// `from` must be valid for reads of a whole vector.
     unsafe fn load(self, from: *const f32) -> Self::Vector;
 
-    /// The first `count` numbers, and zeros.
+    /// The first `count` elements, and zeros.
     ///
     /// # Safety
-    /// `from` must be valid for reads of `count <= LANES` numbers.
+    /// `from` must be valid for reads of `count <= LANES` elements.
     unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector;
 
     /// # Safety
     /// `to` must be valid for writes of a whole vector.
     unsafe fn store(self, to: *mut f32, value: Self::Vector);
 
-    /// Writes the first `count` numbers.
+    /// Writes the first `count` elements.
     ///
     /// # Safety
-    /// `to` must be valid for writes of `count <= LANES` numbers.
+    /// `to` must be valid for writes of `count <= LANES` elements.
     unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize);
 
     /// `a + b`
@@ -84,10 +84,10 @@ pub(crate) trait Simd: Copy {
     /// `from` must be valid for reads of a whole vector.
     unsafe fn load_i32(self, from: *const i32) -> Self::Vector;
 
-    /// The first `count` numbers, and zeros.
+    /// The first `count` elements, and zeros.
     ///
     /// # Safety
-    /// `from` must be valid for reads of `count <= LANES` numbers.
+    /// `from` must be valid for reads of `count <= LANES` elements.
     unsafe fn load_bf16(self, from: *const bf16, count: usize) -> Self::Vector;
 
     /// # Safety
@@ -98,20 +98,20 @@ pub(crate) trait Simd: Copy {
     /// As [`Simd::load_bf16`].
     unsafe fn load_i8(self, from: *const i8, count: usize) -> Self::Vector;
 
-    /// Writes the first `count` numbers, each rounded to the nearest bf16, an even one if it lies in the middle.
+    /// Writes the first `count` elements, each rounded to the nearest bf16, an even one if it lies in the middle.
     ///
     /// # Safety
-    /// `to` must be valid for writes of `count <= LANES` numbers.
+    /// `to` must be valid for writes of `count <= LANES` elements.
     unsafe fn store_bf16(self, to: *mut bf16, value: Self::Vector, count: usize);
 
-    /// Writes the first `count` numbers, each cut to the range and rounded to the nearest, an even one if it lies in the
+    /// Writes the first `count` elements, each cut to the range and rounded to the nearest, an even one if it lies in the
     /// middle; NaN becomes the least.
     ///
     /// # Safety
     /// As [`Simd::store_bf16`].
     unsafe fn store_u8(self, to: *mut u8, value: Self::Vector, count: usize);
 
-    /// [`Simd::store_u8`], of numbers from -128 to 127.
+    /// [`Simd::store_u8`], of elements from -128 to 127.
     ///
     /// # Safety
     /// As [`Simd::store_bf16`].
@@ -120,7 +120,7 @@ pub(crate) trait Simd: Copy {
     /// [`Simd::store_i8`] if `SIGNED`, else [`Simd::store_u8`], of four whole vectors, one behind the other.
     ///
     /// # Safety
-    /// `to` must be valid for writes of four vectors of numbers.
+    /// `to` must be valid for writes of four vectors of elements.
     #[inline(always)]
     unsafe fn store_four<const SIGNED: bool>(self, to: *mut u8, values: [Self::Vector; 4]) {
         for (index, value) in values.into_iter().enumerate() {
@@ -137,10 +137,10 @@ pub(crate) trait Simd: Copy {
     }
 }
 
-/// The first `count` numbers of a vector's, in memory that may be read as a whole.
+/// The first `count` elements of a vector's, in memory that may be read as a whole.
 ///
 /// # Safety
-/// `from` must be valid for reads of `count <= N` numbers.
+/// `from` must be valid for reads of `count <= N` elements.
 #[inline(always)]
 unsafe fn gather<T: Copy + Default, const N: usize>(from: *const T, count: usize) -> [T; N] {
     let mut numbers = [T::default(); N];
@@ -151,10 +151,10 @@ unsafe fn gather<T: Copy + Default, const N: usize>(from: *const T, count: usize
     numbers
 }
 
-/// Writes the first `count` numbers.
+/// Writes the first `count` elements.
 ///
 /// # Safety
-/// `to` must be valid for writes of `count <= N` numbers.
+/// `to` must be valid for writes of `count <= N` elements.
 #[inline(always)]
 unsafe fn scatter<T: Copy, const N: usize>(to: *mut T, numbers: [T; N], count: usize) {
     for (lane, number) in numbers.into_iter().enumerate().take(count) {

@@ -1,6 +1,6 @@
-//! Plain Rust, four numbers at a time, for every machine.
+//! Plain Rust, four elements at a time, for every machine.
 
-use crate::numbers::bf16;
+use crate::elements::bf16;
 use crate::simd::{Simd, gather, scatter};
 
 /// No instruction set at all.
@@ -72,7 +72,7 @@ impl Simd for Scalar {
         std::array::from_fn(|lane| a[lane] * b[lane])
     }
 
-    // Not `f32::mul_add`: without the instruction that is a call of the C library for each number.
+    // Not `f32::mul_add`: without the instruction that is a call of the C library for each element.
     #[inline(always)]
     fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
@@ -141,7 +141,7 @@ impl Simd for Scalar {
     }
 }
 
-/// Cuts a number to a range, NaN to its least, and rounds it to the nearest integer, an even one if it lies in the middle.
+/// Cuts an element to a range, NaN to its least, and rounds it to the nearest integer, an even one if it lies in the middle.
 #[inline(always)]
 fn rounded(number: f32, least: f32, most: f32) -> f32 {
     let cut = if number > least { number } else { least };

@@ -19,7 +19,7 @@ use crate::weights::{self, Memory, packed};
 pub struct File<'a> {
     source: Source<'a>,
     metadata: Metadata,
-    /// Where the numbers begin.
+    /// Where the elements begin.
     data: usize,
     origin: String,
 }
@@ -135,7 +135,7 @@ impl<'a> File<'a> {
         weights::error(network, &self.origin, faults)
     }
 
-    /// Reads a tensor's numbers as little-endian f32.
+    /// Reads a tensor's elements as little-endian f32.
     ///
     /// # Errors
     /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
@@ -193,7 +193,7 @@ impl Source<'_> {
     }
 }
 
-/// The header, and where the numbers begin.
+/// The header, and where the elements begin.
 fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String> {
     const PREFIX: usize = 8;
     let read = |start, length| {
@@ -219,7 +219,7 @@ fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String>
     Ok((metadata, data))
 }
 
-/// Reads numbers of `N` bytes.
+/// Reads elements of `N` bytes.
 fn convert<const N: usize>(
     length: usize,
     raw: impl Fn(&mut [u8]) -> Result<(), String>,
@@ -232,7 +232,7 @@ fn convert<const N: usize>(
     Ok(())
 }
 
-/// The first number that is `bad`.
+/// The first element that is `bad`.
 fn find(numbers: &[[u8; 4]], bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
     // A block at a time, without a way out of its middle: that is fast.
     const BLOCK: usize = 1 << 12;

@@ -2,7 +2,7 @@
 //!
 //! Both draw from one source: number `i` of a stream is the top 24 bits of splitmix64 (Steele, Lea and Flood 2014, "Fast
 //! splittable pseudorandom number generators") of `state + i`; the state is a hash of the tensor's name, so a tensor's
-//! numbers depend on nothing else.
+//! elements depend on nothing else.
 
 use resnet_plan::{Role, WeightTensor};
 
@@ -19,16 +19,16 @@ pub enum Filler {
 }
 
 impl Filler {
-    /// The numbers of a tensor, in the order of a weight file.
+    /// The elements of a tensor, in the order of a weight file.
     ///
     /// # Panics
     /// If the system does not give the memory.
     pub fn fill(self, tensor: &WeightTensor<'_>) -> Vec<f32> {
-        self.numbers(tensor).collect()
+        self.elements(tensor).collect()
     }
 
     /// The same, one after the other.
-    pub(super) fn numbers(self, tensor: &WeightTensor<'_>) -> impl Iterator<Item = f32> + use<> {
+    pub(super) fn elements(self, tensor: &WeightTensor<'_>) -> impl Iterator<Item = f32> + use<> {
         let WeightTensor { name, role, .. } = *tensor;
         let state = fnv1a64(name.as_bytes());
         let (state, number): (u64, Box<dyn Fn(f32) -> f32>) = match (self, role) {
@@ -51,7 +51,7 @@ impl Filler {
     }
 }
 
-/// The formula's numbers for a name, in [0, 1), without end.
+/// The formula's elements for a name, in [0, 1), without end.
 pub fn uniform(name: &str) -> impl Iterator<Item = f32> {
     stream(fnv1a64(name.as_bytes()))
 }

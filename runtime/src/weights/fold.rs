@@ -146,7 +146,7 @@ fn write_panels(
     steps
 }
 
-/// Rounds numbers to f32.
+/// Rounds elements to f32.
 fn write(to: &mut [f32], numbers: impl Iterator<Item = f64>) {
     to.iter_mut().zip(numbers).for_each(|(to, number)| *to = number as f32);
 }

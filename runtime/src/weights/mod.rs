@@ -41,7 +41,7 @@ struct Packed {
     network: u64,
 }
 
-/// Where packed numbers lie.
+/// Where packed elements lie.
 pub(crate) enum Memory {
     Arena(Arena),
     Mapped(Mapping),
@@ -314,7 +314,7 @@ fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Re
         to.clear();
         let WeightTensor { name, dims, .. } = tensor;
         to.try_reserve_exact(tensor.len()).map_err(|_| format!("too large for memory: {name} {dims:?}"))?;
-        to.extend(filler.numbers(tensor).map(f32::to_le_bytes));
+        to.extend(filler.elements(tensor).map(f32::to_le_bytes));
         Ok(())
     }
 }
@@ -350,7 +350,7 @@ fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Err
     }
 }
 
-/// Where each layer's weights lie, in the order of use, and how many numbers there are in all.
+/// Where each layer's weights lie, in the order of use, and how many elements there are in all.
 fn places(kernels: &Kernels, network: &Description) -> (Vec<Place>, usize) {
     let precision = network.precision;
     let lists = if precision == Precision::Int8 { 3 } else { 1 };

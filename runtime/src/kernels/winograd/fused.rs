@@ -9,7 +9,7 @@
 //!                 M[tile][i][:][:] += V[i][c][tile][:] . (G g G^T)[i][:][c][:]             the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
-//! Weights are packed in the order in which they are read: panel by panel, for each input channel the window's nine numbers; those
+//! Weights are packed in the order in which they are read: panel by panel, for each input channel the window's nine weights; those
 //! in the middle of its sides are multiplied with what the transform begins with.
 
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub fn panel(kernels: &Kernels, output: usize) -> usize {
 }
 
 /// What a number of the window is multiplied with when it is packed, for tiles of so many outputs a side: `position` counts the
-/// nine numbers, row by row.
+/// nine weights, row by row.
 pub fn scale(output: usize, position: usize) -> f64 {
     let middle = sides::middle(tile(output));
     [position / 3, position % 3].iter().filter(|place| **place == 1).fold(1.0, |scale, _| scale * middle)
@@ -84,7 +84,7 @@ struct Part<'a> {
     layout: Layout,
 }
 
-/// How far apart numbers of V and M are.
+/// How far apart elements of V and M are.
 struct Layout {
     /// Of V: a tile's row of a vector of channels, a group's, a group's of all channels, and a row of all groups.
     v_tile: usize,

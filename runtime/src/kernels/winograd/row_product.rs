@@ -27,7 +27,7 @@ pub(crate) struct RowProduct<'a> {
     pub(crate) x: *const f32,
     /// Input channels, whole vectors.
     pub(crate) depth: usize,
-    /// For each input channel the panel's, of the window's nine numbers one after the other.
+    /// For each input channel the panel's, of the window's nine weights one after the other.
     pub(crate) weights: *const f32,
     /// What is needed next: [`LINES`] lines of it are fetched for each input channel, to be read once.
     pub(crate) prefetch: *const f32,
