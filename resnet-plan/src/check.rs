@@ -290,12 +290,7 @@ impl Written {
 /// What a step reads of a view's tensor.
 fn touched(step: &Step, read: &View) -> Rectangle {
     match step.action {
-        Action::Conv { conv: Conv { kernel, stride, from, .. }, .. } => {
-            let reach = |axis: usize| {
-                plus(plus(from[axis], times(step.write.size[axis] - 1, stride[axis])), kernel[axis])
-            };
-            [from[0], reach(0), from[1], reach(1)]
-        }
+        Action::Conv { conv, .. } => conv.reads(step.write.size),
         _ => rectangle(read),
     }
 }

@@ -100,6 +100,17 @@ impl Residual {
     }
 }
 
+impl Conv {
+    /// The rows and columns of the input that the windows of so many output rows and columns cover: `[top, bottom, left, right]`, the
+    /// second and fourth exclusive, or [`usize::MAX`]. There is at least one output.
+    pub const fn reads(&self, output: [usize; 2]) -> [usize; 4] {
+        let Conv { from, stride, kernel, .. } = self;
+        let bottom = plus(plus(from[0], times(output[0] - 1, stride[0])), kernel[0]);
+        let right = plus(plus(from[1], times(output[1] - 1, stride[1])), kernel[1]);
+        [from[0], bottom, from[1], right]
+    }
+}
+
 impl Convolution {
     /// The convolution from `x`, whose elements fill words `per_word` at a time, to `y`.
     ///
@@ -116,10 +127,11 @@ impl Convolution {
         if kernel[0] == 0 || kernel[1] == 0 || x.is_empty() {
             return Err(Fault::new("a window is empty"));
         }
-        if end(from[0], y.size[0], stride[0], kernel[0]) > x.dims[1] {
+        let [_, bottom, _, right] = conv.reads(y.size);
+        if bottom > x.dims[1] {
             return Err(Fault::new("windows are too low for the input"));
         }
-        if end(from[1], y.size[1], stride[1], kernel[1]) > x.dims[2] {
+        if right > x.dims[2] {
             return Err(Fault::new("windows are too wide for the input"));
         }
         let direct = matches!(algorithm, Algorithm::Direct);
@@ -166,9 +178,4 @@ impl ConvGeometry {
         }
         Ok(())
     }
-}
-
-/// The row or column behind the last window.
-const fn end(from: usize, outputs: usize, stride: usize, kernel: usize) -> usize {
-    plus(plus(from, times(outputs - 1, stride)), kernel)
 }

@@ -223,9 +223,8 @@ impl Weights {
         file: &File<'_>,
         map: Option<Unchanged>,
     ) -> Result<Self, Error> {
-        packable(isa, network, file.origin())?;
+        let kernels = packable(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
-            let kernels = Isa::choose(isa.name())?.kernels();
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(kernels, network);
             let memory = file.packed_weights(count, map).map_err(|fault| file.error(network, vec![fault]))?;
@@ -233,7 +232,7 @@ impl Weights {
             return Ok(Weights { packed: Arc::new(Packed { isa, kernels, memory, places, network }) });
         }
         let extra = file.extra(network);
-        match Self::folded(isa, network, |tensor, to| file.read(tensor, to))? {
+        match Self::folded(isa, kernels, network, |tensor, to| file.read(tensor, to))? {
             Ok((weights, found)) if extra.is_empty() => {
                 calibrated(network, file.origin(), found)?;
                 Ok(weights)
@@ -245,17 +244,18 @@ impl Weights {
 
     fn filled(isa: Isa, network: &Description, filler: Filler) -> Result<(Self, u64), Error> {
         const ORIGIN: &str = "the formula";
-        packable(isa, network, ORIGIN)?;
-        Self::folded(isa, network, self::filler(filler))?.map_err(|faults| error(network, ORIGIN, faults))
+        let kernels = packable(isa, network, ORIGIN)?;
+        Self::folded(isa, kernels, network, self::filler(filler))?
+            .map_err(|faults| error(network, ORIGIN, faults))
     }
 
     /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
     fn folded(
         isa: Isa,
+        kernels: &'static Kernels,
         network: &Description,
         read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
     ) -> Result<Result<(Self, u64), Vec<String>>, Error> {
-        let kernels = Isa::choose(isa.name())?.kernels();
         let (places, count) = places(kernels, network);
         let fingerprint = Fingerprint::default();
         let read = |tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>| {
@@ -319,14 +319,14 @@ fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Re
     }
 }
 
-/// Whether weights can be packed for this network on this machine.
+/// The kernels that weights of this network are packed for on this machine.
 ///
 /// # Errors
 /// If the machine lacks the instruction set, or a layer is none that can be packed.
-fn packable(isa: Isa, network: &Description, origin: &str) -> Result<(), Error> {
-    Isa::choose(isa.name())?;
+fn packable(isa: Isa, network: &Description, origin: &str) -> Result<&'static Kernels, Error> {
+    let kernels = Isa::choose(isa.name())?.kernels();
     let faults = network.faults();
-    if faults.is_empty() { Ok(()) } else { Err(error(network, origin, faults)) }
+    if faults.is_empty() { Ok(kernels) } else { Err(error(network, origin, faults)) }
 }
 
 /// The error of weights with these faults.
