@@ -116,8 +116,8 @@ fn is_subsample(action: &Action) -> bool {
 
 #[test]
 fn windows_lie_in_what_was_written() {
-    refused("windows are too low for the input", |plan| conv(plan).from[0] += 1);
-    refused("windows are too wide for the input", |plan| conv(plan).stride[1] += 1);
+    refused("a window reaches below the input", |plan| conv(plan).from[0] += 1);
+    refused("a window reaches beyond the right edge of the input", |plan| conv(plan).stride[1] += 1);
     refused("a window is empty", |plan| conv(plan).kernel = [0, 3]);
     refused("reads what was not written", |plan| {
         // Without zeros around the value.
@@ -164,8 +164,8 @@ fn indices_are_of_something() {
         let Action::Conv { layer, .. } = &mut plan.steps[index].action else { unreachable!() };
         *layer = usize::MAX;
     });
-    refused("are no section", |plan| plan.sections[0].steps.end = usize::MAX);
-    refused("are no section", |plan| plan.sections[0].passes = 0);
+    refused("it must begin at step", |plan| plan.sections[0].steps.end = usize::MAX);
+    refused("it must begin at step", |plan| plan.sections[0].passes = 0);
     refused("does not do all images", |plan| plan.sections[0].passes = usize::MAX);
 }
 

@@ -10,14 +10,14 @@ use serde_json::json;
 
 use crate::layers;
 use crate::machine::Machine;
-use crate::model::{Network, WeightSource};
+use crate::model::Network;
+use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: Network,
-    /// A weight file (plain or packed), `formula` for the weights of the reference, or `init` or `init:SEED` for random ones
-    #[arg(long, value_name = "FILE|formula|init[:SEED]", default_value = "init")]
+    #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]", default_value = "init")]
     weights: WeightSource,
     /// How long to measure, after a warm-up of a fifth of it
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]

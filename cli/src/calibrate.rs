@@ -1,8 +1,8 @@
 //! `resnet calibrate`: the scales of int8, by what a network's values are in f32 for some inputs.
 //!
 //! ```text
-//! for each input, for each value of the network:  count its numbers by size
-//! for each value:  the largest number that is to be told apart, by the method; the scale is that over the steps there are
+//! for each input, for each value of the network:  count its elements by size
+//! for each value:  the largest value that is to be told apart, by the method; the scale is that over the steps there are
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,14 +15,14 @@ use resnet_dsl::pass;
 
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
-use crate::model::{Network, WeightSource};
+use crate::model::Network;
+use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: Network,
-    /// A weight file (plain or packed), `formula` for the weights of the reference, or `init` or `init:SEED` for random ones
-    #[arg(long, value_name = "FILE|formula|init[:SEED]")]
+    #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]")]
     weights: WeightSource,
     #[command(flatten)]
     inputs: Inputs,
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     machine: Machine,
 }
 
-/// Ways to choose the largest number that is told apart; those above it are cut off.
+/// Ways to choose the largest value that is told apart; those above it are cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Method {
     /// The largest that was seen
@@ -58,8 +58,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
     let bar = inputs::progress(inputs.len());
     for input in &inputs {
-        inputs::observe(&mut program, input, |name, numbers, _| {
-            histograms.entry(name.to_owned()).or_default().add(numbers);
+        inputs::observe(&mut program, input, |name, elements, _| {
+            histograms.entry(name.to_owned()).or_default().add(elements);
         })?;
         bar.inc(1);
     }
@@ -102,9 +102,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Bins of a histogram.
 const BINS: usize = 4096;
 
-/// How many numbers there are of which size, signs apart.
+/// How many elements there are of which size, signs apart.
 struct Histogram {
-    /// Numbers from `i * width` to `(i + 1) * width`.
+    /// Elements from `i * width` to `(i + 1) * width`.
     bins: Vec<u64>,
     width: f64,
     largest: f64,
@@ -117,8 +117,8 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    fn add(&mut self, numbers: &[f32]) {
-        let sizes = || numbers.iter().filter(|n| n.is_finite()).map(|n| f64::from(n.abs()));
+    fn add(&mut self, elements: &[f32]) {
+        let sizes = || elements.iter().filter(|n| n.is_finite()).map(|n| f64::from(n.abs()));
         self.largest = sizes().fold(self.largest, f64::max);
         if self.width == 0.0 {
             self.width = self.largest / (BINS - 1) as f64;
@@ -126,7 +126,7 @@ impl Histogram {
         if self.width == 0.0 {
             return;
         }
-        // Twice as wide bins, until the largest number falls into one.
+        // Twice as wide bins, until the largest value falls into one.
         while self.largest >= self.width * BINS as f64 {
             for bin in 0..BINS {
                 self.bins[bin] = if bin < BINS / 2 { self.bins[2 * bin] + self.bins[2 * bin + 1] } else { 0 };
@@ -139,7 +139,7 @@ impl Histogram {
         }
     }
 
-    /// The largest number that is to be told apart; never 0.
+    /// The largest value that is to be told apart; never 0.
     fn largest(&self, method: Method, steps: f64) -> f64 {
         if self.largest == 0.0 {
             return 1.0;
@@ -187,14 +187,14 @@ impl Histogram {
 mod tests {
     use super::*;
 
-    /// A hundred thousand small numbers and a huge one: cutting it off costs less than coarse steps for all others.
+    /// A hundred thousand small values and a huge one: cutting it off costs less than coarse steps for all others.
     #[test]
     fn outliers_are_cut_off() {
-        let mut numbers: Vec<f32> = (1..=100_000).map(|i| i as f32 / 1e5).collect();
+        let mut elements: Vec<f32> = (1..=100_000).map(|i| i as f32 / 1e5).collect();
         let mut histogram = Histogram::default();
-        histogram.add(&numbers);
-        numbers.push(40.0);
-        histogram.add(&numbers);
+        histogram.add(&elements);
+        elements.push(40.0);
+        histogram.add(&elements);
         assert_eq!(histogram.largest(Method::Minmax, 255.0), 40.0);
         let percentile = histogram.largest(Method::Percentile, 255.0);
         assert!((0.99..1.1).contains(&percentile), "{percentile}");

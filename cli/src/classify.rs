@@ -9,7 +9,8 @@ use resnet_plan::Text;
 
 use crate::images;
 use crate::machine::Machine;
-use crate::model::{Settings, WeightSource};
+use crate::model::Settings;
+use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,8 +20,7 @@ pub(crate) struct Arguments {
     /// A spec file (.yaml or .yml), or the name of a spec that ships
     #[arg(long, value_name = "SPEC", default_value = "digits")]
     model: String,
-    /// A weight file, plain or packed [default for digits: built in]
-    #[arg(long, value_name = "FILE|formula|init[:SEED]")]
+    #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]")]
     weights: Option<WeightSource>,
     #[command(flatten)]
     settings: Settings,

@@ -7,7 +7,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, GenericImageView};
 use resnet::runtime::{ChannelOrder, Preprocessing};
 
-/// Reads an image and makes it `[height, width, channels]` numbers.
+/// Reads an image and makes it `[height, width, channels]` values.
 ///
 /// Resize (the shorter side to a length, or everything to the input's size), cut the middle out, order the channels,
 /// then `(byte * scale - mean) / std` for each channel. Resizing is bilinear and widened where it shrinks, as Pillow's.
@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, dims: [usize; 4], how: &Preprocessing) -> anyhow
     let image = resize(&image, target_width.max(1), target_height.max(1))
         .with_context(|| format!("cannot resize {name}"))?;
     let image = if how.crop { image } else { resize(&image, width as u32, height as u32)? };
-    Ok(numbers(&image, [height, width, channels], how))
+    Ok(values(&image, [height, width, channels], how))
 }
 
 /// The size at which the shorter side has this length.
@@ -56,13 +56,13 @@ fn resize(image: &DynamicImage, width: u32, height: u32) -> anyhow::Result<Dynam
 }
 
 /// The middle of an image; where it is smaller than the input, zero bytes stand around it.
-fn numbers(image: &DynamicImage, [height, width, channels]: [usize; 3], how: &Preprocessing) -> Vec<f32> {
+fn values(image: &DynamicImage, [height, width, channels]: [usize; 3], how: &Preprocessing) -> Vec<f32> {
     let bytes = image.as_bytes();
     let (image_width, image_height) = (image.width() as usize, image.height() as usize);
     let depth = image.color().channel_count() as usize;
     let offset = |outer: usize, inner: usize| (outer as isize - inner as isize) / 2;
     let (top, left) = (offset(image_height, height), offset(image_width, width));
-    let mut numbers = Vec::with_capacity(height * width * channels);
+    let mut values = Vec::with_capacity(height * width * channels);
     for row in 0..height {
         for column in 0..width {
             let y = (row as isize + top) as usize;
@@ -76,11 +76,11 @@ fn numbers(image: &DynamicImage, [height, width, channels]: [usize; 3], how: &Pr
                 let inside = y < image_height && x < image_width;
                 let byte = if inside { bytes[(y * image_width + x) * depth + source] } else { 0 };
                 let of = |list: &[f32], default| list.get(channel).copied().unwrap_or(default);
-                numbers.push((f32::from(byte) * how.scale - of(&how.mean, 0.0)) / of(&how.std, 1.0));
+                values.push((f32::from(byte) * how.scale - of(&how.mean, 0.0)) / of(&how.std, 1.0));
             }
         }
     }
-    numbers
+    values
 }
 
 #[cfg(test)]

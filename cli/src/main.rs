@@ -14,6 +14,7 @@ mod model;
 mod pack;
 mod run;
 mod verify;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -37,7 +38,7 @@ enum Command {
     Bench(bench::Arguments),
     /// Choose the quantization scales of int8, by what a network's values are for some inputs.
     Calibrate(calibrate::Arguments),
-    /// Compare a network's values in another precision with those in f32, layer by layer.
+    /// Compare a network's values with a reference, layer by layer: bf16 and int8 with f32, f32 with float64.
     Verify(verify::Arguments),
     /// Show what the compiler makes of a spec, stage by stage.
     Inspect(inspect::Arguments),

@@ -1,16 +1,13 @@
-//! A network that a command line names: its spec, what is asked for instead of what the spec says, and its weights.
+//! A network that a command line names: its spec, and what is asked for instead of what the spec says.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Context, anyhow, bail};
-use resnet::runtime::weights::fill::Filler;
-use resnet::runtime::{Description, Isa, Precision, Weights, weights};
+use resnet::runtime::Precision;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::diag::Diagnostics;
-use resnet_dsl::spec::Overrides;
+use resnet_dsl::spec::{Overrides, ReadFile};
 use resnet_dsl::{Compiled, Spec, shipped};
-use resnet_plan::WeightTensor;
 
 /// The network that a command is about.
 #[derive(Debug, clap::Args)]
@@ -18,7 +15,7 @@ pub(crate) struct Network {
     /// A spec file (.yaml or .yml), or the name of a spec that ships, as torchvision/resnet50
     #[arg(value_name = "SPEC")]
     spec: String,
-    /// Images a run [default: those of the input file, else the spec's]
+    /// Images a run [default: the spec's; run: those of the input; calibrate: 1; verify: up to 16]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     #[command(flatten)]
@@ -120,7 +117,7 @@ impl Model {
     /// What something makes of the spec, given a way to read files beside it.
     pub(crate) fn with<T>(
         &self,
-        make: impl FnOnce(&Spec<'_>, &mut dyn FnMut(&str) -> Result<String, String>) -> Result<T, Diagnostics>,
+        make: impl FnOnce(&Spec<'_>, ReadFile<'_>) -> Result<T, Diagnostics>,
     ) -> anyhow::Result<T> {
         let spec = Spec { name: &self.name, text: &self.text, overrides: &self.overrides };
         let mut read = |file: &str| {
@@ -130,94 +127,6 @@ impl Model {
         make(&spec, &mut read).map_err(|errors| {
             anyhow!("{} cannot be compiled\n\n{}", self.name, errors.render(&self.name, &self.text))
         })
-    }
-}
-
-/// Where weights come from.
-#[derive(Clone, Debug)]
-pub(crate) enum WeightSource {
-    /// A file, plain or packed.
-    File(PathBuf),
-    /// The formula of the reference.
-    Formula,
-    /// Glorot's, from a seed.
-    Init(u64),
-}
-
-/// Weights as most commands take them.
-#[derive(Debug, clap::Args)]
-pub(crate) struct WeightArguments {
-    /// A weight file (plain or packed), `formula` for the weights of the reference, or `init` or `init:SEED` for random ones.
-    /// A file must stay as it is while the command runs
-    #[arg(long = "weights", value_name = "FILE|formula|init[:SEED]")]
-    source: WeightSource,
-    /// Load weights that the scales of int8 were not calibrated with
-    #[arg(long)]
-    despite_calibration: bool,
-}
-
-impl WeightArguments {
-    /// The weights, packed for an instruction set.
-    pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-        let calibrated = description.calibrated.filter(|_| !self.despite_calibration);
-        self.source.load(&Description { calibrated, ..description.clone() }, isa)
-    }
-}
-
-impl WeightArguments {
-    /// What reads their tensors, as they are in a weight file.
-    pub(crate) fn tensors(&self) -> anyhow::Result<Box<Tensors>> {
-        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
-        Ok(match &self.source {
-            WeightSource::File(file) => {
-                let file = weights::File::open(file)?;
-                Box::new(move |tensor: &WeightTensor<'_>| file.tensor(tensor).map(wide))
-            }
-            WeightSource::Formula => Box::new(move |tensor| Ok(wide(Filler::Formula.fill(tensor)))),
-            WeightSource::Init(seed) => {
-                let filler = Filler::Glorot { seed: *seed };
-                Box::new(move |tensor| Ok(wide(filler.fill(tensor))))
-            }
-        })
-    }
-}
-
-/// Reads tensors of weights.
-pub(crate) type Tensors = dyn FnMut(&WeightTensor<'_>) -> Result<Vec<f64>, String>;
-
-impl WeightSource {
-    /// The weights, packed for an instruction set.
-    pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-        Ok(match self {
-            WeightSource::File(file) => Weights::map_for_command(isa, description, file)?,
-            WeightSource::Formula => Weights::formula_for(isa, description)?,
-            WeightSource::Init(seed) => Weights::init_for(isa, description, *seed),
-        })
-    }
-
-    /// What a calibration table names them by.
-    pub(crate) fn fingerprint(&self, description: &Description) -> anyhow::Result<u64> {
-        Ok(match self {
-            WeightSource::File(file) => Weights::fingerprint(description, file)?,
-            WeightSource::Formula => Weights::formula_fingerprint(description),
-            WeightSource::Init(seed) => Weights::init_fingerprint(description, *seed),
-        })
-    }
-}
-
-impl FromStr for WeightSource {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            _ if text == "formula" => Ok(WeightSource::Formula),
-            _ if text == "init" => Ok(WeightSource::Init(0)),
-            Some(("init", seed)) => seed
-                .parse()
-                .map(WeightSource::Init)
-                .map_err(|_| format!("`{seed}` is not a seed, a number from 0")),
-            _ => Ok(WeightSource::File(text.into())),
-        }
     }
 }
 

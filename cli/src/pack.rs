@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::machine::Machine;
-use crate::model::{Network, WeightArguments};
+use crate::model::Network;
+use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

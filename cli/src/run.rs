@@ -7,7 +7,8 @@ use resnet::runtime::Program;
 
 use crate::arrays;
 use crate::machine::Machine;
-use crate::model::{Network, WeightArguments};
+use crate::model::Network;
+use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

@@ -9,7 +9,8 @@ use resnet_dsl::ir::Graph;
 
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
-use crate::model::{Network, WeightArguments};
+use crate::model::Network;
+use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

@@ -49,7 +49,7 @@ fn passes_are_the_batch() {
     let found = fault(|plan, _| plan.sections[0].passes = 2);
     assert!(found.ends_with("does not do all images"), "{found}");
     let found = fault(|plan, _| plan.sections[0].passes = 0);
-    assert!(found.contains("are no section"), "{found}");
+    assert!(found.contains("it must begin at step"), "{found}");
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn sections_are_all_steps() {
     let found = fault(|plan, _| {
         plan.sections.remove(1);
     });
-    assert!(found.contains("are no section"), "{found}");
+    assert!(found.contains("it must begin at step"), "{found}");
     let found = fault(|plan, _| {
         let steps = plan.steps.len();
         plan.sections.push(Section { steps: steps..steps + 1, passes: 1 });
     });
-    assert!(found.contains("are no section"), "{found}");
+    assert!(found.contains("it must begin at step"), "{found}");
 }
 
 #[test]

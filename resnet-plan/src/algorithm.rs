@@ -51,12 +51,11 @@ pub const LARGEST_DEPTH: usize = 64;
 pub const LARGEST_COLUMNS: usize = 64;
 /// The most pairs of a block of [`Algorithm::Strassen`].
 pub const LARGEST_PAIRS: usize = 96;
-/// Strassen's algorithm, of two pixels and the halves of their channels: products, sums of inputs that are made, and sums of
-/// products that are kept.
+/// Products of Strassen's algorithm, for two pixels and the halves of their channels.
 pub const PRODUCTS: usize = 7;
-/// See [`PRODUCTS`].
+/// Sums of inputs that it makes.
 pub const SUMS: usize = 4;
-/// See [`PRODUCTS`].
+/// Sums of products that it keeps.
 pub const PLANES: usize = 3;
 
 impl Algorithm {

@@ -24,6 +24,9 @@ use crate::plan::{Action, Plan, Section, Step, View};
 /// Every buffer begins at a multiple of this: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;
 
+/// The most views that compiled code lays over an arena at once.
+pub const MAX_VIEWS: usize = 8;
+
 /// What is wrong with a plan; empty: nothing.
 pub fn check(plan: &Plan) -> Vec<String> {
     let mut faults = plan.description.faults();
@@ -47,7 +50,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         let follows = section.steps.start == end && section.steps.end > end;
         if !follows || section.steps.end > plan.steps.len() || section.passes == 0 {
             let (steps, passes) = (&section.steps, section.passes);
-            faults.push(format!("{passes} passes of steps {steps:?} are no section from step {end} on"));
+            faults.push(format!("a section has steps {steps:?} and {passes} passes: it must begin at step {end} and have at least one of each"));
             return faults;
         }
         end = section.steps.end;
@@ -59,7 +62,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
                 faults.push(fault(&format!("is wrong: {error}")));
                 return faults;
             }
-            faults.extend(self::step(plan, section, time, &mut buffers).iter().map(|found| fault(found)));
+            faults.extend(check_step(plan, section, time, &mut buffers).iter().map(|found| fault(found)));
         }
     }
     if end != plan.steps.len() {
@@ -78,11 +81,11 @@ struct Tracked {
 }
 
 /// What is wrong with a step, whose views fit their buffers.
-fn step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracked]) -> Vec<String> {
+fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracked]) -> Vec<String> {
     let step = &plan.steps[time];
     let mut faults = Vec::new();
-    let write = of_all(plan, section, step.write);
-    let read = step.read.map(|read| of_all(plan, section, read));
+    let write = whole_batch(plan, section, step.write);
+    let read = step.read.map(|read| whole_batch(plan, section, read));
     for (view, part) in read.iter().zip(&step.read).chain([(&write, &step.write)]) {
         if times(section.passes, part.dims[0]) != plan.input[0] {
             faults.push("does not do all images".to_owned());
@@ -169,7 +172,7 @@ fn output(plan: &Plan, buffers: &mut [Tracked]) -> Vec<String> {
     faults
 }
 
-/// Buffers that lie in each other while both are needed.
+/// Buffers that overlap while both are needed.
 fn overlaps(plan: &Plan, buffers: &[Tracked]) -> Vec<String> {
     let mut faults = Vec::new();
     for (i, a) in plan.buffers.iter().enumerate() {
@@ -187,7 +190,7 @@ fn overlaps(plan: &Plan, buffers: &[Tracked]) -> Vec<String> {
 }
 
 /// A view of what lies in a buffer for all images, where that is what the buffer holds.
-fn of_all(plan: &Plan, section: &Section, view: View) -> View {
+fn whole_batch(plan: &Plan, section: &Section, view: View) -> View {
     let [images, height, width, channels] = view.dims;
     let passes = plan.buffers.get(view.buffer).filter(|buffer| buffer.whole).map_or(1, |_| section.passes);
     View { dims: [times(passes, images), height, width, channels], ..view }
@@ -198,7 +201,7 @@ fn fits(plan: &Plan, section: &Section, view: &View) -> Result<(), String> {
     let Some(buffer) = plan.buffers.get(view.buffer) else {
         return Err(format!("there is no buffer {}", view.buffer));
     };
-    let view = of_all(plan, section, *view);
+    let view = whole_batch(plan, section, *view);
     if view.bytes() > buffer.bytes {
         return Err(format!("{:?} does not fit buffer {}", view.dims, buffer.name));
     }

@@ -1,8 +1,11 @@
 //! Convolutions: what is computed, and the geometry that kernels take.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::algorithm::Algorithm;
 use crate::element::Element;
-use crate::pixels::{Area, Fault, Pixels, check, plus, same_batch, times};
+use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
 /// A convolution between two values, and what is done with its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,11 +33,11 @@ pub enum Residual {
     None,
     /// Elements of the output's type.
     Same,
-    /// int8, of another scale than the output's.
+    /// int8, with a quantization scale of its own.
     Quantized {
         /// Whether they are signed.
         signed: bool,
-        /// Their scale, in units of the output's.
+        /// The ratio of that to the output's scale.
         scale: f32,
     },
 }
@@ -119,8 +122,8 @@ impl Convolution {
     /// algorithm does not compute such windows.
     pub const fn new(conv: Conv, x: Area, per_word: usize, y: Area) -> Result<Self, Fault> {
         let Conv { kernel, stride, from, residual, relu, algorithm, split } = conv;
-        check!(same_batch(&x, &y));
-        check!(y.check());
+        try_const!(same_batch(&x, &y));
+        try_const!(y.check());
         if per_word == 0 || !x.dims[3].is_multiple_of(per_word) {
             return Err(Fault::new("a pixel of the input is not whole words"));
         }
@@ -129,10 +132,10 @@ impl Convolution {
         }
         let [_, bottom, _, right] = conv.reads(y.size);
         if bottom > x.dims[1] {
-            return Err(Fault::new("windows are too low for the input"));
+            return Err(Fault::new("a window reaches below the input"));
         }
         if right > x.dims[2] {
-            return Err(Fault::new("windows are too wide for the input"));
+            return Err(Fault::new("a window reaches beyond the right edge of the input"));
         }
         let direct = matches!(algorithm, Algorithm::Direct);
         if !direct && (per_word > 1 || !algorithm.computes(kernel, stride, [x.dims[3], y.dims[3]])) {
@@ -174,8 +177,29 @@ impl ConvGeometry {
             return Err(Fault::new("windows reach outside the input"));
         }
         if !self.y.hold(self.batch, self.output, self.channels, y_elements) {
-            return Err(Fault::new("pixels lie outside the output, or in each other"));
+            return Err(Fault::new("pixels lie outside the output, or overlap"));
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Pixels => "pixels",
+            Split::Channels => "channels",
+        })
+    }
+}
+
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pixels" => Ok(Split::Pixels),
+            "channels" => Ok(Split::Channels),
+            _ => Err(format!("`{text}` is not a split: pixels or channels")),
+        }
     }
 }

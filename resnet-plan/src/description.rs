@@ -3,6 +3,7 @@
 //! Text and lists are borrowed (a compiled network's, in the program) or owned (a plan's that was just made).
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::algorithm::{Algorithm, PRODUCTS};
 use crate::element::{Element, Precision};
@@ -309,5 +310,16 @@ impl KernelLayout {
             KernelLayout::Hwio | KernelLayout::Io => [1, outputs, times(inputs, outputs)],
             KernelLayout::Oihw | KernelLayout::Oi => [times(inputs, window), window, 1],
         }
+    }
+}
+
+/// `rgb`, `bgr`, `gray`.
+impl fmt::Display for ChannelOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChannelOrder::Rgb => "rgb",
+            ChannelOrder::Bgr => "bgr",
+            ChannelOrder::Gray => "gray",
+        })
     }
 }

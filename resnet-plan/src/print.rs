@@ -1,9 +1,8 @@
 //! `Display` of a plan: a report of where everything lies and what is done when. It is not read back.
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::conv::{Conv, Split};
+use crate::conv::Conv;
 use crate::element::Element;
 use crate::pixels::plus;
 use crate::plan::{Action, Plan, View};
@@ -88,27 +87,6 @@ impl fmt::Display for Action {
             }
             Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
             Action::Softmax => f.write_str("softmax"),
-        }
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Split::Pixels => "pixels",
-            Split::Channels => "channels",
-        })
-    }
-}
-
-impl FromStr for Split {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "pixels" => Ok(Split::Pixels),
-            "channels" => Ok(Split::Channels),
-            _ => Err(format!("`{text}` is not a split: pixels or channels")),
         }
     }
 }

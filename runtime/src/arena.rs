@@ -13,7 +13,7 @@ use crate::elements::{Elements, ElementsMut};
 use crate::error::Error;
 use crate::tensor::Shape;
 
-pub use resnet_plan::check::ALIGNMENT;
+pub use resnet_plan::check::{ALIGNMENT, MAX_VIEWS};
 
 /// From this size on memory is asked for in huge pages: a network reads all of its weights each run, and the processor
 /// looks up the place of each page.
@@ -56,9 +56,6 @@ pub struct Place {
     /// What they are.
     pub element: Element,
 }
-
-/// The most views that are taken at once.
-pub const MAX_VIEWS: usize = 8;
 
 /// A tuple of tensor types, of which an arena gives a tuple of references.
 pub trait TensorSet: sealed::TensorSet {
@@ -135,7 +132,7 @@ impl Arena {
     /// What lies at one place, and what lies at another, to be written.
     ///
     /// # Panics
-    /// If a place reaches outside the arena, is not aligned for its elements, or both lie in each other.
+    /// If a place reaches outside the arena, is not aligned for its elements, or the two places overlap.
     pub fn pair(&mut self, read: Place, write: Place) -> (Elements<'_>, ElementsMut<'_>) {
         let (first, second) = (self.inside(read), self.inside(write));
         assert!(first.end <= second.start || second.end <= first.start, "a step reads what it writes");

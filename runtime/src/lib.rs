@@ -1,4 +1,4 @@
-//! What compiled networks run on: tensors of fixed shape, an arena, weights, threads and explicit SIMD kernels.
+//! What networks run on, compiled or executed as plans: tensors of fixed shape, an arena, weights, threads and explicit SIMD kernels.
 //!
 //! A program uses this crate through `resnet`, which re-exports it; compiled code names what it needs from here.
 //!

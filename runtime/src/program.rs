@@ -8,7 +8,6 @@
 //! does not.
 
 use std::num::NonZeroUsize;
-
 use std::time::Duration;
 
 use resnet_plan::{Plan, Step, Task, View, check};
@@ -74,7 +73,7 @@ enum Source {
 #[derive(Clone, Copy)]
 struct Part {
     place: Place,
-    pass: usize,
+    pass_bytes: usize,
 }
 
 impl Program {
@@ -111,7 +110,8 @@ impl Program {
         Ok(Program { plan, weights, arena, threads, sections, output })
     }
 
-    /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. Nothing is allocated.
+    /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. After the first run nothing is
+    /// allocated.
     ///
     /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
     ///
@@ -166,7 +166,7 @@ impl Program {
         for Passes { calls, passes } in sections {
             for pass in 0..*passes {
                 for call in calls.iter() {
-                    call.make(weights, threads, arena, input, pass);
+                    call.run(weights, threads, arena, input, pass);
                     if let Some(observe) = &mut observe {
                         let elements = arena.read(call.write.of_pass(pass));
                         observe(Observation { dims: call.dims, elements });
@@ -195,7 +195,7 @@ impl Call {
     }
 
     /// Calls the kernel, for a pass.
-    fn make(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
+    fn run(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
         let write = self.write.of_pass(pass);
         let (x, y) = match self.read {
             Source::Input(len) => (Elements::F32(&input[pass * len..][..len]), arena.write(write)),
@@ -225,10 +225,10 @@ impl Part {
     fn of(plan: &Plan, view: &View) -> Part {
         let buffer = &plan.buffers[view.buffer];
         let place = Place { offset: buffer.offset, len: view.area().len(), element: view.element };
-        Part { place, pass: if buffer.whole { view.bytes() } else { 0 } }
+        Part { place, pass_bytes: if buffer.whole { view.bytes() } else { 0 } }
     }
 
     fn of_pass(self, pass: usize) -> Place {
-        Place { offset: self.place.offset + pass * self.pass, ..self.place }
+        Place { offset: self.place.offset + pass * self.pass_bytes, ..self.place }
     }
 }

@@ -20,6 +20,9 @@ pub struct Session<N: Network> {
 
 impl<N: Network> Session<N> {
     /// A session with one thread a core.
+    ///
+    /// # Panics
+    /// As [`Session::with_threads`].
     pub fn new(network: &N) -> Self {
         Self::with_threads(network, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
@@ -27,7 +30,7 @@ impl<N: Network> Session<N> {
     /// A session with so many threads, the caller's included. If the system refuses some, it has fewer.
     ///
     /// # Panics
-    /// If the system does not give the memory of the arena, or of this thread.
+    /// If the system does not give the memory of the arena or of a thread's scratch.
     pub fn with_threads(network: &N, threads: NonZeroUsize) -> Self {
         let description = N::DESCRIPTION;
         let memory = Arena::zeroed(description.peak_bytes)

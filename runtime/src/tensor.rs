@@ -19,7 +19,7 @@ pub trait Shape: sealed::Shape + Send + Sync + 'static {
     type Element: Element;
     /// Batch, height, width, channels.
     const DIMS: [usize; 4];
-    /// Element of elements.
+    /// Number of elements, N * H * W * C.
     const LEN: usize;
     /// Size in bytes.
     const BYTES: usize = Self::LEN * size_of::<Self::Element>();

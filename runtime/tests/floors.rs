@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 /// Each module, and what it may import. What is imported comes before, so there is no circle.
 const FLOORS: [(&str, &[&str]); 14] = [
     ("error", &[]),
-    ("numbers", &[]),
+    ("elements", &[]),
     ("reference", &[]),
-    ("tensor", &["error", "numbers"]),
-    ("arena", &["error", "numbers", "tensor"]),
+    ("tensor", &["error", "elements"]),
+    ("arena", &["error", "elements", "tensor"]),
     ("threads", &["error", "arena"]),
-    ("simd", &["numbers"]),
-    ("kernels", &["numbers", "threads", "simd"]),
+    ("simd", &["elements"]),
+    ("kernels", &["elements", "threads", "simd"]),
     ("isa", &["error", "simd", "kernels"]),
     ("weights", &["error", "arena", "kernels", "isa"]),
-    ("network", &["numbers", "tensor", "arena", "threads", "weights"]),
-    ("layer", &["numbers", "tensor", "kernels", "network"]),
+    ("network", &["elements", "tensor", "arena", "threads", "weights"]),
+    ("layer", &["elements", "tensor", "kernels", "network"]),
     ("session", &["error", "arena", "threads", "network"]),
-    ("program", &["error", "numbers", "arena", "threads", "kernels", "weights", "network"]),
+    ("program", &["error", "elements", "arena", "threads", "kernels", "weights", "network"]),
 ];
 
 #[test]

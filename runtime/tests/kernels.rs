@@ -248,7 +248,7 @@ fn copies() {
 
 /// Threads write pixels without a look at each other.
 #[test]
-#[should_panic(expected = "pixels lie outside the output, or in each other")]
+#[should_panic(expected = "pixels lie outside the output, or overlap")]
 fn rows_that_lie_in_each_other() {
     let x = Pixels { start: 0, image: 0, row: 4, pixel: 1 };
     let y = Pixels { row: 3, ..x };

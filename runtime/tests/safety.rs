@@ -66,7 +66,7 @@ const POOL: PoolGeometry = PoolGeometry {
     y: PIXELS,
 };
 
-const OUTSIDE: &str = "pixels lie outside the output, or in each other";
+const OUTSIDE: &str = "pixels lie outside the output, or overlap";
 
 fn team() -> Threads {
     Threads::new(NonZeroUsize::MIN, 0).unwrap()

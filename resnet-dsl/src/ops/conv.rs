@@ -19,7 +19,7 @@ pub struct Conv2d {
     pub padding: Padding,
     /// Kernel.
     pub weights: KernelParam,
-    /// Bias, of `filters` numbers.
+    /// Bias, of `filters` elements.
     pub bias: Option<BiasParam>,
     /// Whether negative sums become zero.
     pub relu: bool,

@@ -19,13 +19,13 @@ const FUSE: usize = 125;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
-/// The most bytes of a block's transformed inputs: a L2 cache. Where weights are transformed once and for all blocks, those,
+/// The most bytes of a block's transformed inputs: an L2 cache. Where weights are transformed once and for all blocks, those,
 /// the inputs and the sums of products stay in it together.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The same for Winograd's inputs: each is read once a panel and in order, which the L3 cache is fast enough for, and the
 /// larger the block, the less often all weights are transformed.
 const TILES_BYTES: usize = 3 << 20;
-/// The most bytes of the weights that are transformed once and for all blocks: half of a L2 cache.
+/// The most bytes of the weights that are transformed once and for all blocks: half of an L2 cache.
 const MADE_BYTES: usize = 1 << 19;
 /// Input channels whose weights are transformed at a time where products transform them: all nine weights of a window stay in the
 /// L1 cache.

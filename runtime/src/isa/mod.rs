@@ -130,7 +130,8 @@ impl Isa {
         }
     }
 
-    /// The one whose kernels compute in a precision: another one, if this adds nothing to it.
+    /// The instruction set whose kernels this one uses for a precision: `avx512bf16` uses those of `avx512vnni` for int8, and those
+    /// of `avx512` for f32.
     pub fn serving(self, precision: Precision) -> Isa {
         let serving = self.table().map(|(_, kernels)| kernels.isa(precision));
         Isa::ALL.into_iter().find(|isa| Some(isa.name()) == serving).unwrap_or(self)

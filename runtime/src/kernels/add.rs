@@ -21,8 +21,8 @@ pub(crate) struct AddTask<'a> {
 /// `y = relu?(y + x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, if there is no sum of these elements: there are of f32
-/// and f32, bf16 and bf16, int8 and int8.
+/// If the geometry reaches outside the slices, if pixels of the output overlap, or if there is no sum of these elements: there are
+/// of f32 and f32, bf16 and bf16, int8 and int8.
 pub fn add(
     kernels: &Kernels,
     threads: &Threads,
@@ -76,7 +76,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
             (Elements::I8(x), Target::I8(y), Some((false, s))) => {
                 rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            _ => panic!("there is no sum of these numbers"),
+            _ => panic!("there is no sum of these elements"),
         }
     }
 }

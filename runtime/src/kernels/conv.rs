@@ -44,7 +44,7 @@ pub(crate) struct ConvTask {
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
 pub(super) const BLOCK: usize = 84;
 
-/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a L2 cache, since tiles fetch
+/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of an L2 cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
 /// How far ahead the only tile of a part fetches, in elements: as fast as the memory is, not as fast as the tile.
@@ -58,7 +58,7 @@ pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for these
+/// If the geometry reaches outside the slices, or pixels of the output overlap, or the weights are not packed for these
 /// kernels and the algorithm, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the
 /// elements of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(

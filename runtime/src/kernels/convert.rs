@@ -26,7 +26,7 @@ pub(crate) struct ConvertTask<'a> {
 /// `scale` is not looked at.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of `y` lie in each other; if types differ and neither is f32.
+/// If the geometry reaches outside the slices, or pixels of `y` overlap; if types differ and neither is f32.
 pub fn convert(
     kernels: &Kernels,
     threads: &Threads,

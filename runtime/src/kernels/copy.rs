@@ -14,7 +14,7 @@ use crate::threads::Threads;
 /// `y = x`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of `y` lie in each other.
+/// If the geometry reaches outside the slices, or pixels of `y` overlap.
 pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
     let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
     let [height, width] = size;

@@ -28,7 +28,7 @@ pub(crate) struct PoolTask<'a> {
 /// `y = pool(x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image; if the types of
+/// If the geometry reaches outside the slices, or pixels of the output overlap, a window holds nothing of the image; if the types of
 /// the elements differ.
 pub fn pool(
     kernels: &Kernels,

@@ -136,7 +136,7 @@ fn kernel<'a>(
             Residual::None | Residual::Quantized { .. },
         )
         | (Elements::U8(_) | Elements::I8(_), ElementsMut::F32(_), Residual::None) => (&kernels.int8, 3),
-        _ => panic!("there is no convolution of these numbers"),
+        _ => panic!("there is no convolution of these elements"),
     }
 }
 

@@ -84,7 +84,7 @@ impl<'a> File<'a> {
     pub(crate) fn packed_weights(&self, count: usize, map: Option<Unchanged>) -> Result<Memory, String> {
         let info = self.metadata.info(packed::TENSOR).filter(|info| info.dtype == Dtype::F32);
         let Some(info) = info.filter(|info| info.shape == [count]) else {
-            return Err(format!("the tensor `{}` is not {count} numbers", packed::TENSOR));
+            return Err(format!("the tensor `{}` is not {count} elements", packed::TENSOR));
         };
         let (start, end) = info.data_offsets;
         let range = self.data + start..self.data + end;

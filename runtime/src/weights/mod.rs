@@ -120,6 +120,9 @@ impl Weights {
     }
 
     /// [`Weights::fingerprint`], of the weights that [`Weights::init`] makes of a seed.
+    ///
+    /// # Panics
+    /// As [`Weights::formula_fingerprint`].
     pub fn init_fingerprint(network: &Description, seed: u64) -> u64 {
         Self::hash(network, filler(Filler::Glorot { seed })).expect("made-up weights have no faults")
     }
@@ -162,7 +165,7 @@ impl Weights {
     /// An instruction set in `RESNET_ISA` that the machine does not have is passed over.
     ///
     /// # Panics
-    /// If the system does not give the memory, or a layer is none that can be packed: see [`LayerWeights::check`].
+    /// If the system does not give the memory, or a layer cannot be packed: see [`LayerWeights::check`].
     pub fn init(network: &Description, seed: u64) -> Self {
         Self::init_for(Isa::from_environment().unwrap_or(Isa::best()), network, seed)
     }
@@ -223,7 +226,7 @@ impl Weights {
         file: &File<'_>,
         map: Option<Unchanged>,
     ) -> Result<Self, Error> {
-        let kernels = packable(isa, network, file.origin())?;
+        let kernels = kernels_for(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(kernels, network);
@@ -243,10 +246,13 @@ impl Weights {
     }
 
     fn filled(isa: Isa, network: &Description, filler: Filler) -> Result<(Self, u64), Error> {
-        const ORIGIN: &str = "the formula";
-        let kernels = packable(isa, network, ORIGIN)?;
+        let origin = match filler {
+            Filler::Formula => "the formula",
+            Filler::Glorot { .. } => "the random weights",
+        };
+        let kernels = kernels_for(isa, network, origin)?;
         Self::folded(isa, kernels, network, self::filler(filler))?
-            .map_err(|faults| error(network, ORIGIN, faults))
+            .map_err(|faults| error(network, origin, faults))
     }
 
     /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
@@ -322,8 +328,8 @@ fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Re
 /// The kernels that weights of this network are packed for on this machine.
 ///
 /// # Errors
-/// If the machine lacks the instruction set, or a layer is none that can be packed.
-fn packable(isa: Isa, network: &Description, origin: &str) -> Result<&'static Kernels, Error> {
+/// If the machine lacks the instruction set, or a layer cannot be packed.
+fn kernels_for(isa: Isa, network: &Description, origin: &str) -> Result<&'static Kernels, Error> {
     let kernels = Isa::choose(isa.name())?.kernels();
     let faults = network.faults();
     if faults.is_empty() { Ok(kernels) } else { Err(error(network, origin, faults)) }
