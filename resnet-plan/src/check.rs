@@ -254,6 +254,7 @@ struct Written {
     element: Option<Element>,
     dims: Option<Dims>,
     value: Option<Rectangle>,
+    /// Outside of this, it holds zeros.
     zeros_around: Option<Rectangle>,
 }
 
@@ -268,8 +269,8 @@ impl Written {
             self.value = self.value.filter(|value| inside(*value, place));
             self.zeros_around = Some(place);
         } else {
-            self.zeros_around = self.zeros_around.filter(|zeros| inside(place, *zeros));
             (self.element, self.value) = (Some(write.element), Some(place));
+            self.zeros_around = self.zeros_around.map(|zeros| hull(zeros, place));
         }
     }
 
@@ -280,12 +281,12 @@ impl Written {
             return false;
         }
         let whole = [0, dims[1], 0, dims[2]];
+        let everything = value == whole || self.zeros_around == Some(value);
         if dims != view.dims {
             // Another shape of the same elements of each image: all of them must be there.
             let same = dims[0] == view.dims[0] && Area::dense(dims).len() == view.area().len();
-            return same && value == whole && inside(part, tensor(view));
+            return same && everything && inside(part, tensor(view));
         }
-        let everything = value == whole || self.zeros_around == Some(value);
         inside(part, if everything { whole } else { value })
     }
 }
@@ -306,6 +307,11 @@ fn rectangle(view: &View) -> Rectangle {
 /// The whole tensor of a view.
 fn tensor(view: &View) -> Rectangle {
     [0, view.dims[1], 0, view.dims[2]]
+}
+
+/// The smallest rectangle that holds both.
+fn hull(a: Rectangle, b: Rectangle) -> Rectangle {
+    [a[0].min(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].max(b[3])]
 }
 
 fn inside(inner: Rectangle, outer: Rectangle) -> bool {

@@ -281,3 +281,15 @@ fn softmax() {
         check(&Placed { image: expected, halo: [0; 4] }, UNTOUCHED, &tolerance, &y)
     });
 }
+
+/// Sums of many terms are no worse than those of few.
+#[test]
+fn softmax_over_many_channels() {
+    let x = image([1, 1, 1, 200_000], 0);
+    let mut y = vec![UNTOUCHED; x.data.len()];
+    kernels::softmax(x.data.len(), &x.data, &mut y);
+    let errors =
+        reference::softmax(&x).data.into_iter().zip(y).map(|(expected, y)| (y / expected - 1.0).abs());
+    let error = errors.fold(0.0, f32::max);
+    assert!(error <= 5e-7, "{error:e}");
+}

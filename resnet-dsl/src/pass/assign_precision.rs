@@ -5,7 +5,10 @@
 //! bf16:  every value is bf16
 //! int8:  every value is steps of a scale of the calibration table, unsigned where it cannot be negative; what only takes values
 //!        from its operand (a maximum, a part, another shape) has its operand's type
-//! then:  the output, and what a softmax reads, is f32: its convolution writes that, or a `convert` is put behind it
+//! then:  a softmax, and a flatten of pixels that are not whole words of four bytes, is f32, as is what it reads, and what
+//!        others read of it is a `convert`
+//!        the output is f32
+//! f32:   the convolution writes that, or a `convert` is put behind the value
 //! ```
 //! The network's input is converted where it is copied.
 
@@ -20,6 +23,7 @@ const MOST_PRODUCTS: usize = i32::MAX as usize / (255 * 127);
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let precision = graph.precision.clone();
+    let kind = precision.kind();
     if precision == Precision::F32 {
         return Ok(());
     }
@@ -31,8 +35,10 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let element = match (&precision, &node.op, operand) {
             (Precision::F32, ..) => Element::F32,
             (Precision::Bf16, ..) => Element::Bf16,
-            (_, Op::Softmax, _) => Element::F32,
             (_, Op::MaxPool(_) | Op::Subsample(_) | Op::ZeroPad(_) | Op::Flatten, Some(x)) => x.element,
+            (Precision::Int8(table), Op::Softmax, _) => {
+                Element::U8(table.scales.get(&node.name).copied().unwrap_or(1.0 / 255.0))
+            }
             (Precision::Int8(table), ..) => match table.scales.get(&node.name) {
                 Some(scale) if positive(graph, value) => Element::U8(*scale),
                 Some(scale) => Element::I8(*scale),
@@ -55,20 +61,46 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         }
         graph.node_mut(value).ty = Some(Type { element, ..ty });
     }
-    if errors.is_empty() {
-        let Some(output) = graph.output() else { return Ok(()) };
-        let softmax = graph.node(output).op == Op::Softmax;
-        let scores = if softmax { graph.operands(output)[0] } else { output };
-        let scores = single(graph, scores);
-        if softmax {
-            graph.set_operands(output, &[scores]);
-            set_f32(graph, output);
-        } else {
-            graph.set_output(scores);
-        }
-        return Ok(());
+    if !errors.is_empty() {
+        return Err(errors);
     }
-    Err(errors)
+    let values = graph.topological();
+    let only_f32: Vec<Value> = values.into_iter().filter(|value| is_only_f32(graph, *value)).collect();
+    for &value in &only_f32 {
+        let operand = graph.operands(value)[0];
+        let operand = single(graph, operand);
+        graph.set_operands(value, &[operand]);
+        let users: Vec<Value> =
+            graph.users(value).into_iter().filter(|user| !only_f32.contains(user)).collect();
+        if !users.is_empty() {
+            let converted = convert(graph, value, graph.node(value).ty, kind);
+            for user in users {
+                let operands = graph.operands(user).into_iter();
+                let operands: Vec<Value> =
+                    operands.map(|operand| if operand == value { converted } else { operand }).collect();
+                graph.set_operands(user, &operands);
+            }
+        }
+        set_f32(graph, value);
+    }
+    if let Some(output) = graph.output() {
+        let scores = single(graph, output);
+        graph.set_output(scores);
+    }
+    Ok(())
+}
+
+/// Whether a value is computed from f32 to f32 only. Channels are filled up to whole words, which a flat image has behind all of
+/// its pixels and others behind each.
+fn is_only_f32(graph: &Graph, value: Value) -> bool {
+    let operand = || graph.node(graph.operands(value)[0]).ty;
+    match graph.node(value).op {
+        Op::Softmax => true,
+        Op::Flatten => operand().is_some_and(|Type { element, dims: [_, height, width, channels] }| {
+            height * width > 1 && !channels.is_multiple_of(element.per_word())
+        }),
+        _ => false,
+    }
 }
 
 /// Whether a value cannot be negative.
@@ -90,20 +122,23 @@ pub fn positive(graph: &Graph, value: Value) -> bool {
 
 /// The value in f32: itself, if it is a convolution's that can write that, else a conversion of it.
 fn single(graph: &mut Graph, value: Value) -> Value {
+    if graph.node(value).ty.is_some_and(|ty| ty.element == Element::F32) {
+        return value;
+    }
     let alone = graph.users(value).len() <= 1 && graph.operands(value).len() == 1;
     if alone && matches!(graph.node(value).op, Op::Conv2d(_)) {
         set_f32(graph, value);
         return value;
     }
-    let Node { name, ty, block, span, .. } = graph.node(value).clone();
-    let node = Node {
-        name: format!("{name}.f32"),
-        op: Op::Convert,
-        ty: ty.map(|ty| Type::f32(ty.dims)),
-        halo: Sides::default(),
-        block,
-        span,
-    };
+    let ty = graph.node(value).ty.map(|ty| Type::f32(ty.dims));
+    convert(graph, value, ty, resnet_plan::Precision::F32)
+}
+
+/// The value as elements of another type, whose name ends in that of a precision.
+fn convert(graph: &mut Graph, value: Value, ty: Option<Type>, precision: resnet_plan::Precision) -> Value {
+    let Node { name, block, span, .. } = graph.node(value).clone();
+    let name = format!("{name}.{precision}");
+    let node = Node { name, op: Op::Convert, ty, halo: Sides::default(), block, span };
     graph.add(node, &[value])
 }
 

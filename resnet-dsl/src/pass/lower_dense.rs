@@ -1,7 +1,8 @@
 //! A dense layer is a convolution whose window is its whole input: `dense(flatten(x))` becomes `conv2d(x)`.
 //!
 //! No kernel of its own is needed, and the order in which a weight file flattens an image (channels last or first) is
-//! the order of a convolution's kernel (`hwio` or `oihw`).
+//! the order of a convolution's kernel (`hwio` or `oihw`). Flattening again changes nothing, so the image is what is before
+//! all flattens.
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
@@ -12,10 +13,11 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
         let Op::Dense(dense) = &graph.node(value).op else { continue };
         let dense = dense.clone();
-        let flat = graph.operands(value)[0];
-        let flattened = graph.node(flat).op == Op::Flatten && graph.only_user(flat) == Some(value);
-        let source = if flattened { graph.operands(flat)[0] } else { flat };
-        let Some(ty) = graph.node(source).ty else { continue };
+        let mut image = graph.operands(value)[0];
+        while graph.node(image).op == Op::Flatten {
+            image = graph.operands(image)[0];
+        }
+        let Some(ty) = graph.node(image).ty else { continue };
         let conv = Conv2d {
             filters: dense.units,
             kernel: [ty.dims[1], ty.dims[2]],
@@ -27,11 +29,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             algorithm: None,
             split: None,
         };
-        if flattened {
-            graph.replace(value, Op::Conv2d(conv), flat);
-        } else {
-            graph.node_mut(value).op = Op::Conv2d(conv);
-        }
+        graph.node_mut(value).op = Op::Conv2d(conv);
+        graph.set_operands(value, &[image]);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //!     a sum           is written over its residual (over a copy, if somebody still needs the residual)
 //!     a padded image  is a larger view of the image's buffer
 //!     a flat image    is another shape of the image's buffer (of a copy, if the image has a halo)
+//!     a flat image and probabilities  are copied, if they are to have a halo themselves
 //!     anything else   gets a buffer: its shape and its halo; a halo is cleared before the buffer is first written
 //! ```
 
@@ -42,7 +43,9 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         let operands = graph.operands(*value);
         let inputs: Vec<Dims> = operands.iter().map(|operand| dims(graph, *operand)).collect();
         macs += graph.node(*value).op.macs(&inputs, dims(graph, *value));
-        if let Err(error) = lowering.value(*value, &operands) {
+        // What depends on a mistake has nothing to read.
+        let all_there = operands.iter().all(|operand| lowering.views.contains_key(operand));
+        if all_there && let Err(error) = lowering.value(*value, &operands) {
             errors.push(error);
         }
     }
@@ -99,14 +102,13 @@ impl Lowering<'_> {
             }
             (Op::Flatten, Some(_)) => {
                 let read = self.dense(operands[0]);
-                let flat = dims(self.graph, value);
-                if read.dims.iter().product::<usize>() != flat.iter().product() {
+                let [n, height, width, stored] = read.dims;
+                if height * width > 1 && stored != dims(self.graph, operands[0])[3] {
                     let message = format!("the channels of `{}` are filled up to whole words", node.name);
-                    return Err(
-                        Diagnostic::new(message, node.span).help("flatten multiples of four channels")
-                    );
+                    return Err(Diagnostic::new(message, node.span));
                 }
-                self.views.insert(value, View { dims: flat, at: [0, 0], size: [1, 1], ..read });
+                let dims = [n, 1, 1, height * width * stored];
+                self.with_halo(value, View { dims, at: [0, 0], size: [1, 1], ..read });
             }
             (Op::Conv2d(conv), Some(read)) => {
                 let residual = operands.get(1).map(|residual| self.views[residual].element);
@@ -139,7 +141,9 @@ impl Lowering<'_> {
             }
             (Op::Softmax, Some(_)) => {
                 let read = self.dense(operands[0]);
-                self.compute(value, Some(read), Action::Softmax);
+                let write = self.allocate(node, dims(self.graph, value), Sides::default());
+                self.step(node, Action::Softmax, Some(read), write);
+                self.with_halo(value, write);
             }
             (Op::Convert, read) => self.compute(value, read, Action::Copy),
             _ => return Err(without_kernel(node)),
@@ -188,6 +192,16 @@ impl Lowering<'_> {
         let copy = self.allocate(node, dims(self.graph, value), Sides::default());
         self.step(node, Action::Copy, Some(view), copy);
         copy
+    }
+
+    /// Lets a value lie in a view without a halo; in a copy of it, if the value is to have one.
+    fn with_halo(&mut self, value: Value, view: View) {
+        let node = self.graph.node(value);
+        if node.halo == Sides::default() {
+            self.views.insert(value, view);
+        } else {
+            self.compute(value, Some(view), Action::Copy);
+        }
     }
 
     fn allocate(&mut self, node: &Node, [n, h, w, c]: Dims, halo: Sides) -> View {

@@ -142,7 +142,7 @@ fn softmax(x: &Array) -> Array {
     for pixel in y.data.chunks_exact_mut(x.dims[3]) {
         let largest = pixel.iter().fold(f32::NEG_INFINITY, |largest, x| largest.max(*x as f32));
         let powers: Vec<f32> = pixel.iter().map(|x| (*x as f32 - largest).exp()).collect();
-        let sum = powers.iter().fold(0.0, |sum, power| sum + power);
+        let sum = powers.iter().map(|power| f64::from(*power)).sum::<f64>() as f32;
         pixel.iter_mut().zip(powers).for_each(|(y, power)| *y = f64::from(power / sum));
     }
     y
