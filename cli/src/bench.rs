@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::layers;
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::weights::{self, WeightSource};
+use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
     network: Network,
     #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]", default_value = "init")]
     weights: WeightSource,
+    #[command(flatten)]
+    despite: Despite,
     /// How long to measure, after a warm-up of a fifth of it
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     seconds: f64,
@@ -38,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = arguments.network.read()?;
     let plan = model.compile()?.plan;
     let isa = arguments.machine.isa()?.serving(plan.description.precision);
-    let weights = arguments.weights.load(plan.description(), isa)?;
+    let weights = arguments.despite.load(&arguments.weights, plan.description(), isa)?;
     let mut program = Program::new(plan, weights, threads)?;
     let input = noise(program.plan().input.iter().product());
     measure(&mut program, &input, seconds / 5)?;

@@ -10,7 +10,7 @@ use resnet_plan::Text;
 use crate::images;
 use crate::machine::Machine;
 use crate::model::Settings;
-use crate::weights::{self, WeightSource};
+use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -22,6 +22,8 @@ pub(crate) struct Arguments {
     model: String,
     #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]")]
     weights: Option<WeightSource>,
+    #[command(flatten)]
+    despite: Despite,
     #[command(flatten)]
     settings: Settings,
     /// How many classes to name
@@ -36,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let plan = arguments.settings.read(&arguments.model)?.batch(1).compile()?.plan;
     let isa = arguments.machine.isa()?.serving(plan.description.precision);
     let weights = match &arguments.weights {
-        Some(source) => source.load(plan.description(), isa)?,
+        Some(source) => arguments.despite.load(source, plan.description(), isa)?,
         None => built_in(&arguments.model, plan.description(), isa)?,
     };
     let weight_bytes = weights.bytes();

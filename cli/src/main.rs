@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 /// Residual networks compiled ahead of time into plain Rust: tools for any spec, whose plan is executed as it is.
 #[derive(Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, about, arg_required_else_help = true, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

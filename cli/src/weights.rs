@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anyhow::anyhow;
+use resnet::Error;
 use resnet::runtime::weights::fill::Filler;
 use resnet::runtime::{Description, Isa, Weights, weights};
 use resnet_plan::WeightTensor;
@@ -27,16 +29,42 @@ pub(crate) enum WeightSource {
 pub(crate) struct WeightArguments {
     #[arg(long = "weights", help = HELP, value_name = "FILE|formula|init[:SEED]")]
     source: WeightSource,
+    #[command(flatten)]
+    despite: Despite,
+}
+
+/// Whether the scales of int8 must have been calibrated with the weights.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Despite {
     /// Load weights that the scales of int8 were not calibrated with
     #[arg(long)]
     despite_calibration: bool,
 }
 
+impl Despite {
+    /// Weights for a network.
+    pub(crate) fn load(
+        &self,
+        source: &WeightSource,
+        description: &Description,
+        isa: Isa,
+    ) -> anyhow::Result<Weights> {
+        let calibrated = description.calibrated.filter(|_| !self.despite_calibration);
+        let loaded = source.load(&Description { calibrated, ..description.clone() }, isa);
+        loaded.map_err(|error| match error {
+            Error::Calibration { network, origin, expected, found } => anyhow!(
+                "the scales of `{network}` were calibrated with the weights {expected:016x}, {origin} holds {found:016x}: \
+                 calibrate them (resnet calibrate), or add --despite-calibration"
+            ),
+            other => other.into(),
+        })
+    }
+}
+
 impl WeightArguments {
     /// The weights, packed for an instruction set.
     pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-        let calibrated = description.calibrated.filter(|_| !self.despite_calibration);
-        self.source.load(&Description { calibrated, ..description.clone() }, isa)
+        self.despite.load(&self.source, description, isa)
     }
 
     /// What reads their tensors, as they are in a weight file.
@@ -61,12 +89,12 @@ pub(crate) type Tensors = dyn FnMut(&WeightTensor<'_>) -> Result<Vec<f64>, Strin
 
 impl WeightSource {
     /// The weights, packed for an instruction set.
-    pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-        Ok(match self {
-            WeightSource::File(file) => Weights::map_for_command(isa, description, file)?,
-            WeightSource::Formula => Weights::formula_for(isa, description)?,
-            WeightSource::Init(seed) => Weights::init_for(isa, description, *seed),
-        })
+    pub(crate) fn load(&self, description: &Description, isa: Isa) -> Result<Weights, Error> {
+        match self {
+            WeightSource::File(file) => Weights::map_for_command(isa, description, file),
+            WeightSource::Formula => Weights::formula_for(isa, description),
+            WeightSource::Init(seed) => Ok(Weights::init_for(isa, description, *seed)),
+        }
     }
 
     /// What a calibration table names them by.

@@ -203,6 +203,10 @@ fn packed_weights_give_the_same_output() {
     assert_eq!(std::fs::read(plain_output).unwrap(), std::fs::read(packed_output).unwrap());
     let message = stderr(1, &["bench", "cifar/resnet20", "--weights", &packed]);
     assert!(message.contains("packed for another network"), "{message}");
+    let table = scratch("never.yaml");
+    let calibrate = ["calibrate", "digits", "--weights", &packed, "--inputs", "formula", "--output", &table];
+    let message = stderr(1, &calibrate);
+    assert!(message.contains("the plain file is needed"), "{message}");
 }
 
 #[test]
@@ -228,6 +232,8 @@ fn calibrate_makes_the_table_that_ships() {
     std::fs::write(&other, bytes).unwrap();
     let message = stderr(1, &["bench", "digits", "--precision", "int8", "--weights", &other]);
     assert!(message.contains("were calibrated with the weights"), "{message}");
+    let bench = ["bench", "digits", "--precision", "int8", "--seconds", "0.01", "--despite-calibration"];
+    stdout(&[&bench[..], &["--weights", &other]].concat());
     let text = stdout(&[&["verify", "digits"][..], &digits].concat());
     assert!(text.contains("in f32 against float64, 10 image(s)"), "{text}");
 }

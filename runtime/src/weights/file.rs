@@ -67,8 +67,22 @@ impl<'a> File<'a> {
     /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
     pub fn tensor(&self, tensor: &WeightTensor<'_>) -> Result<Vec<f32>, String> {
         let mut elements = Vec::new();
+        self.plain()?;
         self.read(tensor, &mut elements)?;
         Ok(elements.into_iter().map(f32::from_le_bytes).collect())
+    }
+
+    /// Whether it has tensors as a network's spec names them.
+    ///
+    /// # Errors
+    /// If it holds packed weights.
+    pub(crate) fn plain(&self) -> Result<(), String> {
+        let packed = self.packed().is_some();
+        if packed {
+            Err("packed weights, where the plain file is needed that they were packed from".to_owned())
+        } else {
+            Ok(())
+        }
     }
 
     /// What the file says of itself, if it is one of packed weights.

@@ -107,6 +107,7 @@ impl Weights {
     /// As [`Weights::load`].
     pub fn fingerprint(network: &Description, path: &Path) -> Result<u64, Error> {
         let file = File::open(path)?;
+        file.plain().map_err(|fault| file.error(network, vec![fault]))?;
         Self::hash(network, |tensor, to| file.read(tensor, to)).map_err(|faults| file.error(network, faults))
     }
 
