@@ -11,14 +11,14 @@ use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
 use common::{on_any_isa, on_every_isa};
 use proptest::prelude::*;
 use resnet_plan::{
-    AddGeometry, Algorithm, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
-    Residual, Split,
+    AddGeometry, Algorithm, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, Pool, PoolGeometry,
+    PoolKind, Residual, Split,
 };
-use resnet_runtime::Precision;
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
+use resnet_runtime::{Isa, Precision};
 
 fn threads(count: usize) -> Threads {
     Threads::new(NonZeroUsize::new(count).unwrap(), 0).unwrap()
@@ -176,6 +176,22 @@ fn pooling() {
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );
+}
+
+/// The mean of equal values is that value, whatever the size of the image: one sum of all pixels in f32 would be off by 1e-4.
+#[test]
+fn a_mean_of_many_pixels() {
+    let (input, value) = ([300, 200], 1.485_284_6);
+    let image = vec![value; 300 * 200];
+    let pool = Pool { kind: PoolKind::Average, window: input, stride: [1, 1], padding: [0; 4] };
+    let [from, to] = [Area::dense([1, 300, 200, 1]), Area::dense([1; 4])];
+    let geometry = PoolGeometry::new(pool, from, to, 1.0).unwrap();
+    for isa in Isa::available() {
+        let mut mean = [0.0];
+        let to = ElementsMut::F32(&mut mean);
+        kernels::pool(isa.kernels(), &threads(1), &geometry, Elements::F32(&image), to);
+        assert!((mean[0] - value).abs() <= 4e-6 * value, "{isa}: {}", mean[0]);
+    }
 }
 
 #[test]

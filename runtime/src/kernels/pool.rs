@@ -5,7 +5,7 @@
 //!     cut the window to the image
 //!     for each vector of channels:
 //!         max:      fold the window's pixels with max, NaN first
-//!         average:  sum the window's pixels, divide by how many count
+//!         average:  sum the window's pixels, row by row, and the rows; divide by how many count
 //! ```
 
 use std::ops::Range;
@@ -144,17 +144,17 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                 // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has `rest`
                 // channels from `channel` on.
                 unsafe {
-                    let first = from.add(x.at(image, rows.start, columns.start) + channel);
-                    let mut sum = T::load(simd, first, rest);
-                    for column in columns.start + 1..columns.end {
-                        let number = T::load(simd, from.add(x.at(image, rows.start, column) + channel), rest);
-                        sum = F::fold(simd, sum, number);
-                    }
-                    for row in rows.start + 1..rows.end {
-                        for column in columns.clone() {
-                            let number = T::load(simd, from.add(x.at(image, row, column) + channel), rest);
-                            sum = F::fold(simd, sum, number);
+                    let mut sum =
+                        T::load(simd, from.add(x.at(image, rows.start, columns.start) + channel), rest);
+                    for row in rows.clone() {
+                        let mut line =
+                            T::load(simd, from.add(x.at(image, row, columns.start) + channel), rest);
+                        for column in columns.start + 1..columns.end {
+                            let value = T::load(simd, from.add(x.at(image, row, column) + channel), rest);
+                            line = F::fold(simd, line, value);
                         }
+                        // Rows, then their sums: the error grows with height and width, not with the pixels.
+                        sum = if row == rows.start { line } else { F::fold(simd, sum, line) };
                     }
                     let result = F::finish(simd, sum, count, scale);
                     T::store(simd, to.add(y.at(image, row, column) + channel), result, rest);
