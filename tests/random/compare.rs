@@ -1,0 +1,233 @@
+//! Executes a network and compares its values: f32 and bf16 with the evaluator, int8 to the bit with plain loops.
+//!
+//! ```text
+//! exact = every value of the graph before all passes, in f64
+//! int8:   a calibration table of their largest elements; every value of the optimized graph, in integers
+//! run on NaN, so that whatever is read but not written shows; run on the input
+//! compare what each step has written, and the output
+//! ```
+//! An error in f32 and bf16 is a share of the largest element of the value and of all that it is computed from: where a sum
+//! cancels, or a ReLU cuts it off, the rounding of its terms stays.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use resnet::runtime::network::Observation;
+use resnet::runtime::weights::fill::uniform;
+use resnet::runtime::{Isa, Precision, Program, Weights};
+use resnet_dsl::calibration::Calibration;
+use resnet_dsl::diag::Diagnostics;
+use resnet_dsl::evaluate::{Array, evaluate};
+use resnet_dsl::ir::Graph;
+use resnet_dsl::spec::Overrides;
+use resnet_dsl::{Compiled, Spec, pass};
+use resnet_plan::{Action, Plan, Step};
+
+use crate::formula::formula;
+use crate::integer;
+
+/// The largest errors.
+const F32: f64 = 1e-5;
+const BF16: f64 = 2e-2;
+
+/// How a network is computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub(crate) precision: Precision,
+    pub(crate) isa: Isa,
+    pub(crate) threads: usize,
+}
+
+/// What is wrong with a network.
+pub(crate) enum Failure {
+    Compile(String),
+    Run(String),
+    Panic(String),
+    /// The first value that parts, and by how much.
+    Value(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Compile(errors) => write!(f, "it does not compile\n{errors}"),
+            Failure::Run(error) => write!(f, "it does not run: {error}"),
+            Failure::Panic(message) => write!(f, "it panics: {message}"),
+            Failure::Value(difference) => f.write_str(difference),
+        }
+    }
+}
+
+/// What a value is to be.
+struct Expected {
+    array: Array,
+    /// How far elements may be from it; 0: they have the same bits.
+    tolerance: f64,
+}
+
+/// Compiles and runs a network; gives its plan.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn check(text: &str, how: How) -> Result<Plan, Failure> {
+    let result = catch_unwind(AssertUnwindSafe(|| compare(text, how)));
+    result.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(panic.downcast_ref::<&str>().copied());
+        Err(Failure::Panic(message.unwrap_or_default().to_owned()))
+    })
+}
+
+fn compare(text: &str, how: How) -> Result<Plan, Failure> {
+    let refused = |errors: Diagnostics| Failure::Compile(errors.render("random", text));
+    let fails = |error: resnet::Error| Failure::Run(error.to_string());
+    let mut overrides = Overrides::default();
+    let spec = Spec { name: "random", text, overrides: &overrides };
+    let mut graph = spec.parse(&mut no_files).map_err(refused)?.graph;
+    pass::infer_shapes(&mut graph).map_err(refused)?;
+    let input: Vec<f32> = uniform("input")
+        .take(dims(&graph, "input").iter().product())
+        .map(|u| (2.0 * u - 1.0) * 2.0)
+        .collect();
+    let exact = evaluate(&graph, &mut formula, &input.iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
+    let exact = exact.map_err(|error| Failure::Run(error.to_string()))?;
+
+    if how.precision == Precision::Int8 {
+        overrides.calibration = Some(table(&spec, &exact).map_err(refused)?);
+    }
+    overrides.precision = Some(how.precision);
+    let spec = Spec { name: "random", text, overrides: &overrides };
+    let Compiled { graph: optimized, plan } = spec.compile(&mut no_files).map_err(refused)?;
+    let weights = Weights::formula_for(how.isa, plan.description()).map_err(fails)?;
+    let threads = NonZeroUsize::new(how.threads).expect("a thread");
+    let mut program = Program::new(plan.clone(), weights, threads).map_err(fails)?;
+
+    let (output, expected) = match how.precision {
+        Precision::F32 => (&graph, shares(&graph, exact, F32)),
+        Precision::Bf16 => (&graph, shares(&graph, exact, BF16)),
+        Precision::Int8 => (&optimized, bits(&optimized, &input)),
+    };
+    let output = &output.node(output.output().expect("an output")).name;
+    program.run(&vec![f32::NAN; input.len()]).map_err(fails)?;
+    let found = observe(&mut program, &input, &expected)?;
+    for (Step { name, .. }, found) in plan.steps.iter().zip(&found).filter(|(step, _)| writes_a_value(step)) {
+        near(name, &expected[name], found)?;
+    }
+    near(output, &expected[output], program.run(&input).map_err(fails)?)?;
+    Ok(plan)
+}
+
+fn no_files(_: &str) -> Result<String, String> {
+    Err("no files".to_owned())
+}
+
+fn dims(graph: &Graph, name: &str) -> [usize; 4] {
+    let mut values = graph.topological().into_iter().map(|value| graph.node(value));
+    values.find(|node| node.name == name).and_then(|node| node.ty).expect("a typed value").dims
+}
+
+/// A calibration table: of each value, the largest element is the last integer.
+fn table(spec: &Spec<'_>, values: &HashMap<String, Array>) -> Result<Calibration, Diagnostics> {
+    let Compiled { graph, plan } = spec.compile(&mut no_files)?;
+    let scale = |value| {
+        let steps = if pass::positive(&graph, value) { 255.0 } else { 127.0 };
+        let name = &graph.node(value).name;
+        let largest = largest(&values[name]);
+        (name.clone(), if largest > 0.0 { (largest / steps) as f32 } else { 1.0 })
+    };
+    Ok(Calibration {
+        network: "random".to_owned(),
+        spec: spec.fingerprint(&mut no_files)?,
+        weights: Weights::formula_fingerprint(plan.description()),
+        method: "minmax".to_owned(),
+        images: 1,
+        scales: graph.topological().into_iter().map(scale).collect(),
+    })
+}
+
+/// Values that are met but for a share of the largest element among them and their operands, those operands' operands, and so on.
+fn shares(graph: &Graph, mut values: HashMap<String, Array>, share: f64) -> HashMap<String, Expected> {
+    let mut scales: HashMap<&str, f64> = HashMap::new();
+    for value in graph.topological() {
+        let name = &graph.node(value).name;
+        let operands = graph.operands(value).into_iter().map(|operand| scales[&*graph.node(operand).name]);
+        scales.insert(name, operands.fold(largest(&values[name]), f64::max));
+    }
+    let expected = |(name, scale): (&str, f64)| {
+        let array = values.remove(name).expect("each name once");
+        (name.to_owned(), Expected { array, tolerance: share * scale })
+    };
+    scales.into_iter().map(expected).collect()
+}
+
+/// Values that are met to the bit.
+fn bits(graph: &Graph, input: &[f32]) -> HashMap<String, Expected> {
+    let values = integer::evaluate(graph, &mut formula, input).into_iter();
+    values.map(|(name, value)| (name, Expected { array: value.array, tolerance: 0.0 })).collect()
+}
+
+fn largest(array: &Array) -> f64 {
+    array.data.iter().fold(0.0, |largest, element| element.abs().max(largest))
+}
+
+/// A copy writes another value, a cleared halo none.
+fn writes_a_value(step: &Step) -> bool {
+    !matches!(step.action, Action::Clear | Action::Copy)
+}
+
+/// What each step that writes a value has written, of all images.
+fn observe(
+    program: &mut Program,
+    input: &[f32],
+    expected: &HashMap<String, Expected>,
+) -> Result<Vec<Vec<f32>>, Failure> {
+    let plan = program.plan().clone();
+    let sections = plan.sections.iter();
+    let mut order = sections.flat_map(|section| (0..section.passes).flat_map(move |_| section.steps.clone()));
+    let mut found = vec![Vec::new(); plan.steps.len()];
+    let mut not_zero = None;
+    let mut observe = |Observation { dims: [images, height, width, stored], numbers }: Observation<'_>| {
+        let index = order.next().expect("a step of the plan");
+        let step = &plan.steps[index];
+        if !writes_a_value(step) {
+            return;
+        }
+        let channels = expected[&step.name].array.dims[3];
+        let ([top, left], [rows, columns]) = (step.write.at, step.write.size);
+        for pixel in 0..images * rows * columns {
+            let (n, row, column) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);
+            let first = ((n * height + top + row) * width + left + column) * stored;
+            found[index].extend((first..first + channels).map(|place| numbers.get(place)));
+            if (first + channels..first + stored).any(|place| numbers.get(place) != 0.0) {
+                not_zero = Some(step.name.clone());
+            }
+        }
+    };
+    program.run_observed(input, &mut observe).map_err(|error| Failure::Run(error.to_string()))?;
+    match not_zero {
+        Some(name) => Err(Failure::Value(format!("%{name} is filled up with what is not 0"))),
+        None => Ok(found),
+    }
+}
+
+fn near(name: &str, expected: &Expected, found: &[f32]) -> Result<(), Failure> {
+    let Expected { array, tolerance } = expected;
+    if array.data.len() != found.len() {
+        let message = format!("%{name} has {} elements, expected {:?}", found.len(), array.dims);
+        return Err(Failure::Value(message));
+    }
+    for (place, (expected, found)) in array.data.iter().zip(found).enumerate() {
+        let error = (f64::from(*found) - expected).abs();
+        let same = found.to_bits() == (*expected as f32).to_bits();
+        if !(same || *tolerance > 0.0 && error <= *tolerance) {
+            let message = format!(
+                "%{name} is {found} at {place} of {:?}, expected {expected}, within {tolerance:.1e}",
+                array.dims
+            );
+            return Err(Failure::Value(message));
+        }
+    }
+    Ok(())
+}
