@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use resnet::runtime::elements::{Elements, ElementsMut};
 use resnet::runtime::kernels::{self, PackedConv, pack};
-use resnet::runtime::numbers::{Numbers, NumbersMut};
 use resnet::runtime::threads::Threads;
 use resnet::runtime::{Arena, Isa, Precision};
 use resnet_dsl::Spec;
-use resnet_plan::{Action, Area, Conv, Convolution, LayerWeights, Plan, View};
+use resnet_plan::{Action, Conv, Convolution, LayerWeights, Plan, View};
 
 /// The distinct convolutions of a plan: the step's, its views and its layer.
 fn distinct(plan: &Plan) -> Vec<(Conv, View, View, &LayerWeights)> {
@@ -44,8 +44,8 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         let zeros = |count: usize| Arena::zeroed(count * size_of::<f32>()).expect("memory");
         let (x, mut y) = (zeros(read.area().len()), zeros(write.area().len()));
         let [depth, channels] = layer.packed_shape();
-        let panels = zeros(pack::packed_len(isa, Precision::F32, depth, channels));
-        let bias = zeros(pack::padded(isa, Precision::F32, filters));
+        let panels = zeros(pack::packed_len(isa.kernels(), Precision::F32, depth, channels));
+        let bias = zeros(pack::padded(isa.kernels(), Precision::F32, filters));
         let packed = PackedConv { panels: panels.as_slice(), bias: bias.as_slice() };
         let [rows, columns] = write.size;
         let macs = rows * columns * filters * height * width * inputs;
@@ -56,8 +56,8 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let (x, y) = (Numbers::F32(x.as_slice()), NumbersMut::F32(y.as_mut_slice()));
-                kernels::convolve(isa, &threads, &convolution, x, packed, y);
+                let (x, y) = (Elements::F32(x.as_slice()), ElementsMut::F32(y.as_mut_slice()));
+                kernels::convolve(isa.kernels(), &threads, &convolution, x, packed, y);
             });
         });
     }
@@ -65,7 +65,11 @@ fn convolution(criterion: &mut Criterion, model: &str) {
 }
 
 fn convolutions(criterion: &mut Criterion) {
-    println!("peak of one core on {}: {:.0} GFLOP/s", Isa::best(), kernels::peak_gflops(Isa::best()));
+    println!(
+        "peak of one core on {}: {:.0} GFLOP/s",
+        Isa::best(),
+        kernels::peak_gflops(Isa::best().kernels())
+    );
     convolution(criterion, "torchvision/resnet18");
     convolution(criterion, "torchvision/resnet50");
 }

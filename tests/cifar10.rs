@@ -38,12 +38,12 @@ fn ten<N: Network>(test: &str, tolerance: Option<f64>) {
         let mut session = session::<N>(weights, 2);
         for expected in images {
             let file = expected["file"].as_str().unwrap();
-            let picture = image::open(folder.join(file)).unwrap().to_rgb8();
+            let photo = image::open(folder.join(file)).unwrap().to_rgb8();
             let how = N::DESCRIPTION.preprocessing;
             let number = |(place, byte): (usize, &u8)| {
                 (f32::from(*byte) * how.scale - how.mean[place % 3]) / how.std[place % 3]
             };
-            let input: Vec<f32> = picture.as_raw().iter().enumerate().map(number).collect();
+            let input: Vec<f32> = photo.as_raw().iter().enumerate().map(number).collect();
             let scores = run(&mut session, &input);
             assert_eq!(best(&scores) as u64, expected["label"].as_u64().unwrap(), "{file} on {isa}");
             let Some(tolerance) = tolerance else { continue };

@@ -47,7 +47,8 @@ fn check<N: Network>(model: &str, load: Load<'_>, weights: impl Fn(Isa) -> Weigh
                 let (pixel, channel) = (index / channels, index % channels);
                 let (n, row, column) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);
                 let (row, column) = (step.write.at[0] + row, step.write.at[1] + column);
-                let found = observation.numbers.get(((n * height + row) * width + column) * stored + channel);
+                let found =
+                    observation.elements.get(((n * height + row) * width + column) * stored + channel);
                 let place = [n, row, column, channel];
                 assert_eq!(
                     found.to_bits(),

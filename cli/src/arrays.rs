@@ -7,9 +7,14 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use npyz::WriterBuilder;
 
-/// The first size of an array: the batch.
+/// The images of an array: its first size.
 pub(crate) fn batch(path: &Path) -> anyhow::Result<usize> {
-    Ok(open(path)?.shape().first().map_or(0, |size| *size as usize))
+    let name = path.display();
+    match *open(path)?.shape() {
+        [0, _, _, _] => bail!("{name} holds no images"),
+        [images, _, _, _] => Ok(images as usize),
+        ref shape => bail!("{name} has shape {shape:?}, a network takes [N, height, width, channels]"),
+    }
 }
 
 /// Reads an array of this shape.

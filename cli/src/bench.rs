@@ -1,28 +1,26 @@
-//! `resnet bench`: the time of a network's `run`, whole batch, input copy included.
+//! `resnet bench`: the time of a network's executed plan: a run of the whole batch, input copy included.
+//!
+//! (What the macro compiles calls the same kernels with the same numbers; `cargo bench` times that.)
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use resnet::runtime::Weights;
+use resnet::runtime::{Plan, Program};
 use serde_json::json;
 
 use crate::layers;
-use crate::networks::{self, Machine, Variant};
+use crate::machine::Machine;
+use crate::model::Network;
+use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The network: its spec's path under specs/ without the ending, as torchvision/resnet50
-    model: String,
-    /// A safetensors file, or `formula` for the weights of the reference [default: random]
-    #[arg(long, value_name = "FILE|formula")]
-    weights: Option<PathBuf>,
-    /// Images a run
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    batch: usize,
-    /// What the layers compute in: f32, bf16 or int8
-    #[arg(long, value_name = "P", default_value = "f32")]
-    precision: String,
+    #[command(flatten)]
+    network: Network,
+    #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]", default_value = "init")]
+    weights: WeightSource,
+    #[command(flatten)]
+    despite: Despite,
     /// How long to measure, after a warm-up of a fifth of it
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     seconds: f64,
@@ -38,22 +36,19 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
-    let isa = arguments.machine.isa()?;
     let seconds = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
-    let variant = networks::find(&arguments.model, arguments.batch, &arguments.precision)?;
-    let isa = isa.serving(variant.description.precision);
-    let weights = match &arguments.weights {
-        Some(file) => variant.weights(file, isa, false)?,
-        None => Weights::init_for(isa, variant.description, 0),
-    };
-    let mut session = variant.start(weights, threads);
-    let input = noise(variant.input.iter().product());
-    measure(session.as_mut(), &input, seconds / 5)?;
+    let model = arguments.network.read()?;
+    let plan = model.compile()?.plan;
+    let isa = arguments.machine.isa()?.serving(plan.description.precision);
+    let weights = arguments.despite.load(&arguments.weights, plan.description(), isa)?;
+    let mut program = Program::new(plan, weights, threads)?;
+    let input = noise(program.plan().input.iter().product());
+    measure(&mut program, &input, seconds / 5)?;
     if arguments.layers {
-        return layers::print(variant, session.as_mut(), &input, seconds, isa);
+        return layers::print(&model.name, &mut program, &input, seconds, isa);
     }
-    let times = measure(session.as_mut(), &input, seconds)?;
-    let report = Report::new(variant, isa.to_string(), session.threads(), &times);
+    let times = measure(&mut program, &input, seconds)?;
+    let report = Report::new(&model.name, program.plan(), isa.to_string(), program.threads(), &times);
     if arguments.json {
         report.print_json()
     } else {
@@ -63,7 +58,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 struct Report<'a> {
-    variant: &'a Variant,
+    model: &'a str,
+    plan: &'a Plan,
     isa: String,
     threads: usize,
     runs: usize,
@@ -74,71 +70,70 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(variant: &'a Variant, isa: String, threads: usize, sorted_ms: &[f64]) -> Self {
+    fn new(model: &'a str, plan: &'a Plan, isa: String, threads: usize, sorted_ms: &[f64]) -> Self {
         let at = |share: f64| sorted_ms[((sorted_ms.len() - 1) as f64 * share).round() as usize];
         let median_ms = at(0.5);
         Report {
-            variant,
+            model,
+            plan,
             isa,
             threads,
             runs: sorted_ms.len(),
             min_ms: at(0.0),
             median_ms,
             p90_ms: at(0.9),
-            gflops: 2.0 * variant.description.macs as f64 / median_ms / 1e6,
+            gflops: 2.0 * plan.description.macs as f64 / median_ms / 1e6,
         }
     }
 
     fn print_json(&self) {
-        let Report { variant, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
+        let Report { model, plan, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
         let object = json!({
-            "model": variant.model,
-            "precision": variant.precision(),
+            "model": model,
+            "precision": plan.description.precision.to_string(),
             "isa": isa,
             "threads": threads,
-            "batch": variant.input[0],
+            "batch": plan.input[0],
             "runs": runs,
             "min_ms": min_ms,
             "median_ms": median_ms,
             "p90_ms": p90_ms,
             "gflops": gflops,
-            "peak_bytes": variant.description.peak_bytes,
-            "weight_bytes": variant.description.weight_bytes,
+            "peak_bytes": plan.description.peak_bytes,
+            "weight_bytes": plan.description.weight_bytes,
         });
         println!("{object}");
     }
 
     fn print(&self) {
-        let Report { variant, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
+        let Report { model, plan, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
         println!(
-            "{} {} on {isa}, batch {}, {threads} thread(s), {runs} runs",
-            variant.model,
-            variant.precision(),
-            variant.input[0]
+            "{model} {} on {isa}, batch {}, {threads} thread(s), {runs} runs of the executed plan",
+            plan.description.precision, plan.input[0]
         );
         println!("  median {median_ms:.3} ms   min {min_ms:.3}   p90 {p90_ms:.3}   {gflops:.1} GFLOP/s");
         println!(
             "  arena {:.2} MB, weights {:.2} MB",
-            variant.description.peak_bytes as f64 / 1e6,
-            variant.description.weight_bytes as f64 / 1e6
+            plan.description.peak_bytes as f64 / 1e6,
+            plan.description.weight_bytes as f64 / 1e6
         );
     }
 }
 
 /// Times of at least three runs, in milliseconds, sorted.
-fn measure(session: &mut dyn networks::Run, input: &[f32], budget: Duration) -> anyhow::Result<Vec<f64>> {
+fn measure(program: &mut Program, input: &[f32], budget: Duration) -> anyhow::Result<Vec<f64>> {
     let start = Instant::now();
     let mut times = Vec::new();
     while times.len() < 3 || start.elapsed() < budget {
         let run = Instant::now();
-        session.run(input)?;
+        program.run(input)?;
         times.push(run.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
 }
 
-/// Numbers in [-2, 2), the same on every machine.
+/// Values in [-2, 2), the same on every machine.
 fn noise(count: usize) -> Vec<f32> {
     (0..count as u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1u32 << 22) as f32 - 2.0)

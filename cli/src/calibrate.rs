@@ -1,28 +1,29 @@
 //! `resnet calibrate`: the scales of int8, by what a network's values are in f32 for some inputs.
 //!
 //! ```text
-//! for each input, for each value of the network:  count its numbers by size
-//! for each value:  the largest number that is to be told apart, by the method; the scale is that over the steps there are
+//! for each input, for each value of the network:  count its elements by size
+//! for each value:  the largest value that is to be told apart, by the method; the scale is that over the steps there are
 //! ```
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use resnet::runtime::Precision;
+use resnet::runtime::{Precision, Program};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::pass;
 
 use crate::inputs::{self, Inputs};
-use crate::networks::{self, Machine};
+use crate::machine::Machine;
+use crate::model::Network;
+use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The network: its spec's path under specs/ without the ending, as torchvision/resnet50
-    model: String,
-    /// A safetensors file, or `formula` for the weights of the reference
-    #[arg(long, value_name = "FILE|formula")]
-    weights: PathBuf,
+    #[command(flatten)]
+    network: Network,
+    #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]")]
+    weights: WeightSource,
     #[command(flatten)]
     inputs: Inputs,
     /// The table
@@ -35,7 +36,7 @@ pub(crate) struct Arguments {
     machine: Machine,
 }
 
-/// Ways to choose the largest number that is told apart; those above it are cut off.
+/// Ways to choose the largest value that is told apart; those above it are cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Method {
     /// The largest that was seen
@@ -47,17 +48,18 @@ enum Method {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let variant = networks::find(&arguments.model, 1, "f32")?;
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?.serving(Precision::F32));
-    let compiled = variant.compiled()?;
-    let inputs = arguments.inputs.read(variant)?;
-    let weights = variant.weights(&arguments.weights, isa, false)?;
-    let mut session = variant.start(weights, threads);
+    let model = arguments.network.read()?.batch(1).precision(Precision::F32);
+    let compiled = model.compile()?;
+    let inputs = arguments.inputs.read(&compiled.plan)?;
+    let description = compiled.plan.description.clone();
+    let weights = arguments.weights.load(&description, isa)?;
+    let mut program = Program::new(compiled.plan, weights, threads)?;
     let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
     let bar = inputs::progress(inputs.len());
     for input in &inputs {
-        inputs::observe(&compiled.plan, session.as_mut(), input, |name, numbers, _| {
-            histograms.entry(name.to_owned()).or_default().add(numbers);
+        inputs::observe(&mut program, input, |name, elements, _| {
+            histograms.entry(name.to_owned()).or_default().add(elements);
         })?;
         bar.inc(1);
     }
@@ -74,8 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let table = Calibration {
         network: compiled.graph.name.clone(),
-        spec: variant.fingerprint_of_spec()?,
-        weights: variant.fingerprint(&arguments.weights)?,
+        spec: model.fingerprint()?,
+        weights: arguments.weights.fingerprint(&description)?,
         method: format!("{:?}", arguments.method).to_lowercase(),
         images: inputs.len(),
         scales,
@@ -83,23 +85,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::fs::write(&arguments.output, table.to_string())
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));
-    println!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), arguments.model);
+    println!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name);
     if let (Some(worst), Some(middle)) = (accuracy.first(), accuracy.get(accuracy.len() / 2)) {
         println!(
             "expected: values are {:.1} dB above their rounding in the middle, {:.1} dB at worst, in {}",
             middle.0, worst.0, worst.1
         );
     }
-    println!("compile the network with it, then see what it costs: resnet verify --precision int8");
+    let (name, file) = (&model.name, arguments.output.display());
+    println!(
+        "see what it costs: resnet verify {name} --precision int8 --calibration {file} --weights .. --images .."
+    );
     Ok(())
 }
 
 /// Bins of a histogram.
 const BINS: usize = 4096;
 
-/// How many numbers there are of which size, signs apart.
+/// How many elements there are of which size, signs apart.
 struct Histogram {
-    /// Numbers from `i * width` to `(i + 1) * width`.
+    /// Elements from `i * width` to `(i + 1) * width`.
     bins: Vec<u64>,
     width: f64,
     largest: f64,
@@ -112,8 +117,8 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    fn add(&mut self, numbers: &[f32]) {
-        let sizes = || numbers.iter().filter(|n| n.is_finite()).map(|n| f64::from(n.abs()));
+    fn add(&mut self, elements: &[f32]) {
+        let sizes = || elements.iter().filter(|n| n.is_finite()).map(|n| f64::from(n.abs()));
         self.largest = sizes().fold(self.largest, f64::max);
         if self.width == 0.0 {
             self.width = self.largest / (BINS - 1) as f64;
@@ -121,7 +126,7 @@ impl Histogram {
         if self.width == 0.0 {
             return;
         }
-        // Twice as wide bins, until the largest number falls into one.
+        // Twice as wide bins, until the largest value falls into one.
         while self.largest >= self.width * BINS as f64 {
             for bin in 0..BINS {
                 self.bins[bin] = if bin < BINS / 2 { self.bins[2 * bin] + self.bins[2 * bin + 1] } else { 0 };
@@ -134,7 +139,7 @@ impl Histogram {
         }
     }
 
-    /// The largest number that is to be told apart; never 0.
+    /// The largest value that is to be told apart; never 0.
     fn largest(&self, method: Method, steps: f64) -> f64 {
         if self.largest == 0.0 {
             return 1.0;
@@ -182,14 +187,14 @@ impl Histogram {
 mod tests {
     use super::*;
 
-    /// A hundred thousand small numbers and a huge one: cutting it off costs less than coarse steps for all others.
+    /// A hundred thousand small values and a huge one: cutting it off costs less than coarse steps for all others.
     #[test]
     fn outliers_are_cut_off() {
-        let mut numbers: Vec<f32> = (1..=100_000).map(|i| i as f32 / 1e5).collect();
+        let mut elements: Vec<f32> = (1..=100_000).map(|i| i as f32 / 1e5).collect();
         let mut histogram = Histogram::default();
-        histogram.add(&numbers);
-        numbers.push(40.0);
-        histogram.add(&numbers);
+        histogram.add(&elements);
+        elements.push(40.0);
+        histogram.add(&elements);
         assert_eq!(histogram.largest(Method::Minmax, 255.0), 40.0);
         let percentile = histogram.largest(Method::Percentile, 255.0);
         assert!((0.99..1.1).contains(&percentile), "{percentile}");

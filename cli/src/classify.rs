@@ -1,25 +1,31 @@
-//! `resnet classify`: what is in pictures.
+//! `resnet classify`: what is in images.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::networks::{self, Machine};
-use crate::picture;
+use anyhow::bail;
+use resnet::runtime::{Description, Isa, Program, Weights};
+use resnet_plan::Text;
+
+use crate::images;
+use crate::machine::Machine;
+use crate::model::Settings;
+use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Pictures: PNG, JPEG, BMP, GIF, WebP or PNM
+    /// PNG, JPEG, BMP, GIF, WebP or PNM
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// The network: its spec's path under specs/ without the ending
-    #[arg(long, default_value = "digits")]
+    /// A spec file (.yaml or .yml), or the name of a spec that ships
+    #[arg(long, value_name = "SPEC", default_value = "digits")]
     model: String,
-    /// A safetensors file [default for digits: built in]
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// What the layers compute in: f32, bf16 or int8
-    #[arg(long, value_name = "P", default_value = "f32")]
-    precision: String,
+    #[arg(long, help = weights::HELP, value_name = "FILE|formula|init[:SEED]")]
+    weights: Option<WeightSource>,
+    #[command(flatten)]
+    despite: Despite,
+    #[command(flatten)]
+    settings: Settings,
     /// How many classes to name
     #[arg(long, value_name = "K", default_value_t = 3)]
     top: usize,
@@ -29,20 +35,20 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
-    let variant = networks::find(&arguments.model, 1, &arguments.precision)?;
-    let description = variant.description;
-    let isa = arguments.machine.isa()?.serving(description.precision);
+    let plan = arguments.settings.read(&arguments.model)?.batch(1).compile()?.plan;
+    let isa = arguments.machine.isa()?.serving(plan.description.precision);
     let weights = match &arguments.weights {
-        Some(file) => variant.weights(file, isa, false)?,
-        None => variant.embedded_weights(isa)?,
+        Some(source) => arguments.despite.load(source, plan.description(), isa)?,
+        None => built_in(&arguments.model, plan.description(), isa)?,
     };
     let weight_bytes = weights.bytes();
-    let mut session = variant.start(weights, threads);
+    let (input, description) = (plan.input, plan.description.clone());
+    let mut program = Program::new(plan, weights, threads)?;
     let widest = arguments.images.iter().map(|path| path.display().to_string().len()).max().unwrap_or(0);
     let mut seconds = 0.0;
     let mut failed = 0;
     for path in &arguments.images {
-        let input = match picture::read(path, variant.input, &description.preprocessing) {
+        let input = match images::read(path, input, &description.preprocessing) {
             Ok(input) => input,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -51,14 +57,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
         };
         let start = Instant::now();
-        let scores = session.run(&input)?;
+        let scores = program.run(&input)?;
         let time = start.elapsed().as_secs_f64();
         seconds += time;
         let probabilities = if description.probabilities { scores.to_vec() } else { softmax(scores) };
         let best = best(&probabilities, arguments.top);
         let classes: Vec<String> = best
             .into_iter()
-            .map(|class| format!("{} {:.1}%", label(description.labels, class), probabilities[class] * 100.0))
+            .map(|class| {
+                format!("{} {:.1}%", label(&description.labels, class), probabilities[class] * 100.0)
+            })
             .collect();
         println!("{:widest$}  {}  ({:.2} ms)", path.display(), classes.join("  "), time * 1e3);
     }
@@ -66,19 +74,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if done > 0 {
         println!(
             "\n{done} image(s) by {} on {isa}, {} thread(s): {:.2} ms an image, {} of memory (activations {}, weights {})",
-            variant.model,
-            session.threads(),
+            arguments.model,
+            program.threads(),
             seconds * 1e3 / done as f64,
             size(description.peak_bytes + weight_bytes),
             size(description.peak_bytes),
             size(weight_bytes),
         );
     }
-    if failed > 0 { Err(anyhow::anyhow!("{failed} picture(s) could not be read")) } else { Ok(()) }
+    if failed > 0 { Err(anyhow::anyhow!("{failed} image(s) could not be read")) } else { Ok(()) }
 }
 
-fn label(labels: &[&str], class: usize) -> String {
-    labels.get(class).map_or_else(|| format!("class {class}"), |label| (*label).to_owned())
+/// The weights of `digits`, trained by `models/train_digits.py`.
+fn built_in(model: &str, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
+    const DIGITS: &[u8] = include_bytes!("../../models/digits.safetensors");
+    match model {
+        "digits" => Ok(Weights::from_bytes_for(isa, description, DIGITS)?),
+        _ => bail!("no weights of `{model}` are built in: give a file with --weights"),
+    }
+}
+
+fn label(labels: &[Text], class: usize) -> String {
+    labels.get(class).map_or_else(|| format!("class {class}"), |label| label.to_string())
 }
 
 /// The most probable classes, the best first.

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use resnet::runtime::weights::fill;
-use resnet_dsl::plan::{Action, Plan};
+use resnet::runtime::{Plan, Program};
+use resnet_plan::Action;
 
-use crate::networks::{Run, Variant};
-use crate::{arrays, picture};
+use crate::{arrays, images};
 
 /// Where inputs come from.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Inputs {
-    /// A folder of pictures
+    /// A folder of images
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// An array of inputs (npy, float32, NHWC), or `formula` for eight that are made up
@@ -26,34 +26,46 @@ pub(crate) struct Inputs {
 const MADE_UP: usize = 8;
 
 impl Inputs {
-    /// The inputs for a network that takes one at a time.
-    pub(crate) fn read(&self, variant: &Variant) -> anyhow::Result<Vec<Vec<f32>>> {
-        let inputs = match (&self.images, &self.inputs) {
-            (Some(folder), _) => pictures(folder)?
+    /// Images of the input file, if there is one.
+    pub(crate) fn count(&self) -> anyhow::Result<Option<usize>> {
+        match &self.inputs {
+            Some(file) if file.as_os_str() != "formula" => arrays::batch(file).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The inputs of a network: each as many images as it takes at a time.
+    pub(crate) fn read(&self, plan: &Plan) -> anyhow::Result<Vec<Vec<f32>>> {
+        let images = match (&self.images, &self.inputs) {
+            (Some(folder), _) => files(folder)?
                 .iter()
-                .map(|path| picture::read(path, variant.input, &variant.description.preprocessing))
+                .map(|path| images::read(path, plan.input, &plan.description.preprocessing))
                 .collect::<Result<_, _>>()?,
-            (None, Some(file)) if file.as_os_str() == "formula" => made_up(variant),
-            (None, Some(file)) => arrays::images(file, variant.input)?,
+            (None, Some(file)) if file.as_os_str() == "formula" => made_up(plan),
+            (None, Some(file)) => arrays::images(file, plan.input)?,
             (None, None) => Vec::new(),
         };
-        if inputs.is_empty() {
+        let (count, batch) = (images.len(), plan.input[0]);
+        if images.is_empty() {
             bail!("there are no inputs");
         }
-        Ok(inputs)
+        if !count.is_multiple_of(batch) {
+            bail!("there are {count} images, which are no whole batches of {batch}: see --batch");
+        }
+        Ok(images.chunks_exact(batch).map(<[Vec<f32>]>::concat).collect())
     }
 }
 
-/// Numbers uniform in [-2, 2).
-fn made_up(variant: &Variant) -> Vec<Vec<f32>> {
-    let count = variant.input.iter().product();
+/// Values uniform in [-2, 2).
+fn made_up(plan: &Plan) -> Vec<Vec<f32>> {
+    let count = plan.input[1..].iter().product();
     let input =
         |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
     (0..MADE_UP).map(input).collect()
 }
 
-/// The pictures of a folder, by name.
-fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// The image files of a folder, by name.
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot open {}", folder.display()))?;
     let mut paths: Vec<PathBuf> =
@@ -72,19 +84,19 @@ pub(crate) fn progress(count: usize) -> ProgressBar {
     ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Runs a network on one input; `see` gets each value's name, its numbers (without halo, scales applied) and how many channels
-/// of them a pixel has, which may be more than the value's: they are filled up with zeros. Gives the scores.
+/// Runs a network on one input; `see` gets each value's name, its elements (without halo, scales applied) and how many channels
+/// of them a pixel has, which may be more than the value's: they are filled up with zeros. A large batch is computed in parts, of
+/// each of which `see` gets the values. Gives the scores.
 pub(crate) fn observe(
-    plan: &Plan,
-    session: &mut dyn Run,
+    program: &mut Program,
     input: &[f32],
     mut see: impl FnMut(&str, &[f32], usize),
 ) -> anyhow::Result<Vec<f32>> {
-    let mut index = 0;
+    let plan = program.plan().clone();
+    let mut steps = plan.order();
     let mut value = Vec::new();
-    let scores = session.run_observed(input, &mut |observation| {
-        let step = &plan.steps[index];
-        index += 1;
+    let scores = program.run_observed(input, &mut |observation| {
+        let Some(step) = steps.next() else { return };
         // A copy is somebody else's value, zeros around one are none.
         if matches!(step.action, Action::Clear | Action::Copy) {
             return;
@@ -96,7 +108,7 @@ pub(crate) fn observe(
             for row in view.at[0]..view.at[0] + view.size[0] {
                 let start = ((image * height + row) * width + view.at[1]) * channels;
                 let places = start..start + view.size[1] * channels;
-                value.extend(places.map(|place| observation.numbers.get(place) * view.element.scale()));
+                value.extend(places.map(|place| observation.elements.get(place) * view.element.scale()));
             }
         }
         see(&step.name, &value, channels);

@@ -2,26 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use resnet::runtime::Isa;
 use resnet::runtime::kernels::peak_gops;
-use resnet_dsl::plan::{Action, Plan, Step};
-
-use crate::networks::{Run, Variant};
+use resnet::runtime::{Isa, Plan, Program};
+use resnet_plan::{Action, Step};
 
 /// Prints one line a step: medians of the runs of some seconds, of all passes of a run together.
 pub(crate) fn print(
-    variant: &Variant,
-    session: &mut dyn Run,
+    model: &str,
+    program: &mut Program,
     input: &[f32],
     seconds: Duration,
     isa: Isa,
 ) -> anyhow::Result<()> {
-    let plan = variant.compiled()?.plan;
+    let plan = program.plan().clone();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); plan.steps.len()];
     let start = Instant::now();
     while times[0].len() < 3 || start.elapsed() < seconds {
         // A section's passes follow one another, and each does all of its steps.
-        let mut observed = session.run_timed(input)?.into_iter();
+        let mut observed = program.run_timed(input)?.into_iter();
         for section in &plan.sections {
             let mut sums = vec![Duration::ZERO; section.steps.len()];
             for _ in 0..section.passes {
@@ -36,12 +34,11 @@ pub(crate) fn print(
     }
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     let total: f64 = medians.iter().sum();
-    let threads = session.threads();
-    let peak = peak_gops(isa, variant.description.precision) * threads as f64;
+    let threads = program.threads();
+    let peak = peak_gops(isa.kernels(), plan.description.precision) * threads as f64;
     println!(
-        "{} {} on {isa}, {threads} thread(s), peak {peak:.0} GFLOP/s",
-        variant.model,
-        variant.precision()
+        "{model} {} on {isa}, {threads} thread(s), the executed plan, peak {peak:.0} GFLOP/s",
+        plan.description.precision
     );
     println!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak");
     for (index, (step, time)) in plan.steps.iter().zip(&medians).enumerate() {
@@ -61,7 +58,7 @@ pub(crate) fn print(
         };
         println!("{time:>9.1} {share:>5.1}% {flops:>8} {of_peak:>6}  {} = {action}", step.name);
     }
-    let gflops = 2e-3 * plan.macs as f64 / total;
+    let gflops = 2e-3 * plan.description.macs as f64 / total;
     println!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak);
     println!(
         "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."
@@ -75,7 +72,7 @@ fn products(plan: &Plan, step: &Step) -> usize {
         Action::Conv { layer, .. } => {
             plan.input[0]
                 * step.write.size.iter().product::<usize>()
-                * plan.layers[layer].shape.iter().product::<usize>()
+                * plan.description.layers[layer].shape.iter().product::<usize>()
         }
         _ => 0,
     }

@@ -1,26 +1,28 @@
-//! The `resnet` command line: run, time, inspect and classify with compiled networks.
+//! The `resnet` command line: run, time, calibrate, inspect and classify with any spec.
 #![forbid(unsafe_code)]
 
 mod arrays;
 mod bench;
 mod calibrate;
 mod classify;
+mod images;
 mod inputs;
 mod inspect;
 mod layers;
-mod networks;
+mod machine;
+mod model;
 mod pack;
-mod picture;
 mod run;
 mod verify;
+mod weights;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Residual networks compiled ahead of time into plain Rust.
+/// Residual networks compiled ahead of time into plain Rust: tools for any spec, whose plan is executed as it is.
 #[derive(Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, about, arg_required_else_help = true, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -32,15 +34,15 @@ enum Command {
     Run(run::Arguments),
     /// Write weights down as the kernels read them: loading them is a mapping.
     Pack(pack::Arguments),
-    /// Time a network.
+    /// Time a network's executed plan.
     Bench(bench::Arguments),
-    /// Choose what the 8-bit integers of a network are worth, by what its values are for some inputs.
+    /// Choose the quantization scales of int8, by what a network's values are for some inputs.
     Calibrate(calibrate::Arguments),
-    /// Compare a network's values in another precision with those in f32, layer by layer.
+    /// Compare a network's values with a reference, layer by layer: bf16 and int8 with f32, f32 with float64.
     Verify(verify::Arguments),
     /// Show what the compiler makes of a spec, stage by stage.
     Inspect(inspect::Arguments),
-    /// Say what is in pictures.
+    /// Say what is in images.
     Classify(classify::Arguments),
 }
 

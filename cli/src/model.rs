@@ -1,13 +1,12 @@
-//! A network that a command line names: its spec, what is asked for instead of what the spec says, and its weights.
+//! A network that a command line names: its spec, and what is asked for instead of what the spec says.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Context, anyhow, bail};
-use resnet::runtime::{Description, Isa, Precision, Weights};
+use resnet::runtime::Precision;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::diag::Diagnostics;
-use resnet_dsl::spec::Overrides;
+use resnet_dsl::spec::{Overrides, ReadFile};
 use resnet_dsl::{Compiled, Spec, shipped};
 
 /// The network that a command is about.
@@ -16,6 +15,9 @@ pub(crate) struct Network {
     /// A spec file (.yaml or .yml), or the name of a spec that ships, as torchvision/resnet50
     #[arg(value_name = "SPEC")]
     spec: String,
+    /// Images a run [default: the spec's; run: those of the input; calibrate: 1; verify: up to 16]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -67,7 +69,9 @@ pub(crate) struct Model {
 impl Network {
     /// Reads the spec and the calibration table.
     pub(crate) fn read(&self) -> anyhow::Result<Model> {
-        self.settings.read(&self.spec)
+        let mut model = self.settings.read(&self.spec)?;
+        model.overrides.batch = self.batch;
+        Ok(model)
     }
 }
 
@@ -88,9 +92,9 @@ impl Settings {
 }
 
 impl Model {
-    /// The same for so many images a run, if it is said how many.
-    pub(crate) fn batch(mut self, images: Option<usize>) -> Self {
-        self.overrides.batch = images.or(self.overrides.batch);
+    /// The same for so many images a run, if the command line does not say how many.
+    pub(crate) fn batch(mut self, images: usize) -> Self {
+        self.overrides.batch.get_or_insert(images);
         self
     }
 
@@ -113,7 +117,7 @@ impl Model {
     /// What something makes of the spec, given a way to read files beside it.
     pub(crate) fn with<T>(
         &self,
-        make: impl FnOnce(&Spec<'_>, &mut dyn FnMut(&str) -> Result<String, String>) -> Result<T, Diagnostics>,
+        make: impl FnOnce(&Spec<'_>, ReadFile<'_>) -> Result<T, Diagnostics>,
     ) -> anyhow::Result<T> {
         let spec = Spec { name: &self.name, text: &self.text, overrides: &self.overrides };
         let mut read = |file: &str| {
@@ -123,72 +127,6 @@ impl Model {
         make(&spec, &mut read).map_err(|errors| {
             anyhow!("{} cannot be compiled\n\n{}", self.name, errors.render(&self.name, &self.text))
         })
-    }
-}
-
-/// Where weights come from.
-#[derive(Clone, Debug)]
-pub(crate) enum WeightSource {
-    /// A file, plain or packed.
-    File(PathBuf),
-    /// The formula of the reference.
-    Formula,
-    /// Glorot's, from a seed.
-    Init(u64),
-}
-
-/// Weights as most commands take them.
-#[derive(Debug, clap::Args)]
-pub(crate) struct WeightArguments {
-    /// A weight file (plain or packed), `formula` for the weights of the reference, or `init` or `init:SEED` for random ones.
-    /// A file must stay as it is while the command runs
-    #[arg(long = "weights", value_name = "FILE|formula|init[:SEED]")]
-    source: WeightSource,
-    /// Load weights that the scales of int8 were not calibrated with
-    #[arg(long)]
-    despite_calibration: bool,
-}
-
-impl WeightArguments {
-    /// The weights, packed for an instruction set.
-    pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-        let calibrated = description.calibrated.filter(|_| !self.despite_calibration);
-        self.source.load(&Description { calibrated, ..description.clone() }, isa)
-    }
-}
-
-impl WeightSource {
-    /// The weights, packed for an instruction set.
-    pub(crate) fn load(&self, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-        Ok(match self {
-            WeightSource::File(file) => Weights::map_for_command(isa, description, file)?,
-            WeightSource::Formula => Weights::formula_for(isa, description)?,
-            WeightSource::Init(seed) => Weights::init_for(isa, description, *seed),
-        })
-    }
-
-    /// What a calibration table names them by.
-    pub(crate) fn fingerprint(&self, description: &Description) -> anyhow::Result<u64> {
-        Ok(match self {
-            WeightSource::File(file) => Weights::fingerprint(description, file)?,
-            WeightSource::Formula => Weights::formula_fingerprint(description),
-            WeightSource::Init(seed) => Weights::init_fingerprint(description, *seed),
-        })
-    }
-}
-
-impl FromStr for WeightSource {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            _ if text == "formula" => Ok(WeightSource::Formula),
-            _ if text == "init" => Ok(WeightSource::Init(0)),
-            Some(("init", seed)) => {
-                seed.parse().map(WeightSource::Init).map_err(|_| format!("`{seed}` is not a seed, a number from 0"))
-            }
-            _ => Ok(WeightSource::File(text.into())),
-        }
     }
 }
 
@@ -214,7 +152,10 @@ fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
         Some(text) => Ok((text.to_owned(), None)),
         None => {
             let known: Vec<&str> = shipped::names().collect();
-            bail!("no spec `{spec}` ships; there are {}. A spec of your own ends in .yaml or .yml", known.join(", "))
+            bail!(
+                "no spec `{spec}` ships; there are {}. A spec of your own ends in .yaml or .yml",
+                known.join(", ")
+            )
         }
     }
 }
@@ -223,7 +164,9 @@ fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
 fn table(path: &Path) -> anyhow::Result<Calibration> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the table {name}"))?;
-    Calibration::parse(&text).map_err(|errors| anyhow!("{}", errors.render(&name.to_string(), &text)))
+    Calibration::parse(&text).map_err(|errors| {
+        anyhow!("{name} is no calibration table\n\n{}", errors.render(&name.to_string(), &text))
+    })
 }
 
 /// `160x160x3`

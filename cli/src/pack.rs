@@ -2,28 +2,31 @@
 
 use std::path::PathBuf;
 
-use crate::networks::{Machine, Model};
+use crate::machine::Machine;
+use crate::model::Network;
+use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: Model,
+    network: Network,
+    #[command(flatten)]
+    weights: WeightArguments,
     /// The packed file
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Images a run: another number of them may be computed, and packed, in another way
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    batch: usize,
     #[command(flatten)]
     machine: Machine,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let variant = arguments.model.variant(arguments.batch)?;
-    let isa = arguments.machine.isa()?.serving(variant.description.precision);
-    let weights = arguments.model.weights(variant, isa)?;
-    weights.save(variant.description, &arguments.output)?;
+    let model = arguments.network.read()?;
+    let plan = model.compile()?.plan;
+    let description = plan.description();
+    let isa = arguments.machine.isa()?.serving(description.precision);
+    let weights = arguments.weights.load(description, isa)?;
+    weights.save(description, &arguments.output)?;
     let (file, bytes) = (arguments.output.display(), weights.bytes());
-    println!("{file}: {} packed for {isa}, {:.1} MB", variant.model, bytes as f64 / 1e6);
+    println!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6);
     Ok(())
 }

@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use resnet::runtime::Program;
 
 use crate::arrays;
-use crate::networks::{Machine, Model};
+use crate::machine::Machine;
+use crate::model::Network;
+use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: Model,
+    network: Network,
+    #[command(flatten)]
+    weights: WeightArguments,
     /// Input: npy, float32, NHWC
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -22,12 +27,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let threads = arguments.machine.threads()?;
-    let isa = arguments.machine.isa()?;
-    let variant = arguments.model.variant(arrays::batch(&arguments.input)?)?;
-    let input = arrays::read(&arguments.input, variant.input)?;
-    let weights = arguments.model.weights(variant, isa)?;
-    let mut session = variant.start(weights, threads);
-    let output = session.run(&input).context("running the network")?;
-    arrays::write(&arguments.output, variant.output, output)
+    let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
+    let batch = arrays::batch(&arguments.input)?;
+    let plan = arguments.network.read()?.batch(batch).compile()?.plan;
+    let input = arrays::read(&arguments.input, plan.input)?;
+    let weights = arguments.weights.load(plan.description(), isa)?;
+    let mut program = Program::new(plan, weights, threads)?;
+    let output = program.run(&input).context("running the network")?.to_vec();
+    arrays::write(&arguments.output, program.plan().output.dims, &output)
 }

@@ -63,9 +63,9 @@ fn classify_names_the_shipped_digits() {
 }
 
 #[test]
-fn classify_goes_on_after_a_bad_picture() {
+fn classify_goes_on_after_a_bad_image() {
     let text = scratch("text.png");
-    std::fs::write(&text, "no picture").unwrap();
+    std::fs::write(&text, "no image").unwrap();
     let output = resnet(&["classify", &text, "no/such.png", "examples/images/3-handwritten.png"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -77,7 +77,7 @@ fn classify_goes_on_after_a_bad_picture() {
     );
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("text.png") && message.contains("no/such.png"), "{message}");
-    assert!(message.contains("2 picture(s) could not be read"), "{message}");
+    assert!(message.contains("2 image(s) could not be read"), "{message}");
 }
 
 #[test]
@@ -109,7 +109,6 @@ fn run_refuses_what_does_not_fit() {
     let good = write_npy("good.npy", &[1, 28, 28, 1], &zeros);
     let other_shape = write_npy("shape.npy", &[1, 28, 14, 2], &zeros);
     let other_type = write_npy("type.npy", &[1, 28, 28, 1], &vec![0.0f64; 28 * 28]);
-    let no_batch = write_npy("batch.npy", &[3, 28, 28, 1], &vec![0.0f32; 3 * 28 * 28]);
     let weights = "models/digits.safetensors";
     let run = |input: &str, weights: &str, more: &[&str]| {
         let mut arguments =
@@ -120,14 +119,14 @@ fn run_refuses_what_does_not_fit() {
     for (message, expected) in [
         (run(&other_shape, weights, &[]), "shape [1, 28, 14, 2], the network takes [1, 28, 28, 1]"),
         (run(&other_type, weights, &[]), "the network takes float32"),
-        (run(&no_batch, weights, &[]), "`digits` batch 3 f32 is not compiled into this program"),
+        (run(&good, weights, &["--batch", "2"]), "the network takes [2, 28, 28, 1]"),
         (run("no/such.npy", weights, &[]), "cannot open no/such.npy"),
         (run(weights, weights, &[]), "is not an npy file"),
         (run(&good, "no/such.safetensors", &[]), "cannot read no/such.safetensors"),
         (run(&good, "Cargo.toml", &[]), "is not a safetensors file"),
         (run(&good, weights, &["--threads", "0"]), "--threads must be at least 1"),
         (run(&good, weights, &["--isa", "altivec"]), "is not an instruction set of this machine"),
-        (run(&good, weights, &["--precision", "int3"]), "not compiled into this program"),
+        (run(&good, weights, &["--classes", "6"]), "misshapen: fc.weight"),
     ] {
         assert!(message.contains(expected), "{message}\ndoes not contain {expected}");
     }
@@ -135,17 +134,20 @@ fn run_refuses_what_does_not_fit() {
     let message =
         stderr(1, &["run", "cifar/resnet20", "--weights", "formula", "--input", &good, "--output", &output]);
     assert!(message.contains("[1, 32, 32, 3]"), "{message}");
-    let input = write_npy("cifar.npy", &[1, 32, 32, 3], &vec![0.0f32; 32 * 32 * 3]);
-    let message =
-        stderr(1, &["run", "cifar/resnet20", "--weights", "formula", "--input", &input, "--output", &output]);
-    assert!(message.contains("has no formula weights"), "{message}");
 }
 
 #[test]
 fn a_wrong_command_line_ends_with_2() {
-    for arguments in
-        [&["runn"][..], &["run", "digits"], &["bench"], &["inspect", "digits", "--after", "magic"], &[]]
-    {
+    for arguments in [
+        &["runn"][..],
+        &["run", "digits"],
+        &["bench"],
+        &["bench", "digits", "--precision", "int3"],
+        &["bench", "digits", "--size", "28x28"],
+        &["bench", "digits", "--weights", "init:none"],
+        &["inspect", "digits", "--after", "magic"],
+        &[],
+    ] {
         stderr(2, arguments);
     }
 }
@@ -162,8 +164,13 @@ fn bench_prints_one_json_object() {
     assert_eq!(report["precision"], "f32");
     assert_eq!(report["isa"], "scalar");
     assert_eq!((report["threads"].as_u64(), report["batch"].as_u64()), (Some(2), Some(1)));
-    let message = stderr(1, &["bench", "digits", "--batch", "7"]);
-    assert!(message.contains("torchvision/resnet50 batch 8 f32"), "{message}");
+    let text = stdout(&["bench", "digits", "--batch", "7", "--weights", "init:3", "--seconds", "0.01"]);
+    assert!(text.contains("batch 7") && text.contains("of the executed plan"), "{text}");
+    let message = stderr(1, &["bench", "digitz"]);
+    assert!(
+        message.contains("no spec `digitz` ships") && message.contains("torchvision/resnet50"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -196,6 +203,10 @@ fn packed_weights_give_the_same_output() {
     assert_eq!(std::fs::read(plain_output).unwrap(), std::fs::read(packed_output).unwrap());
     let message = stderr(1, &["bench", "cifar/resnet20", "--weights", &packed]);
     assert!(message.contains("packed for another network"), "{message}");
+    let table = scratch("never.yaml");
+    let calibrate = ["calibrate", "digits", "--weights", &packed, "--inputs", "formula", "--output", &table];
+    let message = stderr(1, &calibrate);
+    assert!(message.contains("the plain file is needed"), "{message}");
 }
 
 #[test]
@@ -221,8 +232,45 @@ fn calibrate_makes_the_table_that_ships() {
     std::fs::write(&other, bytes).unwrap();
     let message = stderr(1, &["bench", "digits", "--precision", "int8", "--weights", &other]);
     assert!(message.contains("were calibrated with the weights"), "{message}");
-    let message = stderr(1, &[&["verify", "digits", "--precision", "int4"][..], &digits].concat());
-    assert!(message.contains("digits batch 1 int8"), "{message}");
+    let bench = ["bench", "digits", "--precision", "int8", "--seconds", "0.01", "--despite-calibration"];
+    stdout(&[&bench[..], &["--weights", &other]].concat());
+    let text = stdout(&[&["verify", "digits"][..], &digits].concat());
+    assert!(text.contains("in f32 against float64, 10 image(s)"), "{text}");
+}
+
+/// A network of one's own goes from a spec to int8 without a compiler.
+#[test]
+fn a_network_of_ones_own() {
+    let spec = scratch("own.yaml");
+    let text = "name: own\ninput: 12x10x3\nclasses: 5\nnames: {like: torchvision, layout: hwio, kernel: \"{layer}.kernel\"}\n\
+                stem:\n  - conv: {filters: 9, kernel: 3x5, stride: 2, padding: same}\nblock: basic\nstages:\n  \
+                - {filters: [16, 16], blocks: 1}\nhead: [average_pool: global, flatten, dense]\n";
+    std::fs::write(&spec, text).unwrap();
+    let input: Vec<f32> = (0..3 * 12 * 10 * 3).map(|place| (place % 11) as f32 / 5.0 - 1.0).collect();
+    let input = write_npy("own.npy", &[3, 12, 10, 3], &input);
+    let (table, output) = (scratch("own.calibration.yaml"), scratch("own-scores.npy"));
+    let text = stdout(&["calibrate", &spec, "--weights", "formula", "--inputs", &input, "--output", &table]);
+    assert!(text.contains(&format!("verify {spec} --precision int8 --calibration {table}")), "{text}");
+    let int8 = ["--weights", "formula", "--precision", "int8", "--calibration", &table];
+    let text = stdout(&[&["verify", &spec, "--inputs", &input][..], &int8].concat());
+    assert!(text.contains("in int8 against f32, 3 image(s)"), "{text}");
+    let text = stdout(&["verify", &spec, "--inputs", &input, "--weights", "formula"]);
+    assert!(text.contains("in f32 against float64, 3 image(s)"), "{text}");
+    stdout(&[&["run", &spec, "--input", &input, "--output", &output][..], &int8].concat());
+    let bytes = std::fs::read(&output).unwrap();
+    assert_eq!(npyz::NpyFile::new(&bytes[..]).unwrap().shape(), [3, 1, 1, 5]);
+    let packed = scratch("own.packed");
+    stdout(&["pack", &spec, "--weights", "init:7", "--output", &packed, "--precision", "bf16"]);
+    stdout(&["bench", &spec, "--weights", &packed, "--precision", "bf16", "--seconds", "0.01"]);
+    let message = stderr(1, &["bench", &spec, "--weights", &packed, "--seconds", "0.01"]);
+    assert!(message.contains("packed for another precision"), "{message}");
+    let message = stderr(1, &["bench", &spec, "--precision", "int8"]);
+    assert!(message.contains("needs a calibration table") && message.contains("--calibration"), "{message}");
+    let message = stderr(1, &["bench", &spec, "--precision", "int8", "--calibration", &spec]);
+    assert!(message.contains("is no calibration table"), "{message}");
+    let other = ["bench", &spec, "--size", "14x10x3", "--precision", "int8", "--calibration", &table];
+    let message = stderr(1, &other);
+    assert!(message.contains("the calibration table was made for the network"), "{message}");
 }
 
 #[test]

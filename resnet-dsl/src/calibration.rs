@@ -1,4 +1,4 @@
-//! Calibration tables: what the 8-bit integers of each value of a network are worth. Text, made by `resnet calibrate`.
+//! Calibration tables: the quantization scale of each value of a network. Text, made by `resnet calibrate`.
 //!
 //! ```text
 //! format: resnet calibration 1
@@ -37,7 +37,7 @@ pub struct Calibration {
     pub method: String,
     /// Inputs that were looked at.
     pub images: usize,
-    /// What a step of each value is worth.
+    /// The quantization scale of each value.
     pub scales: BTreeMap<String, f32>,
 }
 

@@ -1,6 +1,6 @@
 //! The compiler: a spec becomes a graph, the graph is optimized and planned, the plan is written down as Rust.
 //!
-//! [`Spec::compile`] is the whole road; [`codegen::generate`] is its end. This is an ordinary library, without I/O and
+//! [`Spec::compile`] is the whole pipeline; [`codegen::generate`] is its end. This is an ordinary library, without I/O and
 //! without `proc_macro`: the `resnet!` macro and `resnet inspect` are thin shells over it.
 #![forbid(unsafe_code)]
 

@@ -49,7 +49,7 @@ fn passes_are_the_batch() {
     let found = fault(|plan, _| plan.sections[0].passes = 2);
     assert!(found.ends_with("does not do all images"), "{found}");
     let found = fault(|plan, _| plan.sections[0].passes = 0);
-    assert!(found.contains("are no section"), "{found}");
+    assert!(found.contains("it must begin at step"), "{found}");
 }
 
 #[test]
@@ -61,17 +61,33 @@ fn sections_are_all_steps() {
     let found = fault(|plan, _| {
         plan.sections.remove(1);
     });
-    assert!(found.contains("are no section"), "{found}");
+    assert!(found.contains("it must begin at step"), "{found}");
     let found = fault(|plan, _| {
         let steps = plan.steps.len();
         plan.sections.push(Section { steps: steps..steps + 1, passes: 1 });
     });
-    assert!(found.contains("are no section"), "{found}");
+    assert!(found.contains("it must begin at step"), "{found}");
 }
 
 #[test]
 fn the_output_is_of_all_images() {
     let found = fault(|plan, _| plan.output.dims[0] = 1);
+    assert_eq!(found, "the output was not written");
+}
+
+/// A pass of two images holds as many elements as a batch of four images of half the size.
+#[test]
+fn the_output_is_not_that_of_a_pass() {
+    let found = fault(|plan, _| {
+        let output = plan.output.buffer;
+        plan.sections[2].passes = 2;
+        for step in &mut plan.steps[plan.sections[2].steps.clone()] {
+            step.write.dims[0] = 2;
+            step.read.as_mut().unwrap().dims[0] = 2;
+        }
+        assert!(!plan.buffers[output].whole);
+        plan.output.dims[3] /= 2;
+    });
     assert_eq!(found, "the output was not written");
 }
 

@@ -51,16 +51,15 @@ pub const LARGEST_DEPTH: usize = 64;
 pub const LARGEST_COLUMNS: usize = 64;
 /// The most pairs of a block of [`Algorithm::Strassen`].
 pub const LARGEST_PAIRS: usize = 96;
-/// Strassen's algorithm, of two pixels and the halves of their channels: products, sums of inputs that are made, and sums of
-/// products that are kept.
+/// Products of Strassen's algorithm, for two pixels and the halves of their channels.
 pub const PRODUCTS: usize = 7;
-/// See [`PRODUCTS`].
+/// Sums of inputs that it makes.
 pub const SUMS: usize = 4;
-/// See [`PRODUCTS`].
+/// Sums of products that it keeps.
 pub const PLANES: usize = 3;
 
 impl Algorithm {
-    /// Whether it computes convolutions of such kernels, from so many channels to so many, and its own numbers are within bounds.
+    /// Whether it computes convolutions of such kernels, from so many channels to so many, and its own sizes are within bounds.
     pub const fn computes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> bool {
         match self {
             Algorithm::Direct => true,
@@ -101,9 +100,10 @@ impl Algorithm {
             // Zeros, transformed inputs with a row of a group that nobody reads, and sums.
             Algorithm::Winograd { block, fused: true, .. } => {
                 let tile = Tile::of(stride[0]);
-                let rows = tile.side() * block.next_multiple_of(GROUP) + GROUP;
+                let tiles = times(block.div_ceil(GROUP), GROUP);
+                let rows = plus(times(tile.side(), tiles), GROUP);
                 let sums = times(block, tile.sums() * 2 * VECTOR);
-                plus(plus(inputs, times(rows * tile.side(), inputs)), sums)
+                plus(plus(inputs, times(times(rows, tile.side()), inputs)), sums)
             }
             // Zeros, transformed inputs, transformed weights, sums.
             Algorithm::Winograd { block, depth, .. } => {
@@ -112,21 +112,20 @@ impl Algorithm {
                 let depth = if depth < inputs { depth } else { inputs };
                 let parts = times(if depth == 0 { 0 } else { inputs.div_ceil(depth) }, depth);
                 let transformed = times(tile.products(), plus(times(block, parts), SKEW));
-                let weights = tile.kernels() * (depth * PANEL + SKEW);
-                let sums = tile.sums() * (block * PANEL + SKEW);
-                plus(plus(inputs, transformed), weights + sums)
+                let weights = times(tile.kernels(), plane(depth));
+                plus(plus(inputs, transformed), plus(weights, times(tile.sums(), plane(block))))
             }
             // Zeros, transformed rows, transformed weights, sums.
             Algorithm::WinogradRows { block } => match Rows::of(kernel, stride, inputs) {
                 None => 0,
                 Some(rows) => {
-                    let transformed = times(1 + rows.runs, rows.row(block));
+                    let transformed = times(plus(1, rows.runs), rows.row(block));
                     let weights = times(times(rows.runs, rows.run), padded(outputs));
-                    plus(plus(transformed, weights), rows.points * (block * PANEL + SKEW))
+                    plus(plus(transformed, weights), times(rows.points, plane(block)))
                 }
             },
             Algorithm::Strassen { block } => {
-                plus(times(SUMS, plus(times(block, inputs / 2), SKEW)), PLANES * (block * PANEL + SKEW))
+                plus(times(SUMS, plus(times(block, inputs / 2), SKEW)), times(PLANES, plane(block)))
             }
         }
     }
@@ -135,6 +134,11 @@ impl Algorithm {
 /// Channels, filled up to whole vectors.
 const fn padded(channels: usize) -> usize {
     times(channels.div_ceil(VECTOR), VECTOR)
+}
+
+/// Elements of a plane of so many rows of the widest panel.
+const fn plane(rows: usize) -> usize {
+    plus(times(rows, PANEL), SKEW)
 }
 
 const fn within(number: usize, most: usize) -> bool {

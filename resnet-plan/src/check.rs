@@ -1,14 +1,15 @@
 //! The checker of plans. It shares nothing with the planner: it takes the steps as they are, works out for itself what
 //! is written and how long it is needed, and looks whether the places agree with that. A plan without faults can be executed.
 //!
-//! 1. A buffer begins on a cache line, and ends inside the arena.
+//! 1. A buffer begins on a cache line, and ends inside the arena, which memory can hold.
 //! 2. A view fits its buffer, and its value fits its tensor.
 //! 3. Two buffers that hold something at the same time do not overlap.
 //! 4. A step reads only what was written before, as what it was written: the value itself, and zeros around it if its window
 //!    reaches there; never anything outside its tensor.
 //! 5. A step that adds finds something to add to; no step reads the buffer it writes.
 //! 6. The output of the whole batch was written, is f32 and is dense.
-//! 7. A step's shapes fit each other ([`Step::task`]); a convolution has the weights that it needs and room to work in.
+//! 7. A step's shapes fit each other ([`Step::task`]); a convolution has the weights that it needs and room to work in; weights
+//!    can be packed for their algorithms ([`LayerWeights::check`]).
 //! 8. Sections are all steps, in order; the images of their passes are the batch.
 //! 9. What one section writes and another reads, and the output, is there for all images: each pass of a section writes the part
 //!    that belongs to it, and parts have one size, in all sections. Such a buffer is needed from the first to the last step of a
@@ -16,17 +17,24 @@
 
 use crate::conv::{Conv, Residual};
 use crate::description::LayerWeights;
-use crate::element::{Element, Precision};
+use crate::element::Element;
 use crate::pixels::{Area, Dims, plus, times};
 use crate::plan::{Action, Plan, Section, Step, View};
 
 /// Every buffer begins at a multiple of this: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;
 
+/// The most views that compiled code lays over an arena at once.
+pub const MAX_VIEWS: usize = 8;
+
 /// What is wrong with a plan; empty: nothing.
 pub fn check(plan: &Plan) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut faults = plan.description.faults();
     let peak = plan.description.peak_bytes;
+    if peak > isize::MAX as usize {
+        faults.push(format!("an arena of {peak} bytes is larger than any memory"));
+        return faults;
+    }
     for buffer in &plan.buffers {
         if !buffer.offset.is_multiple_of(ALIGNMENT) || plus(buffer.offset, buffer.bytes) > peak {
             faults.push(format!("buffer {} lies at {} of {peak}", buffer.name, buffer.offset));
@@ -42,7 +50,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         let follows = section.steps.start == end && section.steps.end > end;
         if !follows || section.steps.end > plan.steps.len() || section.passes == 0 {
             let (steps, passes) = (&section.steps, section.passes);
-            faults.push(format!("{passes} passes of steps {steps:?} are no section from step {end} on"));
+            faults.push(format!("a section has steps {steps:?} and {passes} passes: it must begin at step {end} and have at least one of each"));
             return faults;
         }
         end = section.steps.end;
@@ -54,7 +62,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
                 faults.push(fault(&format!("is wrong: {error}")));
                 return faults;
             }
-            faults.extend(self::step(plan, section, time, &mut buffers).iter().map(|found| fault(found)));
+            faults.extend(check_step(plan, section, time, &mut buffers).iter().map(|found| fault(found)));
         }
     }
     if end != plan.steps.len() {
@@ -73,11 +81,11 @@ struct Tracked {
 }
 
 /// What is wrong with a step, whose views fit their buffers.
-fn step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracked]) -> Vec<String> {
+fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracked]) -> Vec<String> {
     let step = &plan.steps[time];
     let mut faults = Vec::new();
-    let write = of_all(plan, section, step.write);
-    let read = step.read.map(|read| of_all(plan, section, read));
+    let write = whole_batch(plan, section, step.write);
+    let read = step.read.map(|read| whole_batch(plan, section, read));
     for (view, part) in read.iter().zip(&step.read).chain([(&write, &step.write)]) {
         if times(section.passes, part.dims[0]) != plan.input[0] {
             faults.push("does not do all images".to_owned());
@@ -128,13 +136,8 @@ fn step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracked]) ->
 fn has_weights(plan: &Plan, layer: usize, conv: Conv, [read, write]: [&View; 2]) -> bool {
     let Some(weights) = plan.description.layers.get(layer) else { return false };
     let LayerWeights { shape: [height, width, inputs, outputs], algorithm, elements, .. } = *weights;
-    let precision = match read.element {
-        Element::F32 => Precision::F32,
-        Element::Bf16 => Precision::Bf16,
-        Element::U8(_) | Element::I8(_) => Precision::Int8,
-    };
     let scratch = algorithm.scratch_len(conv.kernel, conv.stride, [inputs, outputs]);
-    precision == plan.description.precision
+    read.element.precision() == plan.description.precision
         && elements == [read.element, write.element]
         && algorithm == conv.algorithm
         && [height, width] == conv.kernel
@@ -152,7 +155,13 @@ fn output(plan: &Plan, buffers: &mut [Tracked]) -> Vec<String> {
     };
     let fits = output.area().check().is_ok() && output.bytes() <= plan.buffers[output.buffer].bytes;
     let written = buffer.written.covers(output, rectangle(output));
-    if output.dims[0] != plan.input[0] || !fits || !written {
+    // What is not whole holds the images of one pass.
+    let passes = |needed: &Needed| {
+        let section = plan.sections.iter().find(|section| section.steps.start == needed.section);
+        section.map_or(1, |section| section.passes)
+    };
+    let of_all = plan.buffers[output.buffer].whole || buffer.needed.as_ref().is_none_or(|n| passes(n) == 1);
+    if output.dims[0] != plan.input[0] || !fits || !written || !of_all {
         faults.push("the output was not written".to_owned());
     } else if let Some(needed) = &mut buffer.needed {
         needed.steps[1] = plan.steps.len();
@@ -163,7 +172,7 @@ fn output(plan: &Plan, buffers: &mut [Tracked]) -> Vec<String> {
     faults
 }
 
-/// Buffers that lie in each other while both are needed.
+/// Buffers that overlap while both are needed.
 fn overlaps(plan: &Plan, buffers: &[Tracked]) -> Vec<String> {
     let mut faults = Vec::new();
     for (i, a) in plan.buffers.iter().enumerate() {
@@ -181,7 +190,7 @@ fn overlaps(plan: &Plan, buffers: &[Tracked]) -> Vec<String> {
 }
 
 /// A view of what lies in a buffer for all images, where that is what the buffer holds.
-fn of_all(plan: &Plan, section: &Section, view: View) -> View {
+fn whole_batch(plan: &Plan, section: &Section, view: View) -> View {
     let [images, height, width, channels] = view.dims;
     let passes = plan.buffers.get(view.buffer).filter(|buffer| buffer.whole).map_or(1, |_| section.passes);
     View { dims: [times(passes, images), height, width, channels], ..view }
@@ -192,7 +201,7 @@ fn fits(plan: &Plan, section: &Section, view: &View) -> Result<(), String> {
     let Some(buffer) = plan.buffers.get(view.buffer) else {
         return Err(format!("there is no buffer {}", view.buffer));
     };
-    let view = of_all(plan, section, *view);
+    let view = whole_batch(plan, section, *view);
     if view.bytes() > buffer.bytes {
         return Err(format!("{:?} does not fit buffer {}", view.dims, buffer.name));
     }
@@ -255,8 +264,9 @@ impl Written {
             *self = Written { dims: Some(write.dims), ..Written::default() };
         }
         let place = rectangle(write);
-        // Zeros are zeros, whatever is written between them.
+        // Zeros and values stay what they are until something is written over them.
         if action == Action::Clear {
+            self.value = self.value.filter(|value| inside(*value, place));
             self.zeros_around = Some(place);
         } else {
             (self.element, self.value) = (Some(write.element), Some(place));
@@ -273,9 +283,9 @@ impl Written {
         let whole = [0, dims[1], 0, dims[2]];
         let everything = value == whole || self.zeros_around == Some(value);
         if dims != view.dims {
-            // Another shape of the same elements: all of them must be there.
-            let len = Area::dense(dims).len();
-            return everything && len == view.area().len() && inside(part, tensor(view));
+            // Another shape of the same elements of each image: all of them must be there.
+            let same = dims[0] == view.dims[0] && Area::dense(dims).len() == view.area().len();
+            return same && everything && inside(part, tensor(view));
         }
         inside(part, if everything { whole } else { value })
     }
@@ -284,12 +294,7 @@ impl Written {
 /// What a step reads of a view's tensor.
 fn touched(step: &Step, read: &View) -> Rectangle {
     match step.action {
-        Action::Conv { conv: Conv { kernel, stride, from, .. }, .. } => {
-            let reach = |axis: usize| {
-                plus(plus(from[axis], times(step.write.size[axis] - 1, stride[axis])), kernel[axis])
-            };
-            [from[0], reach(0), from[1], reach(1)]
-        }
+        Action::Conv { conv, .. } => conv.reads(step.write.size),
         _ => rectangle(read),
     }
 }

@@ -1,8 +1,11 @@
 //! Convolutions: what is computed, and the geometry that kernels take.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::algorithm::Algorithm;
 use crate::element::Element;
-use crate::pixels::{Area, Fault, Pixels, check, plus, same_batch, times};
+use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
 /// A convolution between two values, and what is done with its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,11 +33,11 @@ pub enum Residual {
     None,
     /// Elements of the output's type.
     Same,
-    /// int8, of another scale than the output's.
+    /// int8, with a quantization scale of its own.
     Quantized {
         /// Whether they are signed.
         signed: bool,
-        /// Their scale, in units of the output's.
+        /// The ratio of that to the output's scale.
         scale: f32,
     },
 }
@@ -100,6 +103,17 @@ impl Residual {
     }
 }
 
+impl Conv {
+    /// The rows and columns of the input that the windows of so many output rows and columns cover: `[top, bottom, left, right]`, the
+    /// second and fourth exclusive, or [`usize::MAX`]. There is at least one output.
+    pub const fn reads(&self, output: [usize; 2]) -> [usize; 4] {
+        let Conv { from, stride, kernel, .. } = self;
+        let bottom = plus(plus(from[0], times(output[0] - 1, stride[0])), kernel[0]);
+        let right = plus(plus(from[1], times(output[1] - 1, stride[1])), kernel[1]);
+        [from[0], bottom, from[1], right]
+    }
+}
+
 impl Convolution {
     /// The convolution from `x`, whose elements fill words `per_word` at a time, to `y`.
     ///
@@ -108,19 +122,20 @@ impl Convolution {
     /// algorithm does not compute such windows.
     pub const fn new(conv: Conv, x: Area, per_word: usize, y: Area) -> Result<Self, Fault> {
         let Conv { kernel, stride, from, residual, relu, algorithm, split } = conv;
-        check!(same_batch(&x, &y));
-        check!(y.check());
+        try_const!(same_batch(&x, &y));
+        try_const!(y.check());
         if per_word == 0 || !x.dims[3].is_multiple_of(per_word) {
             return Err(Fault::new("a pixel of the input is not whole words"));
         }
         if kernel[0] == 0 || kernel[1] == 0 || x.is_empty() {
             return Err(Fault::new("a window is empty"));
         }
-        if end(from[0], y.size[0], stride[0], kernel[0]) > x.dims[1] {
-            return Err(Fault::new("windows are too low for the input"));
+        let [_, bottom, _, right] = conv.reads(y.size);
+        if bottom > x.dims[1] {
+            return Err(Fault::new("a window reaches below the input"));
         }
-        if end(from[1], y.size[1], stride[1], kernel[1]) > x.dims[2] {
-            return Err(Fault::new("windows are too wide for the input"));
+        if right > x.dims[2] {
+            return Err(Fault::new("a window reaches beyond the right edge of the input"));
         }
         let direct = matches!(algorithm, Algorithm::Direct);
         if !direct && (per_word > 1 || !algorithm.computes(kernel, stride, [x.dims[3], y.dims[3]])) {
@@ -162,13 +177,29 @@ impl ConvGeometry {
             return Err(Fault::new("windows reach outside the input"));
         }
         if !self.y.hold(self.batch, self.output, self.channels, y_elements) {
-            return Err(Fault::new("pixels lie outside the output, or in each other"));
+            return Err(Fault::new("pixels lie outside the output, or overlap"));
         }
         Ok(())
     }
 }
 
-/// The row or column behind the last window.
-const fn end(from: usize, outputs: usize, stride: usize, kernel: usize) -> usize {
-    plus(plus(from, times(outputs - 1, stride)), kernel)
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Pixels => "pixels",
+            Split::Channels => "channels",
+        })
+    }
+}
+
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pixels" => Ok(Split::Pixels),
+            "channels" => Ok(Split::Channels),
+            _ => Err(format!("`{text}` is not a split: pixels or channels")),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Values that are copied or added pixel by pixel.
 
 use crate::conv::Residual;
-use crate::pixels::{Area, Fault, Pixels, check, plus, same_batch, times};
+use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
 /// A copy as kernels take it: all of a value, or every n-th pixel between channels of zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl CopyGeometry {
         x: Area,
         y: Area,
     ) -> Result<Self, Fault> {
-        check!(same_batch(&x, &y));
-        check!(x.check());
-        check!(y.check());
+        try_const!(same_batch(&x, &y));
+        try_const!(x.check());
+        try_const!(y.check());
         if channels > x.dims[3] || plus(front, channels) > y.dims[3] {
             return Err(Fault::new("the channels do not fit"));
         }
@@ -115,9 +115,9 @@ impl AddGeometry {
     /// # Errors
     /// If batches, sizes or channels differ, or a value reaches outside its tensor.
     pub const fn new(x: Area, y: Area, scale: f32, residual: Residual) -> Result<Self, Fault> {
-        check!(same_batch(&x, &y));
-        check!(x.check());
-        check!(y.check());
+        try_const!(same_batch(&x, &y));
+        try_const!(x.check());
+        try_const!(y.check());
         if x.size[0] != y.size[0] || x.size[1] != y.size[1] {
             return Err(Fault::new("the sizes differ"));
         }
@@ -161,7 +161,7 @@ const fn fits(
         return Err(Fault::new("pixels lie outside the input"));
     }
     if !y.hold(batch, size, channels[1], elements[1]) {
-        return Err(Fault::new("pixels lie outside the output, or in each other"));
+        return Err(Fault::new("pixels lie outside the output, or overlap"));
     }
     Ok(())
 }

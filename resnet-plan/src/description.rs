@@ -3,10 +3,12 @@
 //! Text and lists are borrowed (a compiled network's, in the program) or owned (a plan's that was just made).
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::algorithm::{Algorithm, PRODUCTS};
 use crate::element::{Element, Precision};
-use crate::pixels::times;
+use crate::pixels::{Fault, plus, times};
+use crate::winograd::Tile;
 
 /// Text that is part of the program or made at run time.
 pub type Text = Cow<'static, str>;
@@ -181,14 +183,40 @@ impl Description {
     pub fn tensors(&self) -> impl Iterator<Item = WeightTensor<'_>> {
         self.layers.iter().flat_map(LayerWeights::tensors)
     }
+
+    /// What is wrong with its layers: see [`LayerWeights::check`]. Weights are loaded only where that is nothing.
+    pub fn faults(&self) -> Vec<String> {
+        let fault = |layer: &LayerWeights| {
+            let fault = layer.check(self.precision).err()?;
+            Some(format!("layer {} {:?} is wrong: {fault}", layer.name, layer.shape))
+        };
+        self.layers.iter().filter_map(fault).collect()
+    }
+}
+
+impl WeightTensor<'_> {
+    /// Its elements, or [`usize::MAX`].
+    pub fn len(&self) -> usize {
+        len(&self.dims)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Elements of a tensor of these sizes, or [`usize::MAX`].
+fn len(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |len, size| times(len, *size))
 }
 
 impl LayerWeights {
     /// The tensors that a weight file has for it: kernel, bias, gamma, beta, mean, variance.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
         let [height, width, inputs, outputs] = self.shape;
-        let window = height * width;
-        let role = Role::Kernel { fan_in: window * inputs, fan_out: window * outputs };
+        let window = times(height, width);
+        let role = Role::Kernel { fan_in: times(window, inputs), fan_out: times(window, outputs) };
         let mut tensors =
             vec![WeightTensor { name: &self.kernel.name, dims: self.kernel.layout.dims(self.shape), role }];
         let mut add = |name, role| tensors.push(WeightTensor { name, dims: vec![outputs], role });
@@ -204,17 +232,43 @@ impl LayerWeights {
         tensors
     }
 
-    /// Learnable parameters: kernel, bias, and a batch norm's scale and offset.
+    /// Learnable parameters: kernel, bias, and a batch norm's scale and offset; or [`usize::MAX`].
     pub fn parameters(&self) -> usize {
         let lists = usize::from(self.bias.is_some()) + 2 * usize::from(self.batch_norm.is_some());
-        self.shape.iter().product::<usize>() + lists * self.shape[3]
+        plus(len(&self.shape), times(lists, self.shape[3]))
     }
 
-    /// Size in bytes, batch norm folded, without padding.
+    /// Size in bytes, batch norm folded, without padding; or [`usize::MAX`].
     pub fn bytes(&self) -> usize {
         let bias = usize::from(self.bias.is_some() || self.batch_norm.is_some());
-        self.shape.iter().product::<usize>() * self.elements[0].bytes()
-            + bias * self.shape[3] * size_of::<f32>()
+        plus(times(len(&self.shape), self.elements[0].bytes()), times(bias * size_of::<f32>(), self.shape[3]))
+    }
+
+    /// Whether weights of this shape can be packed for its algorithm, in a network of this precision.
+    ///
+    /// # Errors
+    /// If there are none or too many, or the layer computes in something else, or the algorithm not with such kernels.
+    pub fn check(&self, precision: Precision) -> Result<(), Fault> {
+        let [height, width, inputs, outputs] = self.shape;
+        let len = len(&self.shape);
+        if len == 0 || len > isize::MAX as usize / size_of::<f64>() {
+            return Err(Fault::new("there are no weights, or more than any memory holds"));
+        }
+        if self.elements[0].precision() != precision {
+            return Err(Fault::new("it reads elements of another precision than the network's"));
+        }
+        // The stride of other algorithms is a step's, and does not matter to packing.
+        let stride = match self.algorithm {
+            Algorithm::Direct | Algorithm::WinogradRows { .. } => None,
+            Algorithm::Winograd { output, .. } => Some(if output == Tile::Four.output() { 1 } else { 2 }),
+            Algorithm::Strassen { .. } => Some(1),
+        };
+        let computes = stride
+            .is_none_or(|stride| self.algorithm.computes([height, width], [stride; 2], [inputs, outputs]));
+        if !computes || self.algorithm != Algorithm::Direct && precision != Precision::F32 {
+            return Err(Fault::new("the algorithm does not compute with such a kernel"));
+        }
+        Ok(())
     }
 
     /// The packed kernel's rows, in words of four bytes (or [`usize::MAX`]), and the channels of a row.
@@ -244,17 +298,28 @@ impl KernelLayout {
         match self {
             KernelLayout::Hwio => vec![height, width, inputs, outputs],
             KernelLayout::Oihw => vec![outputs, inputs, height, width],
-            KernelLayout::Io => vec![height * width * inputs, outputs],
-            KernelLayout::Oi => vec![outputs, height * width * inputs],
+            KernelLayout::Io => vec![len(&[height, width, inputs]), outputs],
+            KernelLayout::Oi => vec![outputs, len(&[height, width, inputs])],
         }
     }
 
     /// How far apart neighbours are in the file: outputs, inputs, positions in the window.
     pub fn strides(self, [height, width, inputs, outputs]: [usize; 4]) -> [usize; 3] {
-        let window = height * width;
+        let window = times(height, width);
         match self {
-            KernelLayout::Hwio | KernelLayout::Io => [1, outputs, inputs * outputs],
-            KernelLayout::Oihw | KernelLayout::Oi => [inputs * window, window, 1],
+            KernelLayout::Hwio | KernelLayout::Io => [1, outputs, times(inputs, outputs)],
+            KernelLayout::Oihw | KernelLayout::Oi => [times(inputs, window), window, 1],
         }
+    }
+}
+
+/// `rgb`, `bgr`, `gray`.
+impl fmt::Display for ChannelOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChannelOrder::Rgb => "rgb",
+            ChannelOrder::Bgr => "bgr",
+            ChannelOrder::Gray => "gray",
+        })
     }
 }

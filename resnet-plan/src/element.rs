@@ -42,6 +42,15 @@ impl Element {
         4 / self.bytes()
     }
 
+    /// What a layer computes in that reads it.
+    pub const fn precision(self) -> Precision {
+        match self {
+            Element::F32 => Precision::F32,
+            Element::Bf16 => Precision::Bf16,
+            Element::U8(_) | Element::I8(_) => Precision::Int8,
+        }
+    }
+
     /// The quantization scale; 1 where there is none.
     pub const fn scale(self) -> f32 {
         match self {

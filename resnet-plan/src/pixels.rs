@@ -1,7 +1,7 @@
 //! Where values lie in tensors, and where pixels lie in memory.
 //!
-//! Sizes come from anywhere, so they are multiplied and added with saturation: a result that saturates is larger than any
-//! memory and fails the comparison with a tensor's size that every function here ends in. What passes cannot overflow later.
+//! Sizes come from outside, so arithmetic saturates. A saturated result is larger than any tensor, so every check here refuses it.
+//! Offsets that a check accepted cannot overflow.
 
 use std::fmt;
 
@@ -143,7 +143,7 @@ impl Pixels {
     }
 
     /// Pixels of elements as pixels of words of so many elements.
-    pub const fn words(self, per_word: usize) -> Self {
+    pub(crate) const fn words(self, per_word: usize) -> Self {
         let Pixels { start, image, row, pixel } = self;
         Pixels {
             start: start / per_word,
@@ -170,14 +170,14 @@ pub(crate) const fn same_batch(x: &Area, y: &Area) -> Result<(), Fault> {
 }
 
 /// `?` of constant functions.
-macro_rules! check {
+macro_rules! try_const {
     ($result:expr) => {
         if let Err(fault) = $result {
             return Err(fault);
         }
     };
 }
-pub(crate) use check;
+pub(crate) use try_const;
 
 #[cfg(test)]
 mod tests {

@@ -128,6 +128,14 @@ impl Plan {
         self.input[0] / section.passes.max(1)
     }
 
+    /// The steps in the order in which they are done, pass after pass of each section.
+    pub fn order(&self) -> impl Iterator<Item = &Step> {
+        self.sections.iter().flat_map(|section| {
+            let steps = &self.steps[section.steps.clone()];
+            (0..section.passes).flat_map(move |_| steps)
+        })
+    }
+
     /// Whether all steps are done once, for the whole batch.
     pub fn is_at_once(&self) -> bool {
         self.sections.iter().all(|section| section.passes == 1)

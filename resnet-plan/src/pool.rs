@@ -1,6 +1,6 @@
 //! Pooling: windows that are cut to the image, so that no padding is ever read.
 
-use crate::pixels::{Area, Fault, Pixels, check, plus, same_batch, times};
+use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
 /// A pooling layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +60,9 @@ impl PoolGeometry {
     /// If batches or channels differ, a value reaches outside its tensor, or a window holds nothing of the image.
     pub const fn new(pool: Pool, x: Area, y: Area, scale: f32) -> Result<Self, Fault> {
         let Pool { kind, window, stride, padding } = pool;
-        check!(same_batch(&x, &y));
-        check!(x.check());
-        check!(y.check());
+        try_const!(same_batch(&x, &y));
+        try_const!(x.check());
+        try_const!(y.check());
         if x.dims[3] != y.dims[3] {
             return Err(Fault::new("the channels differ"));
         }
@@ -79,7 +79,7 @@ impl PoolGeometry {
             x: x.interior(),
             y: y.interior(),
         };
-        check!(geometry.windows());
+        try_const!(geometry.windows());
         Ok(geometry)
     }
 
@@ -98,13 +98,16 @@ impl PoolGeometry {
             return Err(Fault::new("pixels lie outside the input"));
         }
         if !self.y.hold(self.batch, self.output, self.channels, y_elements) {
-            return Err(Fault::new("pixels lie outside the output, or in each other"));
+            return Err(Fault::new("pixels lie outside the output, or overlap"));
         }
         self.windows()
     }
 
     /// Each window holds a pixel of the image.
     const fn windows(&self) -> Result<(), Fault> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let mut axis = 0;
         while axis < 2 {
             let (before, behind) = (self.padding[2 * axis], self.padding[2 * axis + 1]);

@@ -1,10 +1,10 @@
 //! `Display` of a plan: a report of where everything lies and what is done when. It is not read back.
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::conv::{Conv, Split};
+use crate::conv::Conv;
 use crate::element::Element;
+use crate::pixels::plus;
 use crate::plan::{Action, Plan, View};
 use crate::pool::Pool;
 
@@ -20,7 +20,7 @@ impl fmt::Display for Plan {
         if !self.is_at_once() {
             writeln!(f, "sections:")?;
             for section in &self.sections {
-                let (start, last) = (section.steps.start, section.steps.end - 1);
+                let (start, last) = (section.steps.start, section.steps.end.saturating_sub(1));
                 let (passes, images) = (section.passes, self.images(section));
                 writeln!(f, "  steps {start:>3}..{last:<3} {passes} x {images} image(s)")?;
             }
@@ -32,7 +32,7 @@ impl fmt::Display for Plan {
                 f,
                 "  {index:>3}: bytes {:>8}..{:<8} steps {first:>3}..{last:<3} {}{}",
                 buffer.offset,
-                buffer.offset + buffer.bytes,
+                plus(buffer.offset, buffer.bytes),
                 buffer.name,
                 if buffer.whole { " of all images" } else { "" }
             )?;
@@ -87,27 +87,6 @@ impl fmt::Display for Action {
             }
             Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
             Action::Softmax => f.write_str("softmax"),
-        }
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Split::Pixels => "pixels",
-            Split::Channels => "channels",
-        })
-    }
-}
-
-impl FromStr for Split {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "pixels" => Ok(Split::Pixels),
-            "channels" => Ok(Split::Channels),
-            _ => Err(format!("`{text}` is not a split: pixels or channels")),
         }
     }
 }

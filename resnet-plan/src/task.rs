@@ -7,7 +7,7 @@ use crate::pixels::{Area, Dims, Fault};
 use crate::plan::{Action, Step};
 use crate::pool::{PoolGeometry, PoolKind};
 
-/// A step in numbers.
+/// A step as kernels take it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Task {
     /// A convolution, and the index of its layer.
@@ -25,7 +25,7 @@ pub enum Task {
 }
 
 impl Step {
-    /// The step in numbers. `input` is the shape of the network's input, of a pass.
+    /// The step as kernels take it. `input` is the shape of the network's input, of a pass.
     ///
     /// # Errors
     /// If shapes do not fit, a window or value reaches outside its tensor, or there is no kernel for the elements.
@@ -55,29 +55,29 @@ impl Step {
                     }
                     _ => false,
                 };
-                known(kernel)?;
+                require(kernel)?;
                 Task::Conv(Convolution::new(conv, x, from.per_word(), y)?, layer)
             }
             Action::Pool(pool) => {
-                known(alike && (pool.kind != PoolKind::Max || from == to.element))?;
+                require(alike && (pool.kind != PoolKind::Max || from == to.element))?;
                 Task::Pool(PoolGeometry::new(pool, x, y, scale)?)
             }
             Action::Subsample { stride, front, channels } => {
-                known(from == to.element)?;
+                require(from == to.element)?;
                 Task::Copy(CopyGeometry::subsample(stride, front, channels, x, y)?, scale)
             }
             Action::Copy | Action::Input => {
-                known(from == to.element || from == Element::F32 || to.element == Element::F32)?;
+                require(from == to.element || from == Element::F32 || to.element == Element::F32)?;
                 Task::Copy(CopyGeometry::whole(x, y, alike)?, scale)
             }
             Action::Add { residual, relu } => {
                 let int8 = from.is_quantized() && to.element.is_quantized() && residual.is_quantized();
-                known(int8 || from == to.element && residual == to.element)?;
+                require(int8 || from == to.element && residual == to.element)?;
                 let residual = Residual::of(Some(residual), to.element);
                 Task::Add(AddGeometry::new(x, y, scale, residual)?, relu)
             }
             Action::Softmax => {
-                known(from == Element::F32 && to.element == Element::F32)?;
+                require(from == Element::F32 && to.element == Element::F32)?;
                 if x.dims != y.dims || !x.is_dense() || !y.is_dense() {
                     return Err(Fault::new("the shapes differ"));
                 }
@@ -90,6 +90,6 @@ impl Step {
     }
 }
 
-fn known(kernel: bool) -> Result<(), Fault> {
-    if kernel { Ok(()) } else { Err(Fault::new("there is no kernel for these elements")) }
+fn require(has_kernel: bool) -> Result<(), Fault> {
+    if has_kernel { Ok(()) } else { Err(Fault::new("there is no kernel for these elements")) }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::description::{BatchNorm, ChannelOrder, Kernel, KernelLayout, Text};
+use crate::description::{BatchNorm, Kernel, KernelLayout, Text};
 
 /// Whether the text form can hold this name: letters, digits and `_ . / -`.
 pub fn is_name(name: &str) -> bool {
@@ -85,17 +85,6 @@ impl FromStr for KernelLayout {
             "io" => KernelLayout::Io,
             "oi" => KernelLayout::Oi,
             _ => return Err(format!("`{text}` is not a layout: hwio, oihw, io or oi")),
-        })
-    }
-}
-
-/// `rgb`, `bgr`, `gray`.
-impl fmt::Display for ChannelOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ChannelOrder::Rgb => "rgb",
-            ChannelOrder::Bgr => "bgr",
-            ChannelOrder::Gray => "gray",
         })
     }
 }

@@ -79,9 +79,9 @@ impl Tile {
         self.side_sums() * self.side_sums()
     }
 
-    /// Tiles of an output of this height and width.
+    /// Tiles of an output of this height and width, or [`usize::MAX`].
     pub const fn count(self, [height, width]: [usize; 2]) -> usize {
-        height.div_ceil(self.output()) * width.div_ceil(self.output())
+        times(height.div_ceil(self.output()), width.div_ceil(self.output()))
     }
 
     /// The widest panel of products that transform their weights.
@@ -111,7 +111,7 @@ impl Rows {
 
     /// Elements of a transformed row, for so many columns, filled up to whole vectors; or [`usize::MAX`].
     pub const fn row(self, columns: usize) -> usize {
-        let elements = plus(times(columns - 1, self.pixel), self.run);
+        let elements = plus(times(columns.saturating_sub(1), self.pixel), self.run);
         times(elements.div_ceil(VECTOR), VECTOR)
     }
 }

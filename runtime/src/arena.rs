@@ -9,11 +9,11 @@ use memmap2::MmapMut;
 
 use resnet_plan::Element;
 
-use crate::Error;
-use crate::numbers::{Numbers, NumbersMut};
+use crate::elements::{Elements, ElementsMut};
+use crate::error::Error;
 use crate::tensor::Shape;
 
-pub use resnet_plan::check::ALIGNMENT;
+pub use resnet_plan::check::{ALIGNMENT, MAX_VIEWS};
 
 /// From this size on memory is asked for in huge pages: a network reads all of its weights each run, and the processor
 /// looks up the place of each page.
@@ -32,7 +32,7 @@ enum Owner {
     Pages { _map: MmapMut },
 }
 
-// SAFETY: an arena owns its memory, which is plain numbers, as a `Vec<u8>` does.
+// SAFETY: an arena owns its memory, which is plain elements, as a `Vec<u8>` does.
 unsafe impl Send for Arena {}
 // SAFETY: shared references give no way to write.
 unsafe impl Sync for Arena {}
@@ -56,9 +56,6 @@ pub struct Place {
     /// What they are.
     pub element: Element,
 }
-
-/// The most views that are taken at once.
-pub const MAX_VIEWS: usize = 8;
 
 /// A tuple of tensor types, of which an arena gives a tuple of references.
 pub trait TensorSet: sealed::TensorSet {
@@ -107,13 +104,13 @@ impl Arena {
         self.bytes
     }
 
-    /// The whole memory as numbers.
+    /// The whole memory as elements.
     pub fn as_slice(&self) -> &[f32] {
         // SAFETY: the memory is initialized, aligned for f32 and at least `bytes` long.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.bytes / size_of::<f32>()) }
     }
 
-    /// The whole memory as numbers, to be written.
+    /// The whole memory as elements, to be written.
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as in `as_slice`; the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.bytes / size_of::<f32>()) }
@@ -135,12 +132,12 @@ impl Arena {
     /// What lies at one place, and what lies at another, to be written.
     ///
     /// # Panics
-    /// If a place reaches outside the arena, is not aligned for its elements, or both lie in each other.
-    pub fn pair(&mut self, read: Place, write: Place) -> (Numbers<'_>, NumbersMut<'_>) {
+    /// If a place reaches outside the arena, is not aligned for its elements, or the two places overlap.
+    pub fn pair(&mut self, read: Place, write: Place) -> (Elements<'_>, ElementsMut<'_>) {
         let (first, second) = (self.inside(read), self.inside(write));
         assert!(first.end <= second.start || second.end <= first.start, "a step reads what it writes");
         // SAFETY: `inside` holds for the place; what is written lies apart, and the arena is borrowed exclusively.
-        let read = unsafe { self.numbers(read) };
+        let read = unsafe { self.elements(read) };
         (read, self.write(write))
     }
 
@@ -148,26 +145,26 @@ impl Arena {
     ///
     /// # Panics
     /// As [`Arena::pair`].
-    pub fn read(&self, place: Place) -> Numbers<'_> {
+    pub fn read(&self, place: Place) -> Elements<'_> {
         self.inside(place);
         // SAFETY: `inside` holds for the place, and the arena is borrowed.
-        unsafe { self.numbers(place) }
+        unsafe { self.elements(place) }
     }
 
     /// What lies at a place, to be written.
     ///
     /// # Panics
     /// As [`Arena::pair`].
-    pub fn write(&mut self, place: Place) -> NumbersMut<'_> {
+    pub fn write(&mut self, place: Place) -> ElementsMut<'_> {
         self.inside(place);
         let (start, len) = (self.start.as_ptr().wrapping_add(place.offset), place.len);
         // SAFETY: `inside` holds for the place, every bit pattern is an element, and the arena is borrowed exclusively.
         unsafe {
             match place.element {
-                Element::F32 => NumbersMut::F32(std::slice::from_raw_parts_mut(start.cast(), len)),
-                Element::Bf16 => NumbersMut::Bf16(std::slice::from_raw_parts_mut(start.cast(), len)),
-                Element::U8(_) => NumbersMut::U8(std::slice::from_raw_parts_mut(start, len)),
-                Element::I8(_) => NumbersMut::I8(std::slice::from_raw_parts_mut(start.cast(), len)),
+                Element::F32 => ElementsMut::F32(std::slice::from_raw_parts_mut(start.cast(), len)),
+                Element::Bf16 => ElementsMut::Bf16(std::slice::from_raw_parts_mut(start.cast(), len)),
+                Element::U8(_) => ElementsMut::U8(std::slice::from_raw_parts_mut(start, len)),
+                Element::I8(_) => ElementsMut::I8(std::slice::from_raw_parts_mut(start.cast(), len)),
             }
         }
     }
@@ -182,15 +179,15 @@ impl Arena {
 
     /// # Safety
     /// [`Arena::inside`] holds for the place, nobody writes there for `'a`, and the arena lives as long.
-    unsafe fn numbers<'a>(&self, Place { offset, len, element }: Place) -> Numbers<'a> {
+    unsafe fn elements<'a>(&self, Place { offset, len, element }: Place) -> Elements<'a> {
         let start = self.start.as_ptr().wrapping_add(offset);
         // SAFETY: the caller's contract; every bit pattern is an element.
         unsafe {
             match element {
-                Element::F32 => Numbers::F32(std::slice::from_raw_parts(start.cast(), len)),
-                Element::Bf16 => Numbers::Bf16(std::slice::from_raw_parts(start.cast(), len)),
-                Element::U8(_) => Numbers::U8(std::slice::from_raw_parts(start, len)),
-                Element::I8(_) => Numbers::I8(std::slice::from_raw_parts(start.cast(), len)),
+                Element::F32 => Elements::F32(std::slice::from_raw_parts(start.cast(), len)),
+                Element::Bf16 => Elements::Bf16(std::slice::from_raw_parts(start.cast(), len)),
+                Element::U8(_) => Elements::U8(std::slice::from_raw_parts(start, len)),
+                Element::I8(_) => Elements::I8(std::slice::from_raw_parts(start.cast(), len)),
             }
         }
     }
@@ -247,7 +244,7 @@ macro_rules! tensor_set {
             type Refs<'a> = ($(&'a mut $tensor,)*);
 
             unsafe fn refs<'a>(start: *mut u8, offsets: &[usize; MAX_VIEWS]) -> Self::Refs<'a> {
-                // SAFETY: the caller's contract, for each tensor; a `Shape` is a transparent array of numbers.
+                // SAFETY: the caller's contract, for each tensor; a `Shape` is a transparent array of elements.
                 unsafe { ($(&mut *start.add(offsets[$index]).cast::<$tensor>(),)*) }
             }
         }
@@ -270,7 +267,7 @@ mod sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tensor;
+    use crate::tensor::Tensor;
 
     #[test]
     fn views_lie_where_the_plan_says() {

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::isa::IsaError;
-
 /// An error of loading or running a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +91,16 @@ pub enum Error {
     /// An instruction set that the machine does not have.
     #[error(transparent)]
     Isa(#[from] IsaError),
+}
+
+/// An instruction set that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is not an instruction set of this machine; it has {}", .available.join(", "))]
+pub struct IsaError {
+    /// What was asked for.
+    pub name: String,
+    /// Names of those that there are.
+    pub available: Vec<&'static str>,
 }
 
 /// Faults, one a line.

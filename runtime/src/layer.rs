@@ -1,15 +1,15 @@
 //! The layers that compiled code calls: safe functions over typed tensors.
 //!
-//! A layer is a constant. Making it checks its numbers against its tensors' types, so a wrong one does not compile;
-//! running it calls a kernel that takes the same numbers at run time and is compiled once, in this crate.
+//! A layer is a constant. Making it checks its geometry against its tensors' types, so a wrong one does not compile;
+//! running it calls a kernel that takes the same geometry at run time and is compiled once, in this crate.
 
 use std::marker::PhantomData;
 
 use resnet_plan::{AddGeometry, Area, Conv, Convolution, CopyGeometry, Fault, Pool, PoolGeometry, Residual};
 
+use crate::elements::{Element, ElementsMut};
 use crate::kernels;
 use crate::network::Context;
-use crate::numbers::{Element, NumbersMut};
 use crate::tensor::Shape;
 
 /// Where a value lies in a tensor; around it is the halo, room for the padding of what reads it.
@@ -68,8 +68,8 @@ impl<X: Shape, Y: Shape> Conv2d<X, Y> {
     /// `y = relu?(conv(x) + y?)`, with the weights of layer `layer`.
     pub fn run(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y) {
         let Context { weights, threads, .. } = context;
-        let (x, layer) = (X::Element::numbers(x.as_slice()), weights.layer(layer));
-        context.step(y, |y| kernels::convolve(weights.isa(), threads, &self.convolution, x, layer, y));
+        let (x, layer) = (X::Element::elements(x.as_slice()), weights.layer(layer));
+        context.step(y, |y| kernels::convolve(weights.kernels(), threads, &self.convolution, x, layer, y));
     }
 }
 
@@ -87,8 +87,8 @@ impl<X: Shape, Y: Shape> Pool2d<X, Y> {
 
     /// `y = max or mean(windows of x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
-        context.step(y, |y| kernels::pool(isa, context.threads, &self.geometry, x, y));
+        let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
+        context.step(y, |y| kernels::pool(table, context.threads, &self.geometry, x, y));
     }
 }
 
@@ -106,8 +106,8 @@ impl<X: Shape, Y: Shape> Add<X, Y> {
 
     /// `y = relu?(y + x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
-        context.step(y, |y| kernels::add(isa, context.threads, &self.geometry, self.relu, x, y));
+        let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
+        context.step(y, |y| kernels::add(table, context.threads, &self.geometry, self.relu, x, y));
     }
 }
 
@@ -144,8 +144,8 @@ impl<X: Shape, Y: Shape> Copy<X, Y> {
 
     /// `y = x`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (isa, x) = (context.weights.isa(), X::Element::numbers(x.as_slice()));
-        context.step(y, |y| kernels::convert(isa, context.threads, &self.geometry, self.scale, x, y));
+        let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
+        context.step(y, |y| kernels::convert(table, context.threads, &self.geometry, self.scale, x, y));
     }
 }
 
@@ -166,7 +166,7 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Softmax<X, Y> {
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
         let x = x.as_slice();
         context.step(y, |y| match y {
-            NumbersMut::F32(y) => kernels::softmax(Y::DIMS[3], x, y),
+            ElementsMut::F32(y) => kernels::softmax(Y::DIMS[3], x, y),
             _ => unreachable!("Y holds f32"),
         });
     }

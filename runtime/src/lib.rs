@@ -1,37 +1,44 @@
-//! What compiled networks run on: tensors of fixed shape, an arena, weights, threads and explicit SIMD kernels.
+//! What networks run on, compiled or executed as plans: tensors of fixed shape, an arena, weights, threads and explicit SIMD kernels.
 //!
 //! A program uses this crate through `resnet`, which re-exports it; compiled code names what it needs from here.
 //!
+//! Its modules are floors: each imports only what is below it in this table, which begins at the top (`tests/floors.rs` has the list).
+//!
 //! | module | what it is |
 //! |---|---|
-//! | [`tensor`], [`numbers`], [`arena`] | fixed-shape views, what they hold, and the memory that they are laid over |
+//! | [`session`], [`program`] | what runs a compiled network, and a plan as it is |
 //! | [`layer`] | the safe, typed layers that compiled code calls |
-//! | [`kernels`], [`isa`] | the algorithms, and the instruction sets that they are compiled for |
-//! | [`threads`] | the team that shares a layer out |
+//! | [`network`] | what a compiled network is |
 //! | [`weights`] | weight files, batch-norm folding, packing |
-//! | [`network`], [`session`] | what a compiled network is, and how it is run |
-//! | [`mod@reference`] | naive kernels, what every test compares with |
+//! | [`isa`] | instruction sets: which there are, and the kernels of each |
+//! | [`kernels`] | the algorithms, and the type of a table of kernels |
+//! | `simd` | vector operations, one instruction set a file |
+//! | [`threads`] | the team that shares a layer out |
+//! | [`arena`], [`tensor`] | memory, and the fixed-shape views that are laid over it |
+//! | [`elements`], `error` | what tensors hold; what can go wrong |
+//! | [`mod@reference`] | naive kernels, what every test compares with; it imports nothing |
 
 pub mod arena;
+pub mod elements;
 mod error;
 pub mod isa;
 pub mod kernels;
 pub mod layer;
 pub mod network;
-pub mod numbers;
 pub mod program;
 pub mod reference;
 pub mod session;
+mod simd;
 pub mod tensor;
 pub mod threads;
 pub mod weights;
 
 pub use arena::{Arena, Views};
-pub use error::Error;
-pub use isa::{Isa, IsaError};
+pub use elements::bf16;
+pub use error::{Error, IsaError};
+pub use isa::Isa;
 pub use layer::{Add, Conv2d, Copy, Interior, Pool2d, Softmax, clear_halo};
 pub use network::{Context, Network};
-pub use numbers::bf16;
 pub use program::Program;
 pub use session::{NoSession, Session};
 pub use tensor::{Shape, Tensor};

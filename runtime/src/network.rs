@@ -1,11 +1,12 @@
 //! What a compiled network tells the runtime of itself: its constants, its weights, its forward function.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use resnet_plan::Description;
 
 use crate::arena::Arena;
-use crate::numbers::{Element, Numbers, NumbersMut};
+use crate::elements::{Element, Elements, ElementsMut};
 use crate::tensor::Shape;
 use crate::threads::Threads;
 use crate::weights::Weights;
@@ -46,17 +47,35 @@ pub struct Observation<'a> {
     /// The tensor that it wrote into, halo included: `[N, H, W, C]`.
     pub dims: [usize; 4],
     /// What the tensor holds now.
-    pub numbers: Numbers<'a>,
+    pub elements: Elements<'a>,
+}
+
+/// Measures one step after the other.
+pub(crate) struct StopWatch {
+    last: Instant,
+    pub(crate) laps: Vec<Duration>,
+}
+
+impl StopWatch {
+    pub(crate) fn start() -> Self {
+        StopWatch { last: Instant::now(), laps: Vec::new() }
+    }
+
+    /// A step ends, and the next one begins.
+    pub(crate) fn lap(&mut self) {
+        let end = Instant::now();
+        self.laps.push(end - std::mem::replace(&mut self.last, end));
+    }
 }
 
 impl Context<'_> {
     /// Does one step of the plan.
     #[inline(always)]
-    pub(crate) fn step<Y: Shape>(&self, y: &mut Y, step: impl FnOnce(NumbersMut<'_>)) {
-        step(Y::Element::numbers_mut(y.as_mut_slice()));
+    pub(crate) fn step<Y: Shape>(&self, y: &mut Y, step: impl FnOnce(ElementsMut<'_>)) {
+        step(Y::Element::elements_mut(y.as_mut_slice()));
         if let Some(observer) = &self.observer {
-            let numbers = Y::Element::numbers(y.as_slice());
-            observer.borrow_mut()(Observation { dims: Y::DIMS, numbers });
+            let elements = Y::Element::elements(y.as_slice());
+            observer.borrow_mut()(Observation { dims: Y::DIMS, elements });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A plan that is executed as it is: the same kernels with the same numbers as compiled code, without rustc.
+//! A plan that is executed as it is: the same kernels on the same geometry as compiled code, without rustc.
 //!
 //! ```text
 //! new:   check the plan; for each step: resolve its task, and where its tensors lie
@@ -8,20 +8,35 @@
 //! does not.
 
 use std::num::NonZeroUsize;
-
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use resnet_plan::{Plan, Step, Task, View, check};
 
-use crate::Error;
 use crate::arena::{Arena, Place};
+use crate::elements::{Elements, ElementsMut};
+use crate::error::Error;
 use crate::kernels;
-use crate::network::Observation;
-use crate::numbers::{Numbers, NumbersMut};
+use crate::network::{Observation, StopWatch};
 use crate::threads::Threads;
 use crate::weights::Weights;
 
 /// A plan with its weights, an arena and a team of threads. Everything that `run` needs is allocated when it is made.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use resnet_runtime::{Program, Weights};
+///
+/// let text = "name: tiny\ninput: 8x8x3\nclasses: 4\nstem: [conv: {filters: 16, kernel: 3, padding: 1}]\n\
+///             head: [average_pool: global, flatten, dense]";
+/// let spec = resnet_dsl::Spec { name: "tiny", text, overrides: &Default::default() };
+/// let plan = spec.compile(&mut |_| Err("no files".to_owned())).expect("a spec without mistakes").plan;
+/// let weights = Weights::init(&plan.description(), 0); // or Weights::load(&plan.description(), path)?
+/// let mut program = Program::new(plan, weights, NonZeroUsize::MIN)?;
+/// let scores: &[f32] = program.run(&[0.5; 8 * 8 * 3])?;
+/// assert_eq!(scores.len(), 4);
+/// # Ok::<(), resnet_runtime::Error>(())
+/// ```
 pub struct Program {
     plan: Plan,
     weights: Weights,
@@ -58,7 +73,7 @@ enum Source {
 #[derive(Clone, Copy)]
 struct Part {
     place: Place,
-    pass: usize,
+    pass_bytes: usize,
 }
 
 impl Program {
@@ -95,7 +110,8 @@ impl Program {
         Ok(Program { plan, weights, arena, threads, sections, output })
     }
 
-    /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. Nothing is allocated.
+    /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. After the first run nothing is
+    /// allocated.
     ///
     /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
     ///
@@ -122,13 +138,9 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn run_timed(&mut self, input: &[f32]) -> Result<Vec<Duration>, Error> {
-        let mut times = Vec::new();
-        let mut last = Instant::now();
-        self.run_observed(input, &mut |_| {
-            let end = Instant::now();
-            times.push(end - std::mem::replace(&mut last, end));
-        })?;
-        Ok(times)
+        let mut watch = StopWatch::start();
+        self.run_observed(input, &mut |_| watch.lap())?;
+        Ok(watch.laps)
     }
 
     /// The plan.
@@ -154,16 +166,16 @@ impl Program {
         for Passes { calls, passes } in sections {
             for pass in 0..*passes {
                 for call in calls.iter() {
-                    call.make(weights, threads, arena, input, pass);
+                    call.run(weights, threads, arena, input, pass);
                     if let Some(observe) = &mut observe {
-                        let numbers = arena.read(call.write.of_pass(pass));
-                        observe(Observation { dims: call.dims, numbers });
+                        let elements = arena.read(call.write.of_pass(pass));
+                        observe(Observation { dims: call.dims, elements });
                     }
                 }
             }
         }
         match self.arena.read(self.output) {
-            Numbers::F32(output) => Ok(output),
+            Elements::F32(output) => Ok(output),
             _ => unreachable!("a checked plan's output is f32"),
         }
     }
@@ -183,24 +195,24 @@ impl Call {
     }
 
     /// Calls the kernel, for a pass.
-    fn make(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
+    fn run(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
         let write = self.write.of_pass(pass);
         let (x, y) = match self.read {
-            Source::Input(len) => (Numbers::F32(&input[pass * len..][..len]), arena.write(write)),
+            Source::Input(len) => (Elements::F32(&input[pass * len..][..len]), arena.write(write)),
             Source::Arena(read) => arena.pair(read.of_pass(pass), write),
-            Source::Nothing => (Numbers::F32(&[]), arena.write(write)),
+            Source::Nothing => (Elements::F32(&[]), arena.write(write)),
         };
-        let isa = weights.isa();
+        let table = weights.kernels();
         match (&self.task, x, y) {
             (Task::Conv(convolution, layer), x, y) => {
-                kernels::convolve(isa, threads, convolution, x, weights.layer(*layer), y);
+                kernels::convolve(table, threads, convolution, x, weights.layer(*layer), y);
             }
-            (Task::Pool(geometry), x, y) => kernels::pool(isa, threads, geometry, x, y),
-            (Task::Add(geometry, relu), x, y) => kernels::add(isa, threads, geometry, *relu, x, y),
+            (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
+            (Task::Add(geometry, relu), x, y) => kernels::add(table, threads, geometry, *relu, x, y),
             (Task::Copy(geometry, scale), x, y) => {
-                kernels::convert(isa, threads, geometry, *scale, x, y);
+                kernels::convert(table, threads, geometry, *scale, x, y);
             }
-            (Task::Softmax(channels), Numbers::F32(x), NumbersMut::F32(y)) => {
+            (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => {
                 kernels::softmax(*channels, x, y);
             }
             (Task::Clear(area), _, y) => kernels::clear_halo(area, y),
@@ -213,10 +225,10 @@ impl Part {
     fn of(plan: &Plan, view: &View) -> Part {
         let buffer = &plan.buffers[view.buffer];
         let place = Place { offset: buffer.offset, len: view.area().len(), element: view.element };
-        Part { place, pass: if buffer.whole { view.bytes() } else { 0 } }
+        Part { place, pass_bytes: if buffer.whole { view.bytes() } else { 0 } }
     }
 
     fn of_pass(self, pass: usize) -> Place {
-        Place { offset: self.place.offset + pass * self.pass, ..self.place }
+        Place { offset: self.place.offset + pass * self.pass_bytes, ..self.place }
     }
 }

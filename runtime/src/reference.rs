@@ -16,7 +16,7 @@ pub struct Image {
 pub struct Window {
     /// Height and width.
     pub size: [usize; 2],
-    /// Step.
+    /// Stride.
     pub stride: [usize; 2],
     /// Padding: top, bottom, left, right.
     pub padding: [usize; 4],

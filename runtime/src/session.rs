@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::Error;
 use crate::arena::Arena;
-use crate::network::{Context, Network, Observation, Observer};
+use crate::error::Error;
+use crate::network::{Context, Network, Observation, Observer, StopWatch};
 use crate::threads::Threads;
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
@@ -20,6 +20,9 @@ pub struct Session<N: Network> {
 
 impl<N: Network> Session<N> {
     /// A session with one thread a core.
+    ///
+    /// # Panics
+    /// As [`Session::with_threads`].
     pub fn new(network: &N) -> Self {
         Self::with_threads(network, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
@@ -27,7 +30,7 @@ impl<N: Network> Session<N> {
     /// A session with so many threads, the caller's included. If the system refuses some, it has fewer.
     ///
     /// # Panics
-    /// If the system does not give the memory of the arena, or of this thread.
+    /// If the system does not give the memory of the arena or of a thread's scratch.
     pub fn with_threads(network: &N, threads: NonZeroUsize) -> Self {
         let description = N::DESCRIPTION;
         let memory = Arena::zeroed(description.peak_bytes)
@@ -72,13 +75,9 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// As [`Session::run`].
     pub fn run_timed(&mut self, input: &N::Input) -> Result<Vec<Duration>, Error> {
-        let mut times = Vec::new();
-        let mut last = Instant::now();
-        self.run_observed(input, &mut |_| {
-            let end = Instant::now();
-            times.push(end - std::mem::replace(&mut last, end));
-        })?;
-        Ok(times)
+        let mut watch = StopWatch::start();
+        self.run_observed(input, &mut |_| watch.lap())?;
+        Ok(watch.laps)
     }
 
     /// Threads that it runs on, the caller's included.

@@ -1,8 +1,8 @@
 //! Tensors of fixed shape: NHWC arrays whose four sizes are part of the type.
 
-use crate::Error;
+use crate::error::Error;
 
-pub use crate::numbers::Element;
+pub use crate::elements::Element;
 
 /// A dense NHWC array: `N` images of `H` rows of `W` pixels of `C` channels, channels next to each other.
 ///
@@ -19,7 +19,7 @@ pub trait Shape: sealed::Shape + Send + Sync + 'static {
     type Element: Element;
     /// Batch, height, width, channels.
     const DIMS: [usize; 4];
-    /// Number of elements.
+    /// Number of elements, N * H * W * C.
     const LEN: usize;
     /// Size in bytes.
     const BYTES: usize = Self::LEN * size_of::<Self::Element>();
@@ -87,8 +87,8 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
         const { assert!(S::BYTES <= size_of::<Self>(), "the tensor outgrows the memory it is put in") };
         let start = (&raw mut self.data).cast::<S>();
         assert!(start.is_aligned(), "memory of {} is not aligned", std::any::type_name::<S>());
-        // SAFETY: a `Shape` is a transparent array of plain numbers (the trait is sealed to `Tensor`), aligned and no larger
-        // than this one, and every bit pattern is a number; the exclusive borrow passes to the view.
+        // SAFETY: a `Shape` is a transparent array of plain elements (the trait is sealed to `Tensor`), aligned and no larger
+        // than this one, and every bit pattern is an element; the exclusive borrow passes to the view.
         unsafe { &mut *start }
     }
 
@@ -98,7 +98,7 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
     /// If there are not so many.
     pub fn part<S: Shape<Element = T>>(&self, index: usize) -> &S {
         const { Self::assert_part::<S>() };
-        match S::from_slice(&self.as_slice()[index * S::LEN..][..S::LEN]) {
+        match S::from_slice(&self.as_slice()[index.saturating_mul(S::LEN)..][..S::LEN]) {
             Ok(part) => part,
             Err(_) => unreachable!("the slice has the part's length"),
         }
@@ -110,7 +110,7 @@ impl<T: Element, const N: usize, const H: usize, const W: usize, const C: usize>
     /// If there are not so many.
     pub fn part_mut<S: Shape<Element = T>>(&mut self, index: usize) -> &mut S {
         const { Self::assert_part::<S>() };
-        match S::from_mut_slice(&mut self.as_mut_slice()[index * S::LEN..][..S::LEN]) {
+        match S::from_mut_slice(&mut self.as_mut_slice()[index.saturating_mul(S::LEN)..][..S::LEN]) {
             Ok(part) => part,
             Err(_) => unreachable!("the slice has the part's length"),
         }

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::Error;
 use crate::arena::Arena;
+use crate::error::Error;
 
 /// A team of threads, the caller's among them.
 pub struct Threads {
@@ -62,6 +62,9 @@ const SPINS: usize = 400;
 /// How often it lets others run before it sleeps: some 200 microseconds, longer than what one thread does between two layers.
 const YIELDS: usize = 1_000;
 
+/// The most threads of a team: more than any processor has cores, and few enough for any system.
+const MOST: usize = 1024;
+
 /// Memory that a thread works in during a job.
 struct Scratch(UnsafeCell<Arena>);
 
@@ -70,7 +73,7 @@ unsafe impl Sync for Scratch {}
 
 impl Threads {
     /// A team of `count` threads, of which one is the caller's, each with so many bytes to work in. If the system refuses some,
-    /// the team is smaller.
+    /// the team is smaller; it has at most 1024.
     ///
     /// # Errors
     /// [`Error::Memory`] if the system does not give the memory.
@@ -93,7 +96,7 @@ impl Threads {
             scratch_len: scratch_bytes / size_of::<f32>(),
             running: Cell::new(false),
         };
-        for index in 1..count.get() {
+        for index in 1..count.get().min(MOST) {
             let (memory, worker) = (scratch()?, spawn(index));
             let Some(worker) = worker else { break };
             team.workers.push(worker);
@@ -145,8 +148,14 @@ impl Threads {
             if looked < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
         }
         let theirs = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(panic) = own.err().or(theirs) {
-            resume_unwind(panic);
+        match (own, theirs) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(panic)) => resume_unwind(panic),
+            (Err(panic), theirs) => {
+                // Dropped, it could panic in its turn.
+                std::mem::forget(theirs);
+                resume_unwind(panic)
+            }
         }
     }
 }
@@ -191,7 +200,12 @@ fn serve(shared: &Shared, index: usize) {
             }
         }));
         if let Err(panic) = result {
-            shared.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            let mut first = shared.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            match &mut *first {
+                None => *first = Some(panic),
+                // Dropped, it could panic in its turn, and this worker never report.
+                Some(_) => std::mem::forget(panic),
+            }
         }
         shared.busy.0.fetch_sub(1, Ordering::Release);
     }
@@ -241,6 +255,34 @@ mod tests {
             });
             assert_eq!(done.into_inner(), 2);
         }
+    }
+
+    #[test]
+    fn no_team_is_larger_than_any_processor() {
+        assert!(team(usize::MAX).count() <= MOST);
+    }
+
+    /// A payload that panics when it is dropped.
+    struct Trap(bool);
+
+    impl Drop for Trap {
+        fn drop(&mut self) {
+            assert!(!self.0, "dropped");
+        }
+    }
+
+    #[test]
+    fn panics_whose_payloads_panic_do_no_harm() {
+        let threads = team(4);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            threads.run(|_, _| std::panic::panic_any(Trap(true)));
+        }));
+        result.unwrap_err().downcast::<Trap>().unwrap().0 = false;
+        let done = AtomicUsize::new(0);
+        threads.run(|_, _| {
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(done.into_inner(), 4);
     }
 
     #[test]

@@ -9,13 +9,13 @@ use common::on_every_isa;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
 use proptest::prelude::*;
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
-use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision};
 
-/// A panel that outgrows the second-level cache is multiplied in parts: rows of a window, or channels of a 1x1, here on every
+/// A panel that outgrows the L2 cache is multiplied in parts: rows of a window, or channels of a 1x1, here on every
 /// instruction set, and the last part a smaller one.
 #[test]
 fn a_large_panel() {
@@ -57,7 +57,7 @@ fn a_large_panel() {
     }
 }
 
-/// Winograd's algorithm: steps of 1 and 2, weights transformed in memory and in registers.
+/// Winograd's algorithm: strides of 1 and 2, weights transformed in memory and in registers.
 #[test]
 fn winograd() {
     let case = (
@@ -104,13 +104,13 @@ fn winograd() {
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
-        // All numbers are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
+        // All elements are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
         let tolerance = vec![5e-6 + 3e-7 * (9 * inputs) as f32; expected.data.len()];
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });
 }
 
-/// Winograd's algorithm of rows: steps of 1 to 4, and for each all heights of windows; any width, any number of channels.
+/// Winograd's algorithm of rows: strides of 1 to 4, and for each all heights of windows; any width, any number of channels.
 #[test]
 fn winograd_rows() {
     let case = (
@@ -168,7 +168,7 @@ fn winograd_rows() {
     );
 }
 
-/// Strassen's algorithm: any number of pixels, any step, whole vectors of halves.
+/// Strassen's algorithm: any number of pixels, any stride, whole vectors of halves.
 #[test]
 fn strassen() {
     let case = (
@@ -224,13 +224,13 @@ fn strassen() {
         };
         let scratch = algorithm.scratch_len([1, 1], [1, 1], [inputs, outputs]);
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
-        // As above; a factor is a sum of up to four numbers.
+        // As above; a factor is a sum of up to four elements.
         let tolerance = vec![5e-6 + 6e-7 * inputs as f32; expected.data.len()];
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });
 }
 
-/// A number that is not finite reaches more outputs than those of a direct sum: here are none, and none above 1.
+/// A value that is not finite reaches more outputs than those of a direct sum: here are none, and none above 1.
 fn tame(mut image: Image) -> Image {
     image.data.iter_mut().for_each(|x| *x = if x.abs() <= 1.0 { *x } else { 0.5 });
     image
@@ -257,16 +257,16 @@ fn sums(
 /// Panels of a kernel of so many rows, and its bias.
 fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let channels = kernel.len() / depth;
-    let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, channels)];
-    pack::pack(isa, Numbers::F32(kernel), depth, channels, &mut panels);
+    let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, channels)];
+    pack::pack(isa.kernels(), Elements::F32(kernel), depth, channels, &mut panels);
     let mut bias = bias.to_vec();
-    bias.resize(pack::padded(isa, Precision::F32, channels), 0.0);
+    bias.resize(pack::padded(isa.kernels(), Precision::F32, channels), 0.0);
     (panels, bias)
 }
 
 /// A kernel of nine rows of inputs, as the fused algorithm reads it.
 fn packed_fused(isa: Isa, kernel: &[f32], [inputs, outputs]: [usize; 2], output: usize) -> Vec<f32> {
-    let width = kernels::winograd::fused::panel(isa, output);
+    let width = kernels::winograd::fused::panel(isa.kernels(), output);
     let places = (0..9 * inputs * outputs).map(|place| {
         let (lane, rest) = (place % width, place / width);
         let (position, input, panel) = (rest % 9, rest / 9 % inputs, rest / 9 / inputs);
@@ -276,7 +276,7 @@ fn packed_fused(isa: Isa, kernel: &[f32], [inputs, outputs]: [usize; 2], output:
     places.map(|(position, place)| scale(position) * kernel[place]).collect()
 }
 
-/// The output of so many threads, each with so many numbers to work in.
+/// The output of so many threads, each with so many elements to work in.
 fn convolved(
     isa: Isa,
     threads: usize,
@@ -289,6 +289,13 @@ fn convolved(
     let threads = Threads::new(NonZeroUsize::new(threads).unwrap(), scratch * size_of::<f32>()).unwrap();
     let mut array = y.array(UNTOUCHED);
     let (x, weights) = (x.array(0.0), PackedConv { panels, bias });
-    kernels::convolve(isa, &threads, convolution, Numbers::F32(&x), weights, NumbersMut::F32(&mut array));
+    kernels::convolve(
+        isa.kernels(),
+        &threads,
+        convolution,
+        Elements::F32(&x),
+        weights,
+        ElementsMut::F32(&mut array),
+    );
     array
 }

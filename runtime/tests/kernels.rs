@@ -1,6 +1,6 @@
 //! Every kernel, on every instruction set that this machine has, against the naive one of `reference`.
 //!
-//! Geometries are random: sizes, strides, windows, halos, threads; now and then an input is infinite or no number at all.
+//! Geometries are random: sizes, strides, windows, halos, threads; now and then an input is infinite or NaN.
 //! `PROPTEST_CASES` sets how many there are for each kernel and instruction set, at least 1,000.
 
 mod common;
@@ -15,8 +15,8 @@ use resnet_plan::{
     Residual, Split,
 };
 use resnet_runtime::Precision;
+use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
-use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::reference::{self, Image, Window};
 use resnet_runtime::threads::Threads;
 
@@ -78,10 +78,10 @@ fn convolution() {
             let tolerance: Vec<f32> =
                 bound.data.iter().map(|sum| (depth + 2) as f32 * f32::EPSILON * sum).collect();
 
-            let mut panels = vec![0.0; pack::packed_len(isa, Precision::F32, depth, outputs)];
-            pack::pack(isa, Numbers::F32(&weights), depth, outputs, &mut panels);
+            let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, outputs)];
+            pack::pack(isa.kernels(), Elements::F32(&weights), depth, outputs, &mut panels);
             let mut padded_bias = bias;
-            padded_bias.resize(pack::padded(isa, Precision::F32, outputs), 0.0);
+            padded_bias.resize(pack::padded(isa.kernels(), Precision::F32, outputs), 0.0);
             let split = if by_channels { Split::Channels } else { Split::Pixels };
             let geometry = ConvGeometry {
                 batch,
@@ -97,8 +97,15 @@ fn convolution() {
             let weights = PackedConv { panels: &panels, bias: &padded_bias };
             let residual = if accumulate { Residual::Same } else { Residual::None };
             let convolution = Convolution { geometry, algorithm: Algorithm::Direct, residual, relu, split };
-            let to = NumbersMut::F32(&mut array);
-            kernels::convolve(isa, &threads(count), &convolution, Numbers::F32(&x.array(0.0)), weights, to);
+            let to = ElementsMut::F32(&mut array);
+            kernels::convolve(
+                isa.kernels(),
+                &threads(count),
+                &convolution,
+                Elements::F32(&x.array(0.0)),
+                weights,
+                to,
+            );
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );
@@ -153,8 +160,14 @@ fn pooling() {
             };
             let mut array = y.array(UNTOUCHED);
             let from = x.array(UNTOUCHED);
-            kernels::pool(isa, &threads(count), &geometry, Numbers::F32(&from), NumbersMut::F32(&mut array));
-            // A sum of f32::MAX and small numbers may round to infinity.
+            kernels::pool(
+                isa.kernels(),
+                &threads(count),
+                &geometry,
+                Elements::F32(&from),
+                ElementsMut::F32(&mut array),
+            );
+            // A sum of f32::MAX and small elements may round to infinity.
             let near = |y: &f32| if y.abs() > 1e30 { f32::INFINITY } else { 1e-5 };
             let tolerance = match kind {
                 PoolKind::Max => exact(&expected),
@@ -192,8 +205,8 @@ fn addition() {
                 residual: Residual::Same,
             };
             let mut array = y.array(UNTOUCHED);
-            let (from, to) = (x.array(UNTOUCHED), NumbersMut::F32(&mut array));
-            kernels::add(isa, &threads(count), &geometry, relu, Numbers::F32(&from), to);
+            let (from, to) = (x.array(UNTOUCHED), ElementsMut::F32(&mut array));
+            kernels::add(isa.kernels(), &threads(count), &geometry, relu, Elements::F32(&from), to);
             let tolerance = exact(&expected);
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
@@ -235,7 +248,7 @@ fn copies() {
 
 /// Threads write pixels without a look at each other.
 #[test]
-#[should_panic(expected = "pixels lie outside the output, or in each other")]
+#[should_panic(expected = "pixels lie outside the output, or overlap")]
 fn rows_that_lie_in_each_other() {
     let x = Pixels { start: 0, image: 0, row: 4, pixel: 1 };
     let y = Pixels { row: 3, ..x };
@@ -250,7 +263,7 @@ fn halos() {
         let y = placed([batch, height, width, channels], halo, seed);
         let mut array = y.array(UNTOUCHED);
         let area = Area { dims: y.dims(), at: [halo[0], halo[2]], size: [height, width] };
-        kernels::clear_halo(&area, NumbersMut::F32(&mut array));
+        kernels::clear_halo(&area, ElementsMut::F32(&mut array));
         check(&y, 0.0, &exact(&y.image), &array)
     });
 }

@@ -1,5 +1,5 @@
-//! The kernels of bf16 and int8, on every instruction set that this machine has, against sums that are worked out number by
-//! number here. int8 agree to the bit. `PROPTEST_CASES` sets how many cases there are, at least 1,000.
+//! The kernels of bf16 and int8, on every instruction set that this machine has, against sums that are worked out element by
+//! element here. int8 agree to the bit. `PROPTEST_CASES` sets how many cases there are, at least 1,000.
 
 mod common;
 
@@ -11,12 +11,12 @@ use resnet_plan::{
     AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
     Residual, Split,
 };
+use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
-use resnet_runtime::numbers::{Numbers, NumbersMut};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision, bf16};
 
-/// Numbers from a seed.
+/// Elements from a seed.
 struct Random(u64);
 
 impl Random {
@@ -168,7 +168,7 @@ fn number(byte: u8, is_signed: bool) -> i32 {
     if is_signed { i32::from(byte.cast_signed()) } else { i32::from(byte) }
 }
 
-/// A convolution of int8 and its numbers.
+/// A convolution of int8 and its elements.
 struct Int8 {
     shape: Shape,
     x_signed: bool,
@@ -234,13 +234,13 @@ impl Int8 {
     /// The same, computed by kernels.
     fn found(&self, isa: Isa) -> (Vec<u8>, Vec<Option<f32>>) {
         let Shape { outputs, threads, .. } = self.shape;
-        let (depth, padded) = (self.shape.depth(), pack::padded(isa, Precision::Int8, outputs));
-        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Int8, depth / 4, outputs)];
-        pack::pack(isa, Numbers::I8(&self.kernel), depth, outputs, &mut panels);
+        let (depth, padded) = (self.shape.depth(), pack::padded(isa.kernels(), Precision::Int8, outputs));
+        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Int8, depth / 4, outputs)];
+        pack::pack(isa.kernels(), Elements::I8(&self.kernel), depth, outputs, &mut panels);
         let mut lists = vec![0.0f32; 3 * padded];
         for o in 0..outputs {
             let column = self.kernel.iter().skip(o).step_by(outputs);
-            let moved = self.x_signed && pack::moves_signed(isa);
+            let moved = self.x_signed && pack::moves_signed(isa.kernels());
             let start = if moved { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
             lists[o] = f32::from_bits(start.cast_unsigned());
             lists[padded + o] = self.scale[o];
@@ -248,22 +248,22 @@ impl Int8 {
         }
         let weights = PackedConv { panels: &panels, bias: &lists };
         let x = signed(&self.x);
-        let x = if self.x_signed { Numbers::I8(&x) } else { Numbers::U8(&self.x) };
+        let x = if self.x_signed { Elements::I8(&x) } else { Elements::U8(&self.x) };
         let threads = team(threads);
-        let run = |residual, y: NumbersMut<'_>| {
+        let run = |residual, y: ElementsMut<'_>| {
             let convolution = self.shape.convolution(4, residual, self.relu);
-            kernels::convolve(isa, &threads, &convolution, x, weights, y);
+            kernels::convolve(isa.kernels(), &threads, &convolution, x, weights, y);
         };
         let mut bytes = self.before.clone();
         if self.y_signed {
             let mut y = signed(&bytes);
-            run(self.residual, NumbersMut::I8(&mut y));
+            run(self.residual, ElementsMut::I8(&mut y));
             bytes = y.into_iter().map(i8::cast_unsigned).collect();
         } else {
-            run(self.residual, NumbersMut::U8(&mut bytes));
+            run(self.residual, ElementsMut::U8(&mut bytes));
         }
         let mut numbers = vec![7.0f32; self.before.len()];
-        run(Residual::None, NumbersMut::F32(&mut numbers));
+        run(Residual::None, ElementsMut::F32(&mut numbers));
         (bytes, comparable(numbers))
     }
 }
@@ -320,18 +320,25 @@ fn bf16_convolution() {
         });
 
         let words = shape.depth() / 2;
-        let mut panels = vec![0.0; pack::packed_len(isa, Precision::Bf16, words, shape.outputs)];
-        pack::pack(isa, Numbers::Bf16(&kernel), shape.depth(), shape.outputs, &mut panels);
-        bias.resize(pack::padded(isa, Precision::Bf16, shape.outputs), 0.0);
+        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Bf16, words, shape.outputs)];
+        pack::pack(isa.kernels(), Elements::Bf16(&kernel), shape.depth(), shape.outputs, &mut panels);
+        bias.resize(pack::padded(isa.kernels(), Precision::Bf16, shape.outputs), 0.0);
         let weights = PackedConv { panels: &panels, bias: &bias };
         let residual = if accumulate { Residual::Same } else { Residual::None };
         let convolution = shape.convolution(2, residual, relu);
         let threads = team(shape.threads);
         let mut y = before.clone();
-        kernels::convolve(isa, &threads, &convolution, Numbers::Bf16(&x), weights, NumbersMut::Bf16(&mut y));
+        kernels::convolve(
+            isa.kernels(),
+            &threads,
+            &convolution,
+            Elements::Bf16(&x),
+            weights,
+            ElementsMut::Bf16(&mut y),
+        );
         let mut single: Vec<f32> = before.iter().map(|number| number.to_f32()).collect();
-        let to = NumbersMut::F32(&mut single);
-        kernels::convolve(isa, &threads, &convolution, Numbers::Bf16(&x), weights, to);
+        let to = ElementsMut::F32(&mut single);
+        kernels::convolve(isa.kernels(), &threads, &convolution, Elements::Bf16(&x), weights, to);
         for place in 0..y.len() {
             if !touched[place] {
                 prop_assert_eq!(y[place], before[place]);
@@ -368,14 +375,14 @@ fn int8_pooling_and_sums() {
         let total = batch * height * width * channels;
         let x = random.bytes(total);
         let x_i8 = signed(&x);
-        let from = if x_signed { Numbers::I8(&x_i8) } else { Numbers::U8(&x) };
-        let write = |to: &mut Vec<u8>, to_signed: bool, f: &mut dyn FnMut(NumbersMut<'_>)| {
+        let from = if x_signed { Elements::I8(&x_i8) } else { Elements::U8(&x) };
+        let write = |to: &mut Vec<u8>, to_signed: bool, f: &mut dyn FnMut(ElementsMut<'_>)| {
             if to_signed {
                 let mut numbers = signed(to);
-                f(NumbersMut::I8(&mut numbers));
+                f(ElementsMut::I8(&mut numbers));
                 *to = numbers.into_iter().map(i8::cast_unsigned).collect();
             } else {
-                f(NumbersMut::U8(to));
+                f(ElementsMut::U8(to));
             }
         };
 
@@ -396,7 +403,7 @@ fn int8_pooling_and_sums() {
                 y: dense(1, 1, channels),
             };
             let mut y = vec![0u8; batch * channels];
-            write(&mut y, x_signed, &mut |to| kernels::pool(isa, &threads, &geometry, from, to));
+            write(&mut y, x_signed, &mut |to| kernels::pool(isa.kernels(), &threads, &geometry, from, to));
             for (place, found) in y.iter().enumerate() {
                 let (image, channel) = (place / channels, place % channels);
                 let numbers = (0..height * width)
@@ -421,7 +428,7 @@ fn int8_pooling_and_sums() {
             residual: Residual::Quantized { signed: old_signed, scale: old_scale },
         };
         let mut y = old.clone();
-        write(&mut y, y_signed, &mut |to| kernels::add(isa, &threads, &geometry, relu, from, to));
+        write(&mut y, y_signed, &mut |to| kernels::add(isa.kernels(), &threads, &geometry, relu, from, to));
         for place in 0..total {
             let sum =
                 number(x[place], x_signed) as f32 * scale + number(old[place], old_signed) as f32 * old_scale;
@@ -434,7 +441,7 @@ fn int8_pooling_and_sums() {
 
 #[test]
 fn conversions() {
-    // Any, and such as are pictures: some channels, and as many zeros as make four.
+    // Any, and such as are images: some channels, and as many zeros as make four.
     let depths = (1usize..120, 0usize..3, 0usize..4);
     let depths = prop_oneof![3 => depths, 1 => (1usize..4).prop_map(|channels| (channels, 0, 4 - channels))];
     let sizes = (1usize..3, 1usize..7, 1usize..40, depths);
@@ -459,12 +466,12 @@ fn conversions() {
             y: dense(height, width, stored),
         };
         let total = batch * height * width * stored;
-        let from = Numbers::F32(&x);
+        let from = Elements::F32(&x);
         let (mut as_bf16, mut as_u8, mut as_i8) =
             (vec![bf16::ONE; total], vec![1u8; total], vec![1i8; total]);
-        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::Bf16(&mut as_bf16));
-        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::U8(&mut as_u8));
-        kernels::convert(isa, &threads, &geometry, scale, from, NumbersMut::I8(&mut as_i8));
+        kernels::convert(isa.kernels(), &threads, &geometry, scale, from, ElementsMut::Bf16(&mut as_bf16));
+        kernels::convert(isa.kernels(), &threads, &geometry, scale, from, ElementsMut::U8(&mut as_u8));
+        kernels::convert(isa.kernels(), &threads, &geometry, scale, from, ElementsMut::I8(&mut as_i8));
         for place in 0..total {
             let channel = place % stored;
             let inside = (front..front + channels).contains(&channel);
@@ -482,7 +489,14 @@ fn conversions() {
             ..geometry
         };
         let mut y = vec![0.0f32; x.len()];
-        kernels::convert(isa, &threads, &geometry, 0.5, Numbers::I8(&as_i8), NumbersMut::F32(&mut y));
+        kernels::convert(
+            isa.kernels(),
+            &threads,
+            &geometry,
+            0.5,
+            Elements::I8(&as_i8),
+            ElementsMut::F32(&mut y),
+        );
         for (place, found) in y.iter().enumerate() {
             let byte = as_i8[place / channels * stored + front + place % channels];
             prop_assert_eq!(*found, f32::from(byte) * 0.5);

@@ -188,7 +188,7 @@ fn observe(
     let mut order = sections.flat_map(|section| (0..section.passes).flat_map(move |_| section.steps.clone()));
     let mut found = vec![Vec::new(); plan.steps.len()];
     let mut not_zero = None;
-    let mut observe = |Observation { dims: [images, height, width, stored], numbers }: Observation<'_>| {
+    let mut observe = |Observation { dims: [images, height, width, stored], elements }: Observation<'_>| {
         let index = order.next().expect("a step of the plan");
         let step = &plan.steps[index];
         if !writes_a_value(step) {
@@ -199,8 +199,8 @@ fn observe(
         for pixel in 0..images * rows * columns {
             let (n, row, column) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);
             let first = ((n * height + top + row) * width + left + column) * stored;
-            found[index].extend((first..first + channels).map(|place| numbers.get(place)));
-            if (first + channels..first + stored).any(|place| numbers.get(place) != 0.0) {
+            found[index].extend((first..first + channels).map(|place| elements.get(place)));
+            if (first + channels..first + stored).any(|place| elements.get(place) != 0.0) {
                 not_zero = Some(step.name.clone());
             }
         }

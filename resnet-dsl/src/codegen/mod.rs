@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
+use resnet_plan::check::MAX_VIEWS;
 use resnet_plan::{
     Action, Buffer, Conv, Description, Dims, Element, Plan, Pool, PoolKind, Residual, Section, Split, Step,
     View,
@@ -35,9 +36,6 @@ pub struct Item<'a> {
     /// Files whose change must rebuild the crate: absolute paths.
     pub files: &'a [String],
 }
-
-/// The most views that the runtime lays at once (`resnet_runtime::arena::MAX_VIEWS`).
-const MAX_VIEWS: usize = 8;
 
 /// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
 pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
@@ -102,8 +100,8 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                     .map(<Self as runtime::Network>::from_weights)
                 }
 
-                /// [`Self::load`], under the name that packed weights go by. (`runtime::Weights::map_shared` maps them, which is
-                /// `unsafe`: nobody may change the file meanwhile.)
+                /// [`Self::load`], under the name that packed weights go by: they are read. (`runtime::Weights::map_shared` maps
+                /// them; its caller promises that nobody changes the file meanwhile.)
                 ///
                 /// # Errors
                 /// As [`Self::load`].

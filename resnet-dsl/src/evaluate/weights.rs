@@ -86,12 +86,12 @@ fn ordered(
     let fan_in = window * inputs;
     let role = Role::Kernel { fan_in, fan_out: window * outputs };
     let dims = kernel.layout.dims([height, width, inputs, outputs]);
-    let outputs_first = tensor(&kernel.name, &dims, role, load)?;
+    let stored = tensor(&kernel.name, &dims, role, load)?;
     if matches!(kernel.layout, KernelLayout::Hwio | KernelLayout::Io) {
-        return Ok(outputs_first);
+        return Ok(stored);
     }
-    let mut ordered = vec![0.0; outputs_first.len()];
-    for (index, weight) in outputs_first.into_iter().enumerate() {
+    let mut ordered = vec![0.0; stored.len()];
+    for (index, weight) in stored.into_iter().enumerate() {
         let (output, input, position) = (index / fan_in, index % fan_in / window, index % window);
         ordered[(position * inputs + input) * outputs + output] = weight;
     }

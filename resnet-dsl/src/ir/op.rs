@@ -41,7 +41,7 @@ pub enum Op {
     Dense(Dense),
     /// Softmax over channels.
     Softmax,
-    /// The same numbers in another type.
+    /// The same value as another element.
     Convert,
 }
 

@@ -6,7 +6,7 @@
 //! 4. A value has as many operands as its operator takes, in places 0, 1, ... without gaps.
 //! 5. Either no value has a type, or all have: the one that the operator's shape rule gives, its attributes in numbers.
 //!
-//! Halos are the plan's business: [`plan::check`](crate::plan::check) looks whether every read was written.
+//! Halos are the plan's business: [`check`](resnet_plan::check()) looks whether every read was written.
 
 use std::collections::HashSet;
 

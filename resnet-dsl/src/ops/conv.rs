@@ -13,13 +13,13 @@ pub struct Conv2d {
     pub filters: usize,
     /// Window height and width.
     pub kernel: [usize; 2],
-    /// Step.
+    /// Stride.
     pub stride: [usize; 2],
     /// Zeros around the input; numbers from shape inference on.
     pub padding: Padding,
     /// Kernel.
     pub weights: KernelParam,
-    /// Bias, of `filters` numbers.
+    /// Bias, of `filters` elements.
     pub bias: Option<BiasParam>,
     /// Whether negative sums become zero.
     pub relu: bool,
@@ -40,7 +40,7 @@ impl Conv2d {
         let channels = [x[3], self.filters];
         if self.algorithm.is_some_and(|algorithm| !algorithm.computes(self.kernel, self.stride, channels)) {
             return Err(ShapeError::new(
-                "Winograd's algorithm computes 3x3 windows of step 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with step 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their step, Strassen's 1x1 windows of multiples of 32 channels",
+                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels",
             ));
         }
         let output = [x[0], height, width, self.filters];

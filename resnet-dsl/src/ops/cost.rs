@@ -12,20 +12,20 @@ use crate::ops::Conv2d;
 // Costs are in multiply-adds that take the same time; measured on a Zen 5 with AVX-512, 32 multiply-adds a cycle.
 /// A number of transformed inputs or of sums of products: written, read and added to others.
 const TRANSFORM: usize = 8;
-/// A number of the weights, transformed when it is used: read from, or written to, the second-level cache.
+/// A number of the weights, transformed when it is used: read from, or written to, the L2 cache.
 const MAKE: usize = 6;
 /// A number of the weights, transformed in a register for a group of tiles, in hundredths: it waits for what it is made of.
 const FUSE: usize = 125;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
-/// The most bytes of a block's transformed inputs: a second-level cache. Where weights are transformed once and for all blocks, those,
+/// The most bytes of a block's transformed inputs: an L2 cache. Where weights are transformed once and for all blocks, those,
 /// the inputs and the sums of products stay in it together.
 const BLOCK_BYTES: usize = 1 << 20;
-/// The same for Winograd's inputs: each is read once a panel and in order, which the third-level cache is fast enough for, and the
+/// The same for Winograd's inputs: each is read once a panel and in order, which the L3 cache is fast enough for, and the
 /// larger the block, the less often all weights are transformed.
 const TILES_BYTES: usize = 3 << 20;
-/// The most bytes of the weights that are transformed once and for all blocks: half of a second-level cache.
+/// The most bytes of the weights that are transformed once and for all blocks: half of an L2 cache.
 const MADE_BYTES: usize = 1 << 19;
 /// Input channels whose weights are transformed at a time where products transform them: all nine weights of a window stay in the
 /// L1 cache.

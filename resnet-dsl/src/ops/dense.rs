@@ -11,7 +11,7 @@ pub struct Dense {
     pub units: usize,
     /// Kernel.
     pub weights: KernelParam,
-    /// Bias, of `units` numbers.
+    /// Bias, of `units` elements.
     pub bias: Option<BiasParam>,
 }
 

@@ -7,7 +7,7 @@ use crate::ops::{Attributes, Dims, Padding, ShapeError, Text, window};
 pub struct Pool {
     /// Window height and width.
     pub window: [usize; 2],
-    /// Step.
+    /// Stride.
     pub stride: [usize; 2],
     /// Pixels around the input that a window may cover; numbers from shape inference on.
     pub padding: Padding,

@@ -20,7 +20,7 @@ pub fn add(x: Dims, y: Dims) -> Result<Dims, ShapeError> {
         .help("the shortcut must have the stride and the number of filters of its branch"))
 }
 
-/// One row of all numbers of an image.
+/// One row of all elements of an image.
 pub fn flatten([n, h, w, c]: Dims) -> Dims {
     [n, 1, 1, h * w * c]
 }

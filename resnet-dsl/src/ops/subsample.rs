@@ -6,7 +6,7 @@ use crate::ops::{Attributes, Dims, ShapeError, Text};
 /// Every `stride`-th pixel from the first on, with zero channels before and behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subsample {
-    /// Step.
+    /// Stride.
     pub stride: [usize; 2],
     /// Zero channels in front.
     pub front: usize,

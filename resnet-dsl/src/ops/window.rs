@@ -28,7 +28,7 @@ pub struct Sides {
 
 /// Padding in numbers, and the output's height and width.
 ///
-/// Per axis, with `n` input pixels, a window of `k` and a step of `s`:
+/// Per axis, with `n` input pixels, a window of `k` and a stride of `s`:
 /// ```text
 /// valid, numbers:  floor((n + before + behind - k) / s) + 1
 /// ceil:            the same rounded up, but no window may start behind the input and its padding in front

@@ -8,7 +8,7 @@ use crate::ir::Op;
 use crate::ir::graph::Graph;
 use crate::ops::cost::{made_inputs, made_weights, weights};
 
-/// By how much. Threads share a third-level cache, so that weights read by all of them cost little; a split by channels leaves
+/// By how much. Threads share an L3 cache, so that weights read by all of them cost little; a split by channels leaves
 /// half of each pixel in another core's cache. (Measured: anything from 8 to 40 is within
 /// 1 % of ResNet-50's time.)
 const READ: usize = 10;

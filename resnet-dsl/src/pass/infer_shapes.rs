@@ -33,7 +33,7 @@ pub fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                 .push(Diagnostic::new(format!("`{}` is empty: {}", node.name, Type::f32(dims)), node.span)),
             Ok(dims) if too_large(&node.op, &inputs, dims) => errors.push(
                 Diagnostic::new(format!("`{}` is too large", node.name), node.span)
-                    .label("no value and no kernel may have more than 2^28 numbers"),
+                    .label("no value and no kernel may have more than 2^28 elements"),
             ),
             Ok(dims) => node.ty = Some(Type::f32(dims)),
             Err(error) => {

@@ -1,4 +1,4 @@
-//! The plan: a network as a list of steps over buffers of known places. All that code is made from.
+//! The plan: a network as a list of steps over buffers of known places. Code is generated from the plan alone.
 //!
 //! `Graph -> schedule -> lower -> sections -> memory -> check`, one file each.
 
@@ -12,7 +12,7 @@ use resnet_plan::{Action, LayerWeights, Plan, Section, Step, check};
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
 
-/// The most bytes of activations that a pass works on, if it takes more than one image: a part of a third-level cache.
+/// The most bytes of activations that a pass works on, if it takes more than one image: a part of an L3 cache.
 pub const LARGEST_ACTIVATIONS: usize = 8 << 20;
 
 /// The most bytes of an image that may lie between two sections. All images of a batch are written there and read again, from

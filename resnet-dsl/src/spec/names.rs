@@ -138,8 +138,7 @@ fn letter(index: usize) -> String {
 
 /// `torchvision`, `document`, or a map: one of them under `like`, and what is different.
 pub(super) fn parse(node: &Node, errors: &mut Diagnostics) -> Option<Names> {
-    let schemes: [(&str, fn() -> Names); 2] =
-        [("torchvision", Names::torchvision), ("document", Names::document)];
+    let schemes = [("torchvision", Names::torchvision as fn() -> Names), ("document", Names::document)];
     let scheme = |node: &Node, errors: &mut Diagnostics| Some(fields::choice(node, &schemes, errors)?());
     if !matches!(node.kind, Kind::Map(_)) {
         return scheme(node, errors);

@@ -9,14 +9,16 @@ use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-use crate::isa::avx512::Avx512;
-use crate::isa::{Kernels, avx512bf16};
+use crate::isa::avx512bf16;
+use crate::kernels::table::Kernels;
 use crate::kernels::tiles::{LANES, ROWS, TileConfig, TileTask, Tiles, tile_kernel};
+use crate::simd::Simd;
+use crate::simd::avx512::Avx512;
 
 /// Whether the machine has AMX for bf16 and int8, and the system lets this process use it: it is asked once.
 pub(super) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| has_amx() && is_permitted())
+    avx512bf16::is_available() && *AVAILABLE.get_or_init(|| has_amx() && is_permitted())
 }
 
 /// Whether the processor has it, and the system saves its registers.
@@ -105,7 +107,7 @@ macro_rules! compute {
         asm!(
             "mov {width}, [{task} + {WIDTH}]",
             "mov {x0}, [{task} + {START}]",
-            // At distance 0, all rows begin with the same numbers.
+            // At distance 0, all rows begin with the same elements.
             "xor {apart:e}, {apart:e}",
             $($start,)*
             "mov {rows}, [{task} + {ROWS}]",
@@ -171,25 +173,21 @@ macro_rules! compute {
     };
 }
 
-/// The registers, for products of some type of numbers.
+/// The registers, for products of some type of elements.
 macro_rules! registers {
     ($(#[$doc:meta])* $name:ident, integer: $integer:literal, $multiply:literal) => {
         $(#[$doc])*
         struct $name(Avx512);
 
-        impl $name {
-            /// # Safety
-            /// The machine must have AMX and AVX-512, and the system must permit AMX.
+        impl Tiles for $name {
+            type Simd = Avx512;
+            const INTEGER: bool = $integer;
+
             #[inline(always)]
             unsafe fn assume() -> Self {
                 // SAFETY: the caller's contract.
                 $name(unsafe { Avx512::assume() })
             }
-        }
-
-        impl Tiles for $name {
-            type Simd = Avx512;
-            const INTEGER: bool = $integer;
 
             #[inline(always)]
             fn simd(&self) -> Avx512 {
@@ -345,11 +343,7 @@ peak!(peak_bf16, "tdpbf16ps");
 peak!(peak_int8, "tdpbusd");
 
 pub(super) const KERNELS: Kernels = Kernels {
-    bf16: tile_kernel!(
-        #[target_feature(enable = "avx512f,avx512bw")] Amx, Bf16, Bf16, peak: peak_bf16, words: PEAK_WORDS
-    ),
-    int8: tile_kernel!(
-        #[target_feature(enable = "avx512f,avx512bw")] Amx, Unsigned, Signed, peak: peak_int8, words: PEAK_WORDS
-    ),
+    bf16: tile_kernel!("amx", Bf16, Bf16, ["avx512f,avx512bw"], peak: peak_bf16, words: PEAK_WORDS),
+    int8: tile_kernel!("amx", Unsigned, Signed, ["avx512f,avx512bw"], peak: peak_int8, words: PEAK_WORDS),
     ..avx512bf16::KERNELS
 };

@@ -1,15 +1,17 @@
 //! AMX in plain Rust, for tests: the same packed weights, tiles and order of sums on a machine that does not have it. Its other
-//! kernels are those of [`scalar`].
+//! kernels are those of `scalar`.
 //!
 //! Rounding is that of Intel's description (Software Developer's Manual, volume 2, `TDPBF16PS`).
 
-use crate::isa::Kernels;
-use crate::isa::scalar::{self, Scalar};
+use crate::isa::scalar;
+use crate::kernels::table::Kernels;
 use crate::kernels::tiles::{LANES, ROWS, TileConfig, TileTask, Tiles, tile_kernel};
+use crate::simd::Simd;
+use crate::simd::scalar::Scalar;
 
 /// A register.
 type Tile = [[u32; LANES]; ROWS];
-/// A row of numbers.
+/// A row of elements.
 type Row = [f32; LANES];
 
 /// The registers, and what multiplies two of them.
@@ -23,32 +25,22 @@ struct Emulated<M> {
 trait Multiply {
     /// Whether sums are integers.
     const INTEGER: bool;
-    /// The numbers of a word, in f32.
-    type Numbers: Copy;
-    /// The numbers of a row of words.
+    /// The elements of a word, in f32.
+    type Elements: Copy;
+    /// The elements of a row of words.
     type Weights: Copy;
 
-    fn numbers(word: u32) -> Self::Numbers;
+    fn elements(word: u32) -> Self::Elements;
 
     fn weights(words: &[u32; LANES]) -> Self::Weights;
 
     /// Adds the products of some words.
-    fn add<'a>(sums: &mut [u32; LANES], products: impl Iterator<Item = (Self::Numbers, &'a Self::Weights)>)
+    fn add<'a>(sums: &mut [u32; LANES], products: impl Iterator<Item = (Self::Elements, &'a Self::Weights)>)
     where
         Self: 'a;
 }
 
 impl<M> Emulated<M> {
-    /// # Safety
-    /// None needed: every machine can do this. The signature is that of the real one.
-    unsafe fn assume() -> Self {
-        Emulated {
-            config: TileConfig::EMPTY,
-            tiles: [[[0; LANES]; ROWS]; 8],
-            multiply: std::marker::PhantomData,
-        }
-    }
-
     /// Rows of a register, and words of each.
     fn shape(&self, tile: usize) -> [usize; 2] {
         [usize::from(self.config.rows[tile]), usize::from(self.config.bytes[tile]) / 4]
@@ -88,7 +80,7 @@ impl<M: Multiply> Emulated<M> {
         let w: [M::Weights; ROWS] = std::array::from_fn(|row| M::weights(&self.tiles[w][row]));
         let x = self.tiles[x];
         for (sums, x) in self.tiles[sums].iter_mut().zip(&x).take(pixels) {
-            M::add(sums, x.iter().zip(&w).take(words).map(|(word, w)| (M::numbers(*word), w)));
+            M::add(sums, x.iter().zip(&w).take(words).map(|(word, w)| (M::elements(*word), w)));
         }
     }
 }
@@ -96,6 +88,14 @@ impl<M: Multiply> Emulated<M> {
 impl<M: Multiply> Tiles for Emulated<M> {
     type Simd = Scalar;
     const INTEGER: bool = M::INTEGER;
+
+    unsafe fn assume() -> Self {
+        Emulated {
+            config: TileConfig::EMPTY,
+            tiles: [[[0; LANES]; ROWS]; 8],
+            multiply: std::marker::PhantomData,
+        }
+    }
 
     fn simd(&self) -> Scalar {
         // SAFETY: every machine has it.
@@ -149,7 +149,7 @@ impl<M: Multiply> Tiles for Emulated<M> {
 /// Two bf16 in a word.
 struct Bf16;
 
-/// Numbers that are too small to be normal are zeros, before and after.
+/// Values that are too small to be normal are zeros, before and after.
 #[inline(always)]
 fn flushed(number: f32) -> f32 {
     if number.abs() < f32::MIN_POSITIVE { 0.0f32.copysign(number) } else { number }
@@ -157,21 +157,21 @@ fn flushed(number: f32) -> f32 {
 
 impl Multiply for Bf16 {
     const INTEGER: bool = false;
-    type Numbers = [f32; 2];
+    type Elements = [f32; 2];
     type Weights = [Row; 2];
 
     #[inline(always)]
-    fn numbers(word: u32) -> [f32; 2] {
+    fn elements(word: u32) -> [f32; 2] {
         [word << 16, word & 0xFFFF_0000].map(|bits| flushed(f32::from_bits(bits)))
     }
 
     #[inline(always)]
     fn weights(words: &[u32; LANES]) -> [Row; 2] {
-        let numbers = words.map(Self::numbers);
-        [0, 1].map(|place| numbers.map(|numbers| numbers[place]))
+        let elements = words.map(Self::elements);
+        [0, 1].map(|place| elements.map(|elements| elements[place]))
     }
 
-    // The first numbers of words are summed up, the second ones, then both. A product of two bf16 is exact in f32 unless it is too
+    // The first elements of words are summed up, the second ones, then both. A product of two bf16 is exact in f32 unless it is too
     // small or large, so to multiply and then to add is to do both at once.
     #[inline(always)]
     fn add<'a>(sums: &mut [u32; LANES], products: impl Iterator<Item = ([f32; 2], &'a [Row; 2])>) {
@@ -195,19 +195,19 @@ struct Bytes<const SIGNED: bool>;
 
 impl<const SIGNED: bool> Multiply for Bytes<SIGNED> {
     const INTEGER: bool = true;
-    type Numbers = [f32; 4];
+    type Elements = [f32; 4];
     type Weights = [Row; 4];
 
     #[inline(always)]
-    fn numbers(word: u32) -> [f32; 4] {
+    fn elements(word: u32) -> [f32; 4] {
         let number = |byte: u8| if SIGNED { f32::from(byte.cast_signed()) } else { f32::from(byte) };
         word.to_le_bytes().map(number)
     }
 
     #[inline(always)]
     fn weights(words: &[u32; LANES]) -> [Row; 4] {
-        let numbers = words.map(Bytes::<true>::numbers);
-        [0, 1, 2, 3].map(|place| numbers.map(|numbers| numbers[place]))
+        let elements = words.map(Bytes::<true>::elements);
+        [0, 1, 2, 3].map(|place| elements.map(|elements| elements[place]))
     }
 
     // The products of 16 words are less than 2^21, so f32 add them up exactly; every machine has vectors of those.
@@ -226,15 +226,15 @@ impl<const SIGNED: bool> Multiply for Bytes<SIGNED> {
     }
 }
 
+pub(super) fn is_available() -> bool {
+    true
+}
+
 pub(super) const KERNELS: Kernels = Kernels {
-    bf16: tile_kernel!(
-        AmxEmulated, Emulated<Bf16>, Emulated<Bf16>,
-        peak: scalar::KERNELS.bf16.peak, words: scalar::KERNELS.bf16.peak_words
-    ),
-    int8: tile_kernel!(
-        AmxEmulated, Emulated<Bytes<false>>, Emulated<Bytes<true>>,
-        peak: scalar::KERNELS.int8.peak, words: scalar::KERNELS.int8.peak_words
-    ),
+    bf16: tile_kernel!("amx-emulated", Emulated<Bf16>, Emulated<Bf16>, [],
+        peak: scalar::KERNELS.bf16.peak, words: scalar::KERNELS.bf16.peak_words),
+    int8: tile_kernel!("amx-emulated", Emulated<Bytes<false>>, Emulated<Bytes<true>>, [],
+        peak: scalar::KERNELS.int8.peak, words: scalar::KERNELS.int8.peak_words),
     ..scalar::KERNELS
 };
 
@@ -242,18 +242,18 @@ pub(super) const KERNELS: Kernels = Kernels {
 mod tests {
     use super::*;
 
-    fn word(numbers: [f32; 2]) -> u32 {
-        numbers[0].to_bits() >> 16 | numbers[1].to_bits() & 0xFFFF_0000
+    fn word(elements: [f32; 2]) -> u32 {
+        elements[0].to_bits() >> 16 | elements[1].to_bits() & 0xFFFF_0000
     }
 
     fn sum(start: f32, products: &[([f32; 2], [f32; 2])]) -> f32 {
         let mut sums = [start.to_bits(); LANES];
         let w: Vec<[Row; 2]> = products.iter().map(|(_, w)| Bf16::weights(&[word(*w); LANES])).collect();
-        Bf16::add(&mut sums, products.iter().zip(&w).map(|((x, _), w)| (Bf16::numbers(word(*x)), w)));
+        Bf16::add(&mut sums, products.iter().zip(&w).map(|((x, _), w)| (Bf16::elements(word(*x)), w)));
         f32::from_bits(sums[3])
     }
 
-    /// First numbers and second numbers have sums of their own, which begin with nothing: 1 is lost beside 2^24, 2 is not.
+    /// First elements and second elements have sums of their own, which begin with nothing: 1 is lost beside 2^24, 2 is not.
     #[test]
     fn the_order_of_sums() {
         let (large, one) = (16_777_216.0, [1.0, 1.0]);
@@ -275,10 +275,10 @@ mod tests {
     fn bytes_are_signed_or_not() {
         let mut sums = [i32::MAX.cast_unsigned(); LANES];
         let w = Bytes::<false>::weights(&[0x80FF_7F01; LANES]);
-        Bytes::<false>::add(&mut sums, [(Bytes::<false>::numbers(0xFFFF_FFFF), &w)].into_iter());
+        Bytes::<false>::add(&mut sums, [(Bytes::<false>::elements(0xFFFF_FFFF), &w)].into_iter());
         assert_eq!(sums[5].cast_signed(), i32::MAX.wrapping_add(255 * (1 + 127 - 1 - 128)));
         let mut sums = [0; LANES];
-        Bytes::<true>::add(&mut sums, [(Bytes::<true>::numbers(0xFFFF_FFFF), &w)].into_iter());
+        Bytes::<true>::add(&mut sums, [(Bytes::<true>::elements(0xFFFF_FFFF), &w)].into_iter());
         assert_eq!(sums[5].cast_signed(), 1);
     }
 }

@@ -1,281 +1,17 @@
-//! x86-64 with AVX2 and FMA: 16 registers of 8 numbers. A tile is 6 pixels by 2 vectors: 12 sums, 2 weights, 1 input.
+//! x86-64 with AVX2 and FMA: 16 registers of 8 elements. A tile is 6 pixels by 2 vectors: 12 sums, 2 weights, 1 input.
 
 use std::arch::x86_64::*;
 
-use crate::isa::{Simd, gather, scatter};
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
+use crate::kernels::table::{Kernels, kernels};
 use crate::kernels::widened::Widened;
-use crate::numbers::bf16;
-
-/// The machine has AVX2 and FMA.
-#[derive(Clone, Copy)]
-struct Avx2(());
-
-impl Avx2 {
-    /// # Safety
-    /// The machine must have AVX2 and FMA.
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        Avx2(())
-    }
-}
-
-/// Ones, then zeros: `[8 - count ..]` is the mask of the first `count` lanes.
-static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-
-/// The first `count` lanes.
-///
-/// # Safety
-/// The machine must have AVX2, and `count` be at most 8.
-#[inline(always)]
-unsafe fn mask(count: usize) -> __m256i {
-    debug_assert!(count <= 8);
-    // SAFETY: eight numbers from `8 - count` on lie inside the table.
-    // SAFETY: `self` shows that the machine has AVX2 and FMA.
-    unsafe { _mm256_loadu_si256(MASK.as_ptr().add(8 - count).cast()) }
-}
-
-impl Simd for Avx2 {
-    type Vector = __m256;
-    const LANES: usize = 8;
-
-    #[inline(always)]
-    fn prefetch(self, from: *const f32) {
-        // SAFETY: a prefetch reads nothing that the program could see, and does not fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
-    }
-
-    #[inline(always)]
-    fn prefetch_once(self, from: *const f32) {
-        // SAFETY: as `prefetch`.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
-    }
-
-    #[inline(always)]
-    fn splat(self, value: f32) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_set1_ps(value) }
-    }
-
-    #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_loadu_ps(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_partial(self, from: *const f32, count: usize) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_maskload_ps(from, mask(count)) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32, value: __m256) {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_storeu_ps(to, value) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_partial(self, to: *mut f32, value: __m256, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_maskstore_ps(to, mask(count), value) }
-    }
-
-    #[inline(always)]
-    fn add(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_add_ps(a, b) }
-    }
-
-    #[inline(always)]
-    fn sub(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_sub_ps(a, b) }
-    }
-
-    #[inline(always)]
-    fn mul(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_mul_ps(a, b) }
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_fmadd_ps(a, b, c) }
-    }
-
-    // `maxps` gives its second operand if either is NaN, so a NaN in `a` is put back.
-    #[inline(always)]
-    fn max(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a)) }
-    }
-
-    // `maxps` gives its second operand if either is NaN.
-    #[inline(always)]
-    fn at_least(self, floor: __m256, value: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_max_ps(floor, value) }
-    }
-
-    #[inline(always)]
-    fn lower_bf16(self, words: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(words))) }
-    }
-
-    #[inline(always)]
-    fn upper_bf16(self, words: __m256) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA.
-        unsafe {
-            let mask = _mm256_set1_epi32(0xFFFF_0000u32.cast_signed());
-            _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(words), mask))
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn load_i32(self, from: *const i32) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe {
-            let words = if count == 8 {
-                _mm_loadu_si128(from.cast())
-            } else {
-                _mm_loadu_si128(gather::<_, 8>(from, count).as_ptr().cast())
-            };
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(words)))
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn load_u8(self, from: *const u8, count: usize) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(from, count))) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_i8(self, from: *const i8, count: usize) -> __m256 {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(from, count))) }
-    }
-
-    // Adding half of the last place, less one where that is even, rounds; a NaN is made quiet instead, so that it stays one.
-    #[inline(always)]
-    unsafe fn store_bf16(self, to: *mut bf16, value: __m256, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe {
-            let bits = _mm256_castps_si256(value);
-            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-            let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
-            let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
-            let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
-            let upper = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan));
-            let narrow =
-                _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256::<1>(upper));
-            if count == 8 {
-                _mm_storeu_si128(to.cast(), narrow);
-            } else {
-                scatter(to.cast(), std::mem::transmute::<__m128i, [u16; 8]>(narrow), count);
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn store_u8(self, to: *mut u8, value: __m256, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe {
-            let words = rounded(value, 0.0, 255.0);
-            scatter_bytes(to, _mm_packus_epi16(words, words), count);
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn store_i8(self, to: *mut i8, value: __m256, count: usize) {
-        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
-        unsafe {
-            let words = rounded(value, -128.0, 127.0);
-            scatter_bytes(to.cast(), _mm_packs_epi16(words, words), count);
-        }
-    }
-}
-
-/// The first `count` bytes, and zeros.
-///
-/// # Safety
-/// `from` must be valid for reads of `count <= 8` bytes.
-#[inline(always)]
-unsafe fn bytes<T: Copy + Default>(from: *const T, count: usize) -> __m128i {
-    const { assert!(size_of::<T>() == 1) };
-    // SAFETY: the caller's contract.
-    unsafe {
-        if count == 8 {
-            _mm_loadl_epi64(from.cast())
-        } else {
-            _mm_loadl_epi64(gather::<_, 8>(from, count).as_ptr().cast())
-        }
-    }
-}
-
-/// Writes the first `count` bytes.
-///
-/// # Safety
-/// `to` must be valid for writes of `count <= 8` bytes. The machine must have AVX2.
-#[inline(always)]
-unsafe fn scatter_bytes(to: *mut u8, bytes: __m128i, count: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        if count == 8 {
-            _mm_storel_epi64(to.cast(), bytes);
-        } else {
-            scatter(to, _mm_cvtsi128_si64(bytes).to_le_bytes(), count);
-        }
-    }
-}
-
-/// Cuts numbers to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
-///
-/// # Safety
-/// The machine must have AVX2.
-#[inline(always)]
-unsafe fn rounded(value: __m256, least: f32, most: f32) -> __m128i {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let cut = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(least)), _mm256_set1_ps(most));
-        let numbers = _mm256_cvtps_epi32(cut);
-        _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers))
-    }
-}
-
-impl Widened<Avx2> {
-    /// # Safety
-    /// As [`Avx2::assume`].
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        // SAFETY: the caller's contract.
-        Widened(unsafe { Avx2::assume() })
-    }
-}
+use crate::simd::Simd;
+use crate::simd::avx2::Avx2;
 
 /// int8, sixteen products at a time: the even and the odd bytes of a word as int16, whose products are added up exactly.
 /// (`vpmaddubsw`, which would take them as they are, cuts its sums off at 16 bits.)
 #[derive(Clone, Copy)]
 struct Bytes<const SIGNED: bool>(Avx2);
-
-impl<const SIGNED: bool> Bytes<SIGNED> {
-    /// # Safety
-    /// As [`Avx2::assume`].
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        // SAFETY: the caller's contract.
-        Bytes(unsafe { Avx2::assume() })
-    }
-}
 
 impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
     type Simd = Avx2;
@@ -283,6 +19,12 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
     type Weight = [__m256i; 2];
     type Input = [__m256i; 2];
     const INTEGER: bool = true;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Bytes(unsafe { Avx2::assume() })
+    }
 
     #[inline(always)]
     fn simd(self) -> Avx2 {
@@ -310,7 +52,7 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
         }
     }
 
-    // Signed numbers are moved by 128; the sums begin with what that adds to them.
+    // Signed elements are moved by 128; the sums begin with what that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> [__m256i; 2] {
         // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
@@ -331,12 +73,14 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
     }
 }
 
+pub(super) fn is_available() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
 /// The kernel of int8.
 pub(super) const INT8: DotKernel =
-    dot_kernel!(#[target_feature(enable = "avx2,fma")] Avx2, Bytes<false>, Bytes<true>, tile: 4, vectors: 2);
+    dot_kernel!("avx2", Bytes<false>, Bytes<true>, ["avx2,fma"], tile: 4, vectors: 2);
 
-super::kernels!(Avx2, Avx2, #[target_feature(enable = "avx2,fma")], tile: 6, vectors: 2,
-    bf16: dot_kernel!(
-        #[target_feature(enable = "avx2,fma")] Avx2, Widened<Avx2>, Widened<Avx2>, tile: 4, vectors: 2
-    ),
+pub(super) const KERNELS: Kernels = kernels!("avx2", Avx2, ["avx2,fma"], tile: 6, vectors: 2,
+    bf16: dot_kernel!("avx2", Widened<Avx2>, Widened<Avx2>, ["avx2,fma"], tile: 4, vectors: 2),
     int8: INT8);

@@ -1,25 +1,17 @@
-//! AVX-512 with bf16: sums of two products of bf16 in one instruction. It takes subnormal numbers for zeros, and rounds as it
+//! AVX-512 with bf16: sums of two products of bf16 in one instruction. It takes subnormal values for zeros, and rounds as it
 //! likes (to odd, by Intel's description). The tile is that of f32.
 
 use std::arch::x86_64::*;
 
-use crate::isa::avx512::Avx512;
-use crate::isa::{Kernels, avx512vnni};
-use crate::kernels::dot::{Dot, dot_kernel};
+use crate::isa::avx512vnni;
+use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
+use crate::kernels::table::Kernels;
+use crate::simd::Simd;
+use crate::simd::avx512::Avx512;
 
 /// The machine has AVX-512 and bf16.
 #[derive(Clone, Copy)]
 struct Bf16(Avx512);
-
-impl Bf16 {
-    /// # Safety
-    /// The machine must have AVX-512 and bf16.
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        // SAFETY: the caller's contract.
-        Bf16(unsafe { Avx512::assume() })
-    }
-}
 
 impl Dot for Bf16 {
     type Simd = Avx512;
@@ -27,6 +19,12 @@ impl Dot for Bf16 {
     type Weight = __m512bh;
     type Input = __m512bh;
     const INTEGER: bool = false;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Bf16(unsafe { Avx512::assume() })
+    }
 
     #[inline(always)]
     fn simd(self) -> Avx512 {
@@ -64,7 +62,12 @@ impl Dot for Bf16 {
     }
 }
 
-pub(super) const KERNELS: Kernels = Kernels {
-    bf16: dot_kernel!(#[target_feature(enable = "avx512f,avx512bw,avx512bf16")] Avx512Bf16, Bf16, Bf16, tile: 6, vectors: 4),
-    ..avx512vnni::KERNELS
-};
+pub(super) fn is_available() -> bool {
+    avx512vnni::is_available() && is_x86_feature_detected!("avx512bf16")
+}
+
+/// The kernel of bf16.
+const BF16: DotKernel =
+    dot_kernel!("avx512bf16", Bf16, Bf16, ["avx512f,avx512bw,avx512bf16"], tile: 6, vectors: 4);
+
+pub(super) const KERNELS: Kernels = Kernels { bf16: BF16, ..avx512vnni::KERNELS };

@@ -2,23 +2,15 @@
 
 use std::arch::x86_64::*;
 
-use crate::isa::Kernels;
-use crate::isa::avx512::{self, Avx512};
+use crate::isa::avx512;
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
+use crate::kernels::table::Kernels;
+use crate::simd::Simd;
+use crate::simd::avx512::Avx512;
 
 /// The machine has AVX-512 and VNNI.
 #[derive(Clone, Copy)]
 struct Vnni<const SIGNED: bool>(Avx512);
-
-impl<const SIGNED: bool> Vnni<SIGNED> {
-    /// # Safety
-    /// The machine must have AVX-512 and VNNI.
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        // SAFETY: the caller's contract.
-        Vnni(unsafe { Avx512::assume() })
-    }
-}
 
 impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
     type Simd = Avx512;
@@ -26,6 +18,12 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
     type Weight = __m512i;
     type Input = __m512i;
     const INTEGER: bool = true;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Vnni(unsafe { Avx512::assume() })
+    }
 
     #[inline(always)]
     fn simd(self) -> Avx512 {
@@ -50,7 +48,7 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
-    // Signed numbers are moved by 128; the sums begin with what that adds to them.
+    // Signed elements are moved by 128; the sums begin with what that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> __m512i {
         // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
@@ -71,9 +69,12 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
     }
 }
 
+pub(super) fn is_available() -> bool {
+    avx512::is_available() && is_x86_feature_detected!("avx512vnni")
+}
+
 /// The kernel of int8.
-pub(super) const INT8: DotKernel = dot_kernel!(
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")] Avx512Vnni, Vnni<false>, Vnni<true>, tile: 6, vectors: 4
-);
+const INT8: DotKernel =
+    dot_kernel!("avx512vnni", Vnni<false>, Vnni<true>, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4);
 
 pub(super) const KERNELS: Kernels = Kernels { int8: INT8, ..avx512::KERNELS };

@@ -1,186 +1,14 @@
-//! Plain Rust, four numbers at a time: the baseline of every machine, and what others are compared with.
+//! Plain Rust: the baseline of every machine, and what others are compared with.
 
-use crate::isa::{Simd, gather, scatter};
 use crate::kernels::dot::{Dot, dot_kernel};
+use crate::kernels::table::{Kernels, kernels};
 use crate::kernels::widened::Widened;
-use crate::numbers::bf16;
-
-/// No instruction set at all.
-#[derive(Clone, Copy)]
-pub(super) struct Scalar(());
-
-impl Scalar {
-    /// # Safety
-    /// None needed: every machine can do this. The signature is that of the other instruction sets.
-    #[inline(always)]
-    pub(super) unsafe fn assume() -> Self {
-        Scalar(())
-    }
-}
-
-impl Simd for Scalar {
-    type Vector = [f32; 4];
-    const LANES: usize = 4;
-
-    #[inline(always)]
-    fn prefetch(self, _: *const f32) {}
-
-    #[inline(always)]
-    fn prefetch_once(self, _: *const f32) {}
-
-    #[inline(always)]
-    fn splat(self, value: f32) -> [f32; 4] {
-        [value; 4]
-    }
-
-    #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> [f32; 4] {
-        // SAFETY: the caller's contract; the read needs no alignment beyond that of f32.
-        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
-    }
-
-    #[inline(always)]
-    unsafe fn load_partial(self, from: *const f32, count: usize) -> [f32; 4] {
-        let mut vector = [0.0; 4];
-        for (lane, number) in vector.iter_mut().enumerate().take(count) {
-            // SAFETY: `lane < count`, which the caller's contract covers.
-            *number = unsafe { *from.add(lane) };
-        }
-        vector
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32, value: [f32; 4]) {
-        // SAFETY: the caller's contract.
-        unsafe { to.cast::<[f32; 4]>().write_unaligned(value) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_partial(self, to: *mut f32, value: [f32; 4], count: usize) {
-        for (lane, number) in value.into_iter().enumerate().take(count) {
-            // SAFETY: `lane < count`, which the caller's contract covers.
-            unsafe { *to.add(lane) = number };
-        }
-    }
-
-    #[inline(always)]
-    fn add(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] + b[lane])
-    }
-
-    #[inline(always)]
-    fn sub(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] - b[lane])
-    }
-
-    #[inline(always)]
-    fn mul(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] * b[lane])
-    }
-
-    // Not `f32::mul_add`: without the instruction that is a call of the C library for each number.
-    #[inline(always)]
-    fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
-    }
-
-    #[inline(always)]
-    fn max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if a[lane] > b[lane] || a[lane].is_nan() { a[lane] } else { b[lane] })
-    }
-
-    #[inline(always)]
-    fn at_least(self, floor: [f32; 4], value: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if value[lane] < floor[lane] { floor[lane] } else { value[lane] })
-    }
-
-    #[inline(always)]
-    fn lower_bf16(self, words: [f32; 4]) -> [f32; 4] {
-        words.map(|word| f32::from_bits(word.to_bits() << 16))
-    }
-
-    #[inline(always)]
-    fn upper_bf16(self, words: [f32; 4]) -> [f32; 4] {
-        words.map(|word| f32::from_bits(word.to_bits() & 0xFFFF_0000))
-    }
-
-    #[inline(always)]
-    unsafe fn load_i32(self, from: *const i32) -> [f32; 4] {
-        // SAFETY: the caller's contract.
-        unsafe { from.cast::<[i32; 4]>().read_unaligned() }.map(|number| number as f32)
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> [f32; 4] {
-        // SAFETY: the caller's contract.
-        unsafe { gather::<_, 4>(from, count) }.map(bf16::to_f32)
-    }
-
-    #[inline(always)]
-    unsafe fn load_u8(self, from: *const u8, count: usize) -> [f32; 4] {
-        // SAFETY: the caller's contract.
-        unsafe { gather::<_, 4>(from, count) }.map(f32::from)
-    }
-
-    #[inline(always)]
-    unsafe fn load_i8(self, from: *const i8, count: usize) -> [f32; 4] {
-        // SAFETY: the caller's contract.
-        unsafe { gather::<_, 4>(from, count) }.map(f32::from)
-    }
-
-    #[inline(always)]
-    unsafe fn store_bf16(self, to: *mut bf16, value: [f32; 4], count: usize) {
-        // SAFETY: the caller's contract.
-        unsafe { scatter(to, value.map(bf16::from_f32), count) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_u8(self, to: *mut u8, value: [f32; 4], count: usize) {
-        // SAFETY: the caller's contract.
-        unsafe { scatter(to, value.map(|number| rounded(number, 0.0, 255.0) as u8), count) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_i8(self, to: *mut i8, value: [f32; 4], count: usize) {
-        // SAFETY: the caller's contract.
-        unsafe { scatter(to, value.map(|number| rounded(number, -128.0, 127.0) as i8), count) }
-    }
-}
-
-/// Cuts a number to a range, NaN to its least, and rounds it to the nearest integer, an even one if it lies in the middle.
-#[inline(always)]
-fn rounded(number: f32, least: f32, most: f32) -> f32 {
-    let cut = if number > least { number } else { least };
-    let cut = if cut < most { cut } else { most };
-    // From here on f32 are whole numbers, so the addition rounds. (`round_ties_even` is a call of the C library where there is
-    // no instruction for it.)
-    const WHOLE: f32 = 12_582_912.0;
-    (cut + WHOLE) - WHOLE
-}
-
-impl Widened<Scalar> {
-    /// # Safety
-    /// As [`Scalar::assume`].
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        // SAFETY: the caller's contract.
-        Widened(unsafe { Scalar::assume() })
-    }
-}
+use crate::simd::Simd;
+use crate::simd::scalar::Scalar;
 
 /// int8, four products at a time.
 #[derive(Clone, Copy)]
 struct Bytes<const SIGNED: bool>(Scalar);
-
-impl<const SIGNED: bool> Bytes<SIGNED> {
-    /// # Safety
-    /// As [`Scalar::assume`].
-    #[inline(always)]
-    unsafe fn assume() -> Self {
-        // SAFETY: the caller's contract.
-        Bytes(unsafe { Scalar::assume() })
-    }
-}
 
 impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
     type Simd = Scalar;
@@ -188,6 +16,12 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
     type Weight = [[i8; 4]; 4];
     type Input = [i32; 4];
     const INTEGER: bool = true;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Bytes(unsafe { Scalar::assume() })
+    }
 
     #[inline(always)]
     fn simd(self) -> Scalar {
@@ -212,7 +46,7 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
         unsafe { from.cast::<[[i8; 4]; 4]>().read_unaligned() }
     }
 
-    // Signed numbers are moved by 128, as where the machine multiplies unsigned by signed ones only: the sums begin with what
+    // Signed elements are moved by 128, as where the machine multiplies unsigned by signed ones only: the sums begin with what
     // that adds to them.
     #[inline(always)]
     unsafe fn input(self, from: *const u32) -> [i32; 4] {
@@ -231,6 +65,10 @@ impl<const SIGNED: bool> Dot for Bytes<SIGNED> {
     }
 }
 
-super::kernels!(Scalar, Scalar, , tile: 4, vectors: 2,
-    bf16: dot_kernel!(Scalar, Widened<Scalar>, Widened<Scalar>, tile: 4, vectors: 2),
-    int8: dot_kernel!(Scalar, Bytes<false>, Bytes<true>, tile: 4, vectors: 2));
+pub(super) fn is_available() -> bool {
+    true
+}
+
+pub(super) const KERNELS: Kernels = kernels!("scalar", Scalar, [], tile: 4, vectors: 2,
+    bf16: dot_kernel!("scalar", Widened<Scalar>, Widened<Scalar>, [], tile: 4, vectors: 2),
+    int8: dot_kernel!("scalar", Bytes<false>, Bytes<true>, [], tile: 4, vectors: 2));

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use resnet_plan::{AddGeometry, Residual};
 
-use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Target, must_fit, share};
-use crate::numbers::{Numbers, NumbersMut};
+use crate::elements::{Elements, ElementsMut};
+use crate::kernels::{Kernels, Target, must_fit, share};
+use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The rows, counted through all images, that one thread does.
 pub(crate) struct AddTask<'a> {
     geometry: AddGeometry,
     relu: bool,
-    x: Numbers<'a>,
+    x: Elements<'a>,
     y: Target,
     rows: Range<usize>,
 }
@@ -21,29 +21,28 @@ pub(crate) struct AddTask<'a> {
 /// `y = relu?(y + x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the machine lacks `isa`; if there is no sum of these numbers: there are of f32
-/// and f32, bf16 and bf16, int8 and int8.
+/// If the geometry reaches outside the slices, if pixels of the output overlap, or if there is no sum of these elements: there are
+/// of f32 and f32, bf16 and bf16, int8 and int8.
 pub fn add(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     geometry: &AddGeometry,
     relu: bool,
-    x: Numbers<'_>,
-    y: NumbersMut<'_>,
+    x: Elements<'_>,
+    y: ElementsMut<'_>,
 ) {
     if geometry.is_empty() {
         return;
     }
-    assert!(isa.is_available(), "this machine has no {isa}");
     must_fit(geometry.fits(x.len(), y.len()));
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(geometry.batch * geometry.size[0], index, count);
         let task = AddTask { geometry: *geometry, relu, x, y, rows };
-        // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
         // not meet, and `y` is borrowed exclusively.
-        unsafe { (isa.kernels().add)(&task) }
+        unsafe { (kernels.add)(&task) }
     });
 }
 
@@ -59,25 +58,25 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
     // SAFETY: the caller's contract; int8 of both kinds have one size.
     unsafe {
         match (task.x, task.y, before) {
-            (Numbers::F32(x), Target::F32(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
-            (Numbers::Bf16(x), Target::Bf16(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
-            (Numbers::U8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Numbers::U8(x), Target::U8(y), Some((true, s))) => {
+            (Elements::F32(x), Target::F32(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
+            (Elements::Bf16(x), Target::Bf16(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
+            (Elements::U8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
+            (Elements::U8(x), Target::U8(y), Some((true, s))) => {
                 rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            (Numbers::U8(x), Target::I8(y), Some((false, s))) => {
+            (Elements::U8(x), Target::I8(y), Some((false, s))) => {
                 rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            (Numbers::I8(x), Target::U8(y), Some((true, s))) => {
+            (Elements::I8(x), Target::U8(y), Some((true, s))) => {
                 rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            (Numbers::I8(x), Target::I8(y), Some((false, s))) => {
+            (Elements::I8(x), Target::I8(y), Some((false, s))) => {
                 rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
             }
-            _ => panic!("there is no sum of these numbers"),
+            _ => panic!("there is no sum of these elements"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! [`winograd_rows`](crate::kernels::winograd_rows) and [`strassen`](crate::kernels::strassen).
 //!
 //! ```text
-//! for each block of output pixels:                      its inputs stay in the second-level cache
+//! for each block of output pixels:                      its inputs stay in the L2 cache
 //!     for each panel of output channels:                its weights are read once a block
 //!         for each tile of pixels in the block:         the micro-kernel: one run for each row of the window
 //! ```
@@ -11,12 +11,12 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::{Isa, Kernels};
+use crate::elements::{Elements, ElementsMut};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::{Shared, blocks, must_fit, share, strassen, winograd, winograd_rows, words};
-use crate::numbers::{Numbers, NumbersMut};
+use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::{Shared, Shares, blocks, must_fit, strassen, winograd, winograd_rows, words};
 use crate::threads::Threads;
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
@@ -24,7 +24,7 @@ use crate::threads::Threads;
 pub struct PackedConv<'a> {
     /// Panels of weights, in words: f32, or the bits of two bf16 or four int8.
     pub panels: &'a [f32],
-    /// One number a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
+    /// One element a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
     /// bits of an i32), what they are multiplied with, and what is added.
     pub bias: &'a [f32],
 }
@@ -44,12 +44,12 @@ pub(crate) struct ConvTask {
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
 pub(super) const BLOCK: usize = 84;
 
-/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of a second-level cache, since tiles fetch
+/// Words of a run that are multiplied in one go, of a panel that is larger: a small part of an L2 cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
-/// How far ahead the only tile of a part fetches, in numbers: as fast as the memory is, not as fast as the tile.
+/// How far ahead the only tile of a part fetches, in elements: as fast as the memory is, not as fast as the tile.
 const AHEAD: usize = 1536;
-/// Numbers of a panel that is multiplied in one go.
+/// Elements of a panel that is multiplied in one go.
 const LARGEST_PANEL: usize = LARGEST_RUN * PANEL;
 
 /// The bias of sums that have begun.
@@ -58,25 +58,25 @@ pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 /// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, or the weights are not packed for `isa` and the algorithm, or the machine
-/// lacks it, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the numbers of `x` to
-/// those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
+/// If the geometry reaches outside the slices, or pixels of the output overlap, or the weights are not packed for these
+/// kernels and the algorithm, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the
+/// elements of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
 pub fn convolve(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
-    x: Numbers<'_>,
+    x: Elements<'_>,
     weights: PackedConv<'_>,
-    y: NumbersMut<'_>,
+    y: ElementsMut<'_>,
 ) {
     match (x, y) {
-        (Numbers::F32(x), NumbersMut::F32(y)) => convolve_f32(isa, threads, convolution, x, weights, y),
-        (x, y) => words::convolve(isa, threads, convolution, x, weights, y),
+        (Elements::F32(x), ElementsMut::F32(y)) => convolve_f32(kernels, threads, convolution, x, weights, y),
+        (x, y) => words::convolve(kernels, threads, convolution, x, weights, y),
     }
 }
 
 fn convolve_f32(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: &[f32],
@@ -84,49 +84,19 @@ fn convolve_f32(
     y: &mut [f32],
 ) {
     let Convolution { geometry, algorithm, split, .. } = convolution;
-    let ConvGeometry { batch, output, run, channels, .. } = *geometry;
-    let kernels = isa.kernels();
     assert!(!matches!(convolution.residual, Residual::Quantized { .. }), "a residual of f32 has no scale");
     if geometry.is_empty() {
         return;
     }
     must_fit(geometry.fits(x.len(), y.len()));
-    let mut padded = channels.next_multiple_of(kernels.lanes);
-    let mut depth = geometry.depth();
-    let mut panels = channels.div_ceil(kernels.panel);
-    let total = match *algorithm {
-        Algorithm::Direct => batch * output[0] * output[1],
-        Algorithm::Winograd { output: tile, fused, .. } => {
-            winograd::check(convolution, threads.scratch());
-            if fused {
-                panels = channels / winograd::fused::panel(isa, tile);
-            }
-            batch * output[0].div_ceil(tile) * output[1].div_ceil(tile)
-        }
-        Algorithm::WinogradRows { block } => {
-            winograd_rows::check(convolution, threads.scratch());
-            winograd_rows::units(geometry, block)
-        }
-        Algorithm::Strassen { .. } => {
-            strassen::check(convolution, threads.scratch());
-            depth = (run / 2).saturating_mul(PRODUCTS);
-            padded = channels / 2;
-            panels = padded.div_ceil(kernels.panel);
-            (batch * output[0] * output[1]).div_ceil(2)
-        }
-    };
-    assert!(isa.is_available(), "this machine has no {isa}");
-    assert!(weights.panels.len() >= depth.saturating_mul(padded), "the weights have another shape");
-    assert!(weights.bias.len() >= channels.next_multiple_of(kernels.lanes), "the bias has another length");
-    let by_channels = *split == Split::Channels && panels >= threads.count();
+    let work = Work::of(kernels, convolution, threads.scratch());
+    assert!(weights.panels.len() >= work.weights, "the weights have another shape");
+    let padded = geometry.channels.next_multiple_of(kernels.lanes);
+    assert!(weights.bias.len() >= padded, "the bias has another length");
+    let shares = Shares::of(*split, threads, work.units, 1, work.panels);
     let shared = Shared(y.as_mut_ptr());
-    let count = threads.count();
     threads.run(|index, scratch| {
-        let (units, panel_range) = if by_channels {
-            (0..total, share(panels, index, count))
-        } else {
-            (share(total, index, count), 0..panels)
-        };
+        let (units, panel_range) = shares.part(index);
         let task = ConvTask {
             convolution: *convolution,
             x: x.as_ptr(),
@@ -136,8 +106,8 @@ fn convolve_f32(
             units,
             panel_range,
         };
-        // SAFETY: the machine has the instruction set; the assertions above hold for every pixel and panel of the
-        // geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of
+        // the geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
         unsafe {
             match algorithm {
                 Algorithm::Direct => run_direct(kernels, &task),
@@ -150,6 +120,53 @@ fn convolve_f32(
     });
 }
 
+/// What an algorithm makes of a convolution.
+struct Work {
+    /// What threads share out: pixels, or tiles, blocks or pairs of them.
+    units: usize,
+    /// Panels of output channels.
+    panels: usize,
+    /// Elements of the packed weights.
+    weights: usize,
+}
+
+impl Work {
+    /// # Panics
+    /// If the algorithm does not compute the convolution, or needs more than so many elements of scratch memory.
+    fn of(kernels: &Kernels, convolution: &Convolution, scratch: usize) -> Self {
+        let Convolution { geometry, algorithm, .. } = convolution;
+        let ConvGeometry { batch, output: [height, width], run, channels, .. } = *geometry;
+        let pixels = batch * height * width;
+        let direct = Work {
+            units: pixels,
+            panels: channels.div_ceil(kernels.panel),
+            weights: geometry.depth().saturating_mul(channels.next_multiple_of(kernels.lanes)),
+        };
+        match *algorithm {
+            Algorithm::Direct => direct,
+            Algorithm::Winograd { output, fused, .. } => {
+                winograd::check(convolution, scratch);
+                let units = batch * height.div_ceil(output) * width.div_ceil(output);
+                let fused_panel = || winograd::fused::panel(kernels, output);
+                Work { units, panels: if fused { channels / fused_panel() } else { direct.panels }, ..direct }
+            }
+            Algorithm::WinogradRows { block } => {
+                winograd_rows::check(convolution, scratch);
+                Work { units: winograd_rows::units(geometry, block), ..direct }
+            }
+            Algorithm::Strassen { .. } => {
+                strassen::check(convolution, scratch);
+                let [inputs, outputs] = [run / 2, channels / 2];
+                Work {
+                    units: pixels.div_ceil(2),
+                    panels: outputs.div_ceil(kernels.panel),
+                    weights: inputs.saturating_mul(PRODUCTS).saturating_mul(outputs),
+                }
+            }
+        }
+    }
+}
+
 /// One thread's part of a direct convolution.
 ///
 /// # Safety
@@ -158,7 +175,7 @@ fn convolve_f32(
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
     let depth = geometry.rows * geometry.run;
-    // A panel that outgrows the second-level cache would be read anew for each tile: its parts do not.
+    // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
     let (rows, run) = match geometry.rows {
         rows if depth * kernels.panel <= LARGEST_PANEL => (rows, geometry.run),
         0 | 1 => (1, LARGEST_RUN),
@@ -171,9 +188,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
         let tiles = count.div_ceil(kernels.tile);
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
-            let channel = panel * kernels.panel;
-            let channels = (geometry.channels - channel).min(kernels.panel);
-            let width = channels.next_multiple_of(kernels.lanes);
+            let Panel { first: channel, channels, width } = kernels.panel_at(panel, geometry.channels);
             let y = task.y.wrapping_add(channel);
             let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
             let (mut row, mut column) = (0, 0);
@@ -239,9 +254,7 @@ pub(super) fn locate(geometry: &ConvGeometry, start: usize, x: &mut [usize], y: 
 
 /// Offsets from the `first` on, so far apart.
 fn spread(offsets: &mut [usize], first: usize, step: usize) {
-    let mut next = first;
-    for offset in offsets {
-        *offset = next;
-        next += step;
+    for (index, offset) in offsets.iter_mut().enumerate() {
+        *offset = first + index * step;
     }
 }

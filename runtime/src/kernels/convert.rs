@@ -1,4 +1,4 @@
-//! Copies from one type of numbers to another: into a network that computes in bf16 or int8, and out of it.
+//! Copies from one type of elements to another: into a network that computes in bf16 or int8, and out of it.
 //!
 //! ```text
 //! for each row of y:  a row of x times scale, rounded; behind the channels of each pixel, zeros if it has more
@@ -8,16 +8,16 @@ use std::ops::Range;
 
 use resnet_plan::CopyGeometry;
 
-use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Target, copy, must_fit, share};
-use crate::numbers::{Numbers, NumbersMut};
+use crate::elements::{Elements, ElementsMut};
+use crate::kernels::{Kernels, Target, copy, must_fit, share};
+use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The rows, counted through all images, that one thread does.
 pub(crate) struct ConvertTask<'a> {
     geometry: CopyGeometry,
     scale: f32,
-    x: Numbers<'a>,
+    x: Elements<'a>,
     y: Target,
     rows: Range<usize>,
 }
@@ -26,34 +26,33 @@ pub(crate) struct ConvertTask<'a> {
 /// `scale` is not looked at.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of `y` lie in each other; if types differ and neither is f32; if the machine lacks `isa`.
+/// If the geometry reaches outside the slices, or pixels of `y` overlap; if types differ and neither is f32.
 pub fn convert(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     geometry: &CopyGeometry,
     scale: f32,
-    x: Numbers<'_>,
-    y: NumbersMut<'_>,
+    x: Elements<'_>,
+    y: ElementsMut<'_>,
 ) {
     match (x, y) {
-        (Numbers::F32(x), NumbersMut::F32(y)) => copy(threads, geometry, x, y),
-        (Numbers::Bf16(x), NumbersMut::Bf16(y)) => copy(threads, geometry, x, y),
-        (Numbers::U8(x), NumbersMut::U8(y)) => copy(threads, geometry, x, y),
-        (Numbers::I8(x), NumbersMut::I8(y)) => copy(threads, geometry, x, y),
+        (Elements::F32(x), ElementsMut::F32(y)) => copy(threads, geometry, x, y),
+        (Elements::Bf16(x), ElementsMut::Bf16(y)) => copy(threads, geometry, x, y),
+        (Elements::U8(x), ElementsMut::U8(y)) => copy(threads, geometry, x, y),
+        (Elements::I8(x), ElementsMut::I8(y)) => copy(threads, geometry, x, y),
         (x, y) => {
             if geometry.is_empty() || geometry.channels == 0 {
                 return;
             }
-            assert!(isa.is_available(), "this machine has no {isa}");
             must_fit(geometry.fits(x.len(), y.len()));
             let y = Target::of(y);
             let count = threads.count();
             threads.run(|index, _| {
                 let rows = share(geometry.batch * geometry.size[0], index, count);
                 let task = ConvertTask { geometry: *geometry, scale, x, y, rows };
-                // SAFETY: the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
+                // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
                 // do not meet, and `y` is borrowed exclusively.
-                unsafe { (isa.kernels().convert)(&task) }
+                unsafe { (kernels.convert)(&task) }
             });
         }
     }
@@ -70,20 +69,20 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &ConvertTask<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.x, task.y) {
-            (Numbers::F32(x), Target::Bf16(y)) => rows(simd, task, x.as_ptr(), y),
-            (Numbers::F32(x), Target::U8(y)) => rows(simd, task, x.as_ptr(), y),
-            (Numbers::F32(x), Target::I8(y)) => rows(simd, task, x.as_ptr(), y),
-            (Numbers::Bf16(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
-            (Numbers::U8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
-            (Numbers::I8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::Bf16(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::U8(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::I8(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::U8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::I8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
             _ => panic!("there is no conversion between these types"),
         }
     }
 }
 
-/// Numbers that are converted at a time, before they are spread out to the pixels of the output.
+/// Elements that are converted at a time, before they are spread out to the pixels of the output.
 const LINE: usize = 96;
-/// The most channels of the pixels that are written at once: pictures have three, and zeros behind them.
+/// The most channels of the pixels that are written at once: images have three, and zeros behind them.
 const QUAD: usize = 4;
 
 /// # Safety
@@ -97,7 +96,7 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
 ) {
     let CopyGeometry { size: [height, width], channels, front, back, x: from, y: to, .. } = task.geometry;
     let scale = simd.splat(task.scale);
-    // A run of numbers that lie next to each other in the input: as many whole pixels as fit, or a part of one.
+    // A run of elements that lie next to each other in the input: as many whole pixels as fit, or a part of one.
     let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
     let quads = front == 0 && channels < QUAD && channels + back == QUAD;
     let mut line = [Y::default(); LINE];
@@ -157,7 +156,7 @@ unsafe fn spread<T: Copy + Default, const C: usize>(line: &[T], pixels: usize, t
     for (pixel, numbers) in line.chunks_exact(C).take(pixels).enumerate() {
         let mut quad = [T::default(); QUAD];
         quad[..C].copy_from_slice(numbers);
-        // SAFETY: the caller's contract; an array is as aligned as its numbers.
+        // SAFETY: the caller's contract; an array is as aligned as its elements.
         unsafe { *to.add(pixel * step).cast::<[T; QUAD]>() = quad };
     }
 }

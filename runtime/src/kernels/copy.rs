@@ -7,20 +7,15 @@
 
 use resnet_plan::{Area, CopyGeometry};
 
+use crate::elements::{Element, ElementsMut, each};
 use crate::kernels::{Shared, must_fit, share};
-use crate::numbers::{NumbersMut, each};
 use crate::threads::Threads;
 
 /// `y = x`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of `y` lie in each other.
-pub fn copy<T: Copy + Default + Send + Sync>(
-    threads: &Threads,
-    geometry: &CopyGeometry,
-    x: &[T],
-    y: &mut [T],
-) {
+/// If the geometry reaches outside the slices, or pixels of `y` overlap.
+pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
     let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
     let [height, width] = size;
     if geometry.is_empty() {
@@ -52,11 +47,11 @@ pub fn copy<T: Copy + Default + Send + Sync>(
 ///
 /// # Panics
 /// If the value reaches outside its tensor, or the tensor is not the slice.
-pub fn clear_halo(area: &Area, y: NumbersMut<'_>) {
+pub fn clear_halo(area: &Area, y: ElementsMut<'_>) {
     must_fit(area.check());
     assert!(area.len() == y.len(), "the tensor has another length");
     let Area { dims, at, size } = *area;
-    each!(NumbersMut, y, y => clear(dims, at, size, y));
+    each!(ElementsMut, y, y => clear(dims, at, size, y));
 }
 
 fn clear<T: Copy + Default>(

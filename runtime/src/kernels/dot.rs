@@ -5,17 +5,17 @@
 //! for each run, for k in 0 .. run:  sums[p][:] += dot(x[p][run][k], w[run][k][:])          all sums in registers
 //! sums -> memory -> epilogue                                                               a tile, in the nearest cache
 //! ```
-//! A word is two bf16 or four int8, neighbours in a row run. Numbers are multiplied and added up exactly (int8), or in single
+//! A word is two bf16 or four int8, neighbours in a row run. Elements are multiplied and added up exactly (int8), or in single
 //! precision (bf16). What is done with the sums is the same for all instruction sets: see
 //! [`epilogue`](crate::kernels::epilogue).
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use crate::isa::Simd;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::{LINE, next_tile};
 use crate::kernels::words::Task;
+use crate::simd::Simd;
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct DotTask<'a> {
@@ -41,10 +41,10 @@ pub(crate) struct DotTask<'a> {
     pub(crate) epilogue: Epilogue<'a>,
 }
 
-/// A kernel for one type of numbers, and the shapes that it works in.
+/// A kernel for one type of elements, and the shapes that it works in.
 pub(crate) struct DotKernel {
-    /// The instruction set that it is made for.
-    pub(crate) isa: crate::isa::Isa,
+    /// The name of the instruction set that it is made for.
+    pub(crate) isa: &'static str,
     /// Words in a vector.
     pub(crate) lanes: usize,
     /// Output channels in a panel of packed weights, a multiple of `lanes`.
@@ -81,6 +81,10 @@ pub(crate) trait Dot: Copy {
     /// Whether sums are integers.
     const INTEGER: bool;
 
+    /// # Safety
+    /// The machine must have the instruction set.
+    unsafe fn assume() -> Self;
+
     /// The operations on f32.
     fn simd(self) -> Self::Simd;
 
@@ -100,7 +104,7 @@ pub(crate) trait Dot: Copy {
     /// `from` must be valid for reads of a word; it need not be aligned.
     unsafe fn input(self, from: *const u32) -> Self::Input;
 
-    /// `sum` and the products of the numbers in two words.
+    /// `sum` and the products of the elements in two words.
     fn dot(self, x: Self::Input, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
 }
 
@@ -239,16 +243,16 @@ pub(crate) unsafe fn peak<D: Dot>(dot: D, rounds: usize) -> u32 {
     result[0]
 }
 
-/// The [`DotKernel`] of an instruction set for a type of numbers, compiled under its target features: for inputs that are not
+/// The [`DotKernel`] of an instruction set for a type of elements, compiled under its target features: for inputs that are not
 /// signed, and for those that are.
 macro_rules! dot_kernel {
-    ($(#[$feature:meta])? $isa:ident, $unsigned:ty, $signed:ty, tile: $tile:literal, vectors: $vectors:literal) => {{
-        use crate::isa::Simd;
-        use crate::kernels::dot;
+    ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal) => {{
+        use crate::kernels::dot::{self, Dot};
+        use crate::simd::Simd;
 
         /// # Safety
         /// The machine has the instruction set; the contract of [`dot::compute`] holds.
-        $(#[$feature])?
+        $(#[target_feature(enable = $features)])?
         unsafe fn compute(task: &dot::DotTask<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
@@ -262,15 +266,15 @@ macro_rules! dot_kernel {
 
         /// # Safety
         /// The machine has the instruction set.
-        $(#[$feature])?
+        $(#[target_feature(enable = $features)])?
         unsafe fn peak(rounds: usize) -> u32 {
             // SAFETY: the caller's contract.
             unsafe { dot::peak(<$unsigned>::assume(), rounds) }
         }
 
-        const LANES: usize = <<$unsigned as dot::Dot>::Simd as Simd>::LANES;
+        const LANES: usize = <<$unsigned as Dot>::Simd as Simd>::LANES;
         dot::DotKernel {
-            isa: crate::isa::Isa::$isa,
+            isa: $isa,
             lanes: LANES,
             panel: $vectors * LANES,
             moves_signed: true,

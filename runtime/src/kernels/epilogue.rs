@@ -10,9 +10,9 @@
 
 use resnet_plan::Residual;
 
-use crate::isa::{Simd, Stored};
+use crate::elements::bf16;
 use crate::kernels::Target;
-use crate::numbers::bf16;
+use crate::simd::{Simd, Stored};
 
 /// What becomes of the sums of a tile.
 #[derive(Clone, Copy)]
@@ -132,7 +132,7 @@ impl<S: Simd> Sums<S> for Scaled {
 }
 
 /// # Safety
-/// As [`run`]; the output holds numbers `R` where there is a residual, which has the size of `Y`.
+/// As [`run`]; the output holds elements `R` where there is a residual, which has the size of `Y`.
 #[inline(always)]
 unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     simd: S,
@@ -184,7 +184,7 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
 /// What is stored for a vector of sums.
 ///
 /// # Safety
-/// A vector of sums lies at `from`; `count` numbers `R` at `to`, if they are to be added.
+/// A vector of sums lies at `from`; `count` elements `R` at `to`, if they are to be added.
 #[inline(always)]
 unsafe fn finished<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     simd: S,

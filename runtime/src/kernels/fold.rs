@@ -6,25 +6,24 @@
 //!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows; where products transform
 //!     Winograd's weights, some of its lanes, and positions follow each other
 //! ```
-//! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a step of their output's,
-//! which is found first: the largest number of an output is 127 steps.
+//! bf16 and int8 are put into words, and inputs are filled up to whole words. int8 are multiples of a scale of their output's,
+//! which is found first: the largest value of an output is 127 steps.
 
 use std::ops::Range;
 
 use resnet_plan::algorithm::PRODUCTS;
 use resnet_plan::{Algorithm, Precision};
 
-use crate::isa::Isa;
+use crate::elements::bf16;
 use crate::kernels::pack::put;
-use crate::kernels::strassen;
 use crate::kernels::winograd::fused;
-use crate::numbers::bf16;
+use crate::kernels::{Kernels, strassen};
 
 /// One panel to be filled.
 pub(crate) struct FoldTask<'a> {
-    /// The file's numbers, little-endian f32.
+    /// The file's elements, little-endian f32.
     pub(crate) kernel: &'a [[u8; 4]],
-    /// How far apart the numbers of neighbours are: outputs, inputs, positions in the window.
+    /// How far apart the elements of neighbours are: outputs, inputs, positions in the window.
     pub(crate) strides: [usize; 3],
     pub(crate) inputs: usize,
     /// Positions in the window.
@@ -33,31 +32,27 @@ pub(crate) struct FoldTask<'a> {
     pub(crate) scale: &'a [f64],
     pub(crate) algorithm: Algorithm,
     pub(crate) precision: Precision,
-    /// int8: what a step of each of the panel's outputs is worth; is written. Else 1.
+    /// int8: the quantization scale of each of the panel's outputs; is written. Else 1.
     pub(crate) steps: &'a mut [f64],
     /// The panel's outputs; by Strassen's algorithm, those of the first half.
     pub(crate) outputs: Range<usize>,
     pub(crate) panel: &'a mut [f32],
-    /// Numbers in a row of the panel, and in one of a panel that products transform themselves.
+    /// Elements in a row of the panel, and in one of a panel that products transform themselves.
     pub(crate) width: usize,
     pub(crate) part: usize,
 }
 
 /// The widest panel.
 const LANES: usize = 64;
-/// Rows of the stage: it stays in the first-level cache.
+/// Rows of the stage: it stays in the L1 cache.
 const ROWS: usize = 72;
 
 type Row = [f64; LANES];
 
 /// Fills the panel.
-///
-/// # Panics
-/// If the machine lacks `isa`.
-pub(crate) fn fold_panel(isa: Isa, mut task: FoldTask<'_>) {
-    assert!(isa.is_available(), "this machine has no {isa}");
-    // SAFETY: the machine has the instruction set.
-    unsafe { (isa.kernels().fold)(&mut task) }
+pub(crate) fn fold_panel(kernels: &Kernels, mut task: FoldTask<'_>) {
+    // SAFETY: `kernels` shows that the machine has the instruction set.
+    unsafe { (kernels.fold)(&mut task) }
 }
 
 /// Fills the panel. (Plain loops over lanes, which the compiler turns into an instruction set's own vectors.)
@@ -124,7 +119,7 @@ fn halves(task: &mut FoldTask<'_>) {
     }
 }
 
-/// Winograd's panels within a panel, where products transform their weights: input by input, the window's numbers.
+/// Winograd's panels within a panel, where products transform their weights: input by input, the window's elements.
 #[inline(always)]
 fn windows(task: &mut FoldTask<'_>, output: usize) {
     let (inputs, window) = (task.inputs, task.window);

@@ -1,7 +1,7 @@
-//! The algorithms, written once over the [`Simd`](crate::isa) operations of an instruction set.
+//! The algorithms, written once over the `Simd` operations of an instruction set.
 //!
 //! One idea carries the convolutions. Activations are NHWC, and the zeros of a convolution's padding are there in memory.
-//! Then, for one row of the window, the numbers that an output pixel needs lie next to each other: `KW` pixels of `C`
+//! Then, for one row of the window, the elements that an output pixel needs lie next to each other: `KW` pixels of `C`
 //! channels. A convolution is a sum of `KH` such *row runs*,
 //!
 //! ```text
@@ -13,7 +13,10 @@
 //! no code for edges.
 //!
 //! Functions here check their geometry against their slices and share the work out over threads; what they call
-//! through [`Kernels`](crate::isa) is compiled for one instruction set and takes pointers.
+//! through [`Kernels`] is compiled for one instruction set and takes pointers.
+//!
+//! This floor imports `simd`, [`elements`](crate::elements), [`threads`](crate::threads) and `resnet_plan`. It does not know which
+//! instruction sets there are: that is [`isa`](crate::isa), above it.
 
 pub(crate) mod add;
 pub(crate) mod conv;
@@ -28,6 +31,7 @@ pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod softmax;
 pub mod strassen;
+pub(crate) mod table;
 pub(crate) mod tiles;
 pub(crate) mod widened;
 pub mod winograd;
@@ -36,31 +40,52 @@ pub(crate) mod words;
 
 use std::ops::Range;
 
-use resnet_plan::Fault;
+use resnet_plan::{Fault, Split};
 
-use crate::numbers::{NumbersMut, bf16};
+use crate::elements::{ElementsMut, bf16};
+use crate::threads::Threads;
 
-pub(crate) use add::AddTask;
 pub use add::add;
 pub use conv::{PackedConv, convolve};
-pub(crate) use convert::ConvertTask;
 pub use convert::convert;
 pub use copy::{clear_halo, copy};
-pub(crate) use dot::DotKernel;
 pub(crate) use fold::{FoldTask, fold_panel};
 pub use peak::{peak_gflops, peak_gops};
-pub(crate) use pool::PoolTask;
 pub use pool::pool;
-pub(crate) use product::Product;
 pub use softmax::softmax;
-pub(crate) use strassen::{LastTask, SumsTask};
-pub(crate) use winograd::{InputTile, KernelTile, OutputTile, RowProduct};
-pub(crate) use winograd_rows::{BandInput, BandKernel, BandOutput};
+pub use table::Kernels;
 
 /// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.
 #[inline(always)]
 pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
     total * index / count..total * (index + 1) / count
+}
+
+/// How the threads share a convolution out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
+pub(crate) struct Shares {
+    units: usize,
+    /// Units that stay together.
+    together: usize,
+    panels: usize,
+    by_panels: bool,
+    threads: usize,
+}
+
+impl Shares {
+    pub(crate) fn of(split: Split, threads: &Threads, units: usize, together: usize, panels: usize) -> Self {
+        let threads = threads.count();
+        Shares { units, together, panels, by_panels: split == Split::Channels && panels >= threads, threads }
+    }
+
+    /// The units and panels of a thread.
+    pub(crate) fn part(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let Shares { units, together, panels, by_panels, threads } = *self;
+        if by_panels {
+            return (0..units, share(panels, index, threads));
+        }
+        let groups = share(units.div_ceil(together), index, threads);
+        (groups.start * together..(groups.end * together).min(units), 0..panels)
+    }
 }
 
 /// Cuts a range into as few blocks of at most `most` as can be, of nearly one size, which is a multiple of `unit` if that fits.
@@ -94,7 +119,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Where numbers of some type go; threads share it, each to write its own part.
+/// Where elements of some type go; threads share it, each to write its own part.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     F32(*mut f32),
@@ -109,12 +134,12 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
-    pub(crate) fn of(numbers: NumbersMut<'_>) -> Self {
+    pub(crate) fn of(numbers: ElementsMut<'_>) -> Self {
         match numbers {
-            NumbersMut::F32(slice) => Target::F32(slice.as_mut_ptr()),
-            NumbersMut::Bf16(slice) => Target::Bf16(slice.as_mut_ptr()),
-            NumbersMut::U8(slice) => Target::U8(slice.as_mut_ptr()),
-            NumbersMut::I8(slice) => Target::I8(slice.as_mut_ptr()),
+            ElementsMut::F32(slice) => Target::F32(slice.as_mut_ptr()),
+            ElementsMut::Bf16(slice) => Target::Bf16(slice.as_mut_ptr()),
+            ElementsMut::U8(slice) => Target::U8(slice.as_mut_ptr()),
+            ElementsMut::I8(slice) => Target::I8(slice.as_mut_ptr()),
         }
     }
 

@@ -10,42 +10,41 @@ use std::ops::Range;
 
 use resnet_plan::Precision;
 
-use crate::isa::Isa;
-use crate::numbers::Numbers;
+use crate::elements::Elements;
+use crate::kernels::Kernels;
 
 /// Words of a packed kernel of `depth` words of inputs and `channels` outputs.
-pub fn packed_len(isa: Isa, precision: Precision, depth: usize, channels: usize) -> usize {
-    depth.saturating_mul(padded(isa, precision, channels))
+pub fn packed_len(kernels: &Kernels, precision: Precision, depth: usize, channels: usize) -> usize {
+    depth.saturating_mul(padded(kernels, precision, channels))
 }
 
 /// Output channels, filled up to whole vectors: the length of a packed bias.
-pub fn padded(isa: Isa, precision: Precision, channels: usize) -> usize {
-    channels.div_ceil(shape(isa, precision).0).saturating_mul(shape(isa, precision).0)
+pub fn padded(kernels: &Kernels, precision: Precision, channels: usize) -> usize {
+    channels.div_ceil(shape(kernels, precision).0).saturating_mul(shape(kernels, precision).0)
 }
 
 /// The panels of `channels` output channels: which channels each holds, and its width in the packed kernel.
 pub fn panels(
-    isa: Isa,
+    kernels: &Kernels,
     precision: Precision,
     channels: usize,
 ) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let (lanes, panel) = shape(isa, precision);
+    let (lanes, panel) = shape(kernels, precision);
     (0..channels).step_by(panel).map(move |first| {
-        let range = first..(first + panel).min(channels);
+        let range = first..first.saturating_add(panel).min(channels);
         let width = range.len().next_multiple_of(lanes);
         (range, width)
     })
 }
 
-/// Whether an instruction set moves signed int8 inputs by 128 to multiply them, so that the sums of an output must begin with
+/// Whether signed int8 inputs are moved by 128 to be multiplied, so that the sums of an output must begin with
 /// -128 times the sum of its weights.
-pub fn moves_signed(isa: Isa) -> bool {
-    isa.kernels().int8.moves_signed
+pub fn moves_signed(kernels: &Kernels) -> bool {
+    kernels.int8.moves_signed
 }
 
 /// Vector and panel.
-fn shape(isa: Isa, precision: Precision) -> (usize, usize) {
-    let kernels = isa.kernels();
+fn shape(kernels: &Kernels, precision: Precision) -> (usize, usize) {
     match precision {
         Precision::F32 => (kernels.lanes, kernels.panel),
         Precision::Bf16 => (kernels.bf16.lanes, kernels.bf16.panel),
@@ -56,24 +55,24 @@ fn shape(isa: Isa, precision: Precision) -> (usize, usize) {
 /// Packs a kernel given as `[depth, channels]`, row by row: f32, bf16 or i8.
 ///
 /// # Panics
-/// If `kernel` does not hold `depth * channels` numbers, or `packed` not [`packed_len`]; if `depth` is not whole words.
-pub fn pack(isa: Isa, kernel: Numbers<'_>, depth: usize, channels: usize, packed: &mut [f32]) {
+/// If `kernel` does not hold `depth * channels` elements, or `packed` not [`packed_len`]; if `depth` is not whole words.
+pub fn pack(kernels: &Kernels, kernel: Elements<'_>, depth: usize, channels: usize, packed: &mut [f32]) {
     let precision = match kernel {
-        Numbers::F32(_) => Precision::F32,
-        Numbers::Bf16(_) => Precision::Bf16,
-        Numbers::U8(_) | Numbers::I8(_) => Precision::Int8,
+        Elements::F32(_) => Precision::F32,
+        Elements::Bf16(_) => Precision::Bf16,
+        Elements::U8(_) | Elements::I8(_) => Precision::Int8,
     };
     let per_word = precision.per_word();
-    assert_eq!(kernel.len(), depth * channels, "the kernel has another shape");
+    assert_eq!(kernel.len(), depth.saturating_mul(channels), "the kernel has another shape");
     assert!(depth.is_multiple_of(per_word), "the kernel is not whole words");
     let words = depth / per_word;
     assert_eq!(
         packed.len(),
-        packed_len(isa, precision, words, channels),
+        packed_len(kernels, precision, words, channels),
         "the packed kernel has another length"
     );
     let mut rest = packed;
-    for (range, width) in panels(isa, precision, channels) {
+    for (range, width) in panels(kernels, precision, channels) {
         let (panel, behind) = rest.split_at_mut(words * width);
         rest = behind;
         panel.fill(0.0);
@@ -82,10 +81,10 @@ pub fn pack(isa: Isa, kernel: Numbers<'_>, depth: usize, channels: usize, packed
             for (word, output) in row.iter_mut().zip(range.clone()) {
                 let place = input * channels + output;
                 let bits = match kernel {
-                    Numbers::F32(kernel) => kernel[place].to_bits(),
-                    Numbers::Bf16(kernel) => u32::from(kernel[place].to_bits()),
-                    Numbers::U8(kernel) => u32::from(kernel[place]),
-                    Numbers::I8(kernel) => u32::from(kernel[place].cast_unsigned()),
+                    Elements::F32(kernel) => kernel[place].to_bits(),
+                    Elements::Bf16(kernel) => u32::from(kernel[place].to_bits()),
+                    Elements::U8(kernel) => u32::from(kernel[place]),
+                    Elements::I8(kernel) => u32::from(kernel[place].cast_unsigned()),
                 };
                 put(word, precision, input % per_word, bits);
             }
@@ -93,7 +92,7 @@ pub fn pack(isa: Isa, kernel: Numbers<'_>, depth: usize, channels: usize, packed
     }
 }
 
-/// Puts a number's bits into its place in a word that is zero there.
+/// Puts an element's bits into its place in a word that is zero there.
 #[inline(always)]
 pub(crate) fn put(word: &mut f32, precision: Precision, place: usize, bits: u32) {
     *word = f32::from_bits(word.to_bits() | bits << (32 / precision.per_word() * place));

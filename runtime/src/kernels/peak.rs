@@ -5,23 +5,19 @@ use std::time::Instant;
 
 use resnet_plan::Precision;
 
-use crate::isa::{Isa, Simd};
+use crate::kernels::Kernels;
+use crate::simd::Simd;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
 const CHAINS: usize = 12;
 /// Multiply-adds of each chain in a measurement: some milliseconds.
 const ROUNDS: usize = 1 << 20;
 
-/// The most GFLOP/s that one core computes in an instruction set: the best of some measurements.
-///
-/// # Panics
-/// If the machine lacks `isa`.
-pub fn peak_gflops(isa: Isa) -> f64 {
-    assert!(isa.is_available(), "this machine has no {isa}");
-    let kernels = isa.kernels();
+/// The most GFLOP/s that one core computes with these kernels: the best of some measurements.
+pub fn peak_gflops(kernels: &Kernels) -> f64 {
     let measure = || {
         let start = Instant::now();
-        // SAFETY: the machine has the instruction set.
+        // SAFETY: `kernels` shows that the machine has the instruction set.
         black_box(unsafe { (kernels.peak)(ROUNDS) });
         start.elapsed().as_secs_f64()
     };
@@ -29,22 +25,17 @@ pub fn peak_gflops(isa: Isa) -> f64 {
     2e-9 * (ROUNDS * CHAINS * kernels.lanes) as f64 / best
 }
 
-/// The most thousand millions of operations (a multiply-add is two) that one core computes a second in an instruction set and
-/// a precision: the best of some measurements.
-///
-/// # Panics
-/// If the machine lacks `isa`.
-pub fn peak_gops(isa: Isa, precision: Precision) -> f64 {
-    let kernels = isa.kernels();
+/// The most thousand millions of operations (a multiply-add is two) that one core computes a second with the kernels
+/// for a precision: the best of some measurements.
+pub fn peak_gops(kernels: &Kernels, precision: Precision) -> f64 {
     let (kernel, per_word) = match precision {
-        Precision::F32 => return peak_gflops(isa),
+        Precision::F32 => return peak_gflops(kernels),
         Precision::Bf16 => (&kernels.bf16, 2),
         Precision::Int8 => (&kernels.int8, 4),
     };
-    assert!(isa.is_available(), "this machine has no {isa}");
     let measure = || {
         let start = Instant::now();
-        // SAFETY: the machine has the instruction set.
+        // SAFETY: `kernels` shows that the machine has the instruction set.
         black_box(unsafe { (kernel.peak)(ROUNDS) });
         start.elapsed().as_secs_f64()
     };
@@ -68,7 +59,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, rounds: usize) -> f32 {
         all = simd.add(all, sum);
     }
     let mut first = 0.0;
-    // SAFETY: one number is written.
+    // SAFETY: one element is written.
     unsafe { simd.store_partial(&mut first, all, 1) };
     first
 }

@@ -12,15 +12,15 @@ use std::ops::Range;
 
 use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 
-use crate::isa::{Isa, Simd, Stored};
-use crate::kernels::{Target, must_fit, share};
-use crate::numbers::{Numbers, NumbersMut};
+use crate::elements::{Elements, ElementsMut};
+use crate::kernels::{Kernels, Target, must_fit, share};
+use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
 /// The output rows, counted through all images, that one thread does.
 pub(crate) struct PoolTask<'a> {
     geometry: PoolGeometry,
-    x: Numbers<'a>,
+    x: Elements<'a>,
     y: Target,
     rows: Range<usize>,
 }
@@ -28,22 +28,26 @@ pub(crate) struct PoolTask<'a> {
 /// `y = pool(x)`, shared out over threads.
 ///
 /// # Panics
-/// If the geometry reaches outside the slices, or pixels of the output lie in each other, a window holds nothing of the image, or the machine lacks `isa`; if the types of
-/// the numbers differ.
-pub fn pool(isa: Isa, threads: &Threads, geometry: &PoolGeometry, x: Numbers<'_>, y: NumbersMut<'_>) {
+/// If the geometry reaches outside the slices, or pixels of the output overlap, a window holds nothing of the image; if the types of
+/// the elements differ.
+pub fn pool(
+    kernels: &Kernels,
+    threads: &Threads,
+    geometry: &PoolGeometry,
+    x: Elements<'_>,
+    y: ElementsMut<'_>,
+) {
     if geometry.is_empty() {
         return;
     }
-    assert!(isa.is_available(), "this machine has no {isa}");
     must_fit(geometry.fits(x.len(), y.len()));
-    let kernels = isa.kernels();
     let kernel = if geometry.kind == PoolKind::Max { kernels.max_pool } else { kernels.average_pool };
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(geometry.batch * geometry.output[0], index, count);
         let task = PoolTask { geometry: *geometry, x, y, rows };
-        // SAFETY: the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
         // output; the rows of two threads do not meet, and `y` is borrowed exclusively.
         unsafe { kernel(&task) }
     });
@@ -57,8 +61,8 @@ pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.x, task.y) {
-            (Numbers::U8(x), Target::U8(y)) => max_of_bytes(task, x.as_ptr(), y),
-            (Numbers::I8(x), Target::I8(y)) => max_of_bytes(task, x.as_ptr(), y),
+            (Elements::U8(x), Target::U8(y)) => max_of_bytes(task, x.as_ptr(), y),
+            (Elements::I8(x), Target::I8(y)) => max_of_bytes(task, x.as_ptr(), y),
             _ => typed::<S, Max>(simd, task),
         }
     }
@@ -112,10 +116,10 @@ unsafe fn typed<S: Simd, F: Fold>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.x, task.y) {
-            (Numbers::F32(x), Target::F32(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Numbers::Bf16(x), Target::Bf16(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Numbers::U8(x), Target::U8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Numbers::I8(x), Target::I8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::F32(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::Bf16(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::U8(x), Target::U8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
+            (Elements::I8(x), Target::I8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
             _ => panic!("there is no pooling from one type to another"),
         }
     }
@@ -133,7 +137,7 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
             let (columns, padded_columns) = cut(&task.geometry, 1, column);
             let count = match kind {
                 PoolKind::AverageWithPadding => padded_rows.saturating_mul(padded_columns),
-                _ => rows.len() * columns.len(),
+                _ => rows.len().saturating_mul(columns.len()),
             };
             for channel in (0..channels).step_by(S::LANES) {
                 let rest = (channels - channel).min(S::LANES);
@@ -190,7 +194,7 @@ unsafe fn max_of_bytes<T: Copy + Ord>(task: &PoolTask<'_>, from: *const T, to: *
     }
 }
 
-/// The greatest of a window's numbers in each of `C` channels.
+/// The greatest of a window's elements in each of `C` channels.
 ///
 /// # Safety
 /// A window of this size begins at `from`, whose pixels have as many channels; they fit at `to`.
@@ -201,7 +205,7 @@ unsafe fn most<T: Copy + Ord, const C: usize>(
     [rows, columns]: [usize; 2],
     to: *mut T,
 ) {
-    // SAFETY: the caller's contract; an array is as aligned as its numbers.
+    // SAFETY: the caller's contract; an array is as aligned as its elements.
     unsafe {
         let mut most: [T; C] = *from.cast();
         for row in 0..rows {

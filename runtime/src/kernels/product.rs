@@ -8,7 +8,7 @@
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.
 
-use crate::isa::Simd;
+use crate::simd::Simd;
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct Product<'a> {
@@ -77,7 +77,7 @@ impl Fetch {
     }
 }
 
-/// Numbers of a cache line.
+/// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
 
 /// Pixels of the next tile, of so many that are left. One pixel alone would wait for each of its sums: it shares those of the tile

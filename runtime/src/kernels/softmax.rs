@@ -2,7 +2,7 @@
 //!
 //! The sum is in f64: of many terms, one in f32 is off by more than any of them.
 
-/// `y = exp(x - max(x)) / sum(exp(x - max(x)))` over each `channels` numbers. A NaN among them makes all of them NaN.
+/// `y = exp(x - max(x)) / sum(exp(x - max(x)))` over each `channels` elements. A NaN among them makes all of them NaN.
 ///
 /// # Panics
 /// If `channels` is 0.

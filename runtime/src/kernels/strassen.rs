@@ -20,13 +20,16 @@
 //! All `y` with `+ bias + y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
 //! while others are computed.
 
-use resnet_plan::algorithm::{LARGEST_PAIRS, PANEL, PRODUCTS, SKEW, SUMS};
-use resnet_plan::{Algorithm, Convolution, Residual};
+use std::ops::Range;
 
-use crate::isa::{Kernels, Simd};
+use resnet_plan::algorithm::{LARGEST_PAIRS, PANEL, PRODUCTS, SKEW, SUMS};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
+use crate::kernels::table::{Kernels, Panel};
+use crate::simd::Simd;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
@@ -78,107 +81,200 @@ pub(crate) struct LastTask<'a> {
 ///
 /// # Safety
 /// As for a direct convolution: for all pairs and panels of the task, windows lie in `x`, outputs in `y` where nobody else
-/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels, whose instruction set the
-/// machine has. [`check`] holds for the task, and for `scratch`.
+/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
+/// `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
-    let Algorithm::Strassen { block } = algorithm else { return };
-    let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
-    let (inputs, outputs) = (geometry.run / 2, geometry.channels / 2);
-    let v_plane = block * inputs + SKEW;
-    let m_plane = block * PANEL + SKEW;
-    let (v, m) = scratch.split_at_mut(SUMS * v_plane);
-    let planes = m.as_mut_ptr();
-    let mut v_offsets = [0; LARGEST_PAIRS];
-    let mut m_offsets = [0; LARGEST_PAIRS];
-    for slot in 0..block {
-        v_offsets[slot] = slot * inputs;
-        m_offsets[slot] = slot * PANEL;
+    let Algorithm::Strassen { block } = task.convolution.algorithm else { return };
+    let part = Part::of(kernels, task, block);
+    let mut planes = Planes::carve(&part, block, scratch);
+    let mut pairs = Pairs::NONE;
+    for range in blocks(task.units.clone(), block, kernels.tile) {
+        pairs.locate(&task.convolution.geometry, range);
+        // SAFETY: the caller's contract, for these pairs.
+        unsafe { part.add_inputs(&pairs, &mut planes) };
+        for panel in task.panel_range.clone() {
+            let panel = kernels.panel_at(panel, part.outputs);
+            // SAFETY: the caller's contract, for these pairs and this panel.
+            unsafe {
+                part.multiply(panel, &pairs, &mut planes);
+                part.finish(panel, &pairs, &planes);
+            }
+        }
     }
-    let (mut x, mut y) = ([0; 2 * LARGEST_PAIRS], [0; 2 * LARGEST_PAIRS]);
-    let [mut x_first, mut x_second, mut y_first, mut y_second] = [[0; LARGEST_PAIRS]; 4];
-    for pairs in blocks(task.units.clone(), block, kernels.tile) {
+}
+
+/// What all blocks of a thread's part share.
+struct Part<'a> {
+    kernels: &'a Kernels,
+    task: &'a ConvTask,
+    /// Channels of a half.
+    inputs: usize,
+    outputs: usize,
+    /// Where each pair's elements are in a plane of V and of M.
+    v_offsets: [usize; LARGEST_PAIRS],
+    m_offsets: [usize; LARGEST_PAIRS],
+}
+
+/// The scratch memory: sums of inputs, and sums of products, plane by plane.
+struct Planes<'a> {
+    v: &'a mut [f32],
+    v_plane: usize,
+    m: &'a mut [f32],
+    m_plane: usize,
+}
+
+/// The pairs of a block: where their first and second pixels are in the input and in the output.
+struct Pairs {
+    count: usize,
+    /// Second pixels: as many, or one less. The last first pixel is then its own second one, which has nowhere to go.
+    seconds: usize,
+    /// Both pixels of each pair, one after the other.
+    x: [usize; 2 * LARGEST_PAIRS],
+    x_first: [usize; LARGEST_PAIRS],
+    x_second: [usize; LARGEST_PAIRS],
+    y_first: [usize; LARGEST_PAIRS],
+    y_second: [usize; LARGEST_PAIRS],
+}
+
+impl<'a> Planes<'a> {
+    fn carve(part: &Part<'_>, block: usize, scratch: &'a mut [f32]) -> Self {
+        let (v_plane, m_plane) = (block * part.inputs + SKEW, block * PANEL + SKEW);
+        let (v, m) = scratch.split_at_mut(SUMS * v_plane);
+        Planes { v, v_plane, m, m_plane }
+    }
+}
+
+impl Pairs {
+    const NONE: Pairs = Pairs {
+        count: 0,
+        seconds: 0,
+        x: [0; 2 * LARGEST_PAIRS],
+        x_first: [0; LARGEST_PAIRS],
+        x_second: [0; LARGEST_PAIRS],
+        y_first: [0; LARGEST_PAIRS],
+        y_second: [0; LARGEST_PAIRS],
+    };
+
+    /// Finds some pairs.
+    fn locate(&mut self, geometry: &ConvGeometry, pairs: Range<usize>) {
+        let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
         let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
-        locate(&geometry, 2 * start, &mut x[..located], &mut y[..located]);
-        // A pixel without a second one is its own, and then has nowhere to go.
-        x[2 * count - 1] = x[located - 1];
+        let mut y = [0; 2 * LARGEST_PAIRS];
+        locate(geometry, 2 * start, &mut self.x[..located], &mut y[..located]);
+        self.x[2 * count - 1] = self.x[located - 1];
         for slot in 0..count {
-            [x_first[slot], x_second[slot]] = [x[2 * slot], x[2 * slot + 1]];
-            [y_first[slot], y_second[slot]] = [y[2 * slot], y[2 * slot + 1]];
+            [self.x_first[slot], self.x_second[slot]] = [self.x[2 * slot], self.x[2 * slot + 1]];
+            [self.y_first[slot], self.y_second[slot]] = [y[2 * slot], y[2 * slot + 1]];
         }
-        let (x_first, x_second) = (&x_first[..count], &x_second[..count]);
-        let (y_first, y_second) = (&y_first[..count], &y_second[..located - count]);
+        (self.count, self.seconds) = (count, located - count);
+    }
+}
+
+impl<'a> Part<'a> {
+    fn of(kernels: &'a Kernels, task: &'a ConvTask, block: usize) -> Self {
+        let ConvGeometry { run, channels, .. } = task.convolution.geometry;
+        let (inputs, outputs) = (run / 2, channels / 2);
+        let (mut v_offsets, mut m_offsets) = ([0; LARGEST_PAIRS], [0; LARGEST_PAIRS]);
+        for slot in 0..block {
+            v_offsets[slot] = slot * inputs;
+            m_offsets[slot] = slot * PANEL;
+        }
+        Part { kernels, task, inputs, outputs, v_offsets, m_offsets }
+    }
+
+    /// `V`: the sums of the pairs' inputs.
+    ///
+    /// # Safety
+    /// As [`run`], for these pairs.
+    unsafe fn add_inputs(&self, pairs: &Pairs, planes: &mut Planes<'_>) {
         let sums = SumsTask {
-            x: task.x,
-            x_offsets: &x[..2 * count],
-            half: inputs,
-            v: v.as_mut_ptr(),
-            plane: v_plane,
+            x: self.task.x,
+            x_offsets: &pairs.x[..2 * pairs.count],
+            half: self.inputs,
+            v: planes.v.as_mut_ptr(),
+            plane: planes.v_plane,
         };
-        // SAFETY: the caller's contract; each plane has `inputs` numbers for each slot.
-        unsafe { (kernels.strassen_sums)(&sums) };
-        let sum = |index: usize| (v[index * v_plane..].as_ptr(), &v_offsets[..count]);
+        // SAFETY: the caller's contract; each plane has `inputs` elements for each slot.
+        unsafe { (self.kernels.strassen_sums)(&sums) };
+    }
+
+    /// The seven products of a panel, of which three are outputs.
+    ///
+    /// # Safety
+    /// As [`run`], for these pairs, whose inputs are added up, and the panel.
+    unsafe fn multiply(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
+        let Part { kernels, task, inputs, outputs, .. } = *self;
+        let Convolution { residual, relu, .. } = task.convolution;
+        let (x_first, x_second) = (&pairs.x_first[..pairs.count], &pairs.x_second[..pairs.count]);
+        let (y_first, y_second) = (&pairs.y_first[..pairs.count], &pairs.y_second[..pairs.seconds]);
+        let sum =
+            |index: usize| (planes.v[index * planes.v_plane..].as_ptr(), &self.v_offsets[..pairs.count]);
+        let m = planes.m.as_mut_ptr();
+        let plane = |index: usize| (m.wrapping_add(index * planes.m_plane), &self.m_offsets[..pairs.count]);
+        let [u, v, w] = std::array::from_fn(plane);
         let upper = task.x.wrapping_add(inputs);
-        for panel in task.panel_range.clone() {
-            let channel = panel * kernels.panel;
-            let width = (outputs - channel).min(kernels.panel);
-            let plane = |index: usize| (planes.wrapping_add(index * m_plane), &m_offsets[..count]);
-            let [u, v, w] = std::array::from_fn(plane);
-            let half = |half: usize, offsets| (task.y.wrapping_add(half * outputs + channel), offsets);
-            // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
-            let products: [(_, Option<_>, _, Option<usize>); PRODUCTS] = [
-                ((task.x, x_first), None, u, None),
-                ((upper, x_first), Some(u), half(0, y_first), Some(0)),
-                (sum(1), Some(u), u, None),
-                (sum(0), Some(u), v, None),
-                (sum(3), Some(v), half(1, y_first), Some(1)),
-                (sum(2), Some(u), w, None),
-                ((upper, x_second), Some(w), half(0, y_second), Some(0)),
-            ];
-            for (index, ((x, x_offsets), other, (y, y_offsets), half)) in products.into_iter().enumerate() {
-                let weights = (channel * PRODUCTS + index * width) * inputs;
-                let held = Begun { sums: y, offsets: y_offsets };
-                let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
-                let is_output = half.is_some();
-                let begun = &[other, held]
-                    [..usize::from(index > 0) + usize::from(is_output && residual == Residual::Same)];
-                // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full;
-                // the bias is as long as the widest panel.
-                unsafe {
-                    (kernels.product)(&Product {
-                        x,
-                        x_offsets: &x_offsets[..y_offsets.len()],
-                        rows: 1,
-                        run: inputs,
-                        pitch: 0,
-                        weights: task.panels.add(weights),
-                        prefetch: task.panels.wrapping_add(weights + width * inputs),
-                        prefetch_apart: inputs * LINE,
-                        fetch: Fetch::One,
-                        bias: half.map_or(NO_BIAS.as_ptr(), |half| task.bias.add(half * outputs + channel)),
-                        y,
-                        y_offsets,
-                        channels: width,
-                        begun,
-                        relu: is_output && relu,
-                    });
-                }
+        let half = |half: usize, offsets| (task.y.wrapping_add(half * outputs + panel.first), offsets);
+        // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
+        let products: [(_, Option<_>, _, Option<usize>); PRODUCTS] = [
+            ((task.x, x_first), None, u, None),
+            ((upper, x_first), Some(u), half(0, y_first), Some(0)),
+            (sum(1), Some(u), u, None),
+            (sum(0), Some(u), v, None),
+            (sum(3), Some(v), half(1, y_first), Some(1)),
+            (sum(2), Some(u), w, None),
+            ((upper, x_second), Some(w), half(0, y_second), Some(0)),
+        ];
+        for (index, ((x, x_offsets), other, (y, y_offsets), half)) in products.into_iter().enumerate() {
+            let weights = (panel.first * PRODUCTS + index * panel.width) * inputs;
+            let held = Begun { sums: y, offsets: y_offsets };
+            let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
+            let is_output = half.is_some();
+            let begun = &[other, held]
+                [..usize::from(index > 0) + usize::from(is_output && residual == Residual::Same)];
+            // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
+            // bias is as long as the widest panel.
+            unsafe {
+                (kernels.product)(&Product {
+                    x,
+                    x_offsets: &x_offsets[..y_offsets.len()],
+                    rows: 1,
+                    run: inputs,
+                    pitch: 0,
+                    weights: task.panels.add(weights),
+                    prefetch: task.panels.wrapping_add(weights + panel.width * inputs),
+                    prefetch_apart: inputs * LINE,
+                    fetch: Fetch::One,
+                    bias: half.map_or(NO_BIAS.as_ptr(), |half| task.bias.add(half * outputs + panel.first)),
+                    y,
+                    y_offsets,
+                    channels: panel.width,
+                    begun,
+                    relu: is_output && relu,
+                });
             }
-            let channel = outputs + channel;
-            let last = LastTask {
-                m: planes,
-                plane: m_plane,
-                bias: task.bias.wrapping_add(channel),
-                y: task.y.wrapping_add(channel),
-                y_offsets: y_second,
-                channels: width,
-                accumulate: residual == Residual::Same,
-                relu,
-            };
-            // SAFETY: the caller's contract, for the second pixels and the panel's channels of the second half.
-            unsafe { (kernels.strassen_last)(&last) };
         }
+    }
+
+    /// The second halves of the second pixels, without a product.
+    ///
+    /// # Safety
+    /// As [`run`], for these pairs and the panel, whose products are in M.
+    unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &Planes<'_>) {
+        let Convolution { residual, relu, .. } = self.task.convolution;
+        let channel = self.outputs + panel.first;
+        let last = LastTask {
+            m: planes.m.as_ptr(),
+            plane: planes.m_plane,
+            bias: self.task.bias.wrapping_add(channel),
+            y: self.task.y.wrapping_add(channel),
+            y_offsets: &pairs.y_second[..pairs.seconds],
+            channels: panel.width,
+            accumulate: residual == Residual::Same,
+            relu,
+        };
+        // SAFETY: the caller's contract, for the second pixels and the panel's channels of the second half.
+        unsafe { (self.kernels.strassen_last)(&last) };
     }
 }
 

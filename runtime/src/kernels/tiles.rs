@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! configure the registers
-//! for each block of tiles of pixels:                    its inputs stay in the second-level cache
+//! for each block of tiles of pixels:                    its inputs stay in the L2 cache
 //!     for each panel of output channels:                two vectors wide; the next one is fetched meanwhile
 //!         for each two tiles in the block:
 //!             sums[2][2] = start
@@ -18,10 +18,10 @@ use std::mem::MaybeUninit;
 
 use resnet_plan::ConvGeometry;
 
-use crate::isa::Simd;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::LINE;
 use crate::kernels::words::Task;
+use crate::simd::Simd;
 
 /// Rows of a register: pixels, or words of weights.
 pub(crate) const ROWS: usize = 16;
@@ -32,18 +32,22 @@ pub(crate) const PANEL: usize = 2 * LANES;
 
 /// The most tiles of a block, an even number.
 const BLOCK: usize = 64;
-/// Bytes of input that a block reads, more or less: a part of the second-level cache.
+/// Bytes of input that a block reads, more or less: a part of the L2 cache.
 const BLOCK_BYTES: usize = 512 * 1024;
 /// The output of a pixel that is not written.
 const NOWHERE: usize = usize::MAX;
 
 /// The operations of tile registers: eight, of which 0 to 3 are sums, 4 and 5 inputs, 6 and 7 weights. A value of the type shows
 /// that the machine has them.
-pub(crate) trait Tiles {
+pub(crate) trait Tiles: Sized {
     /// The same machine's operations on f32.
     type Simd: Simd;
     /// Whether sums are integers.
     const INTEGER: bool;
+
+    /// # Safety
+    /// The machine must have the instruction set, and the system let this process use it.
+    unsafe fn assume() -> Self;
 
     /// The operations on f32.
     fn simd(&self) -> Self::Simd;
@@ -164,7 +168,8 @@ impl Tiling {
             Dim { count: width, x: x.pixel, y: y.pixel },
         ];
         dims.sort_by_key(|dim| dim.count > 1);
-        let step = dims[2].x;
+        // One pixel has no neighbour, however far away.
+        let step = if dims[2].count > 1 { dims[2].x } else { 0 };
         let of = |merged: usize, length: usize| {
             let stretches: usize = dims[..3 - merged].iter().map(|dim| dim.count).product();
             let per_stretch = length.div_ceil(ROWS);
@@ -314,15 +319,16 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &Task<'_>) {
     }
 }
 
-/// The [`DotKernel`](crate::kernels::DotKernel) of an instruction set for a type of numbers, compiled under its target features:
+/// The [`DotKernel`](crate::kernels::dot::DotKernel) of an instruction set for a type of elements, compiled under its target features:
 /// for inputs that are not signed, and for those that are. With its yardstick, and the words of one of its rounds.
 macro_rules! tile_kernel {
-    ($(#[$feature:meta])? $isa:ident, $unsigned:ty, $signed:ty, peak: $peak:expr, words: $words:expr) => {{
-        use crate::kernels::{dot, tiles, words};
+    ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], peak: $peak:expr, words: $words:expr) => {{
+        use crate::kernels::tiles::{self, Tiles};
+        use crate::kernels::{dot, words};
 
         /// # Safety
         /// The machine has the instruction set; the contract of [`tiles::run`] holds.
-        $(#[$feature])?
+        $(#[target_feature(enable = $features)])?
         unsafe fn run(task: &words::Task<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
@@ -335,7 +341,7 @@ macro_rules! tile_kernel {
         }
 
         dot::DotKernel {
-            isa: crate::isa::Isa::$isa,
+            isa: $isa,
             lanes: tiles::LANES,
             panel: tiles::PANEL,
             moves_signed: false,

@@ -1,7 +1,7 @@
 //! Dot products of bf16 in f32: a bf16 is the upper half of a f32, so a word is two of them after a shift and a mask.
 
-use crate::isa::Simd;
 use crate::kernels::dot::Dot;
+use crate::simd::Simd;
 
 /// bf16, widened to the f32 of an instruction set.
 #[derive(Clone, Copy)]
@@ -13,6 +13,12 @@ impl<S: Simd> Dot for Widened<S> {
     type Weight = [S::Vector; 2];
     type Input = [S::Vector; 2];
     const INTEGER: bool = false;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Widened(unsafe { S::assume() })
+    }
 
     #[inline(always)]
     fn simd(self) -> S {

@@ -1,4 +1,4 @@
-//! Winograd's minimal filtering: a tile of 4x4 outputs of a 3x3 convolution, or of 2x2 where its step is 2, with fewer products than
+//! Winograd's minimal filtering: a tile of 4x4 outputs of a 3x3 convolution, or of 2x2 where its stride is 2, with fewer products than
 //! a direct sum (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks").
 //!
 //! ```text
@@ -8,14 +8,14 @@
 //!     V[i][tile][c] = (B^T d B)[i]                              i: the place in the transformed tile
 //!     for each panel of output channels:
 //!         for some input channels c at a time:
-//!             U[j][c][:] = (G g G^T)[j]                         from the packed weights, into the second-level cache
+//!             U[j][c][:] = (G g G^T)[j]                         from the packed weights, into the L2 cache
 //!             for each i:  M[i][tile][:] += V[i][tile][c] . U[j(i)][c][:]           the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
 //! ```
 //! Weights are stored as those of a direct sum and transformed when they are used: stored transformed, they would take up to
 //! four times the memory. (Where there are few tiles, `winograd/fused.rs` transforms them in registers.) `winograd/sides.rs` has
 //! the matrices. A tile that hangs over the image's lower or right edge takes only the products that its outputs inside need. A
-//! number that is not finite reaches all outputs of the tiles it lies in.
+//! value that is not finite reaches all outputs of the tiles it lies in.
 
 pub mod fused;
 pub(crate) mod row_product;
@@ -28,13 +28,12 @@ use resnet_plan::algorithm::{LARGEST_BLOCK, PANEL, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::Kernels;
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-pub(crate) use row_product::RowProduct;
+use crate::kernels::table::{Kernels, Panel};
 use sides::{Factor, LARGEST_INPUT};
-pub(crate) use transform::{InputTile, KernelTile, OutputTile};
+use transform::{InputTile, KernelTile, OutputTile};
 
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes, or the scratch memory is too small.
@@ -52,7 +51,7 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
-/// Input channels, and the windows' step.
+/// Input channels, and the stride.
 fn shape(geometry: &ConvGeometry) -> (usize, usize) {
     let channels = (geometry.run / 3).max(1);
     (channels, geometry.x.pixel / channels)
@@ -62,170 +61,289 @@ fn shape(geometry: &ConvGeometry) -> (usize, usize) {
 ///
 /// # Safety
 /// As for a direct convolution: for all tiles and panels of the task, windows lie in `x`, outputs in `y` where nobody else
-/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels, whose instruction set the
-/// machine has. [`check`] holds for the task, and for `scratch`.
+/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
+/// `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let ConvTask { convolution: Convolution { geometry, algorithm, .. }, .. } = *task;
-    let Algorithm::Winograd { output, block, depth, .. } = algorithm else { return };
-    let (channels, step) = shape(&geometry);
-    let tile = Tile::of(step);
-    let row = channels.next_multiple_of(VECTOR);
-    let depth = depth.min(row);
-    let v_plane = block * row.next_multiple_of(depth) + SKEW;
-    let u_plane = depth * PANEL + SKEW;
-    let m_plane = block * PANEL + SKEW;
-    let (zeros, rest) = scratch.split_at_mut(row);
-    let (v, rest) = rest.split_at_mut(tile.products() * v_plane);
-    let (u, m) = rest.split_at_mut(tile.kernels() * u_plane);
-    zeros.fill(0.0);
-    // Tiles that take a product: all, or all but the last of each column (1), of each row (2), or both (3).
-    let mut slots =
-        [Slots { count: 0, x: [0; LARGEST_BLOCK], v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] }; 4];
-    let last = geometry.output.map(|size| (size - 1) % output + 1);
-    let mut products = [(0, Factor::Made(0), Factor::Made(0), 0); LARGEST_INPUT];
-    let products = &mut products[..tile.products()];
-    for (index, product) in products.iter_mut().enumerate() {
-        let (sum, input, kernel) = sides::product(tile, index);
-        let [rows, columns] = [0, 1].map(|axis| {
-            let product = if axis == 0 { index / tile.side() } else { index % tile.side() };
-            sides::takes(tile, product, last[axis])
-        });
-        *product = (sum, input, kernel, usize::from(!rows) + 2 * usize::from(!columns));
-    }
-    // Weights that no other block reads again: fetched as such, they leave V in the second-level cache.
-    let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
-    let mut made = None;
-    for tiles in blocks(task.units.clone(), block, 1) {
-        let places = || tiles.clone().map(|index| Place::of(index, output, geometry.output));
+    let Some(part) = Part::of(kernels, task) else { return };
+    let mut planes = Planes::carve(&part, scratch);
+    let mut slots = [Slots::NONE; 4];
+    for tiles in blocks(task.units.clone(), part.block, 1) {
         for (lasts, slots) in slots.iter_mut().enumerate() {
-            slots.count = 0;
-            for (slot, place) in places().enumerate() {
-                if (lasts & 1 == 0 || place.inside[0] == output)
-                    && (lasts & 2 == 0 || place.inside[1] == output)
-                {
-                    slots.x[slots.count] = geometry.x.at(place.image, place.row, place.column);
-                    slots.v[slots.count] = slot * depth;
-                    slots.m[slots.count] = slot * PANEL;
-                    slots.count += 1;
-                }
-            }
+            slots.find(&part, &tiles, lasts);
         }
-        for (slot, place) in places().enumerate() {
-            let pixels = pixels(task, tile, &place, zeros);
-            for first in (0..channels).step_by(depth) {
-                let input = InputTile {
-                    tile,
-                    pixels: &pixels,
-                    channels: first..channels.min(first + depth),
-                    v: std::array::from_fn(|row| {
-                        let row = row.min(tile.side() - 1) * tile.side() * v_plane;
-                        v[row + first * block + slot * depth..].as_mut_ptr()
-                    }),
-                    plane: v_plane,
-                    vector: kernels.lanes,
-                    raw: false,
-                    inside: place.inside,
-                };
-                // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
-                // all others are the `channels` zeros. Each plane has `depth` numbers for each slot.
-                unsafe { (kernels.winograd_input)(&input) };
-            }
-        }
+        // SAFETY: the caller's contract, for these tiles.
+        unsafe { part.transform_inputs(&tiles, &mut planes) };
         for panel in task.panel_range.clone() {
-            let channel = panel * kernels.panel;
-            let panel_channels = (geometry.channels - channel).min(kernels.panel);
-            let width = panel_channels.next_multiple_of(kernels.lanes);
-            // Earlier panels are all full, each of `9 * channels` times its width.
-            let weights = task.panels.wrapping_add(channel * 9 * channels);
-            for first in (0..channels).step_by(depth) {
-                let depth = depth.min(channels - first);
-                let g = weights.wrapping_add(first * width);
-                let kernel = KernelTile {
-                    tile,
-                    g,
-                    position: channels * width,
-                    count: depth * width,
-                    u: u.as_mut_ptr(),
-                    plane: u_plane,
-                };
-                // With one panel, all of whose channels are transformed at a time, U serves all blocks.
-                if made != Some((panel, first)) {
-                    made = Some((panel, first));
-                    // SAFETY: the caller's contract: `depth` channels of each of the window's nine positions; a plane of U has
-                    // room for `depth` rows of the widest panel.
-                    unsafe { (kernels.winograd_kernel)(&kernel) };
-                }
-                // The same channels of the next panel follow the last ones of this.
-                let ahead =
-                    if first + depth < channels { depth * width } else { (9 * channels - first) * width };
-                let mut upcoming = Upcoming {
-                    next: g.wrapping_add(ahead),
-                    position: channels * width,
-                    part: depth * LINE,
-                    parts: width.div_ceil(LINE),
-                    fetched: [0, 0],
-                };
-                let mut begun = 0u64;
-                for (product, &(sum, input, kernel, lasts)) in products.iter().enumerate() {
-                    let slots = &slots[lasts];
-                    let (x, offsets) = match input {
-                        Factor::Raw(pixel) => {
-                            let offset =
-                                pixel / tile.side() * geometry.pitch + pixel % tile.side() * channels;
-                            (task.x.wrapping_add(offset + first), &slots.x)
-                        }
-                        Factor::Made(_) => (v[product * v_plane + first * block..].as_ptr(), &slots.v),
-                    };
-                    let weights = match kernel {
-                        Factor::Raw(position) => g.wrapping_add(position * channels * width),
-                        Factor::Made(plane) => u[plane * u_plane..].as_ptr(),
-                    };
-                    let accumulate = first > 0 || begun >> sum & 1 == 1;
-                    begun |= 1 << sum;
-                    let y = m[sum * m_plane..].as_mut_ptr();
-                    let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
-                    let held = [Begun { sums: y, offsets: y_offsets }];
-                    let tiles = slots.count.div_ceil(kernels.tile);
-                    // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
-                    // bias is as long as the widest panel.
-                    unsafe {
-                        (kernels.product)(&Product {
-                            x,
-                            x_offsets,
-                            rows: 1,
-                            run: depth,
-                            pitch: 0,
-                            weights,
-                            prefetch: upcoming.parts(tiles, weights),
-                            prefetch_apart: upcoming.position,
-                            fetch,
-                            bias: NO_BIAS.as_ptr(),
-                            y,
-                            y_offsets,
-                            channels: width,
-                            begun: &held[..usize::from(accumulate)],
-                            relu: false,
-                        });
-                    }
-                }
-            }
-            for (slot, place) in places().enumerate() {
-                let sums = m[slot * PANEL..].as_ptr();
-                let output = outputs(task, tile, &place, sums, m_plane, channel..channel + panel_channels);
-                // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-                unsafe { (kernels.winograd_output)(&output) };
+            let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
+            // SAFETY: the caller's contract, for these tiles and this panel.
+            unsafe {
+                part.multiply(panel, &slots, &mut planes);
+                part.transform_sums(&tiles, panel, &planes);
             }
         }
     }
 }
 
-/// Tiles of a block that take a product, and where their numbers are: in the input, in a plane of V and of M.
+/// What all blocks of a thread's part share.
+struct Part<'a> {
+    kernels: &'a Kernels,
+    task: &'a ConvTask,
+    tile: Tile,
+    /// Input channels.
+    channels: usize,
+    /// Tiles of a block.
+    block: usize,
+    /// Input channels whose weights are transformed at a time.
+    depth: usize,
+    /// What is multiplied: the first products of the list.
+    products: [Factors; LARGEST_INPUT],
+    /// How weights are fetched.
+    fetch: Fetch,
+}
+
+/// A product of a tile.
+#[derive(Clone, Copy)]
+struct Factors {
+    /// The sum that it belongs to.
+    sum: usize,
+    input: Factor,
+    kernel: Factor,
+    /// The [`Slots`] of the tiles that take it.
+    slots: usize,
+}
+
+/// The scratch memory: a pixel of zeros; V, U and M, plane by plane.
+struct Planes<'a> {
+    zeros: &'a mut [f32],
+    v: &'a mut [f32],
+    v_plane: usize,
+    u: &'a mut [f32],
+    u_plane: usize,
+    m: &'a mut [f32],
+    m_plane: usize,
+    /// What U holds: the first output channel of its panel, and the first input channel.
+    made: Option<[usize; 2]>,
+}
+
+/// Tiles of a block that take a product, and where their elements are: in the input, in a plane of V and of M.
 #[derive(Clone, Copy)]
 struct Slots {
     count: usize,
     x: [usize; LARGEST_BLOCK],
     v: [usize; LARGEST_BLOCK],
     m: [usize; LARGEST_BLOCK],
+}
+
+impl<'a> Planes<'a> {
+    fn carve(part: &Part<'_>, scratch: &'a mut [f32]) -> Self {
+        let Part { tile, channels, block, depth, .. } = *part;
+        let row = channels.next_multiple_of(VECTOR);
+        let v_plane = block * row.next_multiple_of(depth) + SKEW;
+        let u_plane = depth * PANEL + SKEW;
+        let m_plane = block * PANEL + SKEW;
+        let (zeros, rest) = scratch.split_at_mut(row);
+        let (v, rest) = rest.split_at_mut(tile.products() * v_plane);
+        let (u, m) = rest.split_at_mut(tile.kernels() * u_plane);
+        zeros.fill(0.0);
+        Planes { zeros, v, v_plane, u, u_plane, m, m_plane, made: None }
+    }
+}
+
+impl Slots {
+    const NONE: Slots =
+        Slots { count: 0, x: [0; LARGEST_BLOCK], v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] };
+
+    /// Finds the tiles of a block that have all their rows inside, if `lasts` has bit 0, and all their columns, if it has bit 1.
+    fn find(&mut self, part: &Part<'_>, tiles: &Range<usize>, lasts: usize) {
+        let output = part.tile.output();
+        self.count = 0;
+        for (slot, place) in places(part.task, tiles).enumerate() {
+            if (lasts & 1 == 0 || place.inside[0] == output) && (lasts & 2 == 0 || place.inside[1] == output)
+            {
+                let x = &part.task.convolution.geometry.x;
+                self.x[self.count] = x.at(place.image, place.row, place.column);
+                self.v[self.count] = slot * part.depth;
+                self.m[self.count] = slot * PANEL;
+                self.count += 1;
+            }
+        }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// `None` for other algorithms.
+    fn of(kernels: &'a Kernels, task: &'a ConvTask) -> Option<Self> {
+        let Convolution { geometry, algorithm, .. } = &task.convolution;
+        let Algorithm::Winograd { block, depth, .. } = *algorithm else { return None };
+        let (channels, step) = shape(geometry);
+        let tile = Tile::of(step);
+        // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
+        let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
+        let depth = depth.min(channels.next_multiple_of(VECTOR));
+        let products = Factors::of(tile, geometry.output);
+        Some(Part { kernels, task, tile, channels, block, depth, products, fetch })
+    }
+
+    /// `V = B^T d B`, all channels of a block's tiles.
+    ///
+    /// # Safety
+    /// As [`run`], for these tiles.
+    unsafe fn transform_inputs(&self, tiles: &Range<usize>, planes: &mut Planes<'_>) {
+        let Part { kernels, task, tile, channels, block, depth, .. } = *self;
+        for (slot, place) in places(self.task, tiles).enumerate() {
+            let pixels = pixels(task, tile, &place, planes.zeros);
+            for first in (0..channels).step_by(depth) {
+                let input = InputTile {
+                    tile,
+                    pixels: &pixels,
+                    channels: first..channels.min(first + depth),
+                    v: std::array::from_fn(|row| {
+                        let row = row.min(tile.side() - 1) * tile.side() * planes.v_plane;
+                        planes.v[row + first * block + slot * depth..].as_mut_ptr()
+                    }),
+                    plane: planes.v_plane,
+                    vector: kernels.lanes,
+                    raw: false,
+                    inside: place.inside,
+                };
+                // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
+                // all others are the `channels` zeros. Each plane has `depth` elements for each slot.
+                unsafe { (kernels.winograd_input)(&input) };
+            }
+        }
+    }
+
+    /// `M = V * U`, all channels of a panel, whose weights are transformed some input channels at a time.
+    ///
+    /// # Safety
+    /// As [`run`], for the panel and the tiles in `slots`, which are transformed.
+    unsafe fn multiply(&self, panel: Panel, slots: &[Slots; 4], planes: &mut Planes<'_>) {
+        let Part { kernels, task, tile, channels, .. } = *self;
+        let width = panel.width;
+        // Earlier panels are all full, each of `9 * channels` times its width.
+        let weights = task.panels.wrapping_add(panel.first * 9 * channels);
+        for first in (0..channels).step_by(self.depth) {
+            let depth = self.depth.min(channels - first);
+            let g = weights.wrapping_add(first * width);
+            // With one panel, all of whose channels are transformed at a time, U serves all blocks.
+            if planes.made != Some([panel.first, first]) {
+                planes.made = Some([panel.first, first]);
+                let kernel = KernelTile {
+                    tile,
+                    g,
+                    position: channels * width,
+                    count: depth * width,
+                    u: planes.u.as_mut_ptr(),
+                    plane: planes.u_plane,
+                };
+                // SAFETY: the caller's contract: `depth` channels of each of the window's nine positions; a plane of U has
+                // room for `depth` rows of the widest panel.
+                unsafe { (kernels.winograd_kernel)(&kernel) };
+            }
+            // The same channels of the next panel follow the last ones of this.
+            let ahead = if first + depth < channels { depth * width } else { (9 * channels - first) * width };
+            let upcoming = Upcoming {
+                next: g.wrapping_add(ahead),
+                position: channels * width,
+                part: depth * LINE,
+                parts: width.div_ceil(LINE),
+                fetched: [0, 0],
+            };
+            // SAFETY: the caller's contract; U holds these channels of the panel.
+            unsafe { self.add_products(g, width, first..first + depth, upcoming, slots, planes) };
+        }
+    }
+
+    /// Adds the products of some input channels to M; the first channels begin its sums.
+    ///
+    /// # Safety
+    /// As [`run`], for a panel of this width and the tiles in `slots`, which are transformed. `g` are the packed weights of the
+    /// channels, U the transformed ones.
+    unsafe fn add_products(
+        &self,
+        g: *const f32,
+        width: usize,
+        channels: Range<usize>,
+        mut upcoming: Upcoming,
+        slots: &[Slots; 4],
+        planes: &mut Planes<'_>,
+    ) {
+        let Part { kernels, task, tile, block, .. } = *self;
+        let pitch = task.convolution.geometry.pitch;
+        let first = channels.start;
+        let mut begun = 0u64;
+        for (index, product) in self.products[..tile.products()].iter().enumerate() {
+            let slots = &slots[product.slots];
+            let (x, offsets) = match product.input {
+                Factor::Raw(pixel) => {
+                    let offset = pixel / tile.side() * pitch + pixel % tile.side() * self.channels;
+                    (task.x.wrapping_add(offset + first), &slots.x)
+                }
+                Factor::Made(_) => (planes.v[index * planes.v_plane + first * block..].as_ptr(), &slots.v),
+            };
+            let weights = match product.kernel {
+                Factor::Raw(position) => g.wrapping_add(position * self.channels * width),
+                Factor::Made(plane) => planes.u[plane * planes.u_plane..].as_ptr(),
+            };
+            let accumulate = first > 0 || begun >> product.sum & 1 == 1;
+            begun |= 1 << product.sum;
+            let y = planes.m[product.sum * planes.m_plane..].as_mut_ptr();
+            let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
+            let held = [Begun { sums: y, offsets: y_offsets }];
+            let tiles = slots.count.div_ceil(kernels.tile);
+            // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
+            // bias is as long as the widest panel.
+            unsafe {
+                (kernels.product)(&Product {
+                    x,
+                    x_offsets,
+                    rows: 1,
+                    run: channels.len(),
+                    pitch: 0,
+                    weights,
+                    prefetch: upcoming.parts(tiles, weights),
+                    prefetch_apart: upcoming.position,
+                    fetch: self.fetch,
+                    bias: NO_BIAS.as_ptr(),
+                    y,
+                    y_offsets,
+                    channels: width,
+                    begun: &held[..usize::from(accumulate)],
+                    relu: false,
+                });
+            }
+        }
+    }
+
+    /// `relu?(A^T M A + bias + y?)`, a panel's channels of a block's tiles.
+    ///
+    /// # Safety
+    /// As [`run`], for these tiles and the panel, whose sums are in M.
+    unsafe fn transform_sums(&self, tiles: &Range<usize>, panel: Panel, planes: &Planes<'_>) {
+        for (slot, place) in places(self.task, tiles).enumerate() {
+            let sums = planes.m[slot * PANEL..].as_ptr();
+            let output = outputs(self.task, self.tile, &place, sums, planes.m_plane, panel.range());
+            // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
+            unsafe { (self.kernels.winograd_output)(&output) };
+        }
+    }
+}
+
+impl Factors {
+    /// Those of a tile, for an output of this size: products that its last tiles do not take are only for the others.
+    fn of(tile: Tile, size: [usize; 2]) -> [Factors; LARGEST_INPUT] {
+        let last = size.map(|size| (size - 1) % tile.output() + 1);
+        let none = Factors { sum: 0, input: Factor::Made(0), kernel: Factor::Made(0), slots: 0 };
+        let mut products = [none; LARGEST_INPUT];
+        for (index, product) in products[..tile.products()].iter_mut().enumerate() {
+            let (sum, input, kernel) = sides::product(tile, index);
+            let rows = sides::takes(tile, index / tile.side(), last[0]);
+            let columns = sides::takes(tile, index % tile.side(), last[1]);
+            let slots = usize::from(!rows) + 2 * usize::from(!columns);
+            *product = Factors { sum, input, kernel, slots };
+        }
+        products
+    }
 }
 
 /// The weights that are transformed next: of each of the window's nine positions some parts, of which a tile fetches one.
@@ -262,6 +380,13 @@ struct Place {
     row: usize,
     column: usize,
     inside: [usize; 2],
+}
+
+/// The places of some tiles.
+fn places(task: &ConvTask, tiles: &Range<usize>) -> impl Iterator<Item = Place> + use<> {
+    let geometry = &task.convolution.geometry;
+    let (output, size) = (Tile::of(shape(geometry).1).output(), geometry.output);
+    tiles.clone().map(move |index| Place::of(index, output, size))
 }
 
 impl Place {

@@ -11,11 +11,11 @@
 //!         for each t:       M[t][column][:] = sum over phases of V[t][phase][column's run] . U[t][phase]     the micro-kernel
 //!         for each column:  y[4 rows] = relu?(A^T M + bias + y?)
 //! ```
-//! With a step of s, input rows and a window's rows fall into s phases, each of which is filtered with step 1: of seven rows and step
+//! With a stride of s, input rows and a window's rows fall into s phases, each of which is filtered with stride 1: of seven rows and stride
 //! 2, four even and three odd ones. All phases take the same points, so that they are added up while they are multiplied.
 //! `winograd_rows/transform.rs` has the matrices.
 //!
-//! Weights are stored as those of a direct sum. A band that hangs over the image's lower edge takes zeros there. A number that is not
+//! Weights are stored as those of a direct sum. A band that hangs over the image's lower edge takes zeros there. An element that is not
 //! finite reaches the outputs of four rows.
 
 pub(crate) mod transform;
@@ -24,11 +24,11 @@ use resnet_plan::algorithm::{LARGEST_COLUMNS, PANEL, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::Kernels;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Fetch, LINE, Product};
+use crate::kernels::table::{Kernels, Panel};
 use transform::LARGEST_POINTS;
-pub(crate) use transform::{BandInput, BandKernel, BandOutput};
+use transform::{BandInput, BandKernel, BandOutput};
 
 /// The rows of a convolution's kernel, and its stride. (Row runs already hold all channels.)
 fn rows_of(geometry: &ConvGeometry) -> (Option<Rows>, usize) {
@@ -64,37 +64,117 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
 ///
 /// # Safety
 /// As for a direct convolution: for all blocks and panels of the task, windows lie in `x`, outputs in `y` where nobody else
-/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels, whose instruction set the
-/// machine has. [`check`] holds for the task, and for `scratch`.
+/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
+/// `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let ConvTask { convolution: Convolution { geometry, algorithm, residual, relu, .. }, .. } = *task;
-    let Algorithm::WinogradRows { block } = algorithm else { return };
-    let (Some(windows), step) = rows_of(&geometry) else { return };
-    let (rows, Rows { points, full, runs, run, pixel }) = (geometry.rows, windows);
-    let row = windows.row(block);
-    let m_plane = block * PANEL + SKEW;
-    let (zeros, rest) = scratch.split_at_mut(row);
-    let (v, rest) = rest.split_at_mut(runs * row);
-    let (m, u) = rest.split_at_mut(points * m_plane);
-    zeros.fill(0.0);
-    let mut v_offsets = [0; LARGEST_COLUMNS];
-    let mut m_offsets = [0; LARGEST_COLUMNS];
-    for slot in 0..block {
-        v_offsets[slot] = slot * pixel;
-        m_offsets[slot] = slot * kernels.panel;
+    let Some(part) = Part::of(kernels, task) else { return };
+    let mut planes = Planes::carve(&part, scratch);
+    for panel in part.panels() {
+        // SAFETY: the caller's contract, for this panel.
+        unsafe { part.transform_weights(panel, &mut planes) };
     }
-    let first_channel = task.panel_range.start * kernels.panel;
-    let panels = || {
-        task.panel_range.clone().map(|panel| {
-            let channel = panel * kernels.panel;
-            let channels = (geometry.channels - channel).min(kernels.panel);
-            (channel, channels, channels.next_multiple_of(kernels.lanes))
-        })
-    };
-    for (channel, _, width) in panels() {
-        let u = u[runs * run * (channel - first_channel)..].as_mut_ptr();
+    for unit in task.units.clone() {
+        let place = part.place(unit);
+        // SAFETY: the caller's contract, for this block.
+        unsafe { part.transform_inputs(&place, &mut planes) };
+        for panel in part.panels() {
+            // SAFETY: the caller's contract, for this block and this panel.
+            unsafe {
+                part.multiply(panel, &place, &mut planes);
+                part.transform_sums(panel, &place, &planes);
+            }
+        }
+    }
+}
+
+/// What all blocks of a thread's part share.
+struct Part<'a> {
+    kernels: &'a Kernels,
+    task: &'a ConvTask,
+    windows: Rows,
+    /// Rows from a window to the next.
+    step: usize,
+    /// Columns of a block.
+    block: usize,
+    /// Elements of a row of V.
+    row: usize,
+    /// Where each column has its run in a row of V, and its sums in a plane of M.
+    v_offsets: [usize; LARGEST_COLUMNS],
+    m_offsets: [usize; LARGEST_COLUMNS],
+}
+
+/// The scratch memory: a row of zeros; the rows of V; M, point by point; and U, panel by panel.
+struct Planes<'a> {
+    zeros: &'a mut [f32],
+    v: &'a mut [f32],
+    m: &'a mut [f32],
+    m_plane: usize,
+    u: &'a mut [f32],
+}
+
+/// A block: its image, its first row and column of outputs, and how many of them lie in the image.
+struct Place {
+    image: usize,
+    row: usize,
+    column: usize,
+    inside: [usize; 2],
+}
+
+impl<'a> Planes<'a> {
+    fn carve(part: &Part<'_>, scratch: &'a mut [f32]) -> Self {
+        let m_plane = part.block * PANEL + SKEW;
+        let (zeros, rest) = scratch.split_at_mut(part.row);
+        let (v, rest) = rest.split_at_mut(part.windows.runs * part.row);
+        let (m, u) = rest.split_at_mut(part.windows.points * m_plane);
+        zeros.fill(0.0);
+        Planes { zeros, v, m, m_plane, u }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// `None` for other algorithms.
+    fn of(kernels: &'a Kernels, task: &'a ConvTask) -> Option<Self> {
+        let Algorithm::WinogradRows { block } = task.convolution.algorithm else { return None };
+        let (Some(windows), step) = rows_of(&task.convolution.geometry) else { return None };
+        let mut v_offsets = [0; LARGEST_COLUMNS];
+        let mut m_offsets = [0; LARGEST_COLUMNS];
+        for slot in 0..block {
+            v_offsets[slot] = slot * windows.pixel;
+            m_offsets[slot] = slot * kernels.panel;
+        }
+        Some(Part { kernels, task, windows, step, block, row: windows.row(block), v_offsets, m_offsets })
+    }
+
+    fn panels(&self) -> impl Iterator<Item = Panel> {
+        let channels = self.task.convolution.geometry.channels;
+        self.task.panel_range.clone().map(move |panel| self.kernels.panel_at(panel, channels))
+    }
+
+    fn place(&self, unit: usize) -> Place {
+        let size = self.task.convolution.geometry.output;
+        let [bands, blocks] = shape(size, self.block);
+        let (row, column) = (unit / blocks % bands * BAND, unit % blocks * self.block);
+        let inside = [BAND.min(size[0] - row), self.block.min(size[1] - column)];
+        Place { image: unit / blocks / bands, row, column, inside }
+    }
+
+    /// Where a panel begins in U: those before it are all full.
+    fn transformed(&self, panel: Panel) -> usize {
+        let first = self.task.panel_range.start * self.kernels.panel;
+        self.windows.runs * self.windows.run * (panel.first - first)
+    }
+
+    /// `U = G g`, all channels of a panel.
+    ///
+    /// # Safety
+    /// As [`run`], for the panel.
+    unsafe fn transform_weights(&self, panel: Panel, planes: &mut Planes<'_>) {
+        let Panel { first, width, .. } = panel;
+        let Part { kernels, task, windows: Rows { points, run, .. }, step, .. } = *self;
+        let rows = task.convolution.geometry.rows;
+        let u = planes.u[self.transformed(panel)..].as_mut_ptr();
         for phase in 0..step {
-            let tap = |tap: usize| channel * rows * run + (phase + tap * step) * run * width;
+            let tap = |tap: usize| first * rows * run + (phase + tap * step) * run * width;
             let taps: [_; BAND] = std::array::from_fn(|index| task.panels.wrapping_add(tap(index)));
             let kernel = BandKernel {
                 points,
@@ -103,22 +183,24 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
                 u: u.wrapping_add(phase * run * width),
                 plane: step * run * width,
             };
-            // SAFETY: the caller's contract: earlier panels are all full, each of `rows * run` times its width; U has room for all
-            // runs of the panels before, and of this.
+            // SAFETY: the caller's contract: earlier panels are all full, each of `rows * run` times its width; U has room for
+            // all runs of the panels before, and of this.
             unsafe { (kernels.winograd_rows_kernel)(&kernel) };
         }
     }
-    let [bands, blocks] = shape(geometry.output, block);
-    for unit in task.units.clone() {
-        let (image, band, column) =
-            (unit / blocks / bands, unit / blocks % bands * BAND, unit % blocks * block);
-        let inside = [BAND.min(geometry.output[0] - band), block.min(geometry.output[1] - column)];
-        let columns = inside[1];
+
+    /// `V = B^T d`, the rows of a block.
+    ///
+    /// # Safety
+    /// As [`run`], for the block.
+    unsafe fn transform_inputs(&self, place: &Place, planes: &mut Planes<'_>) {
+        let Part { kernels, task, windows: Rows { points, full, run, pixel, .. }, step, row, .. } = *self;
+        let geometry = &task.convolution.geometry;
         // Input rows that are in some window, from the first of the band on.
-        let last = step * (geometry.output[0] - 1 - band) + rows;
-        let x = task.x.wrapping_add(geometry.x.at(image, band, column));
+        let last = step * (geometry.output[0] - 1 - place.row) + geometry.rows;
+        let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
         for phase in 0..step {
-            let mut given = [zeros.as_ptr(); LARGEST_POINTS];
+            let mut given = [planes.zeros.as_ptr(); LARGEST_POINTS];
             for (index, given) in given.iter_mut().enumerate() {
                 let row = step * index + phase;
                 if row < last {
@@ -128,57 +210,74 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             let input = BandInput {
                 points,
                 rows: &given[..if phase < full { points } else { points - 1 }],
-                count: (columns - 1) * pixel + run,
-                v: v[phase * row..].as_mut_ptr(),
+                count: (place.inside[1] - 1) * pixel + run,
+                v: planes.v[phase * row..].as_mut_ptr(),
                 plane: step * row,
             };
-            // SAFETY: the caller's contract: rows that are not beyond the last window's are in some window, all others are zeros, which
-            // are as long; V has room for all runs.
+            // SAFETY: the caller's contract: rows that are not beyond the last window's are in some window, all others are zeros,
+            // which are as long; V has room for all runs.
             unsafe { (kernels.winograd_rows_input)(&input) };
         }
-        for (channel, channels, width) in panels() {
-            let u = u[runs * run * (channel - first_channel)..].as_ptr();
-            let y = task.y.wrapping_add(geometry.y.at(image, band, column) + channel);
-            for point in 0..points {
-                // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is as long
-                // as the widest panel.
-                unsafe {
-                    (kernels.product)(&Product {
-                        x: v[point * step * row..].as_ptr(),
-                        x_offsets: &v_offsets[..columns],
-                        rows: if point + 1 < points { step } else { full },
-                        run,
-                        pitch: row,
-                        weights: u.add(point * step * run * width),
-                        // The rows of the output that are written next.
-                        prefetch: y.wrapping_add(point % BAND * geometry.y.row),
-                        prefetch_apart: step * run * LINE,
-                        fetch: Fetch::One,
-                        bias: NO_BIAS.as_ptr(),
-                        y: m[point * m_plane..].as_mut_ptr(),
-                        y_offsets: &m_offsets[..columns],
-                        channels: width,
-                        begun: &[],
-                        relu: false,
-                    });
-                }
+    }
+
+    /// `M = V * U`, all channels of a panel.
+    ///
+    /// # Safety
+    /// As [`run`], for the block and the panel, which are transformed.
+    unsafe fn multiply(&self, panel: Panel, place: &Place, planes: &mut Planes<'_>) {
+        let Part { kernels, task, windows: Rows { points, full, run, .. }, step, row, .. } = *self;
+        let geometry = &task.convolution.geometry;
+        let columns = place.inside[1];
+        let u = planes.u[self.transformed(panel)..].as_ptr();
+        let y = task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first);
+        for point in 0..points {
+            // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is
+            // as long as the widest panel.
+            unsafe {
+                (kernels.product)(&Product {
+                    x: planes.v[point * step * row..].as_ptr(),
+                    x_offsets: &self.v_offsets[..columns],
+                    rows: if point + 1 < points { step } else { full },
+                    run,
+                    pitch: row,
+                    weights: u.add(point * step * run * panel.width),
+                    // The rows of the output that are written next.
+                    prefetch: y.wrapping_add((point % BAND).wrapping_mul(geometry.y.row)),
+                    prefetch_apart: step * run * LINE,
+                    fetch: Fetch::One,
+                    bias: NO_BIAS.as_ptr(),
+                    y: planes.m[point * planes.m_plane..].as_mut_ptr(),
+                    y_offsets: &self.m_offsets[..columns],
+                    channels: panel.width,
+                    begun: &[],
+                    relu: false,
+                });
             }
-            let output = BandOutput {
-                points,
-                m: m.as_ptr(),
-                column: kernels.panel,
-                plane: m_plane,
-                bias: task.bias.wrapping_add(channel),
-                y,
-                row: geometry.y.row,
-                pixel: geometry.y.pixel,
-                inside,
-                channels,
-                accumulate: residual == Residual::Same,
-                relu,
-            };
-            // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels.
-            unsafe { (kernels.winograd_rows_output)(&output) };
         }
+    }
+
+    /// `relu?(A^T M + bias + y?)`, a panel's channels of a block.
+    ///
+    /// # Safety
+    /// As [`run`], for the block and the panel, whose sums are in M.
+    unsafe fn transform_sums(&self, panel: Panel, place: &Place, planes: &Planes<'_>) {
+        let Part { kernels, task, .. } = *self;
+        let Convolution { geometry, residual, relu, .. } = &task.convolution;
+        let output = BandOutput {
+            points: self.windows.points,
+            m: planes.m.as_ptr(),
+            column: kernels.panel,
+            plane: planes.m_plane,
+            bias: task.bias.wrapping_add(panel.first),
+            y: task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first),
+            row: geometry.y.row,
+            pixel: geometry.y.pixel,
+            inside: place.inside,
+            channels: panel.channels,
+            accumulate: *residual == Residual::Same,
+            relu: *relu,
+        };
+        // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels.
+        unsafe { (kernels.winograd_rows_output)(&output) };
     }
 }

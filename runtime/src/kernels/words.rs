@@ -3,15 +3,14 @@
 
 use std::ops::Range;
 
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::isa::Isa;
+use crate::elements::{Elements, ElementsMut};
 use crate::kernels::conv::{BLOCK, PackedConv, locate};
 use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::tiles::Tiling;
-use crate::kernels::{Target, must_fit, share};
-use crate::numbers::{Numbers, NumbersMut};
+use crate::kernels::{Kernels, Shares, Target, must_fit};
 use crate::threads::Threads;
 
 /// The part of a convolution that one thread does.
@@ -51,59 +50,41 @@ impl Task<'_> {
     }
 }
 
-/// As [`convolve`](crate::kernels::convolve), for numbers that are not f32.
+/// As [`convolve`](crate::kernels::convolve), for elements that are not f32.
 pub(super) fn convolve(
-    isa: Isa,
+    kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
-    x: Numbers<'_>,
+    x: Elements<'_>,
     weights: PackedConv<'_>,
-    y: NumbersMut<'_>,
+    y: ElementsMut<'_>,
 ) {
-    let Convolution { geometry, algorithm, split, residual, .. } = convolution;
+    let Convolution { geometry, algorithm, split, .. } = convolution;
     let ConvGeometry { batch, output, channels, .. } = *geometry;
-    let quantized = matches!(residual, Residual::Quantized { .. });
-    let (kernel, lists, signed) = match (x, &y) {
-        (Numbers::Bf16(_), NumbersMut::Bf16(_) | NumbersMut::F32(_)) if !quantized => {
-            (&isa.kernels().bf16, 1, false)
-        }
-        (Numbers::U8(_) | Numbers::I8(_), NumbersMut::U8(_) | NumbersMut::I8(_))
-            if *residual != Residual::Same =>
-        {
-            (&isa.kernels().int8, 3, matches!(x, Numbers::I8(_)))
-        }
-        (Numbers::U8(_) | Numbers::I8(_), NumbersMut::F32(_)) if *residual == Residual::None => {
-            (&isa.kernels().int8, 3, matches!(x, Numbers::I8(_)))
-        }
-        _ => panic!("there is no convolution of these numbers"),
-    };
+    let (kernel, lists) = kernel(kernels, convolution.residual, x, &y);
     if geometry.is_empty() {
         return;
     }
-    let padded = channels.next_multiple_of(kernel.lanes);
+    let signed = matches!(x, Elements::I8(_));
     let (x, words) = match x {
-        Numbers::F32(_) => unreachable!("refused above"),
-        Numbers::Bf16(x) => (x.as_ptr().cast::<u32>(), x.len() / 2),
-        Numbers::U8(x) => (x.as_ptr().cast(), x.len() / 4),
-        Numbers::I8(x) => (x.as_ptr().cast(), x.len() / 4),
+        Elements::F32(_) => unreachable!("refused above"),
+        Elements::Bf16(x) => (x.as_ptr().cast::<u32>(), x.len() / 2),
+        Elements::U8(x) => (x.as_ptr().cast(), x.len() / 4),
+        Elements::I8(x) => (x.as_ptr().cast(), x.len() / 4),
     };
-    assert!(isa.is_available(), "this machine has no {isa}");
     assert!(*algorithm == Algorithm::Direct, "only f32 are computed by Winograd's algorithm");
     must_fit(geometry.fits(words, y.len()));
+    let padded = channels.next_multiple_of(kernel.lanes);
     assert!(x.is_aligned(), "the input does not begin with a whole word");
-    assert!(
-        weights.panels.len() >= geometry.depth().saturating_mul(padded),
-        "the weights have another shape"
-    );
+    let needed = geometry.depth().saturating_mul(padded);
+    assert!(weights.panels.len() >= needed, "the weights have another shape");
     assert!(weights.bias.len() >= lists * padded, "the bias has another length");
     // Registers are filled two tiles at a time.
-    let (total, unit) = match kernel.method {
+    let (units, together) = match kernel.method {
         Method::Vectors(tile, _) => (batch * output[0] * output[1], tile),
         Method::Tiles(_) => (Tiling::of(geometry).tiles(), 2),
     };
-    let panels = channels.div_ceil(kernel.panel);
-    let count = threads.count();
-    let by_channels = *split == Split::Channels && panels >= count;
+    let shares = Shares::of(*split, threads, units, together, channels.div_ceil(kernel.panel));
     // One pointer for all threads: an address and a type.
     let y = Target::of(y);
     let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
@@ -116,21 +97,16 @@ pub(super) fn convolve(
         scale: list(1),
         bias: list(2),
         y,
-        units: 0..total,
-        panel_range: 0..panels,
+        units: 0..0,
+        panel_range: 0..0,
     };
     let shared = Shared(&task);
     threads.run(|index, _| {
         let task = shared.task();
-        let (units, panel_range) = if by_channels {
-            (0..total, share(panels, index, count))
-        } else {
-            let units = share(total.div_ceil(unit), index, count);
-            (units.start * unit..(units.end * unit).min(total), 0..panels)
-        };
+        let (units, panel_range) = shares.part(index);
         let part = Task { units, panel_range, ..*task };
-        // SAFETY: the machine has the instruction set; the assertions above hold for every pixel and panel of the geometry; the
-        // pixels and channels of two threads do not meet, and the output is borrowed exclusively.
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of
+        // the geometry; the pixels and channels of two threads do not meet, and the output is borrowed exclusively.
         unsafe {
             match kernel.method {
                 Method::Vectors(_, compute) => run_vectors(kernel, compute, &part),
@@ -140,7 +116,31 @@ pub(super) fn convolve(
     });
 }
 
-/// The whole task, of which each thread takes its part.
+/// The kernel from elements to elements, and how many lists its bias is: see [`PackedConv`].
+///
+/// # Panics
+/// If there is none.
+fn kernel<'a>(
+    kernels: &'a Kernels,
+    residual: Residual,
+    x: Elements<'_>,
+    y: &ElementsMut<'_>,
+) -> (&'a DotKernel, usize) {
+    match (x, y, residual) {
+        (Elements::Bf16(_), ElementsMut::Bf16(_) | ElementsMut::F32(_), Residual::None | Residual::Same) => {
+            (&kernels.bf16, 1)
+        }
+        (
+            Elements::U8(_) | Elements::I8(_),
+            ElementsMut::U8(_) | ElementsMut::I8(_),
+            Residual::None | Residual::Quantized { .. },
+        )
+        | (Elements::U8(_) | Elements::I8(_), ElementsMut::F32(_), Residual::None) => (&kernels.int8, 3),
+        _ => panic!("there is no convolution of these elements"),
+    }
+}
+
+/// The task of which each thread takes its part.
 struct Shared<'a>(&'a Task<'a>);
 
 // SAFETY: the pointers are only addresses; whoever follows them states which part is whose.

@@ -10,16 +10,16 @@ use resnet_plan::{Description, Role, WeightTensor};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use crate::Error;
 use crate::arena::Arena;
+use crate::error::Error;
 use crate::weights::mapping::{Mapping, Unchanged};
-use crate::weights::{Memory, packed};
+use crate::weights::{self, Memory, packed};
 
-/// An open file.
-pub(crate) struct File<'a> {
+/// An open safetensors file.
+pub struct File<'a> {
     source: Source<'a>,
     metadata: Metadata,
-    /// Where the numbers begin.
+    /// Where the elements begin.
     data: usize,
     origin: String,
 }
@@ -39,7 +39,7 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// If it cannot be read, or is no safetensors file.
-    pub(crate) fn open(path: &Path) -> Result<File<'static>, Error> {
+    pub fn open(path: &Path) -> Result<File<'static>, Error> {
         let read = |source| Error::Read { path: path.to_owned(), source };
         let file = std::fs::File::open(path).map_err(read)?;
         let size = file.metadata().map_err(read)?.len() as usize;
@@ -61,6 +61,30 @@ impl<'a> File<'a> {
         }
     }
 
+    /// The elements of a tensor, in the order of the file.
+    ///
+    /// # Errors
+    /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
+    pub fn tensor(&self, tensor: &WeightTensor<'_>) -> Result<Vec<f32>, String> {
+        let mut elements = Vec::new();
+        self.plain()?;
+        self.read(tensor, &mut elements)?;
+        Ok(elements.into_iter().map(f32::from_le_bytes).collect())
+    }
+
+    /// Whether it has tensors as a network's spec names them.
+    ///
+    /// # Errors
+    /// If it holds packed weights.
+    pub(crate) fn plain(&self) -> Result<(), String> {
+        let packed = self.packed().is_some();
+        if packed {
+            Err("packed weights, where the plain file is needed that they were packed from".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
     /// What the file says of itself, if it is one of packed weights.
     pub(crate) fn packed(&self) -> Option<&HashMap<String, String>> {
         let labels = self.metadata.metadata().as_ref();
@@ -74,7 +98,7 @@ impl<'a> File<'a> {
     pub(crate) fn packed_weights(&self, count: usize, map: Option<Unchanged>) -> Result<Memory, String> {
         let info = self.metadata.info(packed::TENSOR).filter(|info| info.dtype == Dtype::F32);
         let Some(info) = info.filter(|info| info.shape == [count]) else {
-            return Err(format!("the tensor `{}` is not {count} numbers", packed::TENSOR));
+            return Err(format!("the tensor `{}` is not {count} elements", packed::TENSOR));
         };
         let (start, end) = info.data_offsets;
         let range = self.data + start..self.data + end;
@@ -122,10 +146,10 @@ impl<'a> File<'a> {
 
     /// The error of a file with these faults.
     pub(crate) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
-        Error::Weights { origin: self.origin.clone(), network: network.name.to_string(), faults }
+        weights::error(network, &self.origin, faults)
     }
 
-    /// Reads a tensor's numbers as little-endian f32.
+    /// Reads a tensor's elements as little-endian f32.
     ///
     /// # Errors
     /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
@@ -183,7 +207,7 @@ impl Source<'_> {
     }
 }
 
-/// The header, and where the numbers begin.
+/// The header, and where the elements begin.
 fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String> {
     const PREFIX: usize = 8;
     let read = |start, length| {
@@ -209,7 +233,7 @@ fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String>
     Ok((metadata, data))
 }
 
-/// Reads numbers of `N` bytes.
+/// Reads elements of `N` bytes.
 fn convert<const N: usize>(
     length: usize,
     raw: impl Fn(&mut [u8]) -> Result<(), String>,
@@ -222,7 +246,7 @@ fn convert<const N: usize>(
     Ok(())
 }
 
-/// The first number that is `bad`.
+/// The first element that is `bad`.
 fn find(numbers: &[[u8; 4]], bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
     // A block at a time, without a way out of its middle: that is fast.
     const BLOCK: usize = 1 << 12;

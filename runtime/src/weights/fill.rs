@@ -2,7 +2,7 @@
 //!
 //! Both draw from one source: number `i` of a stream is the top 24 bits of splitmix64 (Steele, Lea and Flood 2014, "Fast
 //! splittable pseudorandom number generators") of `state + i`; the state is a hash of the tensor's name, so a tensor's
-//! numbers depend on nothing else.
+//! elements depend on nothing else.
 
 use resnet_plan::{Role, WeightTensor};
 
@@ -19,33 +19,39 @@ pub enum Filler {
 }
 
 impl Filler {
-    /// The numbers of a tensor, in the order of a weight file.
+    /// The elements of a tensor, in the order of a weight file.
+    ///
+    /// # Panics
+    /// If the system does not give the memory.
     pub fn fill(self, tensor: &WeightTensor<'_>) -> Vec<f32> {
-        let WeightTensor { name, ref dims, role } = *tensor;
-        let count: usize = dims.iter().product();
+        self.elements(tensor).collect()
+    }
+
+    /// The same, one after the other.
+    pub(super) fn elements(self, tensor: &WeightTensor<'_>) -> impl Iterator<Item = f32> + use<> {
+        let WeightTensor { name, role, .. } = *tensor;
         let state = fnv1a64(name.as_bytes());
-        let stream =
-            |state: u64, f: &dyn Fn(f32) -> f32| -> Vec<f32> { stream(state).take(count).map(f).collect() };
-        match (self, role) {
+        let (state, number): (u64, Box<dyn Fn(f32) -> f32>) = match (self, role) {
             (Filler::Formula, Role::Kernel { fan_in, .. }) => {
                 let limit = (3.0 / fan_in as f64).sqrt() as f32;
-                stream(state, &|u| (2.0 * u - 1.0) * limit)
+                (state, Box::new(move |u| (2.0 * u - 1.0) * limit))
             }
-            (Filler::Formula, Role::Bias) => stream(state, &|u| (2.0 * u - 1.0) * 0.1),
-            (Filler::Formula, Role::Gamma) => stream(state, &|u| 0.6 + 0.6 * u),
-            (Filler::Formula, Role::Beta | Role::Mean) => stream(state, &|u| (2.0 * u - 1.0) * 0.2),
-            (Filler::Formula, Role::Variance { .. }) => stream(state, &|u| 0.5 + u),
+            (Filler::Formula, Role::Bias) => (state, Box::new(|u| (2.0 * u - 1.0) * 0.1)),
+            (Filler::Formula, Role::Gamma) => (state, Box::new(|u| 0.6 + 0.6 * u)),
+            (Filler::Formula, Role::Beta | Role::Mean) => (state, Box::new(|u| (2.0 * u - 1.0) * 0.2)),
+            (Filler::Formula, Role::Variance { .. }) => (state, Box::new(|u| 0.5 + u)),
             (Filler::Glorot { seed }, Role::Kernel { fan_in, fan_out }) => {
-                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
-                stream(state ^ mix(seed), &|u| (2.0 * u - 1.0) * limit)
+                let limit = (6.0 / fan_in.saturating_add(fan_out) as f64).sqrt() as f32;
+                (state ^ mix(seed), Box::new(move |u| (2.0 * u - 1.0) * limit))
             }
-            (Filler::Glorot { .. }, Role::Gamma | Role::Variance { .. }) => vec![1.0; count],
-            (Filler::Glorot { .. }, Role::Bias | Role::Beta | Role::Mean) => vec![0.0; count],
-        }
+            (Filler::Glorot { .. }, Role::Gamma | Role::Variance { .. }) => (state, Box::new(|_| 1.0)),
+            (Filler::Glorot { .. }, Role::Bias | Role::Beta | Role::Mean) => (state, Box::new(|_| 0.0)),
+        };
+        stream(state).take(tensor.len()).map(number)
     }
 }
 
-/// The formula's numbers for a name, in [0, 1), without end.
+/// The formula's elements for a name, in [0, 1), without end.
 pub fn uniform(name: &str) -> impl Iterator<Item = f32> {
     stream(fnv1a64(name.as_bytes()))
 }

@@ -9,7 +9,7 @@ use crate::weights::fill::fnv1a64;
 pub(super) struct Fingerprint(AtomicU64);
 
 impl Fingerprint {
-    /// Adds a tensor: its name, and its numbers as little-endian f32. (FNV-1a, eight bytes at a time.)
+    /// Adds a tensor: its name, and its elements as little-endian f32. (FNV-1a, eight bytes at a time.)
     pub(super) fn add(&self, name: &str, numbers: &[[u8; 4]]) {
         let (pairs, rest) = numbers.as_chunks::<2>();
         let words = pairs.iter().map(|pair| pair.as_flattened()).chain(rest.iter().map(|one| &one[..]));

@@ -5,7 +5,7 @@
 //! bias'[o]     = (bias[o] - mean[o]) * scale[o] + beta[o]
 //! kernel'[.,o] = kernel[.,o] * scale[o]
 //!
-//! int8 (a step of a kernel is what it is worth, by output):
+//! int8 (each output of a kernel has a quantization scale, its step):
 //! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, and is moved by 128 to be multiplied; else 0
 //! factor[o] = input's step * kernel's step[o] / output's step
 //! bias''[o] = bias'[o] / output's step
@@ -14,16 +14,15 @@
 
 use resnet_plan::{Algorithm, LayerWeights, Precision, Role, WeightTensor};
 
-use crate::isa::Isa;
 use crate::kernels::winograd::fused;
-use crate::kernels::{FoldTask, fold_panel, pack};
+use crate::kernels::{FoldTask, Kernels, fold_panel, pack};
 
-/// Reads a layer's tensors, folds them and writes panels and bias as the instruction set reads them.
+/// Reads a layer's tensors, folds them and writes panels and bias as these kernels read them.
 ///
 /// # Errors
 /// What `read` finds wrong with each of the layer's tensors; then nothing is written.
 pub(super) fn fold(
-    isa: Isa,
+    kernels: &Kernels,
     precision: Precision,
     layer: &LayerWeights,
     read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
@@ -31,90 +30,123 @@ pub(super) fn fold(
     bias: &mut [f32],
     kernel: &mut Vec<[u8; 4]>,
 ) -> Result<(), Vec<String>> {
-    let [height, width, inputs, outputs] = layer.shape;
+    let folded = Folded::read(layer, read, kernel)?;
     let [from, to] = layer.elements;
-    let mut faults = Vec::new();
-    let mut buffer = Vec::new();
-    let mut scale = vec![1.0; outputs];
-    let mut shift = vec![0.0; outputs];
-    // The order of `tensors`: bias, gamma, beta, mean, variance, so that what is read last completes the fold.
-    let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
-    for tensor in layer.tensors() {
-        let to = if matches!(tensor.role, Role::Kernel { .. }) { &mut *kernel } else { &mut buffer };
-        if let Err(fault) = read(&tensor, to) {
-            faults.push(fault);
-        }
-        if !faults.is_empty() {
-            continue;
-        }
-        let numbers =
-            || buffer.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect::<Vec<f64>>();
-        match tensor.role {
-            Role::Kernel { .. } => {}
-            Role::Bias => shift = numbers(),
-            Role::Gamma => gamma = numbers(),
-            Role::Beta => beta = numbers(),
-            Role::Mean => mean = numbers(),
-            Role::Variance { epsilon } => {
-                for (o, variance) in numbers().into_iter().enumerate() {
-                    scale[o] = gamma[o] / (variance + epsilon).sqrt();
-                    shift[o] = (shift[o] - mean[o]) * scale[o] + beta[o];
+    let moved = from.is_signed() && pack::moves_signed(kernels);
+    let starts = if moved { &mut *bias } else { &mut [] };
+    let steps = write_panels(kernels, precision, layer, &folded.scale, kernel, panels, starts);
+    if from.is_quantized() {
+        let (_, rest) = bias.split_at_mut(bias.len() / 3);
+        let (factors, biases) = rest.split_at_mut(rest.len() / 2);
+        let (input, output) = (f64::from(from.scale()), f64::from(to.scale()));
+        write(factors, steps.iter().map(|step| input * step / output));
+        write(biases, folded.shift.iter().map(|shift| shift / output));
+    } else {
+        write(bias, folded.shift.into_iter());
+    }
+    Ok(())
+}
+
+/// What each output of a layer is multiplied with, and what is added.
+struct Folded {
+    scale: Vec<f64>,
+    shift: Vec<f64>,
+}
+
+impl Folded {
+    /// Reads a layer's tensors: the kernel as it is, the others folded.
+    ///
+    /// # Errors
+    /// What `read` finds wrong with each of them.
+    fn read(
+        layer: &LayerWeights,
+        read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
+        kernel: &mut Vec<[u8; 4]>,
+    ) -> Result<Self, Vec<String>> {
+        let outputs = layer.shape[3];
+        let mut faults = Vec::new();
+        let mut buffer = Vec::new();
+        // The order of `tensors`: kernel, bias, gamma, beta, mean, variance, so that what is read last completes the fold, and
+        // nothing is allocated for a kernel that is not there.
+        let (mut scale, mut shift) = (Vec::new(), Vec::new());
+        let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
+        for tensor in layer.tensors() {
+            let to = if matches!(tensor.role, Role::Kernel { .. }) { &mut *kernel } else { &mut buffer };
+            if let Err(fault) = read(&tensor, to) {
+                faults.push(fault);
+            }
+            if !faults.is_empty() {
+                continue;
+            }
+            let numbers =
+                || buffer.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect::<Vec<f64>>();
+            match tensor.role {
+                Role::Kernel { .. } => (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]),
+                Role::Bias => shift = numbers(),
+                Role::Gamma => gamma = numbers(),
+                Role::Beta => beta = numbers(),
+                Role::Mean => mean = numbers(),
+                Role::Variance { epsilon } => {
+                    for (o, variance) in numbers().into_iter().enumerate() {
+                        scale[o] = gamma[o] / (variance + epsilon).sqrt();
+                        shift[o] = (shift[o] - mean[o]) * scale[o] + beta[o];
+                    }
                 }
             }
         }
+        if faults.is_empty() { Ok(Folded { scale, shift }) } else { Err(faults) }
     }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    let window = height * width;
-    let strides = layer.kernel.layout.strides(layer.shape);
+}
+
+/// Writes the panels of a kernel, and what the sums of int8 start with, for as many outputs as `starts` has. Gives the steps of the
+/// outputs.
+fn write_panels(
+    kernels: &Kernels,
+    precision: Precision,
+    layer: &LayerWeights,
+    scale: &[f64],
+    kernel: &[[u8; 4]],
+    panels: &mut [f32],
+    starts: &mut [f32],
+) -> Vec<f64> {
+    let [height, width, inputs, outputs] = layer.shape;
     let mut rest = panels;
     let mut steps = vec![1.0; outputs];
     let [depth, channels] = layer.packed_shape();
-    for (range, width) in pack::panels(isa, precision, channels) {
-        let (panel, behind) = rest.split_at_mut(depth * width);
+    for (range, panel_width) in pack::panels(kernels, precision, channels) {
+        let (panel, behind) = rest.split_at_mut(depth * panel_width);
         rest = behind;
         let task = FoldTask {
             kernel,
-            strides,
+            strides: layer.kernel.layout.strides(layer.shape),
             inputs,
-            window,
-            scale: &scale,
+            window: height * width,
+            scale,
             algorithm: layer.algorithm,
             precision,
             steps: &mut steps[range.clone()],
             outputs: range.clone(),
             panel,
-            width,
+            width: panel_width,
             part: match layer.algorithm {
-                Algorithm::Winograd { output, fused: true, .. } => fused::panel(isa, output),
-                _ => width,
+                Algorithm::Winograd { output, fused: true, .. } => fused::panel(kernels, output),
+                _ => panel_width,
             },
         };
-        fold_panel(isa, task);
-        if from.is_signed() && pack::moves_signed(isa) {
-            for (to, lane) in bias[range].iter_mut().zip(0..) {
-                let column = panel.iter().skip(lane).step_by(width);
-                let sum: i32 = column
-                    .flat_map(|word| word.to_bits().to_le_bytes())
-                    .map(|w| i32::from(w.cast_signed()))
-                    .sum();
-                *to = f32::from_bits((-128 * sum).cast_unsigned());
-            }
+        fold_panel(kernels, task);
+        for (start, lane) in starts.iter_mut().skip(range.start).take(range.len()).zip(0..) {
+            let column = panel.iter().skip(lane).step_by(panel_width);
+            // Sums wrap, as those of the kernels do: the difference is right.
+            let sum = column
+                .flat_map(|word| word.to_bits().to_le_bytes())
+                .fold(0i32, |sum, weight| sum.wrapping_add(i32::from(weight.cast_signed())));
+            *start = f32::from_bits(sum.wrapping_mul(-128).cast_unsigned());
         }
     }
-    if !from.is_quantized() {
-        bias.iter_mut().zip(&shift).for_each(|(to, from)| *to = *from as f32);
-        return Ok(());
-    }
-    let (input, output) = (f64::from(from.scale()), f64::from(to.scale()));
-    let (_, rest) = bias.split_at_mut(bias.len() / 3);
-    let (factors, biases) = rest.split_at_mut(rest.len() / 2);
-    for (to, step) in factors.iter_mut().zip(&steps) {
-        *to = (input * step / output) as f32;
-    }
-    for (to, from) in biases.iter_mut().zip(&shift) {
-        *to = (from / output) as f32;
-    }
-    Ok(())
+    steps
+}
+
+/// Rounds elements to f32.
+fn write(to: &mut [f32], numbers: impl Iterator<Item = f64>) {
+    to.iter_mut().zip(numbers).for_each(|(to, number)| *to = number as f32);
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use memmap2::Mmap;
 use resnet_plan::Description;
 
-use crate::Error;
+use crate::error::Error;
 use crate::isa::Isa;
 use crate::weights::{Weights, file};
 
@@ -45,7 +45,7 @@ impl Weights {
 
 /// The promise that nobody changes or cuts a file while it is mapped.
 #[derive(Clone, Copy)]
-pub(super) struct Unchanged(());
+pub(crate) struct Unchanged(());
 
 /// A part of a mapped file, as f32.
 pub(crate) struct Mapping {

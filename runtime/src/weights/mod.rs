@@ -15,15 +15,16 @@ use std::thread;
 
 use resnet_plan::{Description, LayerWeights, Precision, WeightTensor};
 
-use crate::Error;
 use crate::arena::{ALIGNMENT, Arena};
+use crate::error::Error;
 use crate::isa::Isa;
-use crate::kernels::{PackedConv, pack};
+use crate::kernels::{Kernels, PackedConv, pack};
 
-use file::File;
 use fill::Filler;
 use fingerprint::Fingerprint;
 use mapping::{Mapping, Unchanged};
+
+pub use file::File;
 
 /// Packed weights, in the order of use, in one piece of memory. Cloning shares them.
 #[derive(Clone)]
@@ -33,13 +34,14 @@ pub struct Weights {
 
 struct Packed {
     isa: Isa,
+    kernels: &'static Kernels,
     memory: Memory,
     places: Vec<Place>,
     /// What they were packed for: [`packed::hash`].
     network: u64,
 }
 
-/// Where packed numbers lie.
+/// Where packed elements lie.
 pub(crate) enum Memory {
     Arena(Arena),
     Mapped(Mapping),
@@ -74,7 +76,7 @@ impl Weights {
     /// [`Weights::load`], for one instruction set.
     ///
     /// # Errors
-    /// As [`Weights::load`].
+    /// As [`Weights::load`]; if the machine does not have it.
     pub fn load_for(isa: Isa, network: &Description, path: &Path) -> Result<Self, Error> {
         Self::of_file(isa, network, &File::open(path)?, None)
     }
@@ -82,8 +84,11 @@ impl Weights {
     /// Writes a file of packed weights, which loads and maps without work, on machines that have this instruction set.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written. [`Error::OtherWeights`] if they were packed for another network.
     pub fn save(&self, network: &Description, path: &Path) -> Result<(), Error> {
+        if !self.fit(network) {
+            return Err(Error::OtherWeights { network: network.name.to_string() });
+        }
         packed::write(self.isa(), network, self.packed.memory.as_slice(), path)
     }
 
@@ -102,12 +107,25 @@ impl Weights {
     /// As [`Weights::load`].
     pub fn fingerprint(network: &Description, path: &Path) -> Result<u64, Error> {
         let file = File::open(path)?;
+        file.plain().map_err(|fault| file.error(network, vec![fault]))?;
         Self::hash(network, |tensor, to| file.read(tensor, to)).map_err(|faults| file.error(network, faults))
     }
 
     /// [`Weights::fingerprint`], of the weights of the reference.
+    ///
+    /// # Panics
+    /// If the system does not give the memory of the largest tensor.
     pub fn formula_fingerprint(network: &Description) -> u64 {
-        Self::hash(network, filler(Filler::Formula)).expect("made-up weights have no faults")
+        let found = Self::hash(network, filler(Filler::Formula));
+        found.unwrap_or_else(|faults| panic!("{}", faults.join(", ")))
+    }
+
+    /// [`Weights::fingerprint`], of the weights that [`Weights::init`] makes of a seed.
+    ///
+    /// # Panics
+    /// As [`Weights::formula_fingerprint`].
+    pub fn init_fingerprint(network: &Description, seed: u64) -> u64 {
+        Self::hash(network, filler(Filler::Glorot { seed })).expect("made-up weights have no faults")
     }
 
     fn hash(
@@ -137,7 +155,7 @@ impl Weights {
     /// [`Weights::from_bytes`], for one instruction set.
     ///
     /// # Errors
-    /// As [`Weights::load`].
+    /// As [`Weights::load_for`].
     pub fn from_bytes_for(isa: Isa, network: &Description, bytes: &[u8]) -> Result<Self, Error> {
         Self::of_file(isa, network, &File::of_bytes(bytes)?, None)
     }
@@ -148,7 +166,7 @@ impl Weights {
     /// An instruction set in `RESNET_ISA` that the machine does not have is passed over.
     ///
     /// # Panics
-    /// If the system does not give the memory.
+    /// If the system does not give the memory, or a layer cannot be packed: see [`LayerWeights::check`].
     pub fn init(network: &Description, seed: u64) -> Self {
         Self::init_for(Isa::from_environment().unwrap_or(Isa::best()), network, seed)
     }
@@ -156,7 +174,7 @@ impl Weights {
     /// [`Weights::init`], for one instruction set.
     ///
     /// # Panics
-    /// As [`Weights::init`].
+    /// As [`Weights::init`], or if the machine lacks the instruction set.
     pub fn init_for(isa: Isa, network: &Description, seed: u64) -> Self {
         let filled = Self::filled(isa, network, Filler::Glorot { seed });
         filled.unwrap_or_else(|error| panic!("{error}")).0
@@ -165,7 +183,8 @@ impl Weights {
     /// The weights of the reference, a formula of each tensor's name and role: networks can be compared without a weight file.
     ///
     /// # Errors
-    /// [`Error::Calibration`] if the network's scales were calibrated with other weights; [`Error::Memory`].
+    /// [`Error::Calibration`] if the network's scales were calibrated with other weights; [`Error::Weights`] if a layer is none
+    /// that can be packed; [`Error::Isa`] if the machine lacks the instruction set; [`Error::Memory`].
     pub fn formula_for(isa: Isa, network: &Description) -> Result<Self, Error> {
         let (weights, found) = Self::filled(isa, network, Filler::Formula)?;
         calibrated(network, "the formula", found)?;
@@ -187,6 +206,11 @@ impl Weights {
         self.packed.isa
     }
 
+    /// The kernels that they are packed for.
+    pub fn kernels(&self) -> &'static Kernels {
+        self.packed.kernels
+    }
+
     /// The memory that they take.
     pub fn bytes(&self) -> usize {
         size_of_val(self.packed.memory.as_slice())
@@ -203,15 +227,16 @@ impl Weights {
         file: &File<'_>,
         map: Option<Unchanged>,
     ) -> Result<Self, Error> {
+        let kernels = kernels_for(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
-            let (places, count) = places(isa, network);
+            let (places, count) = places(kernels, network);
             let memory = file.packed_weights(count, map).map_err(|fault| file.error(network, vec![fault]))?;
             let network = packed::hash(isa, network);
-            return Ok(Weights { packed: Arc::new(Packed { isa, memory, places, network }) });
+            return Ok(Weights { packed: Arc::new(Packed { isa, kernels, memory, places, network }) });
         }
         let extra = file.extra(network);
-        match Self::folded(isa, network, |tensor, to| file.read(tensor, to))? {
+        match Self::folded(isa, kernels, network, |tensor, to| file.read(tensor, to))? {
             Ok((weights, found)) if extra.is_empty() => {
                 calibrated(network, file.origin(), found)?;
                 Ok(weights)
@@ -222,16 +247,23 @@ impl Weights {
     }
 
     fn filled(isa: Isa, network: &Description, filler: Filler) -> Result<(Self, u64), Error> {
-        Ok(Self::folded(isa, network, self::filler(filler))?.expect("made-up weights have no faults"))
+        let origin = match filler {
+            Filler::Formula => "the formula",
+            Filler::Glorot { .. } => "the random weights",
+        };
+        let kernels = kernels_for(isa, network, origin)?;
+        Self::folded(isa, kernels, network, self::filler(filler))?
+            .map_err(|faults| error(network, origin, faults))
     }
 
     /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
     fn folded(
         isa: Isa,
+        kernels: &'static Kernels,
         network: &Description,
         read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
     ) -> Result<Result<(Self, u64), Vec<String>>, Error> {
-        let (places, count) = places(isa, network);
+        let (places, count) = places(kernels, network);
         let fingerprint = Fingerprint::default();
         let read = |tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>| {
             read(tensor, to)?;
@@ -258,7 +290,7 @@ impl Weights {
                 let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, (layer, panels, bias))) = job else { return };
                 if let Err(found) =
-                    fold::fold(isa, network.precision, layer, &read, panels, bias, &mut kernel)
+                    fold::fold(kernels, network.precision, layer, &read, panels, bias, &mut kernel)
                 {
                     faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
                 }
@@ -278,7 +310,7 @@ impl Weights {
             return Ok(Err(faults.into_iter().flat_map(|(_, faults)| faults).collect()));
         }
         let network = packed::hash(isa, network);
-        let packed = Packed { isa, memory: Memory::Arena(memory), places, network };
+        let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, network };
         Ok(Ok((Weights { packed: Arc::new(packed) }, fingerprint.finish())))
     }
 }
@@ -286,9 +318,27 @@ impl Weights {
 /// Reads made-up weights.
 fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync {
     move |tensor, to| {
-        *to = filler.fill(tensor).into_iter().map(f32::to_le_bytes).collect();
+        to.clear();
+        let WeightTensor { name, dims, .. } = tensor;
+        to.try_reserve_exact(tensor.len()).map_err(|_| format!("too large for memory: {name} {dims:?}"))?;
+        to.extend(filler.elements(tensor).map(f32::to_le_bytes));
         Ok(())
     }
+}
+
+/// The kernels that weights of this network are packed for on this machine.
+///
+/// # Errors
+/// If the machine lacks the instruction set, or a layer cannot be packed.
+fn kernels_for(isa: Isa, network: &Description, origin: &str) -> Result<&'static Kernels, Error> {
+    let kernels = Isa::choose(isa.name())?.kernels();
+    let faults = network.faults();
+    if faults.is_empty() { Ok(kernels) } else { Err(error(network, origin, faults)) }
+}
+
+/// The error of weights with these faults.
+fn error(network: &Description, origin: &str, faults: Vec<String>) -> Error {
+    Error::Weights { origin: origin.to_owned(), network: network.name.to_string(), faults }
 }
 
 /// Whether the network's scales were made with the weights of this fingerprint.
@@ -307,8 +357,8 @@ fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Err
     }
 }
 
-/// Where each layer's weights lie, in the order of use, and how many numbers there are in all.
-fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
+/// Where each layer's weights lie, in the order of use, and how many elements there are in all.
+fn places(kernels: &Kernels, network: &Description) -> (Vec<Place>, usize) {
     let precision = network.precision;
     let lists = if precision == Precision::Int8 { 3 } else { 1 };
     let mut end = 0usize;
@@ -322,8 +372,8 @@ fn places(isa: Isa, network: &Description) -> (Vec<Place>, usize) {
     let place = |layer: &LayerWeights| {
         let [depth, channels] = layer.packed_shape();
         Place {
-            panels: place(pack::packed_len(isa, precision, depth, channels)),
-            bias: place(lists * pack::padded(isa, precision, layer.shape[3])),
+            panels: place(pack::packed_len(kernels, precision, depth, channels)),
+            bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(lists)),
         }
     };
     (network.layers.iter().map(place).collect(), end)

@@ -1,7 +1,7 @@
 //! Packed weights in a file: what loading makes of a weight file, ready to be used as it lies there.
 //!
 //! A packed file is a safetensors file of one tensor, `packed`: the memory of [`Weights`](crate::Weights). Its metadata says
-//! what it was packed for; the header is filled up with spaces so that the numbers begin on a page.
+//! what it was packed for; the header is filled up with spaces so that the elements begin on a page.
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
@@ -10,12 +10,12 @@ use std::path::Path;
 use resnet_plan::{Algorithm, Description, LayerWeights};
 use serde_json::json;
 
-use crate::Error;
+use crate::error::Error;
 use crate::isa::Isa;
 
-/// Changes with everything that changes the order or the meaning of packed numbers.
+/// Changes with everything that changes the order or the meaning of packed elements.
 const LAYOUT: &str = "5";
-/// What the numbers are aligned to in the file: a page, as the system maps them.
+/// What the elements are aligned to in the file: a page, as the system maps them.
 const PAGE: usize = 4096;
 /// The tensor's name.
 pub(super) const TENSOR: &str = "packed";

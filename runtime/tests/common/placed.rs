@@ -52,7 +52,7 @@ impl Placed {
     }
 }
 
-/// Numbers from a seed; about one case in eight holds something that is no finite number.
+/// Elements from a seed; about one case in eight holds something that is no finite element.
 pub(crate) fn image(dims: [usize; 4], seed: u64) -> Image {
     let mut state = seed | 1;
     let mut next = || {
@@ -76,7 +76,7 @@ pub(crate) fn halo() -> impl Strategy<Value = [usize; 4]> {
     prop::array::uniform4(0usize..3)
 }
 
-/// `found` is the array around `expected`, in which nothing else was written; numbers may be `tolerance` apart.
+/// `found` is the array around `expected`, in which nothing else was written; elements may be `tolerance` apart.
 pub(crate) fn check(
     expected: &Placed,
     fill: f32,

@@ -126,7 +126,7 @@ fn run<N: Network>(arguments: &Arguments) -> anyhow::Result<()> {
     let weights = match &arguments.weights {
         None => Weights::init_for(isa, &N::DESCRIPTION, 0),
         Some(file) if file.as_os_str() == "formula" => Weights::formula_for(isa, &N::DESCRIPTION)?,
-        Some(file) => Weights::map_for(isa, &N::DESCRIPTION, file)?,
+        Some(file) => Weights::load_for(isa, &N::DESCRIPTION, file)?,
     };
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = arguments.threads.unwrap_or_else(cores);

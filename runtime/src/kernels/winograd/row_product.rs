@@ -9,14 +9,14 @@
 //! y[tile][:] = sums[tile][:]
 //! ```
 //! Weights that are transformed in memory are written and read once more, which takes longer than to multiply them with few tiles.
-//! Here they stay in the first-level cache for all rows of the products.
+//! Here they stay in the L1 cache for all rows of the products.
 
 use resnet_plan::algorithm::VECTOR;
 use resnet_plan::winograd::Tile;
 
-use crate::isa::Simd;
 use crate::kernels::product::LINE;
 use crate::kernels::winograd::sides::{Four, Side, TwoOfStride2};
+use crate::simd::Simd;
 
 /// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.
 pub(crate) struct RowProduct<'a> {
@@ -27,7 +27,7 @@ pub(crate) struct RowProduct<'a> {
     pub(crate) x: *const f32,
     /// Input channels, whole vectors.
     pub(crate) depth: usize,
-    /// For each input channel the panel's, of the window's nine numbers one after the other.
+    /// For each input channel the panel's, of the window's nine weights one after the other.
     pub(crate) weights: *const f32,
     /// What is needed next: [`LINES`] lines of it are fetched for each input channel, to be read once.
     pub(crate) prefetch: *const f32,

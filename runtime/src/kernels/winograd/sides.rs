@@ -1,17 +1,17 @@
 //! The matrices of Winograd's algorithm. Both of a tile's sides are transformed alike, so each is given for one side.
 //!
-//! Step 1: `F(4, 3)` with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is about twice that of a direct sum
+//! Stride 1: `F(4, 3)` with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose error is about twice that of a direct sum
 //! (Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks"). The
-//! pairs of points are each other's inverses: once the window's middle number is multiplied with sqrt(1/2), the weights of both
-//! are the same sums, with the outer numbers changing places. What those sums leave out is made good in the outputs.
+//! pairs of points are each other's inverses: once the window's middle weight is multiplied with sqrt(1/2), the weights of both
+//! are the same sums, with the outer weights changing places. What those sums leave out is made good in the outputs.
 //!
-//! Step 2: even and odd inputs are apart. The odd ones meet only the window's middle number, the even ones the other two:
+//! Stride 2: even and odd inputs are apart. The odd ones meet only the window's middle weight, the even ones the other two:
 //!
 //! ```text
 //! y[i] = (e[i] g[0] + e[i+1] g[2]) + o[i] g[1]                          e[i] = d[2i], o[i] = d[2i + 1]
 //! ```
 //! The first part is `F(2, 2)` with the points 0, 1, infinity; the second takes a product an output, both with the same
-//! number. So a side of two outputs takes five products and not six; three of their inputs and three of the weights are
+//! element. So a side of two outputs takes five products and not six; three of their inputs and three of the weights are
 //! taken as they are, and what goes to the same outputs is added up while it is multiplied.
 //!
 //! A tile at the image's lower or right edge may have fewer outputs inside. `n` of them take only `n + 2` points (in pairs of
@@ -23,7 +23,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use resnet_plan::winograd::Tile;
 
-use crate::isa::Simd;
+use crate::simd::Simd;
 
 /// The most inputs of a side of a tile, and of a tile.
 pub(crate) const LARGEST_SIDE: usize = 6;
@@ -32,7 +32,7 @@ pub(super) const LARGEST_INPUT: usize = LARGEST_SIDE * LARGEST_SIDE;
 /// A factor of a product.
 #[derive(Clone, Copy)]
 pub(crate) enum Factor {
-    /// A number as it is, at this place: of the tile's inputs, or of the window's nine numbers.
+    /// An element as it is, at this place: of the tile's inputs, or of the window's nine weights.
     Raw(usize),
     /// In this plane of the transformed ones.
     Made(usize),
@@ -94,11 +94,11 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     const KERNELS: [usize; N];
     /// The sum of each product.
     const SUMS: [usize; N];
-    /// What the window's middle number is multiplied with before its transform.
+    /// What the window's middle weight is multiplied with before its transform.
     const MIDDLE: f64;
     /// Which input each product takes as it is, if all outputs are inside.
     const RAW_INPUTS: [Option<usize>; N];
-    /// Which of the window's numbers each weight is as it is.
+    /// Which of the window's weights each transformed weight is as it is.
     const RAW_KERNELS: [Option<usize>; K];
     /// The products that the first 1, 2, ... outputs take.
     const PRODUCTS: [&'static [usize]; O];
@@ -107,7 +107,7 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     /// The sums that they take.
     const TAKEN: [[bool; M]; O] = taken(Self::SUMS, Self::PRODUCTS);
 
-    /// `G g`, for a multiplied middle number.
+    /// `G g`, for a multiplied middle weight.
     fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
     /// `B^T d`, for so many outputs: the products that those take, and zeros.
     fn input<S: Simd>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
@@ -158,7 +158,7 @@ const fn partial<const N: usize>(products: &[usize]) -> [bool; N] {
     partial
 }
 
-/// Step 1, 4 outputs.
+/// Stride 1, 4 outputs.
 pub(super) struct Four;
 
 impl Side<6, 4, 6, 6> for Four {
@@ -245,7 +245,7 @@ impl Side<6, 4, 6, 6> for Four {
     fn output<S: Simd>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
         let (sum_a, difference_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let (sum_b, difference_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
-        // A weight is divided by the product of its point's distances to all others, by half of that where the outer numbers have
+        // A weight is divided by the product of its point's distances to all others, by half of that where the outer weights have
         // changed places: -3/2 and 3. The outputs take the points' powers.
         let odd_a = simd.mul(simd.splat(-SQRT_2 / 3.0), difference_a);
         let odd_b = simd.mul(simd.splat(SQRT_2 / 3.0), difference_b);
@@ -258,7 +258,7 @@ impl Side<6, 4, 6, 6> for Four {
     }
 }
 
-/// Step 2, 2 outputs: three products of the even inputs, then two of the odd ones.
+/// Stride 2, 2 outputs: three products of the even inputs, then two of the odd ones.
 pub(super) struct TwoOfStride2;
 
 impl Side<5, 2, 4, 3> for TwoOfStride2 {

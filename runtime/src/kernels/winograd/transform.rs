@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use resnet_plan::winograd::Tile;
 
-use crate::isa::Simd;
 use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
+use crate::simd::Simd;
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
     pub(crate) tile: Tile,
-    /// The numbers of the windows' first position, and how far it is to those of the next one.
+    /// The elements of the windows' first position, and how far it is to those of the next one.
     pub(crate) g: *const f32,
     pub(crate) position: usize,
     /// Windows: whole vectors.
@@ -27,20 +27,20 @@ pub(crate) struct InputTile<'a> {
     pub(crate) pixels: &'a [*const f32],
     /// Which of their channels.
     pub(crate) channels: Range<usize>,
-    /// Where each row of the tile's numbers goes; how far apart the numbers of a row are, and one vector of channels and the next.
+    /// Where each row of the tile's elements goes; how far apart the elements of a row are, and one vector of channels and the next.
     pub(crate) v: [*mut f32; LARGEST_SIDE],
     pub(crate) plane: usize,
     pub(crate) vector: usize,
-    /// Whether numbers that are the tile's as they are go there too.
+    /// Whether elements that are the tile's as they are go there too.
     pub(crate) raw: bool,
-    /// Rows and columns of outputs that lie in the image: if not all do, some numbers are zero.
+    /// Rows and columns of outputs that lie in the image: if not all do, some elements are zero.
     pub(crate) inside: [usize; 2],
 }
 
 /// Sums of a tile to be transformed.
 pub(crate) struct OutputTile {
     pub(crate) tile: Tile,
-    /// The tile's numbers, and how far apart its planes are.
+    /// The tile's elements, and how far apart its planes are.
     pub(crate) m: *const f32,
     pub(crate) plane: usize,
     pub(crate) bias: *const f32,
@@ -68,7 +68,7 @@ macro_rules! of_sides {
 /// `G g G^T`, all windows.
 ///
 /// # Safety
-/// Each of the nine positions holds `count` numbers, and each plane has room for them. The machine has the instructions of `S`.
+/// Each of the nine positions holds `count` elements, and each plane has room for them. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &KernelTile) {
     // SAFETY: the caller's contract.
@@ -156,7 +156,7 @@ unsafe fn input_of<
 ) {
     let count = task.channels.len();
     let (whole, rest) = (count / S::LANES * S::LANES, count % S::LANES);
-    // SAFETY: the caller's contract; `rest` numbers are left behind the whole vectors.
+    // SAFETY: the caller's contract; `rest` elements are left behind the whole vectors.
     unsafe {
         // All outputs are inside but at the edges: that instance has no branches.
         if task.inside == [O, O] {
@@ -320,7 +320,7 @@ unsafe fn output_vector<
 /// `to = max(floor, sum + to?)`, the first `count` channels of a vector.
 ///
 /// # Safety
-/// So many numbers behind `to` may be read and written. The machine has the instructions of `S`.
+/// So many elements behind `to` may be read and written. The machine has the instructions of `S`.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn finish<S: Simd>(
     simd: S,

@@ -13,16 +13,16 @@
 //! Infinity meets only the last tap: a phase that has one tap less does without it, and without the last input.
 //!
 //! Three taps: 0, +-sqrt(1/2), +-sqrt(2), as [`winograd`](crate::kernels::winograd) has them. Four taps: +-1/4, +-7/8, +-2, whose
-//! error is 1.8 times that of a direct sum for the windows of a stem, 7x7 of step 2 on 3 channels; +-1/2, +-1, +-2 have 2.1, the best with 0 among
-//! them 2.1 (normally distributed numbers; a search over some 3,000 sets of points).
+//! error is 1.8 times that of a direct sum for the windows of a stem, 7x7 of stride 2 on 3 channels; +-1/2, +-1, +-2 have 2.1, the best with 0 among
+//! them 2.1 (normally distributed values; a search over some 3,000 sets of points).
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use resnet_plan::winograd::BAND;
 
-use crate::isa::Simd;
 use crate::kernels::winograd::sides::times;
 use crate::kernels::winograd::transform::finish;
+use crate::simd::Simd;
 
 /// The most points, and pairs of them.
 pub(super) const LARGEST_POINTS: usize = 7;
@@ -31,7 +31,7 @@ const LARGEST_PAIRS: usize = 3;
 /// Weights of some windows, of one phase.
 pub(crate) struct BandKernel<'a> {
     pub(crate) points: usize,
-    /// The numbers of each tap: three less than there are points, or one less than that.
+    /// The elements of each tap: three less than there are points, or one less than that.
     pub(crate) taps: &'a [*const f32],
     /// How many: whole vectors.
     pub(crate) count: usize,
@@ -45,7 +45,7 @@ pub(crate) struct BandInput<'a> {
     pub(crate) points: usize,
     /// As many as there are points, or all but the last.
     pub(crate) rows: &'a [*const f32],
-    /// Numbers of a row.
+    /// Elements of a row.
     pub(crate) count: usize,
     /// Where they go, and how far apart points are.
     pub(crate) v: *mut f32,
@@ -55,7 +55,7 @@ pub(crate) struct BandInput<'a> {
 /// Sums of a band.
 pub(crate) struct BandOutput {
     pub(crate) points: usize,
-    /// The numbers of the first point, and how far apart columns and points are.
+    /// The elements of the first point, and how far apart columns and points are.
     pub(crate) m: *const f32,
     pub(crate) column: usize,
     pub(crate) plane: usize,
@@ -164,7 +164,7 @@ macro_rules! of_points {
 /// `G g`
 ///
 /// # Safety
-/// Each tap holds `count` numbers, and each point has room for them: infinity only where no tap is missing. The machine has
+/// Each tap holds `count` elements, and each point has room for them: infinity only where no tap is missing. The machine has
 /// the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &BandKernel<'_>) {
@@ -207,7 +207,7 @@ unsafe fn kernel_of<S: Simd, const N: usize>(simd: S, task: &BandKernel<'_>) {
 /// `B^T d`
 ///
 /// # Safety
-/// Each row holds `count` numbers, and each point has room for them, filled up to whole vectors: infinity only where no row
+/// Each row holds `count` elements, and each point has room for them, filled up to whole vectors: infinity only where no row
 /// is missing. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn input<S: Simd>(simd: S, task: &BandInput<'_>) {
@@ -228,7 +228,7 @@ unsafe fn input_of<S: Simd, const N: usize>(simd: S, task: &BandInput<'_>) {
     for place in (0..task.count).step_by(S::LANES) {
         let mut d = [simd.splat(0.0); N];
         for (d, row) in d.iter_mut().zip(rows) {
-            // SAFETY: the caller's contract: of the last vector only the numbers that there are get read.
+            // SAFETY: the caller's contract: of the last vector only the elements that there are get read.
             unsafe {
                 let from = row.add(place);
                 let rest = task.count - place;

@@ -1,29 +1,29 @@
 //! The elements of tensors, as they are read into vectors and written from them.
 
-use crate::isa::Simd;
-use crate::numbers::bf16;
+use crate::elements::bf16;
+use crate::simd::Simd;
 
 /// An element, as it is read into vectors and written from them.
 pub(crate) trait Stored<S: Simd>: Copy {
-    /// Whether there are no numbers below zero, so that storing cuts them off.
+    /// Whether there are no elements below zero, so that storing cuts them off.
     const POSITIVE: bool = false;
 
-    /// The first `count` numbers, and zeros.
+    /// The first `count` elements, and zeros.
     ///
     /// # Safety
-    /// `from` must be valid for reads of `count <= LANES` numbers.
+    /// `from` must be valid for reads of `count <= LANES` elements.
     unsafe fn load(simd: S, from: *const Self, count: usize) -> S::Vector;
 
-    /// Writes the first `count` numbers, rounded.
+    /// Writes the first `count` elements, rounded.
     ///
     /// # Safety
-    /// `to` must be valid for writes of `count <= LANES` numbers.
+    /// `to` must be valid for writes of `count <= LANES` elements.
     unsafe fn store(simd: S, to: *mut Self, value: S::Vector, count: usize);
 
     /// [`Stored::store`], of four whole vectors, one behind the other.
     ///
     /// # Safety
-    /// `to` must be valid for writes of four vectors of numbers.
+    /// `to` must be valid for writes of four vectors of elements.
     #[inline(always)]
     unsafe fn store_four(simd: S, to: *mut Self, values: [S::Vector; 4]) {
         for (index, value) in values.into_iter().enumerate() {

@@ -2,22 +2,22 @@
 
 pub use half::bf16;
 
-/// An element that tensors can hold: plain numbers of which every bit pattern is a value.
+/// An element that tensors can hold: plain elements of which every bit pattern is a value.
 pub trait Element: sealed::Element + Copy + Default + Send + Sync + 'static {
     /// Elements in a word of four bytes, the unit in which kernels multiply. A pixel that a convolution reads is whole
     /// words, so its channels are filled up to a multiple of this.
     const PER_WORD: usize = 4 / size_of::<Self>();
 
     /// A slice of them.
-    fn numbers(slice: &[Self]) -> Numbers<'_>;
+    fn elements(slice: &[Self]) -> Elements<'_>;
 
     /// A slice of them, to be written.
-    fn numbers_mut(slice: &mut [Self]) -> NumbersMut<'_>;
+    fn elements_mut(slice: &mut [Self]) -> ElementsMut<'_>;
 }
 
-/// Numbers of some type.
+/// Elements of some type.
 #[derive(Clone, Copy, Debug)]
-pub enum Numbers<'a> {
+pub enum Elements<'a> {
     /// 32-bit floating point.
     F32(&'a [f32]),
     /// The upper half of that.
@@ -28,9 +28,9 @@ pub enum Numbers<'a> {
     I8(&'a [i8]),
 }
 
-/// Numbers of some type, to be written.
+/// Elements of some type, to be written.
 #[derive(Debug)]
-pub enum NumbersMut<'a> {
+pub enum ElementsMut<'a> {
     /// 32-bit floating point.
     F32(&'a mut [f32]),
     /// The upper half of that.
@@ -41,23 +41,23 @@ pub enum NumbersMut<'a> {
     I8(&'a mut [i8]),
 }
 
-/// `$body` with the slice in `$numbers` as `$slice`, whatever its type.
+/// `$body` with the slice in `$elements` as `$slice`, whatever its type.
 macro_rules! each {
-    ($kind:ident, $numbers:expr, $slice:ident => $body:expr) => {
-        match $numbers {
-            $crate::numbers::$kind::F32($slice) => $body,
-            $crate::numbers::$kind::Bf16($slice) => $body,
-            $crate::numbers::$kind::U8($slice) => $body,
-            $crate::numbers::$kind::I8($slice) => $body,
+    ($kind:ident, $elements:expr, $slice:ident => $body:expr) => {
+        match $elements {
+            $crate::elements::$kind::F32($slice) => $body,
+            $crate::elements::$kind::Bf16($slice) => $body,
+            $crate::elements::$kind::U8($slice) => $body,
+            $crate::elements::$kind::I8($slice) => $body,
         }
     };
 }
 pub(crate) use each;
 
-impl Numbers<'_> {
+impl Elements<'_> {
     /// How many there are.
     pub fn len(&self) -> usize {
-        each!(Numbers, self, slice => slice.len())
+        each!(Elements, self, slice => slice.len())
     }
 
     /// Whether there are none.
@@ -65,24 +65,24 @@ impl Numbers<'_> {
         self.len() == 0
     }
 
-    /// The number at a place, as it is stored: a quantized one without its scale.
+    /// The element at a place, as it is stored: a quantized one without its scale.
     ///
     /// # Panics
     /// If there is none.
     pub fn get(&self, place: usize) -> f32 {
         match self {
-            Numbers::F32(slice) => slice[place],
-            Numbers::Bf16(slice) => slice[place].to_f32(),
-            Numbers::U8(slice) => f32::from(slice[place]),
-            Numbers::I8(slice) => f32::from(slice[place]),
+            Elements::F32(slice) => slice[place],
+            Elements::Bf16(slice) => slice[place].to_f32(),
+            Elements::U8(slice) => f32::from(slice[place]),
+            Elements::I8(slice) => f32::from(slice[place]),
         }
     }
 }
 
-impl NumbersMut<'_> {
+impl ElementsMut<'_> {
     /// How many there are.
     pub fn len(&self) -> usize {
-        each!(NumbersMut, self, slice => slice.len())
+        each!(ElementsMut, self, slice => slice.len())
     }
 
     /// Whether there are none.
@@ -96,12 +96,12 @@ macro_rules! element {
         impl sealed::Element for $type {}
 
         impl Element for $type {
-            fn numbers(slice: &[Self]) -> Numbers<'_> {
-                Numbers::$variant(slice)
+            fn elements(slice: &[Self]) -> Elements<'_> {
+                Elements::$variant(slice)
             }
 
-            fn numbers_mut(slice: &mut [Self]) -> NumbersMut<'_> {
-                NumbersMut::$variant(slice)
+            fn elements_mut(slice: &mut [Self]) -> ElementsMut<'_> {
+                ElementsMut::$variant(slice)
             }
         }
     };

@@ -1,0 +1,184 @@
+//! The type of a kernel table, and the macro that fills one for an instruction set.
+
+use std::ops::Range;
+
+use resnet_plan::Precision;
+
+use crate::kernels::add::AddTask;
+use crate::kernels::convert::ConvertTask;
+use crate::kernels::dot::DotKernel;
+use crate::kernels::fold::FoldTask;
+use crate::kernels::pool::PoolTask;
+use crate::kernels::product::Product;
+use crate::kernels::strassen::{LastTask, SumsTask};
+use crate::kernels::winograd::row_product::RowProduct;
+use crate::kernels::winograd::transform::{InputTile, KernelTile, OutputTile};
+use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput};
+
+/// The kernels of an instruction set, and the shapes that they work in.
+///
+/// Whoever has a reference to one may call its functions, as far as the instruction set goes: the machine has it. So the tables
+/// themselves are private to `isa`, and [`Isa::kernels`](crate::Isa::kernels), which gives the references, looks first.
+pub struct Kernels {
+    /// The name of the instruction set of the kernels for f32.
+    pub(crate) isa: &'static str,
+    /// Elements in a vector.
+    pub(crate) lanes: usize,
+    /// Output channels in a panel of packed weights, a multiple of `lanes`.
+    pub(crate) panel: usize,
+    /// Output pixels in a tile.
+    pub(crate) tile: usize,
+    /// Tiles of Winograd's algorithm in a group whose products are computed together.
+    pub(crate) group: usize,
+    pub(crate) product: unsafe fn(&Product<'_>),
+    pub(crate) row_product: unsafe fn(&RowProduct<'_>),
+    pub(crate) winograd_kernel: unsafe fn(&KernelTile),
+    pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
+    pub(crate) winograd_output: unsafe fn(&OutputTile),
+    pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
+    pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
+    pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
+    pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
+    pub(crate) strassen_last: unsafe fn(&LastTask<'_>),
+    pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
+    pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
+    pub(crate) add: unsafe fn(&AddTask<'_>),
+    pub(crate) convert: unsafe fn(&ConvertTask<'_>),
+    pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
+    pub(crate) peak: unsafe fn(usize) -> f32,
+    pub(crate) bf16: DotKernel,
+    pub(crate) int8: DotKernel,
+}
+
+/// A panel of packed weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    /// Its first output channel.
+    pub(crate) first: usize,
+    /// Output channels.
+    pub(crate) channels: usize,
+    /// Those, filled up to whole vectors.
+    pub(crate) width: usize,
+}
+
+impl Panel {
+    /// Its output channels.
+    pub(crate) fn range(self) -> Range<usize> {
+        self.first..self.first + self.channels
+    }
+}
+
+impl Kernels {
+    /// A panel of so many output channels: all panels but the last are full.
+    pub(crate) fn panel_at(&self, index: usize, channels: usize) -> Panel {
+        let first = index * self.panel;
+        let channels = (channels - first).min(self.panel);
+        Panel { first, channels, width: channels.next_multiple_of(self.lanes) }
+    }
+
+    /// The name of the instruction set of the kernels for a precision.
+    pub(crate) fn isa(&self, precision: Precision) -> &'static str {
+        match precision {
+            Precision::F32 => self.isa,
+            Precision::Bf16 => self.bf16.isa,
+            Precision::Int8 => self.int8.isa,
+        }
+    }
+}
+
+/// The table of an instruction set: the kernels over its vector operations, each compiled under its target features.
+macro_rules! kernels {
+    (
+        $isa:literal, $simd:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal,
+        bf16: $bf16:expr, int8: $int8:expr
+    ) => {{
+        use crate::kernels::winograd::{row_product, transform as winograd};
+        use crate::kernels::winograd_rows::transform as winograd_rows;
+        use crate::kernels::{self, fold, peak, pool, product, strassen};
+        use crate::simd::Simd;
+
+        macro_rules! compiled {
+            ($name:ident, $task:ty, $kernel:path) => {
+                /// # Safety
+                /// The machine has the instruction set; the contract of the kernel holds for the task.
+                $(#[target_feature(enable = $features)])?
+                unsafe fn $name(task: &$task) {
+                    // SAFETY: the caller's contract.
+                    unsafe { $kernel(<$simd>::assume(), task) }
+                }
+            };
+        }
+        compiled!(row_product, row_product::RowProduct<'_>, row_product::compute::<$simd, $vectors>);
+        compiled!(winograd_kernel, winograd::KernelTile, winograd::kernel);
+        compiled!(winograd_input, winograd::InputTile<'_>, winograd::input);
+        compiled!(winograd_output, winograd::OutputTile, winograd::output);
+        compiled!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel);
+        compiled!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input);
+        compiled!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
+        compiled!(strassen_sums, strassen::SumsTask<'_>, strassen::sums);
+        compiled!(strassen_last, strassen::LastTask<'_>, strassen::last);
+        compiled!(max_pool, pool::PoolTask<'_>, pool::max);
+        compiled!(average_pool, pool::PoolTask<'_>, pool::average);
+        compiled!(add, kernels::add::AddTask<'_>, kernels::add::run);
+        compiled!(convert, kernels::convert::ConvertTask<'_>, kernels::convert::run);
+
+        /// # Safety
+        /// The machine has the instruction set; the contract of [`product::compute`] holds.
+        $(#[target_feature(enable = $features)])?
+        unsafe fn product(task: &product::Product<'_>) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                use product::{Fetch, compute};
+                let simd = <$simd>::assume();
+                match task.fetch {
+                    Fetch::Once => compute::<$simd, $tile, $vectors, 1, true>(simd, task),
+                    Fetch::One => compute::<$simd, $tile, $vectors, 1, false>(simd, task),
+                    Fetch::Two => compute::<$simd, $tile, $vectors, 2, false>(simd, task),
+                    Fetch::Four => compute::<$simd, $tile, $vectors, 4, false>(simd, task),
+                }
+            }
+        }
+
+        /// # Safety
+        /// The machine has the instruction set.
+        $(#[target_feature(enable = $features)])?
+        unsafe fn fold(task: &mut fold::FoldTask<'_>) {
+            fold::run(task);
+        }
+
+        /// # Safety
+        /// The machine has the instruction set.
+        $(#[target_feature(enable = $features)])?
+        unsafe fn peak(rounds: usize) -> f32 {
+            // SAFETY: the caller's contract.
+            unsafe { peak::run(<$simd>::assume(), rounds) }
+        }
+
+        crate::kernels::table::Kernels {
+            isa: $isa,
+            lanes: <$simd>::LANES,
+            panel: $vectors * <$simd>::LANES,
+            tile: $tile,
+            group: $vectors,
+            product,
+            row_product,
+            winograd_kernel,
+            winograd_input,
+            winograd_output,
+            winograd_rows_kernel,
+            winograd_rows_input,
+            winograd_rows_output,
+            strassen_sums,
+            strassen_last,
+            max_pool,
+            average_pool,
+            add,
+            convert,
+            fold,
+            peak,
+            bf16: $bf16,
+            int8: $int8,
+        }
+    }};
+}
+pub(crate) use kernels;

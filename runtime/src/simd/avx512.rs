@@ -1,0 +1,251 @@
+//! x86-64 with AVX-512F and BW: 16 elements at a time.
+
+use std::arch::x86_64::*;
+
+use crate::elements::bf16;
+use crate::simd::{Simd, gather};
+
+/// The machine has AVX-512F and BW.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+/// The first `count <= 16` lanes.
+#[inline(always)]
+fn mask(count: usize) -> __mmask16 {
+    debug_assert!(count <= 16);
+    ((1u32 << count) - 1) as __mmask16
+}
+
+impl Simd for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        Avx512(())
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: *const f32) {
+        // SAFETY: a prefetch reads nothing that the program could see, and does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn prefetch_once(self, from: *const f32) {
+        // SAFETY: as `prefetch`.
+        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_maskz_loadu_ps(mask(count), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: __m512) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_mask_storeu_ps(to, mask(count), value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    // `maxps` gives its second operand if either is NaN, so a NaN in `a` is put back.
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), a) }
+    }
+
+    // `maxps` gives its second operand if either is NaN.
+    #[inline(always)]
+    fn at_least(self, floor: __m512, value: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_max_ps(floor, value) }
+    }
+
+    #[inline(always)]
+    fn lower_bf16(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(words))) }
+    }
+
+    #[inline(always)]
+    fn upper_bf16(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe {
+            let mask = _mm512_set1_epi32(0xFFFF_0000u32.cast_signed());
+            _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i32(self, from: *const i32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe {
+            let words = if count == 16 {
+                _mm256_loadu_si256(from.cast())
+            } else {
+                _mm256_loadu_si256(gather::<_, 16>(from, count).as_ptr().cast())
+            };
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(words)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes(from, count))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes(from, count))) }
+    }
+
+    // Adding half of the last place, less one where that is even, rounds; a NaN is made quiet instead, so that it stays one.
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe {
+            let bits = _mm512_castps_si512(value);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+            let rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x0040_0000));
+            let upper = _mm512_srli_epi32::<16>(rounded);
+            if count == 16 {
+                _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(upper));
+            } else if count == 4 {
+                _mm_storeu_si64(to.cast(), _mm256_castsi256_si128(_mm512_cvtepi32_epi16(upper)));
+            } else {
+                _mm512_mask_cvtepi32_storeu_epi16(to.cast(), mask(count), upper);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { scatter_bytes(to, rounded(value, 0.0, 255.0), count) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8, value: __m512, count: usize) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe { scatter_bytes(to.cast(), rounded(value, -128.0, 127.0), count) }
+    }
+
+    // Elements below the least of two bytes become it when they are packed, and so does NaN, which `minps` gives as its second
+    // operand. Packing takes a quarter of each vector in turn.
+    #[inline(always)]
+    unsafe fn store_four<const SIGNED: bool>(self, to: *mut u8, [a, b, c, d]: [__m512; 4]) {
+        // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
+        unsafe {
+            let most = _mm512_set1_ps(if SIGNED { 127.0 } else { 255.0 });
+            let (a, b) = (_mm512_min_ps(most, a), _mm512_min_ps(most, b));
+            let (c, d) = (_mm512_min_ps(most, c), _mm512_min_ps(most, d));
+            let ab = _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
+            let cd = _mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d));
+            let packed = if SIGNED { _mm512_packs_epi16(ab, cd) } else { _mm512_packus_epi16(ab, cd) };
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_storeu_si512(to.cast(), _mm512_permutexvar_epi32(order, packed));
+        }
+    }
+}
+
+/// The first `count` bytes, and zeros.
+///
+/// # Safety
+/// `from` must be valid for reads of `count <= 16` bytes.
+#[inline(always)]
+unsafe fn bytes<T: Copy + Default>(from: *const T, count: usize) -> __m128i {
+    const { assert!(size_of::<T>() == 1) };
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == 16 {
+            _mm_loadu_si128(from.cast())
+        } else {
+            _mm_loadu_si128(gather::<_, 16>(from, count).as_ptr().cast())
+        }
+    }
+}
+
+/// Writes the lowest bytes of the first `count` lanes. (A store under a mask costs more.)
+///
+/// # Safety
+/// `to` must be valid for writes of `count <= 16` bytes. The machine must have AVX-512.
+#[inline(always)]
+unsafe fn scatter_bytes(to: *mut u8, numbers: __m512i, count: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == 16 {
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(numbers));
+        } else if count == 4 {
+            _mm_storeu_si32(to, _mm512_cvtepi32_epi8(numbers));
+        } else {
+            _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask(count), numbers);
+        }
+    }
+}
+
+/// Cuts elements to a range, NaN to its least, and rounds them. (`maxps` gives its second operand if either is NaN.)
+///
+/// # Safety
+/// The machine must have AVX-512.
+#[inline(always)]
+unsafe fn rounded(value: __m512, least: f32, most: f32) -> __m512i {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let cut = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(least)), _mm512_set1_ps(most));
+        _mm512_cvtps_epi32(cut)
+    }
+}
