@@ -9,6 +9,8 @@ use common::path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 resnet::resnet! { struct Digits; model "digits" }
+resnet::resnet! { struct Bf16; model "digits", precision: bf16 }
+resnet::resnet! { struct Int8; model "digits", precision: int8 }
 
 /// A tensor of a file.
 #[derive(Clone)]
@@ -68,6 +70,47 @@ fn every_fault_is_named() {
         entries.get_mut("layer1.0.conv1.weight").unwrap().dtype = Dtype::I32;
     });
     check("faults", &bytes);
+}
+
+#[test]
+fn weights_that_fold_to_infinity() {
+    let layer = "layer1.0.";
+    let batch_norm = |gamma: f32, mean: f32| {
+        changed(|entries| {
+            for (tensor, number) in [("weight", gamma), ("running_mean", mean), ("running_var", 0.0)] {
+                set(entries.get_mut(&format!("{layer}bn1.{tensor}")).unwrap(), 3, number);
+            }
+        })
+    };
+    let dense = changed(|entries| set(entries.get_mut("fc.weight").unwrap(), 5, f32::MAX));
+    let load = |bytes: &[u8]| {
+        let message =
+            |result: Result<(), resnet::Error>| result.err().map_or("loaded".to_owned(), |e| e.to_string());
+        [
+            message(Digits::from_bytes(bytes).map(drop)),
+            message(Bf16::from_bytes(bytes).map(drop)),
+            message(Int8::from_bytes(bytes).map(drop)),
+        ]
+    };
+    for (bytes, name, fits) in [
+        (
+            batch_norm(1e38, 0.0),
+            "layer1.0.conv1.weight, with the batch norm folded in,",
+            [false, false, true],
+        ), // the kernel
+        (batch_norm(1e3, 3e38), "layer1.0.conv1.weight, with the batch norm folded in,", [false; 3]), // the bias
+        (dense, "fc.weight", [true, false, true]), // rounding to bf16; int8 have a scale of their own
+    ] {
+        for ((message, fits), elements) in load(&bytes).iter().zip(fits).zip(["f32", "bf16", "f32"]) {
+            if fits {
+                assert!(message == "loaded" || message.contains("were calibrated with"), "{message}");
+            } else {
+                let expected =
+                    format!("too large: the layer of {name} has weights that {elements} cannot hold");
+                assert!(message.contains(&expected), "{message}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! NumPy files: float32 arrays, NHWC.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use npyz::WriterBuilder;
+use resnet::runtime::files;
 
 /// The images of an array: its first size.
 pub(crate) fn batch(path: &Path) -> anyhow::Result<usize> {
@@ -44,17 +45,13 @@ pub(crate) fn images(path: &Path, [_, height, width, channels]: [usize; 4]) -> a
 
 /// Writes an array of this shape.
 pub(crate) fn write(path: &Path, dims: [usize; 4], data: &[f32]) -> anyhow::Result<()> {
-    let write = || -> std::io::Result<()> {
+    let write = |to: &mut dyn Write| -> std::io::Result<()> {
         let shape: Vec<u64> = dims.iter().map(|size| *size as u64).collect();
-        let mut array = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&shape)
-            .writer(BufWriter::new(File::create(path)?))
-            .begin_nd()?;
+        let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(to).begin_nd()?;
         array.extend(data.iter())?;
         array.finish()
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    files::replace(path, write).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn open(path: &Path) -> anyhow::Result<npyz::NpyFile<BufReader<File>>> {

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::layers;
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::print::{Unwritable, line};
 use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -50,9 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let times = measure(&mut program, &input, seconds)?;
     let report = Report::new(&model.name, program.plan(), isa.to_string(), program.threads(), &times);
     if arguments.json {
-        report.print_json()
+        report.print_json()?;
     } else {
-        report.print()
+        report.print()?;
     }
     Ok(())
 }
@@ -86,7 +87,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn print_json(&self) {
+    fn print_json(&self) -> Result<(), Unwritable> {
         let Report { model, plan, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
         let object = json!({
             "model": model,
@@ -102,21 +103,22 @@ impl<'a> Report<'a> {
             "peak_bytes": plan.description.peak_bytes,
             "weight_bytes": plan.description.weight_bytes,
         });
-        println!("{object}");
+        line!("{object}")
     }
 
-    fn print(&self) {
+    fn print(&self) -> Result<(), Unwritable> {
         let Report { model, plan, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
-        println!(
+        line!(
             "{model} {} on {isa}, batch {}, {threads} thread(s), {runs} runs of the executed plan",
-            plan.description.precision, plan.input[0]
-        );
-        println!("  median {median_ms:.3} ms   min {min_ms:.3}   p90 {p90_ms:.3}   {gflops:.1} GFLOP/s");
-        println!(
+            plan.description.precision,
+            plan.input[0]
+        )?;
+        line!("  median {median_ms:.3} ms   min {min_ms:.3}   p90 {p90_ms:.3}   {gflops:.1} GFLOP/s")?;
+        line!(
             "  arena {:.2} MB, weights {:.2} MB",
             plan.description.peak_bytes as f64 / 1e6,
             plan.description.weight_bytes as f64 / 1e6
-        );
+        )
     }
 }
 

@@ -8,14 +8,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Context;
-use resnet::runtime::{Precision, Program};
+use anyhow::{Context, bail};
+use resnet::runtime::{Precision, Program, files};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::pass;
 
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::print::{complaint, line};
 use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -57,23 +58,35 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut program = Program::new(compiled.plan, weights, threads)?;
     let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
     let bar = inputs::progress(inputs.len());
-    for input in &inputs {
+    for (index, input) in inputs.iter().enumerate() {
+        let mut infinite = None;
         inputs::observe(&mut program, input, |name, elements, _| {
+            if elements.iter().any(|element| !element.is_finite()) {
+                infinite.get_or_insert_with(|| name.to_owned());
+            }
             histograms.entry(name.to_owned()).or_default().add(elements);
         })?;
+        if let Some(name) = infinite {
+            bail!("for input {index} the value {name} is not finite in f32: see the weights and the inputs");
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
     let mut scales = BTreeMap::new();
-    let mut accuracy = Vec::new();
+    let (mut accuracy, mut dead) = (Vec::new(), Vec::new());
     for value in compiled.graph.topological() {
         let name = &compiled.graph.node(value).name;
         let Some(histogram) = histograms.get(name) else { continue };
         let steps = if pass::positive(&compiled.graph, value) { 255.0 } else { 127.0 };
         let largest = histogram.largest(arguments.method, steps);
         scales.insert(name.clone(), (largest / steps) as f32);
-        accuracy.push((histogram.decibels(largest, steps), name.clone()));
+        if histogram.largest > 0.0 {
+            accuracy.push((histogram.decibels(largest, steps), name.clone()));
+        } else {
+            dead.push(name.as_str());
+        }
     }
+    warn(&inputs, &dead);
     let table = Calibration {
         network: compiled.graph.name.clone(),
         spec: model.fingerprint()?,
@@ -82,21 +95,43 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         images: inputs.len(),
         scales,
     };
-    std::fs::write(&arguments.output, table.to_string())
+    if let faults @ [_, ..] = &*table.faults() {
+        bail!("no table can be made of these inputs: {}", faults.join(", "));
+    }
+    files::replace(&arguments.output, |to| to.write_all(table.to_string().as_bytes()))
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));
-    println!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name);
+    line!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name)?;
     if let (Some(worst), Some(middle)) = (accuracy.first(), accuracy.get(accuracy.len() / 2)) {
-        println!(
+        line!(
             "expected: values are {:.1} dB above their rounding in the middle, {:.1} dB at worst, in {}",
-            middle.0, worst.0, worst.1
-        );
+            middle.0,
+            worst.0,
+            worst.1
+        )?;
     }
     let (name, file) = (&model.name, arguments.output.display());
-    println!(
+    line!(
         "see what it costs: resnet verify {name} --precision int8 --calibration {file} --weights .. --images .."
-    );
+    )?;
     Ok(())
+}
+
+/// Says what will make the scales poor.
+fn warn(inputs: &[Vec<f32>], dead: &[&str]) {
+    let plain = |input: &Vec<f32>| input.iter().all(|element| *element == input[0]);
+    if inputs.iter().all(plain) {
+        complaint(format_args!(
+            "warning: each input is the same element everywhere: such scales fit no images. Calibrate with some of those that \
+             the network is for"
+        ));
+    }
+    if !dead.is_empty() {
+        let names = dead.join(", ");
+        complaint(format_args!(
+            "warning: always 0, so that the scale is made up (1 at the largest): {names}"
+        ));
+    }
 }
 
 /// Bins of a histogram.
@@ -118,7 +153,7 @@ impl Default for Histogram {
 
 impl Histogram {
     fn add(&mut self, elements: &[f32]) {
-        let sizes = || elements.iter().filter(|n| n.is_finite()).map(|n| f64::from(n.abs()));
+        let sizes = || elements.iter().map(|n| f64::from(n.abs()));
         self.largest = sizes().fold(self.largest, f64::max);
         if self.width == 0.0 {
             self.width = self.largest / (BINS - 1) as f64;
@@ -178,8 +213,8 @@ impl Histogram {
     /// Signal over error.
     fn decibels(&self, largest: f64, steps: f64) -> f64 {
         let middles = (0..BINS).map(|bin| (bin as f64 + 0.5) * self.width);
-        let signal: f64 = middles.zip(&self.bins).map(|(middle, count)| middle.powi(2) * *count as f64).sum();
-        10.0 * (signal / self.error(largest, steps)).log10()
+        let signal = middles.zip(&self.bins).map(|(middle, count)| middle.powi(2) * *count as f64).sum();
+        inputs::decibels(signal, self.error(largest, steps))
     }
 }
 

@@ -10,6 +10,7 @@ use resnet_plan::Text;
 use crate::images;
 use crate::machine::Machine;
 use crate::model::Settings;
+use crate::print::{complaint, line};
 use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let input = match images::read(path, input, &description.preprocessing) {
             Ok(input) => input,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                complaint(format_args!("error: {error:#}"));
                 failed += 1;
                 continue;
             }
@@ -68,11 +69,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 format!("{} {:.1}%", label(&description.labels, class), probabilities[class] * 100.0)
             })
             .collect();
-        println!("{:widest$}  {}  ({:.2} ms)", path.display(), classes.join("  "), time * 1e3);
+        line!("{:widest$}  {}  ({:.2} ms)", path.display(), classes.join("  "), time * 1e3)?;
     }
     let done = arguments.images.len() - failed;
     if done > 0 {
-        println!(
+        line!(
             "\n{done} image(s) by {} on {isa}, {} thread(s): {:.2} ms an image, {} of memory (activations {}, weights {})",
             arguments.model,
             program.threads(),
@@ -80,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             size(description.peak_bytes + weight_bytes),
             size(description.peak_bytes),
             size(weight_bytes),
-        );
+        )?;
     }
     if failed > 0 { Err(anyhow::anyhow!("{failed} image(s) could not be read")) } else { Ok(()) }
 }

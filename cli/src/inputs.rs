@@ -22,6 +22,9 @@ pub(crate) struct Inputs {
     inputs: Option<PathBuf>,
 }
 
+/// Of image files.
+const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
+
 /// How many are made up.
 const MADE_UP: usize = 8;
 
@@ -46,8 +49,12 @@ impl Inputs {
             (None, None) => Vec::new(),
         };
         let (count, batch) = (images.len(), plan.input[0]);
-        if images.is_empty() {
-            bail!("there are no inputs");
+        if let (Some(folder), true) = (&self.images, images.is_empty()) {
+            bail!("there are no images in {}: files that end in {}", folder.display(), ENDINGS.join(", "));
+        }
+        let values = images.iter().map(|image| image.iter().all(|value| value.is_finite()));
+        if let Some(index) = values.enumerate().find(|(_, finite)| !finite).map(|(index, _)| index) {
+            bail!("image {index} of the inputs has values that are infinite or no number");
         }
         if !count.is_multiple_of(batch) {
             bail!("there are {count} images, which are no whole batches of {batch}: see --batch");
@@ -66,7 +73,6 @@ fn made_up(plan: &Plan) -> Vec<Vec<f32>> {
 
 /// The image files of a folder, by name.
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot open {}", folder.display()))?;
     let mut paths: Vec<PathBuf> =
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
@@ -82,6 +88,16 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 pub(crate) fn progress(count: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} inputs, {eta} left");
     ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Signal over error, both sums of squares: infinite where nothing is wrong, and never NaN.
+pub(crate) fn decibels(signal: f64, error: f64) -> f64 {
+    let decibels = 10.0 * (signal / error).log10();
+    match decibels {
+        _ if error == 0.0 => f64::INFINITY,
+        decibels if decibels.is_nan() => f64::NEG_INFINITY,
+        decibels => decibels,
+    }
 }
 
 /// Runs a network on one input; `see` gets each value's name, its elements (without halo, scales applied) and how many channels

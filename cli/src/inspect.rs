@@ -1,7 +1,5 @@
 //! `resnet inspect`: what the compiler makes of a spec, stage by stage.
 
-use std::io::Write;
-
 use anyhow::bail;
 use quote::{format_ident, quote};
 use resnet_dsl::diag::Diagnostics;
@@ -14,6 +12,7 @@ use resnet_plan::{Plan, Preprocessing, View};
 use serde_json::{Value, json};
 
 use crate::model::Network;
+use crate::print::line;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -54,10 +53,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let model = arguments.network.read()?;
     let shown = model.with(|spec, read| show(arguments, spec, read))?;
-    let mut out = std::io::stdout().lock();
     match (arguments.format, shown) {
-        (Format::Text, (text, _)) => writeln!(out, "{}", text.trim_end())?,
-        (Format::Json, (_, json)) => writeln!(out, "{json:#}")?,
+        (Format::Text, (text, _)) => line!("{}", text.trim_end())?,
+        (Format::Json, (_, json)) => line!("{json:#}")?,
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use resnet::runtime::Isa;
+use resnet::runtime::threads::Threads;
 
 /// Threads and instruction set, as every command takes them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Machine {
-    /// Threads, this one included [default: one a core]
+    /// Threads, this one included: at most 64, or four for each core of a larger machine [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Instruction set: scalar, avx2, avx512, avx512vnni, avx512bf16 or amx [default: the best that the machine has]
@@ -19,16 +20,19 @@ pub(crate) struct Machine {
 impl Machine {
     /// The number of threads.
     pub(crate) fn threads(&self) -> anyhow::Result<NonZeroUsize> {
+        let most = Threads::most();
         match self.threads {
             None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+            Some(count) if count > most => bail!("--threads is at most {most} on this machine"),
             Some(count) => NonZeroUsize::new(count).context("--threads must be at least 1"),
         }
     }
 
     /// The instruction set.
     pub(crate) fn isa(&self) -> anyhow::Result<Isa> {
-        match &self.isa {
-            None => Ok(Isa::best()),
+        match self.isa.as_deref() {
+            // An empty variable is none.
+            None | Some("") => Ok(Isa::best()),
             Some(name) => Ok(Isa::choose(name)?),
         }
     }

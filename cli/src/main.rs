@@ -12,6 +12,7 @@ mod layers;
 mod machine;
 mod model;
 mod pack;
+mod print;
 mod run;
 mod verify;
 mod weights;
@@ -19,6 +20,8 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use print::{Unwritable, complaint};
 
 /// Residual networks compiled ahead of time into plain Rust: tools for any spec, whose plan is executed as it is.
 #[derive(Parser)]
@@ -59,16 +62,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough: `resnet inspect ... | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref().is_some_and(Unwritable::reader_left) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complaint(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    kind == Some(std::io::ErrorKind::BrokenPipe)
 }

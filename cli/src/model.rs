@@ -9,6 +9,8 @@ use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::spec::{Overrides, ReadFile};
 use resnet_dsl::{Compiled, Spec, shipped};
 
+use crate::print::complaint;
+
 /// The network that a command is about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Network {
@@ -87,7 +89,12 @@ impl Settings {
             precision: self.precision.map(Precision::from),
             calibration: self.calibration.as_deref().map(table).transpose()?,
         };
-        Ok(Model { name: spec.to_owned(), text, folder, overrides })
+        let model = Model { name: spec.to_owned(), text, folder, overrides };
+        let warnings = model.with(|spec, read| Ok(spec.warnings(read)))?;
+        if !warnings.is_empty() {
+            complaint(format_args!("{}", warnings.render(&model.name, &model.text)));
+        }
+        Ok(model)
     }
 }
 

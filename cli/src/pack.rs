@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::print::line;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let weights = arguments.weights.load(description, isa)?;
     weights.save(description, &arguments.output)?;
     let (file, bytes) = (arguments.output.display(), weights.bytes());
-    println!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6);
+    line!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6)?;
     Ok(())
 }

@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
-    let batch = arrays::batch(&arguments.input)?;
-    let plan = arguments.network.read()?.batch(batch).compile()?.plan;
+    let model = arguments.network.read()?;
+    let plan = model.batch(arrays::batch(&arguments.input)?).compile()?.plan;
     let input = arrays::read(&arguments.input, plan.input)?;
     let weights = arguments.weights.load(plan.description(), isa)?;
     let mut program = Program::new(plan, weights, threads)?;

@@ -10,6 +10,7 @@ use resnet_dsl::ir::Graph;
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::print::line;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -102,21 +103,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    println!("{} in {precision} against {reference}, {images} image(s)", model.name);
-    println!("{:>12} {:>8} {:>10}  value", "max error", "SNR, dB", "cosine");
-    let line = |name: &str, distance: &Distance| {
+    line!("{} in {precision} against {reference}, {images} image(s)", model.name)?;
+    line!("{:>12} {:>8} {:>10}  value", "max error", "SNR, dB", "cosine")?;
+    let row = |name: &str, distance: &Distance| {
         let Distance { largest, .. } = distance;
-        println!("{largest:>12.3e} {:>8.1} {:>10.6}  {name}", distance.decibels(), distance.cosine());
+        line!("{largest:>12.3e} {:>8.1} {:>10.6}  {name}", distance.decibels(), distance.cosine())
     };
-    names.iter().for_each(|name| line(name, &distances[name]));
-    line("the scores", &scores_apart);
+    names.iter().try_for_each(|name| row(name, &distances[name]))?;
+    row("the scores", &scores_apart)?;
     let worst = names.iter().min_by(|a, b| distances[*a].decibels().total_cmp(&distances[*b].decibels()));
     if let Some(worst) = worst {
-        println!("worst: {worst}, {:.1} dB", distances[worst].decibels());
+        line!("worst: {worst}, {:.1} dB", distances[worst].decibels())?;
     }
-    println!(
+    line!(
         "the best class is the same for {first} of {images}, and among the best five for {fifth} of {images}"
-    );
+    )?;
     Ok(())
 }
 
@@ -164,22 +165,32 @@ impl std::fmt::Display for Reference {
 impl Distance {
     fn add(&mut self, expected: &[f64], found: &[f32]) {
         for (expected, found) in expected.iter().zip(found) {
-            let found = f64::from(*found);
-            self.largest = self.largest.max((expected - found).abs());
+            let (found, error) = (f64::from(*found), error(*expected, f64::from(*found)));
+            self.largest = self.largest.max(error);
+            self.error += error.powi(2);
             self.signal += expected * expected;
-            self.error += (expected - found).powi(2);
             self.other += found * found;
             self.product += expected * found;
         }
     }
 
-    /// Signal over error.
     fn decibels(&self) -> f64 {
-        10.0 * (self.signal / self.error).log10()
+        inputs::decibels(self.signal, self.error)
     }
 
+    /// 1 for two values that are 0; 0 where one is, or is not finite.
     fn cosine(&self) -> f64 {
-        self.product / (self.signal * self.other).sqrt()
+        let cosine = self.product / (self.signal * self.other).sqrt();
+        if cosine.is_finite() { cosine } else { f64::from(u8::from(self.error == 0.0)) }
+    }
+}
+
+/// How far two elements are apart; infinitely, if only one is infinite, or one is no number.
+fn error(expected: f64, found: f64) -> f64 {
+    match (expected - found).abs() {
+        _ if expected == found => 0.0,
+        error if error.is_nan() => f64::INFINITY,
+        error => error,
     }
 }
 

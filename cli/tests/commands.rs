@@ -1,51 +1,11 @@
 //! The command line from outside: what it prints, what it refuses, how it ends.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
-use npyz::WriterBuilder;
+use std::path::Path;
+
+use common::{command, resnet, scratch, stderr, stdout, write_npy};
 use serde_json::Value;
-
-fn resnet(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_resnet"))
-        .args(arguments)
-        .env_remove("RESNET_ISA")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .output()
-        .unwrap()
-}
-
-/// What a command prints that must succeed.
-fn stdout(arguments: &[&str]) -> String {
-    let output = resnet(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The message of a command that must end with this code, having printed nothing else.
-fn stderr(code: i32, arguments: &[&str]) -> String {
-    let output = resnet(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-    assert!(output.stdout.is_empty(), "{arguments:?}");
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(!message.contains("panicked"), "{arguments:?}: {message}");
-    message
-}
-
-/// A place for a file of this test's own.
-fn scratch(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    folder.join(name).display().to_string()
-}
-
-fn write_npy<T: npyz::AutoSerialize + Copy>(name: &str, shape: &[u64], data: &[T]) -> String {
-    let path = scratch(name);
-    let file = std::fs::File::create(&path).unwrap();
-    let mut array = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd().unwrap();
-    array.extend(data.iter().copied()).unwrap();
-    array.finish().unwrap();
-    path
-}
 
 #[test]
 fn classify_names_the_shipped_digits() {
@@ -125,12 +85,16 @@ fn run_refuses_what_does_not_fit() {
         (run(&good, "no/such.safetensors", &[]), "cannot read no/such.safetensors"),
         (run(&good, "Cargo.toml", &[]), "is not a safetensors file"),
         (run(&good, weights, &["--threads", "0"]), "--threads must be at least 1"),
+        (run(&good, weights, &["--threads", "40000"]), "--threads is at most "),
         (run(&good, weights, &["--isa", "altivec"]), "is not an instruction set of this machine"),
         (run(&good, weights, &["--classes", "6"]), "misshapen: fc.weight"),
     ] {
         assert!(message.contains(expected), "{message}\ndoes not contain {expected}");
     }
     assert!(!Path::new(&output).exists(), "nothing is written on an error");
+    let missing = ["--weights", "formula", "--input", "no/such.npy", "--output", &output];
+    let message = stderr(1, &[&["run", "no/such/model"][..], &missing].concat());
+    assert!(message.contains("no spec `no/such/model` ships"), "{message}");
     let message =
         stderr(1, &["run", "cifar/resnet20", "--weights", "formula", "--input", &good, "--output", &output]);
     assert!(message.contains("[1, 32, 32, 3]"), "{message}");
@@ -271,6 +235,110 @@ fn a_network_of_ones_own() {
     let other = ["bench", &spec, "--size", "14x10x3", "--precision", "int8", "--calibration", &table];
     let message = stderr(1, &other);
     assert!(message.contains("the calibration table was made for the network"), "{message}");
+}
+
+#[test]
+fn labels_must_fit_the_classes() {
+    let spec = scratch("labels.yaml");
+    std::fs::write(&spec, "name: pets\ninput: 8x8x3\nhead: [flatten, dense]\nlabels: [no, cat, dog]\n")
+        .unwrap();
+    let message = stderr(1, &["inspect", &spec, "--classes", "5"]);
+    assert!(
+        message.contains("there are 3 labels for 5 classes") && message.contains("labels.yaml:4"),
+        "{message}"
+    );
+    let table = stdout(&["inspect", &spec, "--classes", "3", "--stage", "spec"]);
+    assert!(table.contains("3: no, cat, dog"), "{table}");
+    // Those of a spec that ships are for its own weights.
+    let table = stdout(&["inspect", "digits", "--classes", "5", "--stage", "spec"]);
+    assert!(table.contains("labels         none"), "{table}");
+}
+
+/// Sizes that nobody has: refused before anything of that size is allocated.
+#[test]
+fn absurd_sizes_are_refused() {
+    for (option, value) in [
+        ("--size", "28x28x10000000000000"),
+        ("--size", "28x28x18446744073709551615"),
+        ("--size", "16x0x3"),
+        ("--classes", "1000000000"),
+        ("--batch", "1000000000000"),
+    ] {
+        let message = stderr(1, &["inspect", "digits", option, value]);
+        assert!(message.contains("must be from 1 to 65536"), "{message}");
+    }
+    let message = stderr(1, &["inspect", "digits", "--size", "65536x65536x65536", "--batch", "65536"]);
+    assert!(message.contains("`input` is too large"), "{message}");
+    let spec = scratch("layers.yaml");
+    let layers = "  - softmax\n".repeat(2_001);
+    std::fs::write(&spec, format!("name: long\ninput: 8x8x3\nhead:\n{layers}")).unwrap();
+    let message = stderr(1, &["inspect", &spec]);
+    assert!(message.contains("here are 2001 layers, there may be at most 2000"), "{message}");
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let bench = ["bench", "digits", "--seconds", "0.01", "--json"];
+    let isa = |value: &str| {
+        let output = command(&bench).env("RESNET_ISA", value).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["isa"].clone()
+    };
+    assert_eq!(isa(""), serde_json::from_str::<Value>(&stdout(&bench)).unwrap()["isa"]);
+    assert_eq!(isa("scalar"), "scalar");
+}
+
+#[test]
+fn inputs_that_say_nothing() {
+    let folder = scratch("empty");
+    std::fs::create_dir_all(&folder).unwrap();
+    let digits = ["digits", "--weights", "models/digits.safetensors"];
+    let message = stderr(1, &[&["verify"][..], &digits, &["--images", &folder]].concat());
+    assert!(message.contains("there are no images in") && message.contains(&folder), "{message}");
+
+    let mut pixels = vec![0.0f32; 28 * 28];
+    let black = write_npy("black.npy", &[1, 28, 28, 1], &pixels);
+    let table = scratch("black.yaml");
+    let calibrate = [&["calibrate"][..], &digits, &["--output", &table, "--inputs"]].concat();
+    let output = resnet(&[&calibrate[..], &[&black]].concat());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && message.contains("the same element everywhere"), "{message}");
+    assert!(message.contains("always 0") && message.contains("input"), "{message}");
+    let verify = ["--precision", "int8", "--calibration", &table, "--inputs", &black];
+    for text in
+        [String::from_utf8(output.stdout).unwrap(), stdout(&[&["verify"][..], &digits, &verify].concat())]
+    {
+        assert!(!text.contains("NaN"), "{text}");
+    }
+    pixels[3] = f32::NAN;
+    let broken = write_npy("nan.npy", &[1, 28, 28, 1], &pixels);
+    let message = stderr(1, &[&calibrate[..], &[&broken]].concat());
+    assert!(message.contains("image 0 of the inputs has values that are"), "{message}");
+}
+
+/// Pools only: an empty file has all of its weights.
+#[test]
+fn a_network_without_weights() {
+    let (spec, weights) = (scratch("pools.yaml"), scratch("nothing.safetensors"));
+    std::fs::write(&spec, "name: pools\ninput: 6x6x3\nstem:\n  - max_pool: {window: 2}\n").unwrap();
+    std::fs::write(&weights, [&2u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
+    stdout(&["bench", &spec, "--weights", &weights, "--seconds", "0.01"]);
+    let message = stderr(1, &["bench", &spec, "--weights", "models/digits.safetensors"]);
+    assert!(message.contains("extra: conv1.weight") && !message.contains("naming scheme"), "{message}");
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    let spec = scratch("strides.yaml");
+    let text = "name: s\ninput: 8x8x3\nblock: basic\nstages:\n  - {filters: 4, blocks: 1, stride: 2, stride_on: first}\n";
+    std::fs::write(&spec, text).unwrap();
+    let output = resnet(&["inspect", &spec]);
+    assert!(output.status.success() && !output.stdout.is_empty());
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warning.contains("warning: `stride_on` has no effect here") && warning.contains("strides.yaml:5"),
+        "{warning}"
+    );
 }
 
 #[test]

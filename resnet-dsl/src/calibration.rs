@@ -17,12 +17,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::spec::fields::{Fields, number, size, text};
+use crate::quoted::yaml;
+use crate::spec::fields::{Fields, single, size, text};
 use crate::spec::tree::{Kind, Node};
-use crate::spec::yaml;
+use crate::spec::yaml::read;
 
 /// The version of the text form.
 const FORMAT: &str = "resnet calibration 1";
+/// The smallest and the largest scale: f32 holds the ratio of any two.
+const SCALES: [f32; 2] = [1e-18, 1e18];
 
 /// A calibration table.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +51,7 @@ impl Calibration {
     /// All that is wrong with it.
     pub fn parse(source: &str) -> Result<Self, Diagnostics> {
         let mut errors = Diagnostics::default();
-        let tree = match yaml::read(source) {
+        let tree = match read(source) {
             Ok(tree) => tree,
             Err(error) => {
                 errors.push(error);
@@ -57,6 +60,11 @@ impl Calibration {
         };
         let table = Self::of(&tree, &mut errors);
         table.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    /// What is wrong with its scales: each is from 1e-18 to 1e18, so that f32 holds the ratio of any two.
+    pub fn faults(&self) -> Vec<String> {
+        self.scales.iter().filter_map(|(name, scale)| fault(name, *scale)).collect()
     }
 
     fn of(tree: &Node, errors: &mut Diagnostics) -> Option<Self> {
@@ -88,13 +96,21 @@ impl Calibration {
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Calibration { network, spec, weights, method, images, scales } = self;
+        let (network, method) = (yaml(network), yaml(method));
         writeln!(
             f,
             "format: {FORMAT}\nnetwork: {network}\nspec: \"{spec:016x}\"\nweights: \"{weights:016x}\""
         )?;
         writeln!(f, "method: {method}\nimages: {images}\nscales:")?;
-        scales.iter().try_for_each(|(name, scale)| writeln!(f, "  {name}: {scale:?}"))
+        scales.iter().try_for_each(|(name, scale)| writeln!(f, "  {}: {scale:?}", yaml(name)))
     }
+}
+
+/// What is wrong with a scale.
+fn fault(name: &str, scale: f32) -> Option<String> {
+    let [least, most] = SCALES;
+    (!(least..=most).contains(&scale))
+        .then(|| format!("the scale of `{name}` is {scale:e}, which is not from {least:e} to {most:e}"))
 }
 
 fn fingerprint(node: &Node, errors: &mut Diagnostics) -> Option<u64> {
@@ -113,10 +129,9 @@ fn scales(node: &Node, errors: &mut Diagnostics) -> Option<BTreeMap<String, f32>
     };
     let mut scales = BTreeMap::new();
     for (key, node) in entries {
-        let Some(scale) = number(node, errors).map(|scale| scale as f32) else { continue };
-        if !(scale.is_finite() && scale > 0.0) {
-            let message = format!("the scale of `{}` is {scale}, not a number above zero", key.text);
-            errors.push(Diagnostic::new(message, node.span));
+        let Some(scale) = single(node, errors) else { continue };
+        if let Some(fault) = fault(&key.text, scale) {
+            errors.push(Diagnostic::new(fault, node.span));
         }
         scales.insert(key.text.clone(), scale);
     }
@@ -145,10 +160,50 @@ mod tests {
     }
 
     #[test]
+    fn names_that_yaml_takes_for_something_else_come_back() {
+        let names = [
+            "no",
+            "Off",
+            "y",
+            "null",
+            "1.5",
+            "1e5",
+            "007",
+            "0x10",
+            "1_000",
+            "-",
+            "---",
+            "...",
+            ".inf",
+            "a: b",
+            "a # b",
+            "a\nb",
+            "'a'",
+            "\"a\"",
+            "\\",
+            "~",
+            "*a",
+            "&a",
+            "[a]",
+            " a ",
+            "\u{feff}a",
+            "é/ü.1",
+        ];
+        for name in names {
+            let scales = [(name.to_owned(), 0.5)].into_iter().collect();
+            let table = Calibration { network: name.to_owned(), method: name.to_owned(), scales, ..table() };
+            assert_eq!(Calibration::parse(&table.to_string()), Ok(table));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let text = table().to_string().replace("0.0207185", "0.0").replace("calibration 1", "calibration 9");
         let messages = Calibration::parse(&text).unwrap_err().messages("t.yaml", &text).join("\n");
-        assert!(messages.contains("the scale of `input` is 0, not a number above zero"), "{messages}");
+        assert!(
+            messages.contains("the scale of `input` is 0e0, which is not from 1e-18 to 1e18"),
+            "{messages}"
+        );
         assert!(messages.contains("this is not `resnet calibration 1`"), "{messages}");
     }
 }

@@ -20,8 +20,19 @@ pub struct Diagnostic {
     pub labels: Vec<(Span, String)>,
     /// What to do about it.
     pub help: Option<String>,
-    /// Whether what stands around it can be understood all the same, as around an unknown key.
-    pub minor: bool,
+    /// What it means for the rest.
+    pub severity: Severity,
+}
+
+/// What a mistake means for the rest of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// What stands around it cannot be understood.
+    Error,
+    /// An error, but what stands around it is clear, as around an unknown key.
+    Minor,
+    /// Something that has no effect: the text can be used.
+    Warning,
 }
 
 /// All mistakes of one source text.
@@ -33,12 +44,23 @@ pub struct Diagnostics {
 impl Diagnostic {
     /// A mistake at `span`.
     pub fn new(message: impl Into<String>, span: Span) -> Self {
-        Diagnostic { message: message.into(), labels: vec![(span, String::new())], help: None, minor: false }
+        Diagnostic {
+            message: message.into(),
+            labels: vec![(span, String::new())],
+            help: None,
+            severity: Severity::Error,
+        }
     }
 
     /// The same, marked as one that leaves all around it clear.
     pub fn minor(mut self) -> Self {
-        self.minor = true;
+        self.severity = Severity::Minor;
+        self
+    }
+
+    /// The same, marked as a warning.
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
         self
     }
 
@@ -63,9 +85,13 @@ impl Diagnostic {
 
 impl Diagnostic {
     fn render(&self, origin: &str, text: &str) -> String {
+        let (title, level) = match self.severity {
+            Severity::Error | Severity::Minor => ("error", Level::ERROR),
+            Severity::Warning => ("warning", Level::WARNING),
+        };
         if self.labels[0].0 == Span::default() {
             let help = self.help.iter().map(|help| format!("\n  = help: {help}"));
-            return format!("error: {}{}", self.message, help.collect::<String>());
+            return format!("{title}: {}{}", self.message, help.collect::<String>());
         }
         let mut snippet = Snippet::source(text).path(origin);
         for (index, (span, note)) in self.labels.iter().enumerate() {
@@ -73,7 +99,7 @@ impl Diagnostic {
             let annotation = kind.span(within(*span, text));
             snippet = snippet.annotation(if note.is_empty() { annotation } else { annotation.label(note) });
         }
-        let mut group: Group<'_> = Level::ERROR.primary_title(&self.message).element(snippet);
+        let mut group: Group<'_> = level.primary_title(&self.message).element(snippet);
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));
         }
@@ -106,7 +132,7 @@ impl Diagnostics {
 
     /// How many there are that leave something unclear.
     pub fn serious(&self) -> usize {
-        self.list.iter().filter(|diagnostic| !diagnostic.minor).count()
+        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
     }
 
     /// Whether there is none.
@@ -123,11 +149,16 @@ impl Diagnostics {
 
     /// All as rustc would show them: message, file, line, column and the line's text. `origin` names the file.
     pub fn render(&self, origin: &str, text: &str) -> String {
-        self.messages(origin, text).join("\n\n")
+        let all: Vec<String> = self.iter().map(|diagnostic| diagnostic.render(origin, text)).collect();
+        all.join("\n\n")
     }
 
-    /// The same, one string each.
+    /// The same, one string each, without the `error: ` in front, which rustc adds.
     pub fn messages(&self, origin: &str, text: &str) -> Vec<String> {
-        self.iter().map(|diagnostic| diagnostic.render(origin, text)).collect()
+        let message = |diagnostic: &Diagnostic| {
+            let text = diagnostic.render(origin, text);
+            text.split_once(": ").map_or_else(|| text.clone(), |(_, message)| message.to_owned())
+        };
+        self.iter().map(message).collect()
     }
 }

@@ -12,6 +12,7 @@ pub mod ir;
 pub mod ops;
 pub mod pass;
 pub mod plan;
+mod quoted;
 pub mod shipped;
 pub mod spec;
 pub mod summary;
@@ -49,8 +50,7 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Parsed, Diagnostics> {
-        let (parsed, mut errors) =
-            spec::parse(self.text, self.overrides, shipped::calibration(self.name), read);
+        let (parsed, mut errors) = spec::parse(self, read);
         if let Some(parsed) = &parsed {
             let shapes = pass::infer_shapes(&mut parsed.graph.clone());
             errors.extend(shapes.err().unwrap_or_default());
@@ -68,8 +68,9 @@ impl Spec<'_> {
             let (made_for, this) = (table.spec, fingerprint(&unoptimized)?);
             if made_for != this {
                 let mut errors = Diagnostics::default();
+                let [made, name] = [&table.network, &unoptimized.name].map(|name| quoted::network(name));
                 let message = format!(
-                    "the calibration table was made for the network {made_for:016x}, this is {this:016x}"
+                    "the calibration table was made for the network `{made}` ({made_for:016x}), this is `{name}` ({this:016x})"
                 );
                 let error = Diagnostic::new(message, input_span);
                 errors.push(error.help("calibrate this one: resnet calibrate"));
@@ -93,9 +94,15 @@ impl Spec<'_> {
     /// What a spec with mistakes probably stands for: batch, height, width and channels of the output. With it, code that
     /// uses the network is not reported along with the mistakes.
     pub fn probable_output(&self) -> [usize; 4] {
-        let (parsed, _) = spec::parse(self.text, self.overrides, None, &mut |_| Ok(String::new()));
+        let (parsed, _) = spec::parse(self, &mut |_| Ok(String::new()));
         let (batch, classes) = parsed.map_or((1, None), |parsed| (parsed.input[0], parsed.classes));
         [batch, 1, 1, classes.unwrap_or(1)]
+    }
+
+    /// What the spec says without effect; nothing if it has mistakes.
+    pub fn warnings(&self, read: ReadFile<'_>) -> Diagnostics {
+        let (parsed, _) = spec::parse(self, read);
+        parsed.map(|parsed| parsed.warnings).unwrap_or_default()
     }
 
     /// What a calibration table of this network names it by.
@@ -104,6 +111,11 @@ impl Spec<'_> {
     /// All mistakes of the spec.
     pub fn fingerprint(&self, read: ReadFile<'_>) -> Result<u64, Diagnostics> {
         fingerprint(&self.parse(read)?.graph)
+    }
+
+    /// Whether it is one that ships with the compiler.
+    fn is_shipped(&self) -> bool {
+        shipped::get(self.name) == Some(self.text)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::diag::Diagnostics;
 use crate::ir::{Op, Value};
 use crate::ops::{AveragePool, Conv2d, Dense, Padding, Pool, Subsample, Text};
 use crate::pass;
+use crate::quoted;
 use crate::spec::Parsed;
 use crate::spec::metadata::Metadata;
 
@@ -103,7 +104,7 @@ impl fmt::Display for Summary<'_> {
         }
         let layers = format!("{} layers", thousands(self.layers.len() as u64));
         rows.push(Default::default());
-        rows.push(row(self.parsed.graph.name.clone(), &layers, String::new(), &self.layers));
+        rows.push(row(quoted::network(&self.parsed.graph.name), &layers, String::new(), &self.layers));
         table(f, &rows)?;
 
         let Parsed { graph, input, metadata: Metadata { preprocessing, labels, .. }, .. } = self.parsed;

@@ -2,7 +2,7 @@
 //!
 //! | folder | input | expected |
 //! |---|---|---|
-//! | `spec` | YAML | the graph before all passes, or all diagnostics |
+//! | `spec` | YAML | the graph before all passes and the warnings, or all errors |
 //! | `summary` | YAML | the table of layers |
 //! | `read` | graph | the graph as it is printed, or why it is none |
 //! | `pass` | graph; its first line is `// pass NAME` | the graph after that pass, or all diagnostics |
@@ -56,6 +56,11 @@ fn with_spec<T>(text: &str, f: impl Fn(&Spec<'_>) -> Result<T, Diagnostics>) -> 
 fn file(name: &str) -> Result<String, String> {
     match name {
         "pets.txt" => Ok("cat\ndog\n".to_owned()),
+        "marked.txt" => Ok("\u{FEFF}cat\r\ndog\r\n".to_owned()),
+        "wide.calibration.yaml" => {
+            let table = include_str!("small.calibration.yaml");
+            Ok(table.replace("scales:\n", "scales:\n  large: 3.0e38\n  huge: 1.0e39\n  small: 1.0e-45\n"))
+        }
         "small.calibration.yaml" => Ok(include_str!("small.calibration.yaml").to_owned()),
         _ => Err("No such file or directory".to_owned()),
     }
@@ -75,7 +80,10 @@ fn either(result: Result<String, String>) -> String {
 #[test]
 fn specs() {
     run("spec", |text| {
-        either(with_spec(text, |spec| spec.parse(&mut file).map(|parsed| printed(&parsed.graph))))
+        either(with_spec(text, |spec| {
+            let parsed = spec.parse(&mut file)?;
+            Ok(printed(&parsed.graph) + &parsed.warnings.render("spec.yaml", text))
+        }))
     });
 }
 

@@ -48,23 +48,27 @@ pub fn resnet50(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
 fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
     let mut files = Vec::new();
     let mut overrides = arguments.overrides.clone();
+    let mut warnings = Vec::new();
     let mut output = [overrides.batch.unwrap_or(1), 1, 1, overrides.classes.unwrap_or(1)];
     let compiled = read(arguments, &mut files).and_then(|(name, text, folder)| {
         if let Some(file) = &arguments.calibration {
             overrides.calibration = Some(calibration(file, &mut files)?);
         }
         let spec = Spec { name: &name, text: &text, overrides: &overrides };
-        spec.compile(&mut |file| {
+        let mut read = |file: &str| {
             let path = folder.as_deref().ok_or("a built-in spec has no files beside it")?.join(file);
             let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
             files.extend(path.to_str().map(str::to_owned));
             text
-        })
-        .map_err(|errors| {
+        };
+        warnings = spec.warnings(&mut read).messages(&name, &text);
+        spec.compile(&mut read).map_err(|errors| {
             output = spec.probable_output();
             errors.messages(&name, &text)
         })
     });
+    files.sort_unstable();
+    files.dedup();
     let files = existing(files);
     let Item { attributes, visibility, name } = item;
     let item = codegen::Item {
@@ -74,7 +78,11 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
         files: &files,
     };
     match compiled {
-        Ok(compiled) => codegen::generate(&compiled.plan, &item),
+        Ok(compiled) => {
+            let network = codegen::generate(&compiled.plan, &item);
+            let warnings = codegen::warnings(&warnings, arguments.source.span());
+            quote!(#network #warnings)
+        }
         Err(messages) => codegen::skeleton(&item, &messages, arguments.source.span(), output),
     }
 }

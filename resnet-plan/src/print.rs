@@ -7,11 +7,15 @@ use crate::element::Element;
 use crate::pixels::plus;
 use crate::plan::{Action, Plan, View};
 use crate::pool::Pool;
+use crate::text::is_name;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let description = &self.description;
-        writeln!(f, "plan {}", description.name)?;
+        match &description.name {
+            name if is_name(name) => writeln!(f, "plan {name}")?,
+            name => writeln!(f, "plan {name:?}")?,
+        }
         writeln!(
             f,
             "arena {} bytes, {} more a thread, weights {} bytes, {} multiply-adds",

@@ -15,12 +15,13 @@
 //! | `simd` | vector operations, one instruction set a file |
 //! | [`threads`] | the team that shares a layer out |
 //! | [`arena`], [`tensor`] | memory, and the fixed-shape views that are laid over it |
-//! | [`elements`], `error` | what tensors hold; what can go wrong |
+//! | [`elements`], [`files`], `error` | what tensors hold; how files are written; what can go wrong |
 //! | [`mod@reference`] | naive kernels, what every test compares with; it imports nothing |
 
 pub mod arena;
 pub mod elements;
 mod error;
+pub mod files;
 pub mod isa;
 pub mod kernels;
 pub mod layer;

@@ -77,8 +77,8 @@ struct Part {
 }
 
 impl Program {
-    /// Checks the plan, resolves its steps, and makes a team of `threads` threads, the caller's included. If the system refuses
-    /// some, it has fewer.
+    /// Checks the plan, resolves its steps, and makes a team of `threads` threads, the caller's included. It has fewer if the
+    /// system refuses some, and at most 64, or four for each core of a larger machine. In a child of `fork` it has one.
     ///
     /// # Errors
     /// [`Error::Plan`] if the plan cannot be executed: all that is wrong with it; [`Error::OtherWeights`] if the weights were
@@ -163,6 +163,7 @@ impl Program {
             return Err(Error::Length { dims: self.plan.input, expected, found: input.len() });
         }
         let Program { weights, arena, threads, sections, .. } = self;
+        threads.notice_fork();
         for Passes { calls, passes } in sections {
             for pass in 0..*passes {
                 for call in calls.iter() {

@@ -27,7 +27,8 @@ impl<N: Network> Session<N> {
         Self::with_threads(network, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// A session with so many threads, the caller's included. If the system refuses some, it has fewer.
+    /// A session with so many threads, the caller's included. It has fewer if the system refuses some, and at most 64, or four for
+    /// each core of a larger machine. In a child of `fork` it has one.
     ///
     /// # Panics
     /// If the system does not give the memory of the arena or of a thread's scratch.
@@ -47,7 +48,7 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// [`Error::OtherWeights`] if the network's weights were packed for another one.
     pub fn run(&mut self, input: &N::Input) -> Result<&N::Output, Error> {
-        self.check()?;
+        self.begin()?;
         let context = Context { weights: self.network.weights(), threads: &self.threads, observer: None };
         Ok(N::forward(&context, input, &mut self.arena))
     }
@@ -61,7 +62,7 @@ impl<N: Network> Session<N> {
         input: &N::Input,
         observe: &mut dyn FnMut(Observation<'_>),
     ) -> Result<&N::Output, Error> {
-        self.check()?;
+        self.begin()?;
         // (A closure of this call's own, since the context shares one lifetime.)
         let mut observe = |observation: Observation<'_>| observe(observation);
         let observer: Observer<'_> = RefCell::new(&mut observe);
@@ -85,7 +86,8 @@ impl<N: Network> Session<N> {
         self.threads.count()
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn begin(&self) -> Result<(), Error> {
+        self.threads.notice_fork();
         if self.fits {
             return Ok(());
         }

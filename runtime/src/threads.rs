@@ -26,6 +26,9 @@ pub struct Threads {
     /// One for each thread, the caller's first.
     scratch: Vec<Scratch>,
     scratch_len: usize,
+    /// The process that the workers belong to, and whether this is another one: a child that was forked has no workers.
+    process: u32,
+    forked: Cell<bool>,
     /// Whether there is a job. (The `Cell` also makes the type `!Sync`: it has one caller.)
     running: Cell<bool>,
 }
@@ -62,9 +65,6 @@ const SPINS: usize = 400;
 /// How often it lets others run before it sleeps: some 200 microseconds, longer than what one thread does between two layers.
 const YIELDS: usize = 1_000;
 
-/// The most threads of a team: more than any processor has cores, and few enough for any system.
-const MOST: usize = 1024;
-
 /// Memory that a thread works in during a job.
 struct Scratch(UnsafeCell<Arena>);
 
@@ -72,8 +72,8 @@ struct Scratch(UnsafeCell<Arena>);
 unsafe impl Sync for Scratch {}
 
 impl Threads {
-    /// A team of `count` threads, of which one is the caller's, each with so many bytes to work in. If the system refuses some,
-    /// the team is smaller; it has at most 1024.
+    /// A team of `count` threads, of which one is the caller's, each with so many bytes to work in. The team is smaller if the
+    /// system refuses some, and has at most [`Threads::most`].
     ///
     /// # Errors
     /// [`Error::Memory`] if the system does not give the memory.
@@ -94,15 +94,31 @@ impl Threads {
             workers: Vec::new(),
             scratch: vec![scratch()?],
             scratch_len: scratch_bytes / size_of::<f32>(),
+            process: std::process::id(),
+            forked: Cell::new(false),
             running: Cell::new(false),
         };
-        for index in 1..count.get().min(MOST) {
+        for index in 1..count.get().min(Self::most()) {
             let (memory, worker) = (scratch()?, spawn(index));
             let Some(worker) = worker else { break };
             team.workers.push(worker);
             team.scratch.push(memory);
         }
         Ok(team)
+    }
+
+    /// The most threads of a team: 64, or four for each core of a larger machine. More only wait for each other.
+    pub fn most() -> usize {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        cores.saturating_mul(4).max(64)
+    }
+
+    /// Looks whether the process was forked since the team was made: then the caller's thread is all that there is of it. To be
+    /// called before jobs, where a team may have been carried over.
+    pub(crate) fn notice_fork(&self) {
+        if !self.workers.is_empty() {
+            self.forked.set(std::process::id() != self.process);
+        }
     }
 
     /// Elements of scratch memory that each thread has.
@@ -112,7 +128,7 @@ impl Threads {
 
     /// How many there are, the caller's included.
     pub fn count(&self) -> usize {
-        self.workers.len() + 1
+        if self.forked.get() { 1 } else { self.workers.len() + 1 }
     }
 
     /// Calls `work(0, scratch)` to `work(count - 1, scratch)`, each on its thread with its own memory, and returns when all
@@ -126,7 +142,7 @@ impl Threads {
         let scratch = &self.scratch;
         // SAFETY: this thread's own memory, and there is one job at a time.
         let work = |index: usize| work(index, unsafe { &mut *scratch[index].0.get() }.as_mut_slice());
-        if self.workers.is_empty() {
+        if self.count() == 1 {
             return work(0);
         }
         let job: *const (dyn Fn(usize) + Sync + '_) = &work;
@@ -213,6 +229,12 @@ fn serve(shared: &Shared, index: usize) {
 
 impl Drop for Threads {
     fn drop(&mut self) {
+        self.notice_fork();
+        if self.forked.get() {
+            // Threads of another process cannot be waited for.
+            self.workers.drain(..).for_each(std::mem::forget);
+            return;
+        }
         self.shared.generation.0.store(STOP, Ordering::Release);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
@@ -259,7 +281,7 @@ mod tests {
 
     #[test]
     fn no_team_is_larger_than_any_processor() {
-        assert!(team(usize::MAX).count() <= MOST);
+        assert_eq!(team(usize::MAX).count(), Threads::most());
     }
 
     /// A payload that panics when it is dropped.
@@ -283,6 +305,43 @@ mod tests {
             done.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(done.into_inner(), 4);
+    }
+
+    /// In a child of `fork` a team runs on the one thread that is left, and is dropped without waiting for others.
+    #[cfg(unix)]
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no fork")]
+    fn a_forked_team_is_one_thread() {
+        let threads = team(3);
+        threads.run(|_, _| {});
+        // SAFETY: the child allocates nothing, but what the C library makes safe after a fork, and ends without unwinding.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "no fork");
+        if child == 0 {
+            threads.notice_fork();
+            let done = AtomicUsize::new(0);
+            threads.run(|index, _| {
+                done.fetch_add(index + 1, Ordering::Relaxed);
+            });
+            let alone = threads.count() == 1 && done.into_inner() == 1;
+            drop(threads);
+            // SAFETY: nothing of this process is to be cleaned up.
+            unsafe { libc::_exit(if alone { 42 } else { 1 }) }
+        }
+        let mut status = 0;
+        for _ in 0..1_000 {
+            // SAFETY: `status` is this thread's own.
+            if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
+                assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 42, "status {status:#x}");
+                threads.notice_fork();
+                assert_eq!(threads.count(), 3);
+                return;
+            }
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
+        // SAFETY: it is this test's own child.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+        panic!("the child hangs");
     }
 
     #[test]

@@ -21,9 +21,9 @@ use resnet_plan::{
 };
 
 mod description;
-mod skeleton;
+mod report;
 
-pub use skeleton::skeleton;
+pub use report::{skeleton, warnings};
 
 /// The type that is written.
 pub struct Item<'a> {

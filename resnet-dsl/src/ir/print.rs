@@ -9,16 +9,17 @@
 //! return %fc
 //! ```
 //!
-//! A line `name:` opens a block of the spec. Types are there from shape inference on, halos from layout assignment on.
+//! The network's name is in quotes if it is not made of letters, digits and `_ . / -`. A line `name:` opens a block of the spec. Types are there from shape inference on, halos from layout assignment on.
 
 use std::fmt;
 
 use crate::ir::graph::{Graph, Value};
 use crate::ops::{Sides, Text};
+use crate::quoted;
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "network {}", self.name)?;
+        writeln!(f, "network {}", quoted::network(&self.name))?;
         let mut block = "";
         for value in self.topological() {
             let node = self.node(value);

@@ -8,6 +8,7 @@ use crate::diag::Span;
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::op::Op;
 use crate::ops::{Attributes, Sides, Text};
+use crate::quoted::unquoted;
 
 /// Why a text is not a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,8 @@ pub struct ReadError {
     pub message: String,
 }
 
-/// The graph of a text. Empty lines, and what follows `//`, are passed over.
+/// The graph of a text. Empty lines and comments are passed over: `//` at the start of a line or behind a space, with a space
+/// or nothing behind it, and what follows. (Names have slashes, too.)
 ///
 /// # Errors
 /// The first line that is not of the text form, uses a value before it is defined or defines one twice.
@@ -28,12 +30,11 @@ pub fn read(text: &str) -> Result<Graph, ReadError> {
     let mut values: HashMap<String, Value> = HashMap::new();
     let mut block = String::new();
     for (index, line) in text.lines().enumerate() {
-        let line = line.split("//").next().unwrap_or_default().trim();
+        let (whole, line) = (line.trim(), without_comment(line).trim());
         let result = if line.is_empty() {
             Ok(())
-        } else if let Some(name) = line.strip_prefix("network ") {
-            graph.name = name.trim().to_owned();
-            Ok(())
+        } else if whole.starts_with("network ") {
+            network(whole).map(|name| graph.name = name)
         } else if let Some(name) = line.strip_suffix(':').filter(|name| is_name(name)) {
             block = name.to_owned();
             Ok(())
@@ -51,6 +52,28 @@ pub fn read(text: &str) -> Result<Graph, ReadError> {
         result.map_err(|message| ReadError { line: index + 1, message })?;
     }
     Ok(graph)
+}
+
+fn without_comment(line: &str) -> &str {
+    let comment = |place: &usize| {
+        let (before, behind) = (&line[..*place], &line[place + 2..]);
+        (before.is_empty() || before.ends_with(char::is_whitespace))
+            && (behind.is_empty() || behind.starts_with(char::is_whitespace))
+    };
+    let place = line.match_indices("//").map(|(place, _)| place).find(comment);
+    &line[..place.unwrap_or(line.len())]
+}
+
+/// `network name`, or `network "any text"`
+fn network(line: &str) -> Result<String, String> {
+    let name = line.strip_prefix("network ").unwrap_or_default().trim();
+    if !name.starts_with('"') {
+        return Ok(without_comment(name).trim().to_owned());
+    }
+    match unquoted(name) {
+        Some((name, rest)) if without_comment(rest).trim().is_empty() => Ok(name),
+        _ => Err(format!("{name} is not a name in quotes")),
+    }
 }
 
 /// `%name = operator %operands {attributes} : type halo=sides`

@@ -20,9 +20,9 @@ impl Type {
         Type { element: Element::F32, dims }
     }
 
-    /// Number of elements.
+    /// Number of elements, at most `usize::MAX`.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        self.dims.iter().fold(1, |len, size| len.saturating_mul(*size))
     }
 
     /// Whether it has no elements.

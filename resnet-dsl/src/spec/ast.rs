@@ -129,6 +129,8 @@ pub struct Settings {
     pub padding: Option<Padding>,
     /// `stride_on`
     pub stride_on: StrideOn,
+    /// Where that is written; `None`: nowhere.
+    pub stride_on_span: Option<Span>,
     /// `shortcut`
     pub shortcut: Shortcut,
     /// `relu`

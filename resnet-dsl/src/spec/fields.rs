@@ -192,16 +192,25 @@ pub(crate) fn number(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
     }
 }
 
+/// A number that f32 can hold.
+pub(crate) fn single(node: &Node, errors: &mut Diagnostics) -> Option<f32> {
+    let number = number(node, errors)?;
+    let single = number as f32;
+    if single.is_finite() && (single != 0.0 || number == 0.0) {
+        return Some(single);
+    }
+    let message = format!("{number:e} is not a number that f32 can hold");
+    errors.push(Diagnostic::new(message, node.span).help("f32 holds 0 and sizes from 1e-45 to 3.4e38"));
+    None
+}
+
 /// A word.
 pub(crate) fn text(node: &Node, errors: &mut Diagnostics) -> Option<String> {
-    match &node.kind {
-        Kind::Text(text) if !text.is_empty() => Some(text.clone()),
-        Kind::Int(number) => Some(number.to_string()),
-        _ => {
-            wrong(node, "a word", errors);
-            None
-        }
+    let word = node.word();
+    if word.is_none() {
+        wrong(node, "a word", errors);
     }
+    word.map(str::to_owned)
 }
 
 /// One of some words.
@@ -248,11 +257,15 @@ pub(crate) fn padding(node: &Node, errors: &mut Diagnostics) -> Option<Padding> 
 pub(crate) fn sides(node: &Node, errors: &mut Diagnostics) -> Option<Sides> {
     if let Kind::Map(_) = node.kind {
         let mut fields = Fields::of(node, "a padding", errors);
-        let mut side = |key| fields.read(key, errors, count).unwrap_or(0);
-        let sides =
-            Sides { top: side("top"), bottom: side("bottom"), left: side("left"), right: side("right") };
+        let sides = four_sides(&mut fields, errors);
         fields.finish(errors);
         return Some(sides);
     }
     count(node, errors).map(|side| Sides { top: side, bottom: side, left: side, right: side })
+}
+
+/// The sides that a map has; the others are 0.
+pub(crate) fn four_sides(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Sides {
+    let mut side = |key| fields.read(key, errors, count).unwrap_or(0);
+    Sides { top: side("top"), bottom: side("bottom"), left: side("left"), right: side("right") }
 }

@@ -20,6 +20,7 @@ use crate::spec::Parsed;
 use crate::spec::ast::{self, Block, BlockKind, Relu, Shortcut, Spec, StrideOn};
 use crate::spec::metadata::Metadata;
 use crate::spec::names::{Name, Names, Place};
+use crate::spec::stages;
 
 /// The graph of a spec, up to the first layer or block that is unclear.
 pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
@@ -49,9 +50,10 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
         None => {}
     }
     check_names(&graph, errors);
+    let warnings = stages::warnings(&spec.stages);
     let Spec { input_span, classes, names, preprocessing, labels, .. } = spec;
     let metadata = Metadata { ignored: names.ignored, preprocessing, labels };
-    Parsed { graph, input: dims, input_span, classes, metadata }
+    Parsed { graph, input: dims, input_span, classes, metadata, warnings }
 }
 
 /// Values have names of their own, and all names can be written in the text form.

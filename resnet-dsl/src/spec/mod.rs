@@ -5,15 +5,19 @@
 
 pub mod ast;
 pub(crate) mod fields;
+mod layers;
 mod lower;
 pub mod metadata;
 pub mod names;
 mod parse;
+mod settings;
+mod stages;
 pub mod tree;
 pub(crate) mod yaml;
 
 use resnet_plan::{Algorithm, Dims, Precision};
 
+use crate::Spec;
 use crate::calibration::Calibration;
 use crate::diag::{Diagnostics, Span};
 use crate::ir::{Graph, Op};
@@ -52,22 +56,18 @@ pub struct Parsed {
     pub classes: Option<usize>,
     /// What is no part of the computation.
     pub metadata: Metadata,
+    /// What has no effect.
+    pub warnings: Diagnostics,
 }
 
 /// The graph of a YAML text, and all mistakes of the text. If there are any, the graph is what can be understood: it ends
-/// before the first layer or block that cannot, and its shapes may be looked at for more mistakes. `shipped` is the calibration
-/// table for int8 where neither the caller nor the spec names one.
-pub fn parse(
-    text: &str,
-    overrides: &Overrides,
-    shipped: Option<&str>,
-    read: ReadFile<'_>,
-) -> (Option<Parsed>, Diagnostics) {
+/// before the first layer or block that cannot, and its shapes may be looked at for more mistakes.
+pub fn parse(source: &Spec<'_>, read: ReadFile<'_>) -> (Option<Parsed>, Diagnostics) {
     let mut errors = Diagnostics::default();
-    let tree = yaml::read(text).map_err(|error| errors.push(error)).ok();
-    let spec = tree.and_then(|tree| parse::spec(&tree, overrides, shipped, read, &mut errors));
+    let tree = yaml::read(source.text).map_err(|error| errors.push(error)).ok();
+    let spec = tree.and_then(|tree| parse::spec(&tree, source, read, &mut errors));
     let mut parsed = spec.map(|spec| lower::lower(spec, &mut errors));
-    if let (Some(parsed), Some(allowed)) = (&mut parsed, overrides.winograd) {
+    if let (Some(parsed), Some(allowed)) = (&mut parsed, source.overrides.winograd) {
         allow_winograd(&mut parsed.graph, allowed);
     }
     (parsed, errors)

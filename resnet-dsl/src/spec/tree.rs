@@ -10,6 +10,20 @@ pub struct Node {
     pub span: Span,
     /// What it is.
     pub kind: Kind,
+    /// A scalar as it is written; empty for nothing, lists and maps.
+    pub written: String,
+}
+
+impl Node {
+    /// A scalar as a word: `no`, `1e5` or `007` are taken as they are written, not as what they could stand for.
+    pub fn word(&self) -> Option<&str> {
+        let word = match &self.kind {
+            Kind::Text(text) => text,
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => &self.written,
+            Kind::List(_) | Kind::Map(_) => return None,
+        };
+        Some(word.as_str()).filter(|word| !word.is_empty())
+    }
 }
 
 /// What a part of the text is.

@@ -51,8 +51,13 @@ enum Yaml {
     Map(Vec<(Spanned<String>, Spanned<Yaml>)>),
 }
 
-fn node(Spanned { value, referenced, .. }: Spanned<Yaml>, text: &str) -> Node {
+fn node(Spanned { value, referenced, defined }: Spanned<Yaml>, text: &str) -> Node {
     let span = span(&referenced, text);
+    let written = match &value {
+        Yaml::Scalar(_) => defined.span().byte_offset().zip(defined.span().byte_len()),
+        Yaml::List(_) | Yaml::Map(_) => None,
+    };
+    let written = written.and_then(|(start, length)| text.get(start as usize..(start + length) as usize));
     let kind = match value {
         Yaml::Scalar(kind) => kind,
         Yaml::List(list) => Kind::List(list.into_iter().map(|item| node(item, text)).collect()),
@@ -66,7 +71,8 @@ fn node(Spanned { value, referenced, .. }: Spanned<Yaml>, text: &str) -> Node {
     };
     // A map or list of many lines is shown by its first line.
     let first = text.get(span.start..span.end).and_then(|part| part.find('\n'));
-    Node { span: Span { end: first.map_or(span.end, |length| span.start + length), ..span }, kind }
+    let span = Span { end: first.map_or(span.end, |length| span.start + length), ..span };
+    Node { span, kind, written: written.unwrap_or_default().trim().to_owned() }
 }
 
 fn span(location: &Location, text: &str) -> Span {

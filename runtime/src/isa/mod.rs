@@ -108,14 +108,14 @@ impl Isa {
         })
     }
 
-    /// The one that the environment variable `RESNET_ISA` names, or the best.
+    /// The one that the environment variable `RESNET_ISA` names; the best, if there is no such variable or it is empty.
     ///
     /// # Errors
     /// If the variable names one that this machine does not have.
     pub fn from_environment() -> Result<Isa, IsaError> {
         match std::env::var_os("RESNET_ISA") {
-            Some(name) => Isa::choose(&name.to_string_lossy()),
-            None => Ok(Isa::best()),
+            Some(name) if !name.is_empty() => Isa::choose(&name.to_string_lossy()),
+            _ => Ok(Isa::best()),
         }
     }
 

@@ -5,8 +5,11 @@
 //!     cut the window to the image
 //!     for each vector of channels:
 //!         max:      fold the window's pixels with max, NaN first
-//!         average:  sum the window's pixels, row by row, and the rows; divide by how many count
+//!         average:  for each block of at most 7x7 pixels: sum its rows, and the rows
+//!                   sum the blocks in double precision, if there are several; divide by how many count
 //! ```
+//! A mean of values of one sign is within 15 roundings of f32 (9e-7 of it) of the exact one, however large its window is: 6 of a
+//! row, 6 of rows, 3 of the sum, the factor and their product.
 
 use std::ops::Range;
 
@@ -78,6 +81,8 @@ pub(crate) unsafe fn average<S: Simd>(simd: S, task: &PoolTask<'_>) {
 
 /// A way of making one number of many.
 trait Fold {
+    /// The most rows and columns that are folded in f32.
+    const BLOCK: usize;
     fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
     fn finish<S: Simd>(simd: S, sum: S::Vector, count: usize, scale: f32) -> S::Vector;
 }
@@ -86,6 +91,8 @@ struct Max;
 struct Mean;
 
 impl Fold for Max {
+    const BLOCK: usize = usize::MAX;
+
     #[inline(always)]
     fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.max(a, b)
@@ -98,6 +105,8 @@ impl Fold for Max {
 }
 
 impl Fold for Mean {
+    const BLOCK: usize = 7;
+
     #[inline(always)]
     fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add(a, b)
@@ -139,29 +148,84 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                 PoolKind::AverageWithPadding => padded_rows.saturating_mul(padded_columns),
                 _ => rows.len().saturating_mul(columns.len()),
             };
+            let window = [rows.clone(), columns.clone()];
+            let one = rows.len() <= F::BLOCK && columns.len() <= F::BLOCK;
             for channel in (0..channels).step_by(S::LANES) {
                 let rest = (channels - channel).min(S::LANES);
                 // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has `rest`
                 // channels from `channel` on.
                 unsafe {
-                    let mut sum =
-                        T::load(simd, from.add(x.at(image, rows.start, columns.start) + channel), rest);
-                    for row in rows.clone() {
-                        let mut line =
-                            T::load(simd, from.add(x.at(image, row, columns.start) + channel), rest);
-                        for column in columns.start + 1..columns.end {
-                            let value = T::load(simd, from.add(x.at(image, row, column) + channel), rest);
-                            line = F::fold(simd, line, value);
-                        }
-                        // Rows, then their sums: the error grows with height and width, not with the pixels.
-                        sum = if row == rows.start { line } else { F::fold(simd, sum, line) };
-                    }
+                    let from = from.add(x.at(image, 0, 0) + channel);
+                    let sum = if one {
+                        block::<S, F, T>(simd, from, x, &window, rest)
+                    } else {
+                        blocks::<S, F, T>(simd, from, x, &window, rest)
+                    };
                     let result = F::finish(simd, sum, count, scale);
                     T::store(simd, to.add(y.at(image, row, column) + channel), result, rest);
                 }
             }
         }
     }
+}
+
+/// The pixels of a block, row by row.
+///
+/// # Safety
+/// `from` is an image's first pixel, at some channel; rows and columns lie in it, and have `channels` more.
+#[inline(always)]
+unsafe fn block<S: Simd, F: Fold, T: Stored<S>>(
+    simd: S,
+    from: *const T,
+    x: &Pixels,
+    [rows, columns]: &[Range<usize>; 2],
+    channels: usize,
+) -> S::Vector {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let pixel = |row: usize, column: usize| from.add(row * x.row + column * x.pixel);
+        let mut sum = T::load(simd, pixel(rows.start, columns.start), channels);
+        for row in rows.clone() {
+            let mut line = T::load(simd, pixel(row, columns.start), channels);
+            for column in columns.start + 1..columns.end {
+                line = F::fold(simd, line, T::load(simd, pixel(row, column), channels));
+            }
+            sum = if row == rows.start { line } else { F::fold(simd, sum, line) };
+        }
+        sum
+    }
+}
+
+/// The sum of a window's blocks.
+///
+/// # Safety
+/// As [`block`].
+#[inline(always)]
+unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>>(
+    simd: S,
+    from: *const T,
+    x: &Pixels,
+    [rows, columns]: &[Range<usize>; 2],
+    channels: usize,
+) -> S::Vector {
+    const LANES: usize = 16;
+    const { assert!(S::LANES <= LANES) };
+    let (mut totals, mut sums) = ([0.0f64; LANES], [0.0f32; LANES]);
+    for top in rows.clone().step_by(F::BLOCK) {
+        for left in columns.clone().step_by(F::BLOCK) {
+            let part = [top..rows.end.min(top + F::BLOCK), left..columns.end.min(left + F::BLOCK)];
+            // SAFETY: the caller's contract, for a part of the window; a vector has at most so many lanes.
+            unsafe { simd.store(sums.as_mut_ptr(), block::<S, F, T>(simd, from, x, &part, channels)) };
+            for (total, sum) in totals.iter_mut().zip(sums) {
+                *total += f64::from(sum);
+            }
+        }
+    }
+    for (sum, total) in sums.iter_mut().zip(totals) {
+        *sum = total as f32;
+    }
+    // SAFETY: a vector has at most so many lanes.
+    unsafe { simd.load(sums.as_ptr()) }
 }
 
 /// Channels that are compared together, as an array that is compiled to vectors of bytes.

@@ -127,7 +127,7 @@ impl<'a> File<'a> {
         let known: HashSet<&str> = network.tensors().map(|tensor| tensor.name).collect();
         let mut names = self.metadata.offset_keys();
         let mut faults = Vec::new();
-        if !names.iter().any(|name| known.contains(name.as_str())) {
+        if !known.is_empty() && !names.iter().any(|name| known.contains(name.as_str())) {
             let hint = "no tensor has a name of the network's: is it another network's file, or another naming scheme?";
             faults.push(hint.to_owned());
         }
@@ -167,6 +167,7 @@ impl<'a> File<'a> {
         to.clear();
         match info.dtype {
             Dtype::F32 => {
+                reserve(to, range.len() / 4).map_err(|fault| format!("{fault}: {name}"))?;
                 to.resize(range.len() / 4, [0; 4]);
                 raw(to.as_flattened_mut())?;
             }
@@ -211,7 +212,7 @@ impl Source<'_> {
 fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String> {
     const PREFIX: usize = 8;
     let read = |start, length| {
-        let mut bytes = vec![0; length];
+        let mut bytes = zeros(length)?;
         source.read(start, &mut bytes).map(|()| bytes).map_err(|error| error.to_string())
     };
     if size < PREFIX {
@@ -240,10 +241,31 @@ fn convert<const N: usize>(
     to: &mut Vec<[u8; 4]>,
     number: impl Fn([u8; N]) -> f32,
 ) -> Result<(), String> {
-    let mut bytes = vec![0; length];
+    let mut bytes = zeros(length)?;
     raw(&mut bytes)?;
+    reserve(to, length / N)?;
     to.extend(bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes).to_le_bytes()));
     Ok(())
+}
+
+/// So many zeros.
+///
+/// # Errors
+/// If the system does not give the memory.
+fn zeros(length: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    reserve(&mut bytes, length)?;
+    bytes.resize(length, 0);
+    Ok(bytes)
+}
+
+/// Makes room for so many elements, of an empty list.
+///
+/// # Errors
+/// If the system does not give the memory.
+pub(super) fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), String> {
+    let bytes = count.saturating_mul(size_of::<T>());
+    list.try_reserve_exact(count).map_err(|_| format!("cannot allocate {bytes} bytes of memory"))
 }
 
 /// The first element that is `bad`.

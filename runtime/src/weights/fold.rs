@@ -20,7 +20,7 @@ use crate::kernels::{FoldTask, Kernels, fold_panel, pack};
 /// Reads a layer's tensors, folds them and writes panels and bias as these kernels read them.
 ///
 /// # Errors
-/// What `read` finds wrong with each of the layer's tensors; then nothing is written.
+/// What `read` finds wrong with each of the layer's tensors; or that something folds to what f32 or bf16 cannot hold.
 pub(super) fn fold(
     kernels: &Kernels,
     precision: Precision,
@@ -44,7 +44,36 @@ pub(super) fn fold(
     } else {
         write(bias, folded.shift.into_iter());
     }
-    Ok(())
+    let finite = if from.is_quantized() {
+        steps.iter().all(|step| step.is_finite())
+            && bias[bias.len() / 3..].iter().all(|number| number.is_finite())
+    } else {
+        holds_only_finite(precision, panels) && holds_only_finite(Precision::F32, bias)
+    };
+    if finite {
+        return Ok(());
+    }
+    let elements = if precision == Precision::Bf16 { "bf16" } else { "f32" };
+    let folded = if layer.batch_norm.is_some() { ", with the batch norm folded in," } else { "" };
+    Err(vec![format!(
+        "too large: the layer of {}{folded} has weights that {elements} cannot hold",
+        layer.kernel.name
+    )])
+}
+
+/// Whether no element of packed words is an infinity or NaN.
+fn holds_only_finite(precision: Precision, words: &[f32]) -> bool {
+    // A block at a time, without a way out of its middle: that is fast.
+    const BLOCK: usize = 1 << 12;
+    // An exponent of all ones, in either half of a word.
+    let special = |bits: u32, exponent: u32| bits & exponent == exponent;
+    let any = |block: &[f32]| match precision {
+        Precision::Bf16 => block.iter().fold(false, |any, word| {
+            any | special(word.to_bits(), 0x7F80) | special(word.to_bits(), 0x7F80_0000)
+        }),
+        _ => block.iter().fold(false, |any, word| any | special(word.to_bits(), 0x7F80_0000)),
+    };
+    !words.chunks(BLOCK).any(any)
 }
 
 /// What each output of a layer is multiplied with, and what is added.

@@ -81,7 +81,8 @@ impl Weights {
         Self::of_file(isa, network, &File::open(path)?, None)
     }
 
-    /// Writes a file of packed weights, which loads and maps without work, on machines that have this instruction set.
+    /// Writes a file of packed weights, which loads and maps without work, on machines that have this instruction set. What was
+    /// there stays until the new file is complete: see [`replace`](crate::files::replace).
     ///
     /// # Errors
     /// If it cannot be written. [`Error::OtherWeights`] if they were packed for another network.
@@ -163,12 +164,12 @@ impl Weights {
     /// Kernels uniform in `+-sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, "Understanding the difficulty of
     /// training deep feedforward neural networks", eq. 16) from a seed, batch norms that change nothing, no biases.
     ///
-    /// An instruction set in `RESNET_ISA` that the machine does not have is passed over.
-    ///
     /// # Panics
-    /// If the system does not give the memory, or a layer cannot be packed: see [`LayerWeights::check`].
+    /// If the system does not give the memory, or a layer cannot be packed: see [`LayerWeights::check`]. If `RESNET_ISA` names an
+    /// instruction set that the machine does not have, which [`Weights::load`] gives as an error.
     pub fn init(network: &Description, seed: u64) -> Self {
-        Self::init_for(Isa::from_environment().unwrap_or(Isa::best()), network, seed)
+        let isa = Isa::from_environment().unwrap_or_else(|error| panic!("RESNET_ISA: {error}"));
+        Self::init_for(isa, network, seed)
     }
 
     /// [`Weights::init`], for one instruction set.
@@ -320,7 +321,7 @@ fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Re
     move |tensor, to| {
         to.clear();
         let WeightTensor { name, dims, .. } = tensor;
-        to.try_reserve_exact(tensor.len()).map_err(|_| format!("too large for memory: {name} {dims:?}"))?;
+        file::reserve(to, tensor.len()).map_err(|fault| format!("{fault}: {name} {dims:?}"))?;
         to.extend(filler.elements(tensor).map(f32::to_le_bytes));
         Ok(())
     }

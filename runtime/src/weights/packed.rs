@@ -3,14 +3,15 @@
 //! A packed file is a safetensors file of one tensor, `packed`: the memory of [`Weights`](crate::Weights). Its metadata says
 //! what it was packed for; the header is filled up with spaces so that the elements begin on a page.
 
-use std::collections::HashMap;
-use std::io::{BufWriter, Write};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::Path;
 
 use resnet_plan::{Algorithm, Description, LayerWeights};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::files::replace;
 use crate::isa::Isa;
 
 /// Changes with everything that changes the order or the meaning of packed elements.
@@ -60,34 +61,27 @@ pub(super) fn check(
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Writes a packed file. What was there stays until the new one is complete.
+/// Writes a packed file: see [`replace`].
 ///
 /// # Errors
 /// If it cannot be written.
 pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Path) -> Result<(), Error> {
-    let labels: HashMap<&str, String> = labels(isa, network).into_iter().collect();
+    let labels: BTreeMap<&str, String> = labels(isa, network).into_iter().collect();
     let tensor =
         json!({ "dtype": "F32", "shape": [numbers.len()], "data_offsets": [0, size_of_val(numbers)] });
     let mut header = json!({ "__metadata__": labels, TENSOR: tensor }).to_string();
     let length = (8 + header.len()).next_multiple_of(PAGE) - 8;
     header.extend(std::iter::repeat_n(' ', length - header.len()));
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".part");
-    let write = || -> std::io::Result<()> {
-        let mut file = BufWriter::new(std::fs::File::create(&unfinished)?);
+    let write = |file: &mut dyn Write| -> std::io::Result<()> {
         file.write_all(&(length as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         for numbers in numbers.chunks(1 << 14) {
             let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
             file.write_all(&bytes)?;
         }
-        file.into_inner()?.sync_all()?;
-        std::fs::rename(&unfinished, path)
+        Ok(())
     };
-    write().map_err(|source| {
-        let _ = std::fs::remove_file(&unfinished);
-        Error::Write { path: path.to_owned(), source }
-    })
+    replace(path, write).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 /// A hash of everything that packed weights depend on: layers, their shapes, packing, tensors and constants.

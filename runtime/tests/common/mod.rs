@@ -27,12 +27,19 @@ pub(crate) fn on_isa<S: Strategy>(
     cases: &S,
     property: impl Fn(S::Value) -> Result<(), TestCaseError>,
 ) {
-    if isa.is_available() {
+    if !skip(isa, name) {
         on_any_isa(&format!("{name} on {isa}"), cases, property);
-    } else {
+    }
+}
+
+/// Whether the machine does not have an instruction set, which is then said.
+pub(crate) fn skip(isa: Isa, name: &str) -> bool {
+    let skipped = !isa.is_available();
+    if skipped {
         // Not `eprintln!`, which the test harness keeps to itself.
         let _ = writeln!(std::io::stderr(), "skipped: {name} on {isa}, which this machine does not have");
     }
+    skipped
 }
 
 /// Runs a property of kernels that have no vector code.

@@ -10,7 +10,7 @@ resnet::resnet! {
     include "pets.yaml"
 }
 
-resnet::resnet! { pub(crate) struct Large; include "pets.yaml", classes: 5, input: 40x32x3, batch: 2, winograd: off, }
+resnet::resnet! { pub(crate) struct Large; include "pets.yaml", input: 40x32x3, batch: 2, winograd: off, }
 
 mod inner {
     resnet::resnet50! { model "torchvision/resnet50", classes: 2 }
@@ -38,7 +38,7 @@ fn main() -> std::result::Result<(), resnet::Error> {
     let pixels = vec![0.0; 2 * 40 * 32 * 3];
     let images = resnet::Tensor::from_slice(&pixels)?;
     let mut session = Large::from_bytes(&[]).unwrap_or_else(|_| Large::init(1)).session();
-    let scores: &resnet::Tensor<f32, 2, 1, 1, 5> = session.run(images)?;
+    let scores: &resnet::Tensor<f32, 2, 1, 1, 2> = session.run(images)?;
     println!("{scores:?} {}", inner::ResNet50::PARAMETERS);
     std::thread::spawn(move || drop(net));
     Ok(())

@@ -1,5 +1,5 @@
-//! What is written instead of a network that has mistakes: the errors, and a type that the user's code compiles with, so
-//! that nothing but the mistakes is reported.
+//! What rustc reports of a spec. Instead of a network that has mistakes: the errors, and a type that the user's code compiles
+//! with, so that nothing but the mistakes is reported. Beside one that has none: warnings.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -55,4 +55,18 @@ pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) 
             }
         };
     }
+}
+
+/// One compiler warning a message, at `span`. (Stable proc macros have no other way than the use of something deprecated.)
+pub fn warnings(messages: &[String], span: Span) -> TokenStream {
+    let warnings = messages.iter().map(|message| {
+        quote_spanned! {span=>
+            const _: () = {
+                #[deprecated(note = #message)]
+                const SPEC: () = ();
+                SPEC
+            };
+        }
+    });
+    quote!(#(#warnings)*)
 }

@@ -1,0 +1,101 @@
+//! Means of many pixels: within 1e-6 of those in double precision, for windows and images of any size.
+
+mod common;
+
+use std::num::NonZeroUsize;
+
+use common::skip;
+use resnet_plan::{Area, PoolGeometry, PoolKind};
+use resnet_runtime::elements::{Elements, ElementsMut};
+use resnet_runtime::threads::Threads;
+use resnet_runtime::{Isa, bf16, kernels};
+
+/// An image's height, width and channels, and the window's height and width.
+const CASES: [([usize; 3], [usize; 2]); 8] = [
+    ([7, 7, 33], [7, 7]),
+    ([8, 8, 64], [8, 8]),
+    ([44, 27, 5], [44, 27]),
+    ([512, 512, 1], [512, 512]),
+    ([3, 4099, 17], [3, 4099]),
+    ([4099, 3, 1], [4099, 3]),
+    ([40, 60, 9], [15, 22]),
+    ([3000, 3000, 1], [3000, 3000]),
+];
+
+/// Elements that sums in a row round badly: all the same, of very different sizes, and any.
+fn elements(kind: usize, count: usize) -> Vec<f32> {
+    let random = |place: usize| (place as u32).wrapping_mul(2_654_435_761).wrapping_add(kind as u32) >> 8;
+    let element = |place: usize| match kind {
+        0 => 1.0,
+        1 => 0.1,
+        2 => random(place) as f32 / (1 << 24) as f32,
+        _ => 2f32.powi((random(place) % 24) as i32) * 1.000_000_1,
+    };
+    (0..count).map(element).collect()
+}
+
+/// The mean of each window in double precision, row after row, without padding, with a stride of its size.
+fn exact(x: &[f32], [_, width, channels]: [usize; 3], window: [usize; 2], output: [usize; 2]) -> Vec<f64> {
+    let mean = |row: usize, column: usize, channel: usize| {
+        let rows = row * window[0]..(row + 1) * window[0];
+        let columns = || column * window[1]..(column + 1) * window[1];
+        let places =
+            rows.flat_map(|row| columns().map(move |column| (row * width + column) * channels + channel));
+        places.map(|place| f64::from(x[place])).sum::<f64>() / (window[0] * window[1]) as f64
+    };
+    let places = (0..output[0]).flat_map(|row| (0..output[1]).map(move |column| (row, column)));
+    places.flat_map(|(row, column)| (0..channels).map(move |channel| mean(row, column, channel))).collect()
+}
+
+#[test]
+fn means_are_exact_for_windows_of_any_size() {
+    let threads = Threads::new(NonZeroUsize::new(2).unwrap(), 0).unwrap();
+    for (image @ [height, width, channels], window) in CASES {
+        let output = [height / window[0], width / window[1]];
+        let geometry = PoolGeometry {
+            kind: PoolKind::Average,
+            scale: 1.0,
+            batch: 1,
+            input: [height, width],
+            output,
+            channels,
+            window,
+            stride: window,
+            padding: [0; 4],
+            x: Area::dense([1, height, width, channels]).interior(),
+            y: Area::dense([1, output[0], output[1], channels]).interior(),
+        };
+        for kind in 0..4 {
+            let x = elements(kind, height * width * channels);
+            let narrow: Vec<bf16> = x.iter().map(|x| bf16::from_f32(*x)).collect();
+            let widened: Vec<f32> = narrow.iter().map(|x| x.to_f32()).collect();
+            let [expected, of_narrow] = [&x, &widened].map(|x| exact(x, image, window, output));
+            for isa in Isa::ALL {
+                if skip(isa, "means") {
+                    continue;
+                }
+                let mut means = vec![0.0; expected.len()];
+                let to = ElementsMut::F32(&mut means);
+                kernels::pool(isa.kernels(), &threads, &geometry, Elements::F32(&x), to);
+                for (mean, expected) in means.iter().zip(&expected) {
+                    let error = (f64::from(*mean) / expected - 1.0).abs();
+                    assert!(
+                        error <= 1e-6,
+                        "{isa}, {image:?} by {window:?}: {mean} is not {expected}: {error:e}"
+                    );
+                }
+                let mut means = vec![bf16::ZERO; expected.len()];
+                let to = ElementsMut::Bf16(&mut means);
+                kernels::pool(isa.kernels(), &threads, &geometry, Elements::Bf16(&narrow), to);
+                for (mean, expected) in means.iter().zip(&of_narrow) {
+                    // The rounded value of a mean that is as exact: one of at most two neighbours.
+                    let rounded = [1.0 - 1e-6, 1.0 + 1e-6].map(|share| bf16::from_f64(expected * share));
+                    assert!(
+                        rounded.contains(mean),
+                        "{isa}, {image:?} by {window:?}: {mean} is not {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
