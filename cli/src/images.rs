@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context;
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x4;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use image::{DynamicImage, GenericImageView};
+use image::{DynamicImage, RgbaImage};
 use resnet::runtime::{ChannelOrder, Preprocessing};
 
 /// Reads an image and makes it `[height, width, channels]` values.
@@ -21,17 +23,18 @@ pub(crate) fn read(path: &Path, dims: [usize; 4], how: &Preprocessing) -> anyhow
         .with_context(|| format!("{name} is not an image that can be read"))?;
     let [_, height, width, channels] = dims;
     let image = match how.channels {
-        ChannelOrder::Gray => DynamicImage::ImageLuma8(image.to_luma8()),
-        ChannelOrder::Rgb | ChannelOrder::Bgr => DynamicImage::ImageRgb8(image.to_rgb8()),
+        ChannelOrder::Gray => DynamicImage::ImageLuma8(image.into_luma8()).into_rgba8(),
+        ChannelOrder::Rgb | ChannelOrder::Bgr => image.into_rgba8(),
     };
     let (target_width, target_height) = match how.resize {
         Some(shorter) => scaled(image.dimensions(), shorter as u32, how.crop),
         None if how.crop => image.dimensions(),
         None => (width as u32, height as u32),
     };
-    let image = resize(&image, target_width.max(1), target_height.max(1))
-        .with_context(|| format!("cannot resize {name}"))?;
-    let image = if how.crop { image } else { resize(&image, width as u32, height as u32)? };
+    let resize =
+        |image, width, height| resize(image, width, height).with_context(|| format!("cannot resize {name}"));
+    let image = resize(image, target_width.max(1), target_height.max(1))?;
+    let image = if how.crop { image } else { resize(image, width as u32, height as u32)? };
     Ok(values(&image, [height, width, channels], how))
 }
 
@@ -45,21 +48,25 @@ fn scaled((width, height): (u32, u32), shorter: u32, keep_aspect: bool) -> (u32,
     if width <= height { (shorter, long(height, width)) } else { (long(width, height), shorter) }
 }
 
-fn resize(image: &DynamicImage, width: u32, height: u32) -> anyhow::Result<DynamicImage> {
+/// (Compiled for this one type of pixels: for all that there are it would take half a minute.)
+fn resize(image: RgbaImage, width: u32, height: u32) -> anyhow::Result<RgbaImage> {
     if image.dimensions() == (width, height) {
-        return Ok(image.clone());
+        return Ok(image);
     }
-    let mut resized = DynamicImage::new(width, height, image.color());
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(image, &mut resized, &options)?;
+    let mut resized = RgbaImage::new(width, height);
+    let from = TypedImageRef::<U8x4>::from_buffer(image.width(), image.height(), &image)?;
+    let mut to = TypedImage::<U8x4>::from_buffer(width, height, &mut resized)?;
+    let options = ResizeOptions::new().use_alpha(false);
+    let options = options.resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize_typed(&from, &mut to, &options)?;
     Ok(resized)
 }
 
 /// The middle of an image; where it is smaller than the input, zero bytes stand around it.
-fn values(image: &DynamicImage, [height, width, channels]: [usize; 3], how: &Preprocessing) -> Vec<f32> {
-    let bytes = image.as_bytes();
+fn values(image: &RgbaImage, [height, width, channels]: [usize; 3], how: &Preprocessing) -> Vec<f32> {
+    /// Red, green, blue and how opaque a pixel is, which is passed over.
+    const STORED: usize = 4;
     let (image_width, image_height) = (image.width() as usize, image.height() as usize);
-    let depth = image.color().channel_count() as usize;
     let offset = |outer: usize, inner: usize| (outer as isize - inner as isize) / 2;
     let (top, left) = (offset(image_height, height), offset(image_width, width));
     let mut values = Vec::with_capacity(height * width * channels);
@@ -70,11 +77,11 @@ fn values(image: &DynamicImage, [height, width, channels]: [usize; 3], how: &Pre
             for channel in 0..channels {
                 let source = match how.channels {
                     ChannelOrder::Gray => 0,
-                    ChannelOrder::Rgb => channel % depth,
-                    ChannelOrder::Bgr => (depth - 1).saturating_sub(channel % depth),
+                    ChannelOrder::Rgb => channel % 3,
+                    ChannelOrder::Bgr => 2 - channel % 3,
                 };
                 let inside = y < image_height && x < image_width;
-                let byte = if inside { bytes[(y * image_width + x) * depth + source] } else { 0 };
+                let byte = if inside { image.as_raw()[(y * image_width + x) * STORED + source] } else { 0 };
                 let of = |list: &[f32], default| list.get(channel).copied().unwrap_or(default);
                 values.push((f32::from(byte) * how.scale - of(&how.mean, 0.0)) / of(&how.std, 1.0));
             }
