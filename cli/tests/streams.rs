@@ -20,7 +20,7 @@ fn commands() -> Vec<Vec<String>> {
         &["inspect", "digits"],
         &["pack", "digits", "--weights", WEIGHTS, "--output", &packed],
         &["calibrate", "digits", "--weights", WEIGHTS, "--inputs", "formula", "--output", &table],
-        &["verify", "digits", "--weights", WEIGHTS, "--inputs", "formula"],
+        &["verify", "digits", "--weights", WEIGHTS, "--inputs", "formula", "--precision", "bf16"],
     ];
     commands.map(|words| words.iter().map(|word| (*word).to_owned()).collect()).to_vec()
 }
