@@ -19,7 +19,18 @@ fn commands() -> Vec<Vec<String>> {
         &["bench", "digits", "--seconds", "0.01", "--layers"],
         &["inspect", "digits"],
         &["pack", "digits", "--weights", WEIGHTS, "--output", &packed],
-        &["calibrate", "digits", "--weights", WEIGHTS, "--inputs", "formula", "--output", &table],
+        &[
+            "calibrate",
+            "digits",
+            "--method",
+            "minmax",
+            "--weights",
+            WEIGHTS,
+            "--inputs",
+            "formula",
+            "--output",
+            &table,
+        ],
         &["verify", "digits", "--weights", WEIGHTS, "--inputs", "formula", "--precision", "bf16"],
     ];
     commands.map(|words| words.iter().map(|word| (*word).to_owned()).collect()).to_vec()
@@ -63,7 +74,7 @@ fn outputs_that_are_no_plain_files() {
     let arguments = |kind: &str, output: &str| -> Vec<String> {
         let more: &[&str] = match kind {
             "run" => &["--input", &input],
-            "calibrate" => &["--inputs", "formula"],
+            "calibrate" => &["--inputs", "formula", "--method", "minmax"],
             _ => &[],
         };
         let all = [&[kind, "digits", "--weights", WEIGHTS, "--output", output][..], more].concat();

@@ -31,7 +31,9 @@ pub struct Kernels {
     /// Tiles of Winograd's algorithm in a group whose products are computed together.
     pub(crate) group: usize,
     pub(crate) product: unsafe fn(&Product<'_>),
-    pub(crate) row_product: unsafe fn(&RowProduct<'_>),
+    /// A function for each row of the transformed weights.
+    pub(crate) row_products_of_four: [unsafe fn(&RowProduct<'_>); 6],
+    pub(crate) row_products_of_two: [unsafe fn(&RowProduct<'_>); 4],
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
@@ -94,7 +96,8 @@ macro_rules! kernels {
     ) => {{
         use crate::kernels::winograd::{row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
-        use crate::kernels::{self, fold, peak, pool, product, strassen};
+        use crate::kernels::product::{self, Fetch, Product};
+        use crate::kernels::{self, fold, peak, pool, strassen};
         use crate::simd::Simd;
 
         macro_rules! compiled {
@@ -108,7 +111,17 @@ macro_rules! kernels {
                 }
             };
         }
-        compiled!(row_product, row_product::RowProduct<'_>, row_product::compute::<$simd, $vectors>);
+        // A function each, since one of all would be large, and take 1 MB of stack where nothing is optimized.
+        macro_rules! row {
+            ($kernel:ident $row:literal) => {{
+                compiled!(row, row_product::RowProduct<'_>, row_product::$kernel::<$simd, $vectors, $row>);
+                row
+            }};
+        }
+        compiled!(product_once, Product<'_>, product::compute::<$simd, $tile, $vectors, 1, true>);
+        compiled!(product_one, Product<'_>, product::compute::<$simd, $tile, $vectors, 1, false>);
+        compiled!(product_two, Product<'_>, product::compute::<$simd, $tile, $vectors, 2, false>);
+        compiled!(product_four, Product<'_>, product::compute::<$simd, $tile, $vectors, 4, false>);
         compiled!(winograd_kernel, winograd::KernelTile, winograd::kernel);
         compiled!(winograd_input, winograd::InputTile<'_>, winograd::input);
         compiled!(winograd_output, winograd::OutputTile, winograd::output);
@@ -125,16 +138,14 @@ macro_rules! kernels {
         /// # Safety
         /// The machine has the instruction set; the contract of [`product::compute`] holds.
         $(#[target_feature(enable = $features)])?
-        unsafe fn product(task: &product::Product<'_>) {
+        unsafe fn product(task: &Product<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
-                use product::{Fetch, compute};
-                let simd = <$simd>::assume();
                 match task.fetch {
-                    Fetch::Once => compute::<$simd, $tile, $vectors, 1, true>(simd, task),
-                    Fetch::One => compute::<$simd, $tile, $vectors, 1, false>(simd, task),
-                    Fetch::Two => compute::<$simd, $tile, $vectors, 2, false>(simd, task),
-                    Fetch::Four => compute::<$simd, $tile, $vectors, 4, false>(simd, task),
+                    Fetch::Once => product_once(task),
+                    Fetch::One => product_one(task),
+                    Fetch::Two => product_two(task),
+                    Fetch::Four => product_four(task),
                 }
             }
         }
@@ -161,7 +172,8 @@ macro_rules! kernels {
             tile: $tile,
             group: $vectors,
             product,
-            row_product,
+            row_products_of_four: [row!(four 0), row!(four 1), row!(four 2), row!(four 3), row!(four 4), row!(four 5)],
+            row_products_of_two: [row!(two 0), row!(two 1), row!(two 2), row!(two 3)],
             winograd_kernel,
             winograd_input,
             winograd_output,

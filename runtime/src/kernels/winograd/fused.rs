@@ -215,6 +215,10 @@ impl<'a> Part<'a> {
             for row in 0..side {
                 let slots = &slots[self.slots_of[row]];
                 let (kernel, sum) = sides::row(tile, row);
+                let row_product = match tile {
+                    Tile::Four => kernels.row_products_of_four[kernel],
+                    Tile::TwoOfStride2 => kernels.row_products_of_two[kernel],
+                };
                 let accumulate = first > 0 || begun >> sum & 1 == 1;
                 begun |= 1 << sum;
                 for start in (0..slots.count).step_by(group) {
@@ -222,8 +226,6 @@ impl<'a> Part<'a> {
                     let x = row * layout.v_row + start / group * layout.v_group + first * group * side;
                     let whole = slots.whole.saturating_sub(start).min(y_offsets.len());
                     let product = RowProduct {
-                        tile,
-                        row: kernel,
                         x: planes.v[x..].as_ptr(),
                         depth,
                         weights,
@@ -235,7 +237,7 @@ impl<'a> Part<'a> {
                     };
                     fetched += depth * LINES * LINE;
                     // SAFETY: the caller's contract, for the panel and the channels; the slots lie in V and M.
-                    unsafe { (kernels.row_product)(&product) };
+                    unsafe { row_product(&product) };
                 }
             }
         }

@@ -20,9 +20,6 @@ use crate::simd::Simd;
 
 /// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.
 pub(crate) struct RowProduct<'a> {
-    pub(crate) tile: Tile,
-    /// The row of the transformed weights.
-    pub(crate) row: usize,
     /// Transformed inputs of the row: for each vector of channels and each of a whole group's tiles, one for each product.
     pub(crate) x: *const f32,
     /// Input channels, whole vectors.
@@ -49,35 +46,34 @@ pub(super) const fn panel_vectors(tile: Tile) -> usize {
     tile.fused_panel() / VECTOR
 }
 
-/// Groups of up to `GROUP` tiles.
+/// A row of a group of up to `GROUP` tiles of 4x4.
 ///
 /// # Safety
 /// Inputs, weights and sums are there for the tiles and channels, sums where nobody else reads or writes. The machine has the
 /// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Simd, const GROUP: usize>(simd: S, task: &RowProduct<'_>) {
-    macro_rules! rows {
-        ($side:ty, $n:literal $o:literal $k:literal $m:literal, $vectors:expr, $($row:literal)*) => {
-            match task.row {
-                $($row => group::<S, $side, $n, $o, $k, $m, $row, { $vectors }, GROUP>(simd, task),)*
-                row => unreachable!("there is no row {row} of transformed weights"),
-            }
-        };
-    }
+pub(crate) unsafe fn four<S: Simd, const GROUP: usize, const ROW: usize>(simd: S, task: &RowProduct<'_>) {
+    const VECTORS: usize = panel_vectors(Tile::Four);
     // SAFETY: the caller's contract.
-    unsafe {
-        match task.tile {
-            Tile::Four => rows!(Four, 6 4 6 6, panel_vectors(Tile::Four), 0 1 2 3 4 5),
-            Tile::TwoOfStride2 => rows!(TwoOfStride2, 5 2 4 3, panel_vectors(Tile::TwoOfStride2), 0 1 2 3),
-        }
-    }
+    unsafe { group::<S, Four, 6, 4, 6, 6, ROW, VECTORS, GROUP>(simd, task) }
+}
+
+/// A row of a group of up to `GROUP` tiles of 2x2 with a stride of 2.
+///
+/// # Safety
+/// As [`four`].
+#[inline(always)]
+pub(crate) unsafe fn two<S: Simd, const GROUP: usize, const ROW: usize>(simd: S, task: &RowProduct<'_>) {
+    const VECTORS: usize = panel_vectors(Tile::TwoOfStride2);
+    // SAFETY: the caller's contract.
+    unsafe { group::<S, TwoOfStride2, 5, 2, 4, 3, ROW, VECTORS, GROUP>(simd, task) }
 }
 
 /// As many tiles as there are, of which the first half or none may be whole; else all are computed as if they were: what a tile
 /// does not take is zero.
 ///
 /// # Safety
-/// As [`compute`].
+/// As [`four`].
 #[inline(always)]
 unsafe fn group<
     S: Simd,
@@ -120,7 +116,7 @@ unsafe fn group<
 /// have no branches inside that are not decided at compile time.
 ///
 /// # Safety
-/// As [`compute`].
+/// As [`four`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tiles<
