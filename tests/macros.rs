@@ -26,8 +26,8 @@ resnet = { path = "RESNET" }
 "#;
 
 /// A crate in the build's own folder, with the sources of a case.
-fn user_crate(case: &Path) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("user");
+fn user_crate(case: &Path, name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     for entry in fs::read_dir(case).unwrap() {
@@ -41,15 +41,19 @@ fn user_crate(case: &Path) -> PathBuf {
     folder
 }
 
+/// A debug build as everyone makes it, without a word on the profile, has frames of unoptimized kernels. Windows' main thread has
+/// 1 MB of stack.
+#[test]
+#[ignore = "compiles the runtime without optimization, for half a minute; `.ci/run` has it"]
+fn a_debug_build_serves_a_small_stack() {
+    let output = cargo("run", &user_crate(&path("tests/stack"), "stack")).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{message}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// The errors that the compiler reports, and the warnings of the macro.
 fn errors(folder: &Path) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(["check", "--offline", "--quiet", "--message-format=json"])
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("user-target"))
-        .env_remove("RUSTFLAGS")
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let output = cargo("check", folder).arg("--message-format=json").output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let (mut errors, mut failed) = (String::new(), false);
@@ -69,13 +73,21 @@ fn errors(folder: &Path) -> String {
     errors.replace(&folder.display().to_string(), "$DIR")
 }
 
+/// Cargo in the folder of a user's crate.
+fn cargo(command: &str, folder: &Path) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([command, "--offline", "--quiet"]).env_remove("RUSTFLAGS").current_dir(folder);
+    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("user-target"));
+    cargo
+}
+
 // One test, since the cases share a build folder.
 #[test]
 fn user_crates() {
     let mut failed = Vec::new();
     for case in ["good", "mistakes", "missing_file", "unknown_model", "arguments", "warning"] {
         let case = path("tests/macros").join(case);
-        let found = errors(&user_crate(&case));
+        let found = errors(&user_crate(&case, "user"));
         let file = case.join("expected.txt");
         if std::env::var_os("BLESS").is_some() && !found.is_empty() {
             fs::write(&file, &found).unwrap();

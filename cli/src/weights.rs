@@ -93,7 +93,7 @@ impl WeightSource {
         match self {
             WeightSource::File(file) => Weights::map_for_command(isa, description, file),
             WeightSource::Formula => Weights::formula_for(isa, description),
-            WeightSource::Init(seed) => Ok(Weights::init_for(isa, description, *seed)),
+            WeightSource::Init(seed) => Weights::try_init_for(isa, description, *seed),
         }
     }
 

@@ -316,6 +316,24 @@ fn inputs_that_say_nothing() {
     assert!(message.contains("image 0 of the inputs has values that are"), "{message}");
 }
 
+/// Linux keeps a process from more memory than a shell allows.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_an_error() {
+    for limit in ["80000", "110000"] {
+        for weights in ["init", "formula"] {
+            let script =
+                format!("ulimit -v {limit}; exec \"$0\" bench torchvision/resnet50 --weights {weights}");
+            let output =
+                std::process::Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_resnet")]).output();
+            let output = output.unwrap();
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{message}");
+            assert!(message.contains("cannot allocate"), "{message}");
+        }
+    }
+}
+
 /// Pools only: an empty file has all of its weights.
 #[test]
 fn a_network_without_weights() {

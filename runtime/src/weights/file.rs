@@ -161,25 +161,23 @@ impl<'a> File<'a> {
         }
         let (start, end) = info.data_offsets;
         let range = self.data + start..self.data + end;
-        let raw = |bytes: &mut [u8]| {
-            self.source.read(range.start, bytes).map_err(|error| format!("unreadable: {name}: {error}"))
-        };
+        let raw = |bytes: &mut [u8]| self.source.read(range.start, bytes).map_err(|error| error.to_string());
         to.clear();
-        match info.dtype {
-            Dtype::F32 => {
-                reserve(to, range.len() / 4).map_err(|fault| format!("{fault}: {name}"))?;
+        let read = match info.dtype {
+            Dtype::F32 => reserve(to, range.len() / 4).and_then(|()| {
                 to.resize(range.len() / 4, [0; 4]);
-                raw(to.as_flattened_mut())?;
-            }
-            Dtype::F64 => convert(range.len(), raw, to, |bytes| f64::from_le_bytes(bytes) as f32)?,
-            Dtype::F16 => convert(range.len(), raw, to, |bytes| f16::from_le_bytes(bytes).to_f32())?,
-            Dtype::BF16 => convert(range.len(), raw, to, |bytes| bf16::from_le_bytes(bytes).to_f32())?,
+                raw(to.as_flattened_mut())
+            }),
+            Dtype::F64 => convert(range.len(), raw, to, |bytes| f64::from_le_bytes(bytes) as f32),
+            Dtype::F16 => convert(range.len(), raw, to, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            Dtype::BF16 => convert(range.len(), raw, to, |bytes| bf16::from_le_bytes(bytes).to_f32()),
             other => {
                 return Err(format!(
                     "wrong type: {name} holds {other:?}, which is not one of F32, F64, F16 and BF16"
                 ));
             }
-        }
+        };
+        read.map_err(|fault| format!("unreadable: {name}: {fault}"))?;
         if let Some((place, number)) = find(to, |number| !number.is_finite()) {
             return Err(format!("not finite: {name} has {number} at place {place}"));
         }

@@ -177,8 +177,15 @@ impl Weights {
     /// # Panics
     /// As [`Weights::init`], or if the machine lacks the instruction set.
     pub fn init_for(isa: Isa, network: &Description, seed: u64) -> Self {
-        let filled = Self::filled(isa, network, Filler::Glorot { seed });
-        filled.unwrap_or_else(|error| panic!("{error}")).0
+        Self::try_init_for(isa, network, seed).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// [`Weights::init_for`], with an error where that panics.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if a layer is none that can be packed; [`Error::Isa`]; [`Error::Memory`].
+    pub fn try_init_for(isa: Isa, network: &Description, seed: u64) -> Result<Self, Error> {
+        Ok(Self::filled(isa, network, Filler::Glorot { seed })?.0)
     }
 
     /// The weights of the reference, a formula of each tensor's name and role: networks can be compared without a weight file.
