@@ -1,10 +1,13 @@
 //! The micro-kernel that all convolutions are made of: a tile of pixels by a panel of channels.
 //!
 //! ```text
-//! sums[p][:] = bias + sums that have begun
+//! sums[p][:] = bias
 //! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
-//! y[p][:] = relu?(sums[p][:])
+//! y[p][:] = relu?(sums[p][:] + sums that have begun)
 //! ```
+//! What has begun is added last, so that a long sum is one of its parts' sums: its error grows with their number, and not with that
+//! of the terms.
+//!
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.
 
@@ -38,13 +41,13 @@ pub(crate) struct Product<'a> {
     pub(crate) y_offsets: &'a [usize],
     /// Channels, at most a panel's.
     pub(crate) channels: usize,
-    /// Sums to begin with: what the output holds, or those of other products.
+    /// Sums that have begun, to be added: what the output holds, or those of other products.
     pub(crate) begun: &'a [Begun<'a>],
     /// Cut negative results off.
     pub(crate) relu: bool,
 }
 
-/// Sums to begin with.
+/// Sums that have begun.
 #[derive(Clone, Copy)]
 pub(crate) struct Begun<'a> {
     /// What pixel offsets count from.
@@ -167,16 +170,6 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, cons
         let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(product.bias.add(v * S::LANES)));
         let y: [*mut f32; P] = std::array::from_fn(|p| product.y.add(*y_offsets.get_unchecked(first + p)));
         let mut sums = [bias; P];
-        for begun in product.begun {
-            for p in 0..P {
-                let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
-                for v in 0..V - 1 {
-                    sums[p][v] = simd.add(sums[p][v], simd.load(from.add(v * S::LANES)));
-                }
-                let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
-                sums[p][V - 1] = simd.add(sums[p][V - 1], old);
-            }
-        }
         let mut weights = product.weights;
         for row in 0..rows {
             let x: [*const f32; P] =
@@ -198,6 +191,16 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, cons
                         sums[p][v] = simd.mul_add(x, w[v], sums[p][v]);
                     }
                 }
+            }
+        }
+        for begun in product.begun {
+            for p in 0..P {
+                let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
+                for v in 0..V - 1 {
+                    sums[p][v] = simd.add(sums[p][v], simd.load(from.add(v * S::LANES)));
+                }
+                let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
+                sums[p][V - 1] = simd.add(sums[p][V - 1], old);
             }
         }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });

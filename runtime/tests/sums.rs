@@ -1,14 +1,16 @@
-//! Means of many pixels: within 1e-6 of those in double precision, for windows and images of any size.
+//! Sums of many terms: means of pixels within 1e-6 of those in double precision, for windows and images of any size, and
+//! products of long runs in parts.
 
 mod common;
 
 use std::num::NonZeroUsize;
 
 use common::skip;
-use resnet_plan::{Area, PoolGeometry, PoolKind};
+use resnet_plan::{Algorithm, Area, ConvGeometry, Convolution, PoolGeometry, PoolKind, Residual, Split};
 use resnet_runtime::elements::{Elements, ElementsMut};
+use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::threads::Threads;
-use resnet_runtime::{Isa, bf16, kernels};
+use resnet_runtime::{Isa, Precision, bf16};
 
 /// An image's height, width and channels, and the window's height and width.
 const CASES: [([usize; 3], [usize; 2]); 8] = [
@@ -96,6 +98,50 @@ fn means_are_exact_for_windows_of_any_size() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// A dense layer of a large image. One sum of all terms, which are equal here, would be wrong by 8e-4.
+#[test]
+fn a_long_run_is_summed_in_parts() {
+    const INPUTS: usize = 192_000;
+    const OUTPUTS: usize = 3;
+    let threads = Threads::new(NonZeroUsize::MIN, 0).unwrap();
+    let geometry = ConvGeometry {
+        batch: 1,
+        output: [1, 1],
+        rows: 1,
+        run: INPUTS,
+        pitch: INPUTS,
+        channels: OUTPUTS,
+        x: Area::dense([1, 1, 1, INPUTS]).interior(),
+        y: Area::dense([1, 1, 1, OUTPUTS]).interior(),
+    };
+    let convolution = Convolution {
+        geometry,
+        algorithm: Algorithm::Direct,
+        residual: Residual::None,
+        relu: false,
+        split: Split::Channels,
+    };
+    for isa in Isa::ALL {
+        if skip(isa, "long runs") {
+            continue;
+        }
+        let kernels = isa.kernels();
+        let mut panels = vec![0.0; pack::packed_len(kernels, Precision::F32, INPUTS, OUTPUTS)];
+        let weights = vec![0.1; INPUTS * OUTPUTS];
+        pack::pack(kernels, Elements::F32(&weights), INPUTS, OUTPUTS, &mut panels);
+        let bias = vec![0.0; pack::padded(kernels, Precision::F32, OUTPUTS)];
+        let weights = PackedConv { panels: &panels, bias: &bias };
+        let mut sums = vec![0.0; OUTPUTS];
+        let (from, to) = (vec![0.1; INPUTS], ElementsMut::F32(&mut sums));
+        kernels::convolve(kernels, &threads, &convolution, Elements::F32(&from), weights, to);
+        let expected = f64::from(0.1f32).powi(2) * INPUTS as f64;
+        for sum in sums {
+            let error = (f64::from(sum) / expected - 1.0).abs();
+            assert!(error <= 2e-5, "{isa}: {sum} is not {expected}: {error:e}");
         }
     }
 }
