@@ -177,3 +177,20 @@ fn init_is_a_function_of_the_seed() {
     assert_eq!(scores(0), scores(0));
     assert_ne!(scores(0), scores(1));
 }
+
+/// The variable is read by `load` and `init` alike. (In a process of its own, since variables belong to all tests of one.)
+#[test]
+fn an_instruction_set_that_the_machine_does_not_have() {
+    const NAME: &str = "altivec";
+    if std::env::var_os("RESNET_ISA").is_none_or(|isa| isa != NAME) {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "an_instruction_set_that_the_machine_does_not_have"]).env("RESNET_ISA", NAME);
+        assert!(again.output().unwrap().status.success());
+        return;
+    }
+    let expected = "\"altivec\" is not an instruction set of this machine";
+    let message = Digits::from_bytes(&good()).err().unwrap().to_string();
+    assert!(message.contains(expected), "{message}");
+    let message = *std::panic::catch_unwind(|| Digits::init(0)).unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains(expected) && message.contains("RESNET_ISA"), "{message}");
+}
