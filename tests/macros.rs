@@ -46,13 +46,13 @@ fn user_crate(case: &Path, name: &str) -> PathBuf {
 #[test]
 #[ignore = "compiles the runtime without optimization, for half a minute; `.ci/run` has it"]
 fn a_debug_build_serves_a_small_stack() {
-    let output = cargo("run", &user_crate(&path("tests/stack"), "stack")).output().unwrap();
+    let output = cargo("run", &user_crate(&path("tests/macros/stack"), "stack")).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{message}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// The errors that the compiler reports, and the warnings of the macro.
-fn errors(folder: &Path) -> String {
+fn reports(folder: &Path) -> String {
     let output = cargo("check", folder).arg("--message-format=json").output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -87,7 +87,7 @@ fn user_crates() {
     let mut failed = Vec::new();
     for case in ["good", "mistakes", "missing_file", "unknown_model", "arguments", "warning"] {
         let case = path("tests/macros").join(case);
-        let found = errors(&user_crate(&case, "user"));
+        let found = reports(&user_crate(&case, "user"));
         let file = case.join("expected.txt");
         if std::env::var_os("BLESS").is_some() && !found.is_empty() {
             fs::write(&file, &found).unwrap();

@@ -57,5 +57,11 @@ pub(crate) fn write(path: &Path, dims: [usize; 4], data: &[f32]) -> anyhow::Resu
 fn open(path: &Path) -> anyhow::Result<npyz::NpyFile<BufReader<File>>> {
     let name = path.display();
     let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-    npyz::NpyFile::new(BufReader::new(file)).with_context(|| format!("{name} is not an npy file"))
+    let array =
+        npyz::NpyFile::new(BufReader::new(file)).with_context(|| format!("{name} is not an npy file"))?;
+    let sizes = array.shape().iter();
+    let elements = sizes.fold(Some(1u64), |elements, size| elements?.checked_mul(*size));
+    elements
+        .with_context(|| format!("{name} has shape {:?}, more elements than there can be", array.shape()))?;
+    Ok(array)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::layers;
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::{Unwritable, line};
+use crate::print::{Unwritable, say};
 use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -103,18 +103,18 @@ impl<'a> Report<'a> {
             "peak_bytes": plan.description.peak_bytes,
             "weight_bytes": plan.description.weight_bytes,
         });
-        line!("{object}")
+        say!("{object}")
     }
 
     fn print(&self) -> Result<(), Unwritable> {
         let Report { model, plan, isa, threads, runs, min_ms, median_ms, p90_ms, gflops } = self;
-        line!(
+        say!(
             "{model} {} on {isa}, batch {}, {threads} thread(s), {runs} runs of the executed plan",
             plan.description.precision,
             plan.input[0]
         )?;
-        line!("  median {median_ms:.3} ms   min {min_ms:.3}   p90 {p90_ms:.3}   {gflops:.1} GFLOP/s")?;
-        line!(
+        say!("  median {median_ms:.3} ms   min {min_ms:.3}   p90 {p90_ms:.3}   {gflops:.1} GFLOP/s")?;
+        say!(
             "  arena {:.2} MB, weights {:.2} MB",
             plan.description.peak_bytes as f64 / 1e6,
             plan.description.weight_bytes as f64 / 1e6

@@ -16,7 +16,7 @@ use resnet_dsl::pass;
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::{complaint, line};
+use crate::print::{complain, say};
 use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = arguments.network.read()?.batch(1).precision(Precision::F32);
     let compiled = model.compile()?;
     let inputs = arguments.inputs.read(&compiled.plan)?;
-    let description = compiled.plan.description.clone();
+    let (description, batch) = (compiled.plan.description.clone(), compiled.plan.input[0]);
     let weights = arguments.weights.load(&description, isa)?;
     let mut program = Program::new(compiled.plan, weights, threads)?;
     let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
@@ -61,10 +61,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for (index, input) in inputs.iter().enumerate() {
         let mut infinite = None;
         inputs::observe(&mut program, input, |name, elements, _| {
-            if elements.iter().any(|element| !element.is_finite()) {
+            if elements.iter().all(|element| element.is_finite()) {
+                histograms.entry(name.to_owned()).or_default().add(elements);
+            } else {
                 infinite.get_or_insert_with(|| name.to_owned());
             }
-            histograms.entry(name.to_owned()).or_default().add(elements);
         })?;
         if let Some(name) = infinite {
             bail!("for input {index} the value {name} is not finite in f32: see the weights and the inputs");
@@ -92,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         spec: model.fingerprint()?,
         weights: arguments.weights.fingerprint(&description)?,
         method: format!("{:?}", arguments.method).to_lowercase(),
-        images: inputs.len(),
+        images: inputs.len() * batch,
         scales,
     };
     if let faults @ [_, ..] = &*table.faults() {
@@ -101,9 +102,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     files::replace(&arguments.output, |to| to.write_all(table.to_string().as_bytes()))
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));
-    line!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name)?;
+    say!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name)?;
     if let (Some(worst), Some(middle)) = (accuracy.first(), accuracy.get(accuracy.len() / 2)) {
-        line!(
+        say!(
             "expected: values are {:.1} dB above their rounding in the middle, {:.1} dB at worst, in {}",
             middle.0,
             worst.0,
@@ -111,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         )?;
     }
     let (name, file) = (&model.name, arguments.output.display());
-    line!(
+    say!(
         "see what it costs: resnet verify {name} --precision int8 --calibration {file} --weights .. --images .."
     )?;
     Ok(())
@@ -121,16 +122,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn warn(inputs: &[Vec<f32>], dead: &[&str]) {
     let plain = |input: &Vec<f32>| input.iter().all(|element| *element == input[0]);
     if inputs.iter().all(plain) {
-        complaint(format_args!(
-            "warning: each input is the same element everywhere: such scales fit no images. Calibrate with some of those that \
-             the network is for"
+        complain(format_args!(
+            "warning: each input has one value everywhere: such scales fit no real images. Calibrate with images of the \
+             kind that the network is for"
         ));
     }
     if !dead.is_empty() {
         let names = dead.join(", ");
-        complaint(format_args!(
-            "warning: always 0, so that the scale is made up (1 at the largest): {names}"
-        ));
+        complain(format_args!("warning: these values are always 0, so their scales are arbitrary: {names}"));
     }
 }
 
@@ -152,6 +151,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Counts elements, all of them finite.
     fn add(&mut self, elements: &[f32]) {
         let sizes = || elements.iter().map(|n| f64::from(n.abs()));
         self.largest = sizes().fold(self.largest, f64::max);

@@ -10,7 +10,7 @@ use resnet_plan::Text;
 use crate::images;
 use crate::machine::Machine;
 use crate::model::Settings;
-use crate::print::{complaint, line};
+use crate::print::{complain, say};
 use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let input = match images::read(path, input, &description.preprocessing) {
             Ok(input) => input,
             Err(error) => {
-                complaint(format_args!("error: {error:#}"));
+                complain(format_args!("error: {error:#}"));
                 failed += 1;
                 continue;
             }
@@ -60,6 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let start = Instant::now();
         let scores = program.run(&input)?;
         let time = start.elapsed().as_secs_f64();
+        if scores.iter().any(|score| score.is_nan()) {
+            bail!(
+                "{}: the scores are no numbers: see the weights, and the spec's preprocessing",
+                path.display()
+            );
+        }
         seconds += time;
         let probabilities = if description.probabilities { scores.to_vec() } else { softmax(scores) };
         let best = best(&probabilities, arguments.top);
@@ -69,11 +75,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 format!("{} {:.1}%", label(&description.labels, class), probabilities[class] * 100.0)
             })
             .collect();
-        line!("{:widest$}  {}  ({:.2} ms)", path.display(), classes.join("  "), time * 1e3)?;
+        say!("{:widest$}  {}  ({:.2} ms)", path.display(), classes.join("  "), time * 1e3)?;
     }
     let done = arguments.images.len() - failed;
     if done > 0 {
-        line!(
+        say!(
             "\n{done} image(s) by {} on {isa}, {} thread(s): {:.2} ms an image, {} of memory (activations {}, weights {})",
             arguments.model,
             program.threads(),

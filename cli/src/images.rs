@@ -27,7 +27,9 @@ pub(crate) fn read(path: &Path, dims: [usize; 4], how: &Preprocessing) -> anyhow
         ChannelOrder::Rgb | ChannelOrder::Bgr => image.into_rgba8(),
     };
     let (target_width, target_height) = match how.resize {
-        Some(shorter) => scaled(image.dimensions(), shorter as u32, how.crop),
+        Some(shorter) => scaled(image.dimensions(), shorter as u32, how.crop).with_context(|| {
+            format!("{name}: it would be too large with {shorter} pixels on its shorter side")
+        })?,
         None if how.crop => image.dimensions(),
         None => (width as u32, height as u32),
     };
@@ -38,14 +40,17 @@ pub(crate) fn read(path: &Path, dims: [usize; 4], how: &Preprocessing) -> anyhow
     Ok(values(&image, [height, width, channels], how))
 }
 
-/// The size at which the shorter side has this length.
-fn scaled((width, height): (u32, u32), shorter: u32, keep_aspect: bool) -> (u32, u32) {
-    if !keep_aspect {
-        return (shorter, shorter);
-    }
-    let long =
-        |long: u32, short: u32| (u64::from(shorter) * u64::from(long) / u64::from(short.max(1))) as u32;
-    if width <= height { (shorter, long(height, width)) } else { (long(width, height), shorter) }
+/// The size at which the shorter side has this length; `None` if it would have more than 2^28 pixels.
+fn scaled((width, height): (u32, u32), shorter: u32, keep_aspect: bool) -> Option<(u32, u32)> {
+    let long = |long: u32, short: u32| u64::from(shorter) * u64::from(long) / u64::from(short.max(1));
+    let shorter = u64::from(shorter);
+    let (width, height) = match (keep_aspect, width <= height) {
+        (false, _) => (shorter, shorter),
+        (true, true) => (shorter, long(height, width)),
+        (true, false) => (long(width, height), shorter),
+    };
+    width.checked_mul(height).filter(|pixels| *pixels <= 1 << 28)?;
+    Some((width as u32, height as u32))
 }
 
 /// (Compiled for this one type of pixels: for all that there are it would take half a minute.)

@@ -52,9 +52,8 @@ impl Inputs {
         if let (Some(folder), true) = (&self.images, images.is_empty()) {
             bail!("there are no images in {}: files that end in {}", folder.display(), ENDINGS.join(", "));
         }
-        let values = images.iter().map(|image| image.iter().all(|value| value.is_finite()));
-        if let Some(index) = values.enumerate().find(|(_, finite)| !finite).map(|(index, _)| index) {
-            bail!("image {index} of the inputs has values that are infinite or no number");
+        if let Some(index) = images.iter().position(|image| image.iter().any(|value| !value.is_finite())) {
+            bail!("image {index} of the inputs has values that are infinite or NaN");
         }
         if !count.is_multiple_of(batch) {
             bail!("there are {count} images, which are no whole batches of {batch}: see --batch");
@@ -92,12 +91,8 @@ pub(crate) fn progress(count: usize) -> ProgressBar {
 
 /// Signal over error, both sums of squares: infinite where nothing is wrong, and never NaN.
 pub(crate) fn decibels(signal: f64, error: f64) -> f64 {
-    let decibels = 10.0 * (signal / error).log10();
-    match decibels {
-        _ if error == 0.0 => f64::INFINITY,
-        decibels if decibels.is_nan() => f64::NEG_INFINITY,
-        decibels => decibels,
-    }
+    // (`max` passes over NaN.)
+    if error == 0.0 { f64::INFINITY } else { (10.0 * (signal / error).log10()).max(f64::NEG_INFINITY) }
 }
 
 /// Runs a network on one input; `see` gets each value's name, its elements (without halo, scales applied) and how many channels

@@ -12,7 +12,7 @@ use resnet_plan::{Plan, Preprocessing, View};
 use serde_json::{Value, json};
 
 use crate::model::Network;
-use crate::print::line;
+use crate::print::say;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -54,8 +54,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = arguments.network.read()?;
     let shown = model.with(|spec, read| show(arguments, spec, read))?;
     match (arguments.format, shown) {
-        (Format::Text, (text, _)) => line!("{}", text.trim_end())?,
-        (Format::Json, (_, json)) => line!("{json:#}")?,
+        (Format::Text, (text, _)) => say!("{}", text.trim_end())?,
+        (Format::Json, (_, json)) => say!("{json:#}")?,
     }
     Ok(())
 }

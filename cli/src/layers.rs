@@ -6,7 +6,7 @@ use resnet::runtime::kernels::peak_gops;
 use resnet::runtime::{Isa, Plan, Program};
 use resnet_plan::{Action, Step};
 
-use crate::print::line;
+use crate::print::say;
 
 /// Prints one line a step: medians of the runs of some seconds, of all passes of a run together.
 pub(crate) fn print(
@@ -38,16 +38,16 @@ pub(crate) fn print(
     let total: f64 = medians.iter().sum();
     let threads = program.threads();
     let peak = peak_gops(isa.kernels(), plan.description.precision) * threads as f64;
-    line!(
+    say!(
         "{model} {} on {isa}, {threads} thread(s), the executed plan, peak {peak:.0} GFLOP/s",
         plan.description.precision
     )?;
-    line!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak")?;
+    say!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak")?;
     for (index, (step, time)) in plan.steps.iter().zip(&medians).enumerate() {
         if let Some(section) = plan.sections.iter().find(|section| section.steps.start == index)
             && !plan.is_at_once()
         {
-            line!("{} pass(es) of {} image(s):", section.passes, plan.images(section))?;
+            say!("{} pass(es) of {} image(s):", section.passes, plan.images(section))?;
         }
         let share = 100.0 * time / total;
         let action = step.action.to_string();
@@ -58,11 +58,11 @@ pub(crate) fn print(
                 (format!("{gflops:.0}"), format!("{:.0}%", 100.0 * gflops / peak))
             }
         };
-        line!("{time:>9.1} {share:>5.1}% {flops:>8} {of_peak:>6}  {} = {action}", step.name)?;
+        say!("{time:>9.1} {share:>5.1}% {flops:>8} {of_peak:>6}  {} = {action}", step.name)?;
     }
     let gflops = 2e-3 * plan.description.macs as f64 / total;
-    line!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak)?;
-    line!(
+    say!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak)?;
+    say!(
         "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."
     )?;
     Ok(())

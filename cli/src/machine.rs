@@ -9,7 +9,7 @@ use resnet::runtime::threads::Threads;
 /// Threads and instruction set, as every command takes them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Machine {
-    /// Threads, this one included: at most 64, or four for each core of a larger machine [default: one a core]
+    /// Threads, this one included: at most 64, or four times the number of cores if that is more [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Instruction set: scalar, avx2, avx512, avx512vnni, avx512bf16 or amx [default: the best that the machine has]

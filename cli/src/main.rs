@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use print::{Unwritable, complaint};
+use print::{complain, reader_left};
 
 /// Residual networks compiled ahead of time into plain Rust: tools for any spec, whose plan is executed as it is.
 #[derive(Parser)]
@@ -62,9 +62,9 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.downcast_ref().is_some_and(Unwritable::reader_left) => ExitCode::SUCCESS,
+        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complaint(format_args!("error: {error:#}"));
+            complain(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -9,7 +9,7 @@ use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::spec::{Overrides, ReadFile};
 use resnet_dsl::{Compiled, Spec, shipped};
 
-use crate::print::complaint;
+use crate::print::complain;
 
 /// The network that a command is about.
 #[derive(Debug, clap::Args)]
@@ -92,7 +92,7 @@ impl Settings {
         let model = Model { name: spec.to_owned(), text, folder, overrides };
         let warnings = model.with(|spec, read| Ok(spec.warnings(read)))?;
         if !warnings.is_empty() {
-            complaint(format_args!("{}", warnings.render(&model.name, &model.text)));
+            complain(format_args!("{}", warnings.render(&model.name, &model.text)));
         }
         Ok(model)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::line;
+use crate::print::say;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // Packing takes all cores; a number that no command takes is refused all the same.
+    arguments.machine.threads()?;
     let model = arguments.network.read()?;
     let plan = model.compile()?.plan;
     let description = plan.description();
@@ -28,6 +30,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let weights = arguments.weights.load(description, isa)?;
     weights.save(description, &arguments.output)?;
     let (file, bytes) = (arguments.output.display(), weights.bytes());
-    line!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6)?;
+    say!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6)?;
     Ok(())
 }

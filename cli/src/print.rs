@@ -8,20 +8,19 @@ use std::io::{self, Write};
 #[error("cannot write the output")]
 pub(crate) struct Unwritable(#[from] io::Error);
 
-impl Unwritable {
-    /// Whether whoever reads the output has seen enough: `resnet inspect ... | head`.
-    pub(crate) fn reader_left(&self) -> bool {
-        self.0.kind() == io::ErrorKind::BrokenPipe
-    }
+/// Whether whoever reads the output has seen enough: `resnet inspect ... | head`, or a file that is a pipe.
+pub(crate) fn reader_left(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.into_iter().any(|kind| kind == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a line on standard output, as `println!`, which panics where this gives an error.
-macro_rules! line {
+macro_rules! say {
     ($($text:tt)*) => {
         crate::print::output(format_args!($($text)*))
     };
 }
-pub(crate) use line;
+pub(crate) use say;
 
 pub(crate) fn output(text: Arguments<'_>) -> Result<(), Unwritable> {
     let mut output = io::stdout().lock();
@@ -31,6 +30,6 @@ pub(crate) fn output(text: Arguments<'_>) -> Result<(), Unwritable> {
 }
 
 /// Prints a line on standard error: if nobody reads it, there is nobody to tell.
-pub(crate) fn complaint(text: Arguments<'_>) {
+pub(crate) fn complain(text: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -10,7 +10,7 @@ use resnet_dsl::ir::Graph;
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::line;
+use crate::print::say;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -103,19 +103,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    line!("{} in {precision} against {reference}, {images} image(s)", model.name)?;
-    line!("{:>12} {:>8} {:>10}  value", "max error", "SNR, dB", "cosine")?;
+    say!("{} in {precision} against {reference}, {images} image(s)", model.name)?;
+    say!("{:>12} {:>8} {:>10}  value", "max error", "SNR, dB", "cosine")?;
     let row = |name: &str, distance: &Distance| {
         let Distance { largest, .. } = distance;
-        line!("{largest:>12.3e} {:>8.1} {:>10.6}  {name}", distance.decibels(), distance.cosine())
+        say!("{largest:>12.3e} {:>8.1} {:>10.6}  {name}", distance.decibels(), distance.cosine())
     };
     names.iter().try_for_each(|name| row(name, &distances[name]))?;
     row("the scores", &scores_apart)?;
     let worst = names.iter().min_by(|a, b| distances[*a].decibels().total_cmp(&distances[*b].decibels()));
     if let Some(worst) = worst {
-        line!("worst: {worst}, {:.1} dB", distances[worst].decibels())?;
+        say!("worst: {worst}, {:.1} dB", distances[worst].decibels())?;
     }
-    line!(
+    say!(
         "the best class is the same for {first} of {images}, and among the best five for {fifth} of {images}"
     )?;
     Ok(())
@@ -178,10 +178,14 @@ impl Distance {
         inputs::decibels(self.signal, self.error)
     }
 
-    /// 1 for two values that are 0; 0 where one is, or is not finite.
+    /// 1 for values that are the same, as two that are 0; 0 where only one is 0, or one is not finite.
     fn cosine(&self) -> f64 {
         let cosine = self.product / (self.signal * self.other).sqrt();
-        if cosine.is_finite() { cosine } else { f64::from(u8::from(self.error == 0.0)) }
+        match cosine.is_finite() {
+            true => cosine,
+            false if self.error == 0.0 => 1.0,
+            false => 0.0,
+        }
     }
 }
 

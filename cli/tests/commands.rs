@@ -265,7 +265,7 @@ fn absurd_sizes_are_refused() {
         ("--batch", "1000000000000"),
     ] {
         let message = stderr(1, &["inspect", "digits", option, value]);
-        assert!(message.contains("must be from 1 to 65536"), "{message}");
+        assert!(message.contains("must be from 1 to 65536, not "), "{message}");
     }
     let message = stderr(1, &["inspect", "digits", "--size", "65536x65536x65536", "--batch", "65536"]);
     assert!(message.contains("`input` is too large"), "{message}");
@@ -273,7 +273,7 @@ fn absurd_sizes_are_refused() {
     let layers = "  - softmax\n".repeat(2_001);
     std::fs::write(&spec, format!("name: long\ninput: 8x8x3\nhead:\n{layers}")).unwrap();
     let message = stderr(1, &["inspect", &spec]);
-    assert!(message.contains("here are 2001 layers, there may be at most 2000"), "{message}");
+    assert!(message.contains("a stem or head has at most 2000 layers, here are 2001"), "{message}");
 }
 
 #[test]
@@ -302,8 +302,8 @@ fn inputs_that_say_nothing() {
     let calibrate = [&["calibrate"][..], &digits, &["--output", &table, "--inputs"]].concat();
     let output = resnet(&[&calibrate[..], &[&black]].concat());
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && message.contains("the same element everywhere"), "{message}");
-    assert!(message.contains("always 0") && message.contains("input"), "{message}");
+    assert!(output.status.success() && message.contains("one value everywhere"), "{message}");
+    assert!(message.contains("are always 0") && message.contains("input"), "{message}");
     let verify = ["--precision", "int8", "--calibration", &table, "--inputs", &black];
     for text in
         [String::from_utf8(output.stdout).unwrap(), stdout(&[&["verify"][..], &digits, &verify].concat())]
@@ -313,7 +313,21 @@ fn inputs_that_say_nothing() {
     pixels[3] = f32::NAN;
     let broken = write_npy("nan.npy", &[1, 28, 28, 1], &pixels);
     let message = stderr(1, &[&calibrate[..], &[&broken]].concat());
-    assert!(message.contains("image 0 of the inputs has values that are"), "{message}");
+    assert!(message.contains("image 0 of the inputs has values that are infinite or NaN"), "{message}");
+}
+
+#[test]
+fn values_that_are_not_finite_have_no_scale() {
+    let spec = scratch("growing.yaml");
+    let conv = "  - conv: {filters: 4, kernel: 1, batch_norm: false, bias: false}\n";
+    std::fs::write(&spec, format!("name: growing\ninput: 2x2x4\nstem:\n{}", conv.repeat(2))).unwrap();
+    let input = write_npy("growing.npy", &[1, 2, 2, 4], &[3e38f32; 16]);
+    let table = scratch("growing.calibration.yaml");
+    let calibrate = ["calibrate", &spec, "--weights", "init:1", "--inputs", &input, "--output", &table];
+    let message = stderr(1, &calibrate);
+    assert!(message.contains("is not finite in f32"), "{message}");
+    let text = stdout(&["verify", &spec, "--weights", "init:1", "--inputs", &input, "--precision", "bf16"]);
+    assert!(!text.contains("NaN"), "{text}");
 }
 
 /// Linux keeps a process from more memory than a shell allows.

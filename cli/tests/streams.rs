@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::process::Stdio;
 
-use common::{command, scratch, stderr, stdout, write_npy};
+use common::{command, resnet, scratch, stderr, stdout, write_npy};
 
 const WEIGHTS: &str = "models/digits.safetensors";
 
@@ -106,6 +106,13 @@ fn outputs_that_are_no_plain_files() {
         assert!(reader.join().unwrap() == expected, "{kind} by a fifo");
         assert!(fs::symlink_metadata(path("fifo")).unwrap().file_type().is_fifo());
 
+        #[cfg(target_os = "linux")]
+        {
+            // A pipe, by a link that leads to no path.
+            let words = arguments(kind, "/dev/stdout");
+            let output = resnet(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(output.status.success() && output.stdout.starts_with(&expected), "{kind} to a pipe");
+        }
         write("/dev/null");
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 

@@ -79,7 +79,7 @@ impl Calibration {
         let spec = fields.required("spec", errors).and_then(|node| fingerprint(node, errors));
         let weights = fields.required("weights", errors).and_then(|node| fingerprint(node, errors));
         let method = fields.required("method", errors).and_then(|node| text(node, errors));
-        let images = fields.required("images", errors).and_then(|node| size(node, errors));
+        let images = fields.required("images", errors).and_then(|node| images(node, errors));
         let scales = fields.required("scales", errors).and_then(|node| scales(node, errors));
         fields.finish(errors);
         Some(Calibration {
@@ -110,7 +110,7 @@ impl fmt::Display for Calibration {
 fn fault(name: &str, scale: f32) -> Option<String> {
     let [least, most] = SCALES;
     (!(least..=most).contains(&scale))
-        .then(|| format!("the scale of `{name}` is {scale:e}, which is not from {least:e} to {most:e}"))
+        .then(|| format!("the scale of `{name}` is {scale:?}, which is not from {least:e} to {most:e}"))
 }
 
 fn fingerprint(node: &Node, errors: &mut Diagnostics) -> Option<u64> {
@@ -120,6 +120,14 @@ fn fingerprint(node: &Node, errors: &mut Diagnostics) -> Option<u64> {
         errors.push(Diagnostic::new("a fingerprint is 16 hexadecimal digits, in quotes", node.span));
     }
     number
+}
+
+/// Any number of images from 1 on.
+fn images(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+    match node.kind {
+        Kind::Int(images) if images > 0 => usize::try_from(images).ok(),
+        _ => size(node, errors),
+    }
 }
 
 fn scales(node: &Node, errors: &mut Diagnostics) -> Option<BTreeMap<String, f32>> {
@@ -201,7 +209,7 @@ mod tests {
         let text = table().to_string().replace("0.0207185", "0.0").replace("calibration 1", "calibration 9");
         let messages = Calibration::parse(&text).unwrap_err().messages("t.yaml", &text).join("\n");
         assert!(
-            messages.contains("the scale of `input` is 0e0, which is not from 1e-18 to 1e18"),
+            messages.contains("the scale of `input` is 0.0, which is not from 1e-18 to 1e18"),
             "{messages}"
         );
         assert!(messages.contains("this is not `resnet calibration 1`"), "{messages}");

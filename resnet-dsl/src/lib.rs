@@ -101,8 +101,8 @@ impl Spec<'_> {
 
     /// What the spec says without effect; nothing if it has mistakes.
     pub fn warnings(&self, read: ReadFile<'_>) -> Diagnostics {
-        let (parsed, _) = spec::parse(self, read);
-        parsed.map(|parsed| parsed.warnings).unwrap_or_default()
+        let (parsed, errors) = spec::parse(self, read);
+        parsed.filter(|_| errors.is_empty()).map(|parsed| parsed.warnings).unwrap_or_default()
     }
 
     /// What a calibration table of this network names it by.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Writes a file by `write`. What was there stays until the new file is complete; if writing fails, it stays for good.
 ///
 /// ```text
+/// /dev/stdout:                   is printed to
 /// a link:                        what it points to is written
 /// a device, pipe or socket:      is written to
 /// a file, or nothing:            write beside it, then rename
@@ -15,16 +16,21 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What the system or `write` says.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let path = &target(path)?;
+    if cfg!(unix) && path == Path::new("/dev/stdout") {
+        // A file opened anew would not share its place with what is printed.
+        let mut output = BufWriter::new(io::stdout());
+        write(&mut output)?;
+        return output.flush();
+    }
+    // (Asked of the path as it is: links of `/proc`, as `/dev/fd/3` is one, can lead to what has no path.)
     let old = fs::metadata(path).ok();
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         return fill(OpenOptions::new().write(true).open(path)?, write).map(drop);
     }
+    let path = &target(path)?;
     let (unfinished, file) = beside(path)?;
-    let result = fill(file, write).and_then(|file| {
-        if let Some(old) = old {
-            file.set_permissions(old.permissions())?;
-        }
+    let permissions = old.map_or(Ok(()), |old| file.set_permissions(old.permissions()));
+    let result = permissions.and_then(|()| fill(file, write)).and_then(|file| {
         file.sync_all()?;
         fs::rename(&unfinished, path)
     });
@@ -57,12 +63,13 @@ fn target(path: &Path) -> io::Result<PathBuf> {
 
 /// A new file in the same folder, which is the same file system.
 fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    if path.file_name().is_none() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let mut attempt = 0u32;
     loop {
-        let mut unfinished = name.to_owned();
-        unfinished.push(format!(".{}-{attempt}.part", std::process::id()));
-        let unfinished = path.with_file_name(unfinished);
+        // Short, since the file's own name may be as long as names can be.
+        let unfinished = path.with_file_name(format!(".resnet-{}-{attempt}.part", std::process::id()));
         match OpenOptions::new().write(true).create_new(true).open(&unfinished) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
             result => return result.map(|file| (unfinished, file)),

@@ -78,7 +78,7 @@ struct Part {
 
 impl Program {
     /// Checks the plan, resolves its steps, and makes a team of `threads` threads, the caller's included. It has fewer if the
-    /// system refuses some, and at most 64, or four for each core of a larger machine. In a child of `fork` it has one.
+    /// system refuses some, and at most [`Threads::most`]. A program that was made before a `fork` runs on one thread in the child.
     ///
     /// # Errors
     /// [`Error::Plan`] if the plan cannot be executed: all that is wrong with it; [`Error::OtherWeights`] if the weights were

@@ -27,8 +27,8 @@ impl<N: Network> Session<N> {
         Self::with_threads(network, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// A session with so many threads, the caller's included. It has fewer if the system refuses some, and at most 64, or four for
-    /// each core of a larger machine. In a child of `fork` it has one.
+    /// A session with so many threads, the caller's included. It has fewer if the system refuses some, and at most
+    /// [`Threads::most`]. A session that was made before a `fork` runs on one thread in the child.
     ///
     /// # Panics
     /// If the system does not give the memory of the arena or of a thread's scratch.

@@ -20,6 +20,9 @@ use crate::arena::Arena;
 use crate::error::Error;
 
 /// A team of threads, the caller's among them.
+///
+/// A child of `fork` has none of them but its own: sessions and programs look for that before they run, who uses a team directly
+/// must not carry it over.
 pub struct Threads {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
@@ -107,14 +110,14 @@ impl Threads {
         Ok(team)
     }
 
-    /// The most threads of a team: 64, or four for each core of a larger machine. More only wait for each other.
+    /// The most threads of a team: 64, or four times the number of cores if that is more. More only wait for each other.
     pub fn most() -> usize {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         cores.saturating_mul(4).max(64)
     }
 
     /// Looks whether the process was forked since the team was made: then the caller's thread is all that there is of it. To be
-    /// called before jobs, where a team may have been carried over.
+    /// called before jobs, where a team may have been carried over. (Not by each job: that would cost a system call a layer.)
     pub(crate) fn notice_fork(&self) {
         if !self.workers.is_empty() {
             self.forked.set(std::process::id() != self.process);
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn no_team_is_larger_than_any_processor() {
+    fn a_team_has_at_most_so_many_threads() {
         assert_eq!(team(usize::MAX).count(), Threads::most());
     }
 

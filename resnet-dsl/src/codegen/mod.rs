@@ -121,6 +121,9 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                 }
 
                 /// Glorot-uniform weights from a seed, for those who bring none.
+                ///
+                /// # Panics
+                /// If the system does not give the memory, or `RESNET_ISA` names an instruction set that the machine lacks.
                 pub fn init(seed: u64) -> Self {
                     <Self as runtime::Network>::from_weights(runtime::Weights::init(
                         &<Self as runtime::Network>::DESCRIPTION,
@@ -133,7 +136,8 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                     runtime::Session::new(self)
                 }
 
-                /// A session with so many threads, the caller's included.
+                /// A session with so many threads, the caller's included; fewer if the system refuses some, at most
+                /// `resnet::runtime::threads::Threads::most()`.
                 pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> runtime::Session<Self> {
                     runtime::Session::with_threads(self, threads)
                 }

@@ -33,8 +33,8 @@ pub fn read(text: &str) -> Result<Graph, ReadError> {
         let (whole, line) = (line.trim(), without_comment(line).trim());
         let result = if line.is_empty() {
             Ok(())
-        } else if whole.starts_with("network ") {
-            network(whole).map(|name| graph.name = name)
+        } else if let Some(name) = whole.strip_prefix("network ") {
+            network(name.trim()).map(|name| graph.name = name)
         } else if let Some(name) = line.strip_suffix(':').filter(|name| is_name(name)) {
             block = name.to_owned();
             Ok(())
@@ -64,9 +64,8 @@ fn without_comment(line: &str) -> &str {
     &line[..place.unwrap_or(line.len())]
 }
 
-/// `network name`, or `network "any text"`
-fn network(line: &str) -> Result<String, String> {
-    let name = line.strip_prefix("network ").unwrap_or_default().trim();
+/// `name`, or `"any text"`
+fn network(name: &str) -> Result<String, String> {
     if !name.starts_with('"') {
         return Ok(without_comment(name).trim().to_owned());
     }

@@ -26,6 +26,8 @@ pub struct Spec {
     pub names: Names,
     /// `stem`
     pub stem: Vec<Layer>,
+    /// Where the spec's own `stride_on` stands.
+    pub stride_on_span: Option<Span>,
     /// `stages`
     pub stages: Vec<Stage>,
     /// `head`

@@ -184,6 +184,17 @@ pub(crate) fn flag(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
 pub(crate) fn number(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
     match node.kind {
         Kind::Int(number) => Some(number as f64),
+        Kind::Float(0.0)
+            if node
+                .written
+                .split(['e', 'E'])
+                .next()
+                .is_some_and(|digits| digits.contains(|d| matches!(d, '1'..='9'))) =>
+        {
+            let message = format!("{} is too small: it would be read as 0", node.written);
+            errors.push(Diagnostic::new(message, node.span));
+            None
+        }
         Kind::Float(number) if number.is_finite() => Some(number),
         _ => {
             wrong(node, "a number", errors);

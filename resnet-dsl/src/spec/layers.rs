@@ -14,7 +14,7 @@ pub(super) fn layers(node: &Node, settings: &Settings, errors: &mut Diagnostics)
     if let Kind::List(list) = &node.kind
         && list.len() > MOST_LAYERS
     {
-        let message = format!("here are {} layers, there may be at most {MOST_LAYERS}", list.len());
+        let message = format!("a stem or head has at most {MOST_LAYERS} layers, here are {}", list.len());
         errors.push(Diagnostic::new(message, node.span));
         return Some(vec![Layer { name: None, kind: LayerKind::Unclear, span: node.span }]);
     }
@@ -97,10 +97,10 @@ fn layer(node: &Node, settings: &Settings, errors: &mut Diagnostics) -> Option<L
 
 /// `global`, or `{window: global, ...}`.
 fn is_global(node: &Node) -> bool {
+    let word = |node: &Node| node.word() == Some("global");
     match &node.kind {
-        Kind::Text(text) => text == "global",
-        Kind::Map(map) => map.iter().any(|(key, value)| key.text == "window" && is_global(value)),
-        _ => false,
+        Kind::Map(map) => map.iter().any(|(key, value)| key.text == "window" && word(value)),
+        _ => word(node),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
         None => {}
     }
     check_names(&graph, errors);
-    let warnings = stages::warnings(&spec.stages);
+    let warnings = stages::warnings(spec.stride_on_span, &spec.stages);
     let Spec { input_span, classes, names, preprocessing, labels, .. } = spec;
     let metadata = Metadata { ignored: names.ignored, preprocessing, labels };
     Parsed { graph, input: dims, input_span, classes, metadata, warnings }

@@ -85,6 +85,7 @@ pub(super) fn spec(
         classes,
         names,
         stem,
+        stride_on_span: settings.stride_on_span,
         stages,
         head,
         preprocessing,
@@ -106,8 +107,7 @@ fn check_overrides(overrides: &Overrides, errors: &mut Diagnostics) -> Option<()
     let mut fine = Some(());
     for (what, size) in sizes {
         if let Some(size) = size.filter(wrong) {
-            let message =
-                format!("{size} was asked for as {what}, which must be from 1 to {}", fields::LARGEST);
+            let message = format!("{what} must be from 1 to {}, not {size}", fields::LARGEST);
             errors.push(Diagnostic::new(message, Span::default()));
             fine = None;
         }

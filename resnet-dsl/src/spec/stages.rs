@@ -10,8 +10,9 @@ use crate::spec::tree::{Kind, Node};
 const MOST_BLOCKS: usize = 2_000;
 
 /// What is written and has no effect: a `stride_on` that no bottleneck with a stride takes.
-pub(super) fn warnings(stages: &[Stage]) -> Diagnostics {
-    let mut written: Vec<(Span, bool)> = Vec::new();
+/// `top` is where the spec itself says it.
+pub(super) fn warnings(top: Option<Span>, stages: &[Stage]) -> Diagnostics {
+    let mut written: Vec<(Span, bool)> = top.map(|span| (span, false)).into_iter().collect();
     for Block { settings, stride, .. } in stages.iter().flat_map(|stage| &stage.blocks) {
         let Some(span) = settings.stride_on_span else { continue };
         let has_effect = settings.kind == BlockKind::Bottleneck && *stride != [1, 1];
@@ -25,7 +26,7 @@ pub(super) fn warnings(stages: &[Stage]) -> Diagnostics {
         let warning = Diagnostic::new("`stride_on` has no effect here", span).warning();
         warnings.push(
             warning
-                .help("it says which convolution of a bottleneck has its stride; here is none that has one"),
+                .help("it says which convolution of a bottleneck has the stride; no bottleneck with a stride uses this one"),
         );
     }
     warnings

@@ -47,6 +47,8 @@ pub(super) const BLOCK: usize = 84;
 /// Words of a run that are multiplied in one go, of a panel that is larger: a small part of an L2 cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
+/// Terms of a sum in one go, where the window has several rows.
+const LONGEST_SUM: usize = 2048;
 /// How far ahead the only tile of a part fetches, in elements: as fast as the memory is, not as fast as the tile.
 const AHEAD: usize = 1536;
 /// Elements of a panel that is multiplied in one go.
@@ -179,7 +181,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
     let (rows, run) = match geometry.rows {
         rows if depth * kernels.panel <= LARGEST_PANEL => (rows, geometry.run),
         0 | 1 => (1, LARGEST_RUN),
-        _ => (1, geometry.run),
+        _ => (1, geometry.run.min(LONGEST_SUM)),
     };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];

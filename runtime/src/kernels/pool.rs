@@ -114,7 +114,7 @@ impl Fold for Mean {
 
     #[inline(always)]
     fn finish<S: Simd>(simd: S, sum: S::Vector, count: usize, scale: f32) -> S::Vector {
-        simd.mul(sum, simd.splat(scale / count as f32))
+        simd.mul(sum, simd.splat((f64::from(scale) / count as f64) as f32))
     }
 }
 

@@ -5,8 +5,8 @@
 //! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
 //! y[p][:] = relu?(sums[p][:] + sums that have begun)
 //! ```
-//! What has begun is added last, so that a long sum is one of its parts' sums: its error grows with their number, and not with that
-//! of the terms.
+//! What has begun is added last, so a long sum is a sum of parts: its error grows with the length of a part and the number of
+//! parts, not with the number of terms. (Direct convolutions cut long sums so; bf16, Winograd's and Strassen's do not.)
 //!
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.

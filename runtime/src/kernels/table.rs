@@ -111,7 +111,7 @@ macro_rules! kernels {
                 }
             };
         }
-        // A function each, since one of all would be large, and take 1 MB of stack where nothing is optimized.
+        // One function for each row and each way to fetch: without optimization, one function of all takes 1 MB of stack.
         macro_rules! row {
             ($kernel:ident $row:literal) => {{
                 compiled!(row, row_product::RowProduct<'_>, row_product::$kernel::<$simd, $vectors, $row>);
@@ -172,8 +172,8 @@ macro_rules! kernels {
             tile: $tile,
             group: $vectors,
             product,
-            row_products_of_four: [row!(four 0), row!(four 1), row!(four 2), row!(four 3), row!(four 4), row!(four 5)],
-            row_products_of_two: [row!(two 0), row!(two 1), row!(two 2), row!(two 3)],
+            row_products_of_four: [row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)],
+            row_products_of_two: [row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)],
             winograd_kernel,
             winograd_input,
             winograd_output,

@@ -12,7 +12,7 @@
 //! ```
 //! in double precision, rounded once (Ioffe and Szegedy 2015, "Batch Normalization", section 3.1, at inference).
 
-use resnet_plan::{Algorithm, LayerWeights, Precision, Role, WeightTensor};
+use resnet_plan::{Algorithm, BatchNorm, LayerWeights, Precision, Role, WeightTensor};
 
 use crate::kernels::winograd::fused;
 use crate::kernels::{FoldTask, Kernels, fold_panel, pack};
@@ -45,20 +45,28 @@ pub(super) fn fold(
         write(bias, folded.shift.into_iter());
     }
     let finite = if from.is_quantized() {
-        steps.iter().all(|step| step.is_finite())
-            && bias[bias.len() / 3..].iter().all(|number| number.is_finite())
+        let scales = &bias[bias.len() / 3..];
+        steps.iter().all(|step| step.is_finite()) && scales.iter().all(|number| number.is_finite())
     } else {
         holds_only_finite(precision, panels) && holds_only_finite(Precision::F32, bias)
     };
-    if finite {
-        return Ok(());
-    }
+    // Winograd's transform of a kernel that is stored as it is sums up a few of its elements when it is used.
+    let fused = matches!(layer.algorithm, Algorithm::Winograd { fused: true, .. });
+    let finite = finite && !(fused && panels.iter().any(|weight| weight.abs() > f32::MAX / 1024.0));
+    if finite { Ok(()) } else { Err(vec![not_finite(precision, layer)]) }
+}
+
+/// What is wrong with weights that are finite in their file, and not when they are folded.
+fn not_finite(precision: Precision, layer: &LayerWeights) -> String {
     let elements = if precision == Precision::Bf16 { "bf16" } else { "f32" };
-    let folded = if layer.batch_norm.is_some() { ", with the batch norm folded in," } else { "" };
-    Err(vec![format!(
-        "too large: the layer of {}{folded} has weights that {elements} cannot hold",
-        layer.kernel.name
-    )])
+    let name = &layer.kernel.name;
+    match &layer.batch_norm {
+        None => format!("not finite: {name}, or its bias, has elements that {elements} cannot hold"),
+        Some(BatchNorm { gamma, variance, .. }) => format!(
+            "not finite: {name} with its batch norm folded in, as {elements}: look for large elements of {gamma}, and small ones of \
+             {variance}"
+        ),
+    }
 }
 
 /// Whether no element of packed words is an infinity or NaN.

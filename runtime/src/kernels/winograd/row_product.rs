@@ -52,7 +52,10 @@ pub(super) const fn panel_vectors(tile: Tile) -> usize {
 /// Inputs, weights and sums are there for the tiles and channels, sums where nobody else reads or writes. The machine has the
 /// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn four<S: Simd, const GROUP: usize, const ROW: usize>(simd: S, task: &RowProduct<'_>) {
+pub(crate) unsafe fn row_of_four<S: Simd, const GROUP: usize, const ROW: usize>(
+    simd: S,
+    task: &RowProduct<'_>,
+) {
     const VECTORS: usize = panel_vectors(Tile::Four);
     // SAFETY: the caller's contract.
     unsafe { group::<S, Four, 6, 4, 6, 6, ROW, VECTORS, GROUP>(simd, task) }
@@ -61,9 +64,12 @@ pub(crate) unsafe fn four<S: Simd, const GROUP: usize, const ROW: usize>(simd: S
 /// A row of a group of up to `GROUP` tiles of 2x2 with a stride of 2.
 ///
 /// # Safety
-/// As [`four`].
+/// As [`row_of_four`].
 #[inline(always)]
-pub(crate) unsafe fn two<S: Simd, const GROUP: usize, const ROW: usize>(simd: S, task: &RowProduct<'_>) {
+pub(crate) unsafe fn row_of_two<S: Simd, const GROUP: usize, const ROW: usize>(
+    simd: S,
+    task: &RowProduct<'_>,
+) {
     const VECTORS: usize = panel_vectors(Tile::TwoOfStride2);
     // SAFETY: the caller's contract.
     unsafe { group::<S, TwoOfStride2, 5, 2, 4, 3, ROW, VECTORS, GROUP>(simd, task) }
@@ -73,7 +79,7 @@ pub(crate) unsafe fn two<S: Simd, const GROUP: usize, const ROW: usize>(simd: S,
 /// does not take is zero.
 ///
 /// # Safety
-/// As [`four`].
+/// As [`row_of_four`].
 #[inline(always)]
 unsafe fn group<
     S: Simd,
@@ -116,7 +122,7 @@ unsafe fn group<
 /// have no branches inside that are not decided at compile time.
 ///
 /// # Safety
-/// As [`four`].
+/// As [`row_of_four`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tiles<
