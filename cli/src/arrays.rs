@@ -59,8 +59,7 @@ fn open(path: &Path) -> anyhow::Result<npyz::NpyFile<BufReader<File>>> {
     let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     let array =
         npyz::NpyFile::new(BufReader::new(file)).with_context(|| format!("{name} is not an npy file"))?;
-    let sizes = array.shape().iter();
-    let elements = sizes.fold(Some(1u64), |elements, size| elements?.checked_mul(*size));
+    let elements = array.shape().iter().try_fold(1u64, |elements, size| elements.checked_mul(*size));
     elements
         .with_context(|| format!("{name} has shape {:?}, more elements than there can be", array.shape()))?;
     Ok(array)
