@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::say;
+use crate::print::{is_printed, say};
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let isa = arguments.machine.isa()?.serving(description.precision);
     let weights = arguments.weights.load(description, isa)?;
     weights.save(description, &arguments.output)?;
+    if is_printed(&arguments.output) {
+        return Ok(());
+    }
     let (file, bytes) = (arguments.output.display(), weights.bytes());
     say!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6)?;
     Ok(())

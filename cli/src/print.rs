@@ -2,6 +2,7 @@
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,11 @@ pub(crate) fn output(text: Arguments<'_>) -> Result<(), Unwritable> {
     output.write_fmt(text)?;
     output.write_all(b"\n")?;
     Ok(output.flush()?)
+}
+
+/// Whether a command's own output goes where lines are printed, which would get between.
+pub(crate) fn is_printed(output: &Path) -> bool {
+    output == Path::new("/dev/stdout")
 }
 
 /// Prints a line on standard error: if nobody reads it, there is nobody to tell.

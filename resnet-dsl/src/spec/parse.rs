@@ -73,7 +73,8 @@ pub(super) fn spec(
             labels.clear();
         } else {
             let message = format!("there are {} labels for {classes} classes", labels.len());
-            errors.push(Diagnostic::new(message, node.span));
+            let error = Diagnostic::new(message, node.span);
+            errors.push(error.help("give a label for each class, or none"));
         }
     }
     Some(Spec {
