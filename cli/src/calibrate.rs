@@ -16,7 +16,7 @@ use resnet_dsl::pass;
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::{complain, is_printed, say};
+use crate::print::{complain, say};
 use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -101,7 +101,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     files::replace(&arguments.output, |to| to.write_all(table.to_string().as_bytes()))
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
-    if is_printed(&arguments.output) {
+    // A line would get between.
+    if files::is_standard_output(&arguments.output) {
         return Ok(());
     }
     accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use resnet::runtime::files;
+
 use crate::machine::Machine;
 use crate::model::Network;
-use crate::print::{is_printed, say};
+use crate::print::say;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let isa = arguments.machine.isa()?.serving(description.precision);
     let weights = arguments.weights.load(description, isa)?;
     weights.save(description, &arguments.output)?;
-    if is_printed(&arguments.output) {
+    // A line would get between.
+    if files::is_standard_output(&arguments.output) {
         return Ok(());
     }
     let (file, bytes) = (arguments.output.display(), weights.bytes());

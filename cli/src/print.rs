@@ -2,7 +2,6 @@
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
-use std::path::Path;
 
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +10,8 @@ pub(crate) struct Unwritable(#[from] io::Error);
 
 /// Whether whoever reads the output has seen enough: `resnet inspect ... | head`, or a file that is a pipe.
 pub(crate) fn reader_left(error: &anyhow::Error) -> bool {
-    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    kinds.into_iter().any(|kind| kind == io::ErrorKind::BrokenPipe)
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a line on standard output, as `println!`, which panics where this gives an error.
@@ -28,11 +27,6 @@ pub(crate) fn output(text: Arguments<'_>) -> Result<(), Unwritable> {
     output.write_fmt(text)?;
     output.write_all(b"\n")?;
     Ok(output.flush()?)
-}
-
-/// Whether a command's own output goes where lines are printed, which would get between.
-pub(crate) fn is_printed(output: &Path) -> bool {
-    output == Path::new("/dev/stdout")
 }
 
 /// Prints a line on standard error: if nobody reads it, there is nobody to tell.

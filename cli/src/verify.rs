@@ -181,10 +181,12 @@ impl Distance {
     /// 1 for values that are the same, as two that are 0; 0 where only one is 0, or one is not finite.
     fn cosine(&self) -> f64 {
         let cosine = self.product / (self.signal * self.other).sqrt();
-        match cosine.is_finite() {
-            true => cosine,
-            false if self.error == 0.0 => 1.0,
-            false => 0.0,
+        if cosine.is_finite() {
+            cosine
+        } else if self.error == 0.0 {
+            1.0
+        } else {
+            0.0
         }
     }
 }

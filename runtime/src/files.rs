@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What the system or `write` says.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    if cfg!(unix) && path == Path::new("/dev/stdout") {
+    if is_standard_output(path) {
         // A file opened anew would not share its place with what is printed.
         let mut output = BufWriter::new(io::stdout());
         write(&mut output)?;
@@ -39,6 +39,11 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         let _ = fs::remove_file(&unfinished);
     }
     result
+}
+
+/// Whether a path is that of the process' standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    cfg!(unix) && path == Path::new("/dev/stdout")
 }
 
 fn fill(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {

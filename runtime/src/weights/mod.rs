@@ -68,7 +68,7 @@ impl Weights {
     ///
     /// # Errors
     /// If the file cannot be read, is no safetensors file, or does not hold exactly the network's tensors, finite and in
-    /// f32, f64, f16 or bf16: all faults at once. If `RESNET_ISA` names what the machine does not have.
+    /// f32, f64, f16 or bf16, also with batch norms folded in: all faults at once. If `RESNET_ISA` names what the machine does not have.
     pub fn load(network: &Description, path: &Path) -> Result<Self, Error> {
         Self::load_for(Isa::from_environment()?, network, path)
     }
