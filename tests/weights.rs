@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::path;
+use resnet::runtime::{Algorithm, Weights};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 resnet::resnet! { struct Digits; model "digits" }
@@ -114,6 +115,30 @@ fn weights_that_fold_to_infinity() {
             }
         }
     }
+}
+
+/// Winograd's algorithm transforms a kernel when it is used: elements that f32 holds may have sums that it does not.
+#[test]
+fn kernels_whose_transform_is_infinite() {
+    let text = |winograd: &str| {
+        format!(
+            "name: w\ninput: 56x56x64\nwinograd: {winograd}\nstem:\n  - conv: {{filters: 64, kernel: 3, padding: 1, batch_norm: false}}\n"
+        )
+    };
+    let kernel: Vec<u8> = [f32::MAX; 64 * 64 * 9].into_iter().flat_map(f32::to_le_bytes).collect();
+    let view = TensorView::new(Dtype::F32, vec![64, 64, 3, 3], &kernel).unwrap();
+    let bytes = serialize([("conv1.weight", view)], None).unwrap();
+    let load = |winograd: &str| {
+        let (text, overrides) = (text(winograd), Default::default());
+        let spec = resnet_dsl::Spec { name: "w", text: &text, overrides: &overrides };
+        let plan = spec.compile(&mut |_| Err("no files".to_owned())).unwrap().plan;
+        let direct = plan.description.layers[0].algorithm == Algorithm::Direct;
+        (direct, Weights::from_bytes(plan.description(), &bytes).map_err(|error| error.to_string()))
+    };
+    let (direct, loaded) = load("off");
+    assert!(direct && loaded.is_ok());
+    let (direct, loaded) = load("on");
+    assert!(!direct && loaded.unwrap_err().contains("not finite: conv1.weight"));
 }
 
 #[test]

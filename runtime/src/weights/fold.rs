@@ -50,9 +50,13 @@ pub(super) fn fold(
     } else {
         holds_only_finite(precision, panels) && holds_only_finite(Precision::F32, bias)
     };
-    // Winograd's transform of a kernel that is stored as it is sums up a few of its elements when it is used.
-    let fused = matches!(layer.algorithm, Algorithm::Winograd { fused: true, .. });
-    let finite = finite && !(fused && panels.iter().any(|weight| weight.abs() > f32::MAX / 1024.0));
+    // Winograd's algorithms transform a kernel when it is used: sums of its elements must fit, too. (Those of 4x4 tiles are up to 6.25
+    // times the largest; the bound is far above what any needs.)
+    let transformed = match layer.algorithm {
+        Algorithm::Direct | Algorithm::Strassen { .. } => false,
+        Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => true,
+    };
+    let finite = finite && !(transformed && panels.iter().any(|weight| weight.abs() > f32::MAX / 1024.0));
     if finite { Ok(()) } else { Err(vec![not_finite(precision, layer)]) }
 }
 
