@@ -36,11 +36,12 @@ fn convolution(criterion: &mut Criterion, model: &str) {
     let mut group = criterion.benchmark_group(format!("{model}/{isa}"));
     for (conv, read, write, layer) in distinct(&plan) {
         let [height, width, inputs, filters] = layer.shape;
-        let scratch =
-            size_of::<f32>() * conv.algorithm.scratch_len(conv.kernel, conv.stride, [inputs, filters]);
+        let algorithms = conv.algorithms;
+        let scratch = algorithms.scratch_len(Precision::F32, conv.kernel, conv.stride, [inputs, filters]);
+        let scratch = scratch * size_of::<f32>();
         let threads = Threads::new(NonZeroUsize::MIN, scratch).expect("memory");
-        let convolution =
-            Convolution::new(conv, read.area(), 1, write.area()).expect("a step of a checked plan");
+        let convolution = Convolution::new(conv, read.area(), Precision::F32, write.area())
+            .expect("a step of a checked plan");
         let zeros = |count: usize| Arena::zeroed(count * size_of::<f32>()).expect("memory");
         let (x, mut y) = (zeros(read.area().len()), zeros(write.area().len()));
         let [depth, channels] = layer.packed_shape();
@@ -52,7 +53,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         group.throughput(Throughput::Elements(2 * macs as u64));
         let name = format!(
             "{height}x{width}/{} {} {inputs} channels to {rows}x{columns}x{filters}",
-            conv.stride[0], conv.algorithm
+            conv.stride[0], algorithms
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -12,7 +12,7 @@ use common::say;
 use plans::{SMALL, plan, shipped, weights};
 use resnet::Error;
 use resnet::runtime::{Precision, Program, Weights};
-use resnet_plan::{Action, Algorithm, Element, Plan, Residual, View};
+use resnet_plan::{Action, Algorithm, Algorithms, Element, Plan, Residual, View};
 
 /// Early steps are done for one image at a time.
 const SECTIONS: &str = "
@@ -66,7 +66,8 @@ fn numbers(plan: &mut Plan) -> Vec<&mut usize> {
             Action::Conv { layer, conv } => {
                 numbers.push(layer);
                 numbers.extend(conv.kernel.iter_mut().chain(&mut conv.stride).chain(&mut conv.from));
-                numbers.extend(of_algorithm(&mut conv.algorithm));
+                let Algorithms { wide, dots, tiles } = &mut conv.algorithms;
+                numbers.extend([wide, dots, tiles].into_iter().flat_map(of_algorithm));
             }
             Action::Pool(pool) => {
                 numbers.extend(pool.window.iter_mut().chain(&mut pool.stride).chain(&mut pool.padding));
@@ -127,7 +128,7 @@ fn change_kind(plan: &mut Plan, random: &mut Random) {
                 Residual::Quantized { signed: true, scale: 1.0 },
             ]);
             if let Action::Conv { conv, .. } = &mut plan.steps[one].action {
-                (conv.residual, conv.algorithm) = (residual, Algorithm::Direct);
+                (conv.residual, conv.algorithms) = (residual, Algorithms::all(Algorithm::Direct));
             }
         }
     }

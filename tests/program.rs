@@ -11,7 +11,7 @@ use common::{isas, reference_input, run, session};
 use plans::{SMALL, plan, shipped, weights};
 use resnet::runtime::{Precision, Program, Weights};
 use resnet::{Error, Network};
-use resnet_plan::{Action, Algorithm, Buffer, Element, Plan, Residual, View};
+use resnet_plan::{Action, Algorithm, Algorithms, Buffer, Element, Plan, Residual, View};
 
 resnet::resnet! { struct Digits; model "digits" }
 resnet::resnet! { struct ResNet20Int8; model "cifar/resnet20", precision: int8 }
@@ -222,7 +222,7 @@ fn algorithms_have_their_numbers() {
         Algorithm::WinogradRows { block: usize::MAX },
         Algorithm::Strassen { block: usize::MAX },
     ] {
-        refused("the algorithm does not compute", |plan| conv(plan).algorithm = algorithm);
+        refused("the algorithm does not compute", |plan| conv(plan).algorithms = Algorithms::all(algorithm));
         refused("cannot be computed as", |plan| plan.description.layers.to_mut()[0].algorithm = algorithm);
     }
 }

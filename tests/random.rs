@@ -103,8 +103,10 @@ fn chosen(plan: &Plan) -> Vec<String> {
     let mut chosen = Vec::new();
     for step in &plan.steps {
         if let Action::Conv { conv, .. } = step.action {
-            let algorithm = conv.algorithm.to_string();
-            chosen.extend(algorithm.split(':').next().map(str::to_owned));
+            for (algorithm, class) in conv.algorithms.each().iter().zip(["", " of dots"]) {
+                let algorithm = algorithm.to_string();
+                chosen.extend(algorithm.split(':').next().map(|algorithm| format!("{algorithm}{class}")));
+            }
             chosen.push(format!("split {}", conv.split));
         }
     }

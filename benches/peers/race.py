@@ -12,6 +12,9 @@ which executes the plans of the same networks, take part too: cargo build --rele
 
 Each round gives each contender some seconds; a figure is the median, over the rounds, of a round's minimum, median and 90th
 percentile, in milliseconds a run. Input copies and changes of layout are part of a run.
+
+`--isa` limits ours and OpenVINO to an instruction set, all but the fully connected layer of OpenVINO's f32, which is MLAS'. It
+does not add what the machine lacks. The other engines always use the best of the machine, so that they do not take part then.
 """
 import argparse
 import json
@@ -27,6 +30,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = {"document": "resnet50"}
+# What oneDNN and OpenVINO call our instruction sets.
+ISAS = {"scalar": None, "avx2": "AVX2", "avxvnni": "AVX2_VNNI", "avx512": "AVX512_CORE", "avx512vnni": "AVX512_CORE_VNNI",
+        "avx512bf16": "AVX512_CORE_BF16", "amx": "AVX512_CORE_AMX"}
 
 
 def timed(run, seconds):
@@ -88,6 +94,8 @@ class OnnxRuntime:
         import onnxruntime
         if arguments.precision == "bf16":
             raise RuntimeError("it does not compute in bf16")
+        if arguments.isa:
+            raise RuntimeError("its instruction set cannot be limited")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -104,6 +112,12 @@ class OnnxRuntime:
 
 class OpenVino:
     def __init__(self, case, arguments, threads):
+        if arguments.isa:
+            limit = ISAS[arguments.isa]
+            if limit is None:
+                raise RuntimeError(f"it cannot be limited to {arguments.isa}")
+            # Both are read only once, as early as at the import: one for the kernels of oneDNN, one for its own.
+            os.environ.update(ONEDNN_MAX_CPU_ISA=limit, OV_CPU_MAX_ISA=limit)
         import openvino
         compiled = openvino.Core().compile_model(str(case.onnx), "CPU", {
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if arguments.precision == "bf16" else "f32",
@@ -126,6 +140,8 @@ class RustPeer:
     def __init__(self, case, arguments, threads):
         if arguments.precision != "f32":
             raise RuntimeError("it computes in f32")
+        if arguments.isa:
+            raise RuntimeError("its instruction set cannot be limited")
         if not Path(arguments.peers).exists():
             raise RuntimeError(f"{arguments.peers} is not there")
         if self.engine == "tract" and threads > 1:
@@ -178,7 +194,7 @@ def race(case, arguments, threads):
         except (ImportError, RuntimeError, subprocess.CalledProcessError) as error:
             entered.pop(name, None)
             print(f"{name} does not take part: {error}", file=sys.stderr)
-    reference = next(iter(scores.values()))
+    reference = next(iter(scores.values()), None)
     for name, found in scores.items():
         apart = np.abs(found - reference).max() / np.abs(reference).max()
         if not apart < {"f32": 1e-4, "bf16": 0.02, "int8": 0.1}[arguments.precision]:
@@ -204,7 +220,7 @@ def main():
     parser.add_argument("--resnet", default=str(ROOT / "target/release/resnet"), help="the command line: `resnet-executed`")
     parser.add_argument("--peers", default=str(ROOT / "target/peers/release/peers"))
     parser.add_argument("--precision", choices=["f32", "bf16", "int8"], default="f32")
-    parser.add_argument("--isa", help="of ours")
+    parser.add_argument("--isa", choices=ISAS, help="of ours and OpenVINO; the others do not take part")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--engines", nargs="+", choices=CONTENDERS,
                         default=[name for name in CONTENDERS if name != "resnet-executed"])

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use resnet_plan::{Algorithm, Dims, Preprocessing};
+use resnet_plan::{Algorithm, Algorithms, Dims, Preprocessing};
 
 use crate::diag::Diagnostics;
 use crate::ir::{Op, Value};
@@ -143,12 +143,12 @@ fn kind(op: &Op) -> String {
     match op {
         Op::ZeroPad(sides) => format!("zero pad {}", Text(*sides)),
         Op::Conv2d(conv) => {
-            let Conv2d { kernel, stride, padding, bias, algorithm, .. } = conv;
+            let Conv2d { kernel, stride, padding, bias, algorithms, .. } = conv;
             let mut text = format!("conv {}", window(*kernel, *stride, [1, 1], *padding));
             if bias.is_some() {
                 text += ", bias";
             }
-            if *algorithm == Some(Algorithm::Direct) {
+            if *algorithms == Some(Algorithms::all(Algorithm::Direct)) {
                 text += ", winograd off";
             }
             text

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::element::Precision;
 use crate::pixels::{plus, times};
 use crate::winograd::{BAND, Rows, Tile};
 
@@ -35,6 +36,28 @@ pub enum Algorithm {
     },
 }
 
+/// What an instruction set does with elements narrower than f32. Which algorithm is the fastest depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// They are widened, bf16 to f32 and int8 to int16, and multiplied as such; f32 always are in this class.
+    Wide,
+    /// An instruction multiplies words of them and adds the products up: VNNI, AVX-512 bf16.
+    Dots,
+    /// An instruction multiplies matrices of them: AMX.
+    Tiles,
+}
+
+/// An algorithm for each class of instruction sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Algorithms {
+    /// For [`Class::Wide`].
+    pub wide: Algorithm,
+    /// For [`Class::Dots`].
+    pub dots: Algorithm,
+    /// For [`Class::Tiles`].
+    pub tiles: Algorithm,
+}
+
 /// The widest panel of any instruction set: output channels whose weights are multiplied together.
 pub const PANEL: usize = 64;
 /// The widest vector of any instruction set.
@@ -51,6 +74,14 @@ pub const LARGEST_DEPTH: usize = 64;
 pub const LARGEST_COLUMNS: usize = 64;
 /// The most pairs of a block of [`Algorithm::Strassen`].
 pub const LARGEST_PAIRS: usize = 96;
+/// The most pixels whose inputs are widened together.
+pub const LARGEST_WIDENED: usize = 168;
+/// The most words of a row of the weights that are widened together.
+pub const LARGEST_PART: usize = 512;
+/// The words of widened inputs of a block: half of an L2 cache.
+const WIDENED_WORDS: usize = 1 << 17;
+/// A multiple of the tiles of all instruction sets.
+const LARGEST_TILE: usize = 12;
 /// Products of Strassen's algorithm, for two pixels and the halves of their channels.
 pub const PRODUCTS: usize = 7;
 /// Sums of inputs that it makes.
@@ -92,11 +123,42 @@ impl Algorithm {
         }
     }
 
-    /// Elements of f32 that each thread needs to work in, for such kernels, from so many channels to so many; or [`usize::MAX`].
-    pub const fn scratch_len(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> usize {
-        let [inputs, outputs] = channels;
+    /// Whether it computes such convolutions in a precision: elements that are narrower than f32 have to be widened by it.
+    pub const fn computes_in(
+        self,
+        precision: Precision,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        channels: [usize; 2],
+    ) -> bool {
+        let widens = match (precision, self) {
+            (Precision::F32, _) | (_, Algorithm::Direct) => true,
+            (_, Algorithm::Winograd { fused, depth, .. }) => !fused && depth <= largest_depth(precision),
+            (_, Algorithm::WinogradRows { .. } | Algorithm::Strassen { .. }) => false,
+        };
+        widens && self.computes(kernel, stride, channels)
+    }
+
+    /// Words of four bytes that each thread needs to work in, for such kernels, from so many channels to so many; or
+    /// [`usize::MAX`].
+    pub const fn scratch_len(
+        self,
+        precision: Precision,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        channels: [usize; 2],
+    ) -> usize {
+        let [inputs, outputs] = [wide_words(precision, channels[0]), channels[1]];
         match self {
-            Algorithm::Direct => 0,
+            Algorithm::Direct => match precision {
+                Precision::F32 => 0,
+                // Widened inputs, widened weights, sums.
+                Precision::Bf16 | Precision::Int8 => {
+                    let depth = times(times(kernel[0], kernel[1]), inputs);
+                    let block = widened_block(depth);
+                    plus(times(block, depth), plus(plane(LARGEST_PART), times(block, PANEL)))
+                }
+            },
             // Zeros, transformed inputs with a row of a group that nobody reads, and sums.
             Algorithm::Winograd { block, fused: true, .. } => {
                 let tile = Tile::of(stride[0]);
@@ -105,7 +167,7 @@ impl Algorithm {
                 let sums = times(block, tile.sums() * 2 * VECTOR);
                 plus(plus(inputs, times(times(rows, tile.side()), inputs)), sums)
             }
-            // Zeros, transformed inputs, transformed weights, sums.
+            // Zeros, transformed inputs, transformed weights, sums; outputs that are still to be narrowed.
             Algorithm::Winograd { block, depth, .. } => {
                 let tile = Tile::of(stride[0]);
                 let inputs = padded(inputs);
@@ -113,7 +175,12 @@ impl Algorithm {
                 let parts = times(if depth == 0 { 0 } else { inputs.div_ceil(depth) }, depth);
                 let transformed = times(tile.products(), plus(times(block, parts), SKEW));
                 let weights = times(tile.kernels(), plane(depth));
-                plus(plus(inputs, transformed), plus(weights, times(tile.sums(), plane(block))))
+                let wide = match precision {
+                    Precision::F32 => 0,
+                    Precision::Bf16 | Precision::Int8 => times(block, tile.output() * tile.output() * PANEL),
+                };
+                let sums = plus(times(tile.sums(), plane(block)), wide);
+                plus(plus(inputs, transformed), plus(weights, sums))
             }
             // Zeros, transformed rows, transformed weights, sums.
             Algorithm::WinogradRows { block } => match Rows::of(kernel, stride, inputs) {
@@ -128,6 +195,98 @@ impl Algorithm {
                 plus(times(SUMS, plus(times(block, inputs / 2), SKEW)), times(PLANES, plane(block)))
             }
         }
+    }
+}
+
+impl Class {
+    /// All.
+    pub const ALL: [Class; 3] = [Class::Wide, Class::Dots, Class::Tiles];
+}
+
+impl Algorithms {
+    /// The same for all classes.
+    pub const fn all(algorithm: Algorithm) -> Algorithms {
+        Algorithms { wide: algorithm, dots: algorithm, tiles: algorithm }
+    }
+
+    /// For wide elements, dots and tiles.
+    pub const fn each(&self) -> [Algorithm; 3] {
+        [self.wide, self.dots, self.tiles]
+    }
+
+    /// The one for a class.
+    pub const fn of(&self, class: Class) -> Algorithm {
+        match class {
+            Class::Wide => self.wide,
+            Class::Dots => self.dots,
+            Class::Tiles => self.tiles,
+        }
+    }
+
+    /// What weights are packed for: f32 for their algorithm; others for all classes alike, as direct sums read them.
+    pub const fn packing(&self, precision: Precision) -> Algorithm {
+        match precision {
+            Precision::F32 => self.wide,
+            Precision::Bf16 | Precision::Int8 => Algorithm::Direct,
+        }
+    }
+
+    /// Whether each computes such convolutions in a precision. Tiles are multiplied by direct sums only.
+    pub const fn compute(
+        &self,
+        precision: Precision,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        channels: [usize; 2],
+    ) -> bool {
+        let direct = matches!(precision, Precision::F32) || matches!(self.tiles, Algorithm::Direct);
+        direct
+            && self.wide.computes_in(precision, kernel, stride, channels)
+            && self.dots.computes_in(precision, kernel, stride, channels)
+            && self.tiles.computes_in(precision, kernel, stride, channels)
+    }
+
+    /// The most that [`Algorithm::scratch_len`] gives for any of them.
+    pub const fn scratch_len(
+        &self,
+        precision: Precision,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        channels: [usize; 2],
+    ) -> usize {
+        let wide = self.wide.scratch_len(precision, kernel, stride, channels);
+        let dots = self.dots.scratch_len(precision, kernel, stride, channels);
+        if wide > dots { wide } else { dots }
+    }
+}
+
+/// Words of so many elements, each widened: bf16 to f32, int8 to int16.
+pub const fn wide_words(precision: Precision, elements: usize) -> usize {
+    match precision {
+        Precision::F32 | Precision::Bf16 => elements,
+        Precision::Int8 => elements.div_ceil(2),
+    }
+}
+
+/// The most words of transformed weights that a sum of products by Winograd's algorithm takes in one go. Those of int8 in tiles of
+/// 4x4 are computed modulo 2^32 and divided by 576, so they have to be below 2^25: 255 * 127 * 9 times 115 channels.
+pub const fn largest_depth(precision: Precision) -> usize {
+    match precision {
+        Precision::F32 | Precision::Bf16 => LARGEST_DEPTH,
+        Precision::Int8 => 48,
+    }
+}
+
+/// Pixels whose inputs are widened together by a direct sum of so many words: as many as fit a part of the L2 cache, and a tile at
+/// least. The more, the less often weights are widened.
+pub const fn widened_block(depth: usize) -> usize {
+    let most = if depth == 0 { LARGEST_WIDENED } else { WIDENED_WORDS / depth };
+    if most < LARGEST_TILE {
+        LARGEST_TILE
+    } else if most < LARGEST_WIDENED {
+        most / LARGEST_TILE * LARGEST_TILE
+    } else {
+        LARGEST_WIDENED
     }
 }
 
@@ -192,5 +351,28 @@ impl FromStr for Algorithm {
                  with M a multiple of {VECTOR}, winograd4rows:N, or strassen:N"
             )
         })
+    }
+}
+
+/// `strassen:48` for all classes; `strassen:48|direct|direct` for wide elements, dots and tiles.
+impl fmt::Display for Algorithms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Algorithms { wide, dots, tiles } = self;
+        if *self == Algorithms::all(*wide) { wide.fmt(f) } else { write!(f, "{wide}|{dots}|{tiles}") }
+    }
+}
+
+impl FromStr for Algorithms {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found: Vec<Algorithm> = text.split('|').map(str::parse).collect::<Result<_, _>>()?;
+        match found[..] {
+            [algorithm] => Ok(Algorithms::all(algorithm)),
+            [wide, dots, tiles] => Ok(Algorithms { wide, dots, tiles }),
+            _ => Err(format!(
+                "`{text}` is not one algorithm for all instruction sets, nor three: for wide elements, dots and tiles"
+            )),
+        }
     }
 }

@@ -126,7 +126,7 @@ fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracke
     if let (Action::Conv { layer, conv }, Some(read)) = (step.action, &step.read)
         && !has_weights(plan, layer, conv, [read, &step.write])
     {
-        faults.push(format!("cannot be computed as {} with the weights w{layer}", conv.algorithm));
+        faults.push(format!("cannot be computed as {} with the weights w{layer}", conv.algorithms));
     }
     buffers[write.buffer].written.add(step.action, &write);
     faults
@@ -136,10 +136,12 @@ fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracke
 fn has_weights(plan: &Plan, layer: usize, conv: Conv, [read, write]: [&View; 2]) -> bool {
     let Some(weights) = plan.description.layers.get(layer) else { return false };
     let LayerWeights { shape: [height, width, inputs, outputs], algorithm, elements, .. } = *weights;
-    let scratch = algorithm.scratch_len(conv.kernel, conv.stride, [inputs, outputs]);
-    read.element.precision() == plan.description.precision
+    let precision = plan.description.precision;
+    let scratch =
+        conv.algorithms.scratch_len(precision, conv.kernel, conv.stride, [read.dims[3], write.dims[3]]);
+    read.element.precision() == precision
         && elements == [read.element, write.element]
-        && algorithm == conv.algorithm
+        && algorithm == conv.algorithms.packing(precision)
         && [height, width] == conv.kernel
         && inputs.checked_next_multiple_of(read.element.per_word()) == Some(read.dims[3])
         && outputs.checked_next_multiple_of(write.element.per_word()) == Some(write.dims[3])

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::algorithm::Algorithm;
-use crate::element::Element;
+use crate::algorithm::Algorithms;
+use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
 /// A convolution between two values, and what is done with its sums.
@@ -21,7 +21,7 @@ pub struct Conv {
     /// Whether negative sums become zero.
     pub relu: bool,
     /// How it is computed.
-    pub algorithm: Algorithm,
+    pub algorithms: Algorithms,
     /// What the threads share out.
     pub split: Split,
 }
@@ -57,7 +57,7 @@ pub struct Convolution {
     /// Its geometry.
     pub geometry: ConvGeometry,
     /// How it is computed.
-    pub algorithm: Algorithm,
+    pub algorithms: Algorithms,
     /// What the output holds, to be added.
     pub residual: Residual,
     /// Whether negative sums become zero.
@@ -115,16 +115,17 @@ impl Conv {
 }
 
 impl Convolution {
-    /// The convolution from `x`, whose elements fill words `per_word` at a time, to `y`.
+    /// The convolution from `x`, whose elements a layer computes with in a precision, to `y`.
     ///
     /// # Errors
     /// If batches differ, a pixel of `x` is not whole words, a window reaches outside `x`, a value outside its tensor, or the
     /// algorithm does not compute such windows.
-    pub const fn new(conv: Conv, x: Area, per_word: usize, y: Area) -> Result<Self, Fault> {
-        let Conv { kernel, stride, from, residual, relu, algorithm, split } = conv;
+    pub const fn new(conv: Conv, x: Area, precision: Precision, y: Area) -> Result<Self, Fault> {
+        let Conv { kernel, stride, from, residual, relu, algorithms, split } = conv;
+        let per_word = precision.per_word();
         try_const!(same_batch(&x, &y));
         try_const!(y.check());
-        if per_word == 0 || !x.dims[3].is_multiple_of(per_word) {
+        if !x.dims[3].is_multiple_of(per_word) {
             return Err(Fault::new("a pixel of the input is not whole words"));
         }
         if kernel[0] == 0 || kernel[1] == 0 || x.is_empty() {
@@ -137,8 +138,7 @@ impl Convolution {
         if right > x.dims[2] {
             return Err(Fault::new("a window reaches beyond the right edge of the input"));
         }
-        let direct = matches!(algorithm, Algorithm::Direct);
-        if !direct && (per_word > 1 || !algorithm.computes(kernel, stride, [x.dims[3], y.dims[3]])) {
+        if !algorithms.compute(precision, kernel, stride, [x.dims[3], y.dims[3]]) {
             return Err(Fault::new("the algorithm does not compute this convolution"));
         }
         let geometry = ConvGeometry {
@@ -151,7 +151,7 @@ impl Convolution {
             x: x.pixels(from, stride).words(per_word),
             y: y.interior(),
         };
-        Ok(Convolution { geometry, algorithm, residual, relu, split })
+        Ok(Convolution { geometry, algorithms, residual, relu, split })
     }
 }
 

@@ -51,7 +51,7 @@ pub struct LayerWeights {
     pub name: Text,
     /// Height, width, inputs, outputs.
     pub shape: [usize; 4],
-    /// How the convolution is computed, which its weights are packed for.
+    /// What its weights are packed for: see [`Algorithms::packing`](crate::Algorithms::packing).
     pub algorithm: Algorithm,
     /// What it reads and writes.
     pub elements: [Element; 2],

@@ -32,7 +32,7 @@ pub mod winograd;
 /// What descriptions hold text and lists as.
 pub use std::borrow::Cow;
 
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};

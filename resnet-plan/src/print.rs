@@ -78,8 +78,11 @@ impl fmt::Display for Action {
             Action::Copy => f.write_str("copy"),
             Action::Conv { layer, conv } => {
                 let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
-                let Conv { residual, relu, algorithm, split, .. } = conv;
-                write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithm}, split {split}")?;
+                let Conv { residual, relu, algorithms, split, .. } = conv;
+                write!(
+                    f,
+                    "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithms}, split {split}"
+                )?;
                 f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
                 f.write_str(if *relu { ", relu" } else { "" })
             }

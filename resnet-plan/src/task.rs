@@ -56,7 +56,7 @@ impl Step {
                     _ => false,
                 };
                 require(kernel)?;
-                Task::Conv(Convolution::new(conv, x, from.per_word(), y)?, layer)
+                Task::Conv(Convolution::new(conv, x, from.precision(), y)?, layer)
             }
             Action::Pool(pool) => {
                 require(alike && (pool.kind != PoolKind::Max || from == to.element))?;

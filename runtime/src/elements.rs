@@ -1,12 +1,13 @@
 //! What tensors hold, and slices of it whose type is known at run time only: what layers hand to kernels.
 
 pub use half::bf16;
+use resnet_plan::Precision;
 
 /// An element that tensors can hold: plain elements of which every bit pattern is a value.
 pub trait Element: sealed::Element + Copy + Default + Send + Sync + 'static {
-    /// Elements in a word of four bytes, the unit in which kernels multiply. A pixel that a convolution reads is whole
-    /// words, so its channels are filled up to a multiple of this.
-    const PER_WORD: usize = 4 / size_of::<Self>();
+    /// What a convolution that reads them computes in. A pixel that it reads is whole words of four bytes, so channels are filled
+    /// up to a multiple of [`Precision::per_word`].
+    const PRECISION: Precision;
 
     /// A slice of them.
     fn elements(slice: &[Self]) -> Elements<'_>;
@@ -92,10 +93,12 @@ impl ElementsMut<'_> {
 }
 
 macro_rules! element {
-    ($type:ty, $variant:ident) => {
+    ($type:ty, $variant:ident, $precision:ident) => {
         impl sealed::Element for $type {}
 
         impl Element for $type {
+            const PRECISION: Precision = Precision::$precision;
+
             fn elements(slice: &[Self]) -> Elements<'_> {
                 Elements::$variant(slice)
             }
@@ -107,10 +110,10 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32);
-element!(bf16, Bf16);
-element!(u8, U8);
-element!(i8, I8);
+element!(f32, F32, F32);
+element!(bf16, Bf16, Bf16);
+element!(u8, U8, Int8);
+element!(i8, I8, Int8);
 
 mod sealed {
     pub trait Element {}

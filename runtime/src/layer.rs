@@ -58,7 +58,7 @@ impl<X: Shape, Y: Shape> Conv2d<X, Y> {
     /// # Panics
     /// (In a constant: does not compile.) See [`Convolution::new`].
     pub const fn new(conv: Conv, to: Interior) -> Self {
-        let made = Convolution::new(conv, Area::dense(X::DIMS), X::Element::PER_WORD, area::<Y>(to));
+        let made = Convolution::new(conv, Area::dense(X::DIMS), X::Element::PRECISION, area::<Y>(to));
         match made {
             Ok(convolution) => Conv2d { convolution, tensors: PhantomData },
             Err(fault) => refuse(fault),
@@ -117,7 +117,7 @@ impl<X: Shape, Y: Shape> Copy<X, Y> {
     /// # Panics
     /// (In a constant: does not compile.) See [`CopyGeometry::whole`].
     pub const fn new(from: Interior, to: Interior, scale: f32) -> Self {
-        let same_size = X::Element::PER_WORD == Y::Element::PER_WORD;
+        let same_size = X::Element::PRECISION.per_word() == Y::Element::PRECISION.per_word();
         Self::of(CopyGeometry::whole(area::<X>(from), area::<Y>(to), same_size), scale)
     }
 

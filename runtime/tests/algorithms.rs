@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use common::on_every_isa;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
 use proptest::prelude::*;
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual, Split};
+use resnet_plan::{Algorithm, Algorithms, ConvGeometry, Convolution, Residual, Split};
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::reference::{self, Image, Window};
@@ -40,7 +40,7 @@ fn a_large_panel() {
             };
             let convolution = Convolution {
                 geometry,
-                algorithm: Algorithm::Direct,
+                algorithms: Algorithms::all(Algorithm::Direct),
                 residual: if accumulate { Residual::Same } else { Residual::None },
                 relu,
                 split: Split::Pixels,
@@ -95,10 +95,10 @@ fn winograd() {
             y: y.interior(),
         };
         let algorithm = Algorithm::Winograd { output, block, depth, fused };
-        let scratch = algorithm.scratch_len([3, 3], [step, step], [inputs, outputs]);
+        let scratch = algorithm.scratch_len(Precision::F32, [3, 3], [step, step], [inputs, outputs]);
         let convolution = Convolution {
             geometry,
-            algorithm,
+            algorithms: Algorithms::all(algorithm),
             residual: if accumulate { Residual::Same } else { Residual::None },
             relu,
             split: if by_channels { Split::Channels } else { Split::Pixels },
@@ -152,12 +152,12 @@ fn winograd_rows() {
             let algorithm = Algorithm::WinogradRows { block };
             let convolution = Convolution {
                 geometry,
-                algorithm,
+                algorithms: Algorithms::all(algorithm),
                 residual: if accumulate { Residual::Same } else { Residual::None },
                 relu,
                 split: if by_channels { Split::Channels } else { Split::Pixels },
             };
-            let scratch = algorithm.scratch_len(size, stride, [inputs, outputs]);
+            let scratch = algorithm.scratch_len(Precision::F32, size, stride, [inputs, outputs]);
             let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
             let alone = convolved(isa, 1, scratch, &convolution, &x, &weights, &y);
             prop_assert_eq!(&array, &alone, "the bits depend on threads");
@@ -217,12 +217,12 @@ fn strassen() {
         let algorithm = Algorithm::Strassen { block };
         let convolution = Convolution {
             geometry,
-            algorithm,
+            algorithms: Algorithms::all(algorithm),
             residual: if accumulate { Residual::Same } else { Residual::None },
             relu,
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
-        let scratch = algorithm.scratch_len([1, 1], [1, 1], [inputs, outputs]);
+        let scratch = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], [inputs, outputs]);
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
         // As above; a factor is a sum of up to four elements.
         let tolerance = vec![5e-6 + 6e-7 * inputs as f32; expected.data.len()];

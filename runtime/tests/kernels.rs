@@ -11,8 +11,8 @@ use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
 use common::{on_any_isa, on_every_isa};
 use proptest::prelude::*;
 use resnet_plan::{
-    AddGeometry, Algorithm, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, Pool, PoolGeometry,
-    PoolKind, Residual, Split,
+    AddGeometry, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, Pool,
+    PoolGeometry, PoolKind, Residual, Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -96,7 +96,13 @@ fn convolution() {
             let mut array = y.array(UNTOUCHED);
             let weights = PackedConv { panels: &panels, bias: &padded_bias };
             let residual = if accumulate { Residual::Same } else { Residual::None };
-            let convolution = Convolution { geometry, algorithm: Algorithm::Direct, residual, relu, split };
+            let convolution = Convolution {
+                geometry,
+                algorithms: Algorithms::all(Algorithm::Direct),
+                residual,
+                relu,
+                split,
+            };
             let to = ElementsMut::F32(&mut array);
             kernels::convolve(
                 isa.kernels(),

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use resnet_plan::{
-    AddGeometry, Algorithm, ChannelOrder, ConvGeometry, Convolution, CopyGeometry, Cow, Description, Element,
-    Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
+    AddGeometry, Algorithm, Algorithms, ChannelOrder, ConvGeometry, Convolution, CopyGeometry, Cow,
+    Description, Element, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
 };
 use resnet_runtime::arena::Place;
 use resnet_runtime::elements::{Elements, ElementsMut};
@@ -36,7 +36,7 @@ const CONVOLUTION: Convolution = Convolution {
         x: PIXELS,
         y: PIXELS,
     },
-    algorithm: Algorithm::Direct,
+    algorithms: Algorithms::all(Algorithm::Direct),
     residual: Residual::None,
     relu: false,
     split: Split::Pixels,
@@ -96,7 +96,8 @@ fn zeros(memory: &Arena, element: Element) -> Elements<'_> {
 fn convolve(isa: Isa, convolution: &Convolution, x: Elements<'_>, y: ElementsMut<'_>) {
     let (panels, bias) = (vec![1.0; 64 * 16], vec![0.0; 192]);
     let weights = PackedConv { panels: &panels, bias: &bias };
-    kernels::convolve(isa.kernels(), &team(), convolution, x, weights, y);
+    let threads = Threads::new(NonZeroUsize::MIN, 1 << 20).unwrap();
+    kernels::convolve(isa.kernels(), &threads, convolution, x, weights, y);
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod common;
 use std::num::NonZeroUsize;
 
 use common::skip;
-use resnet_plan::{Algorithm, Area, ConvGeometry, Convolution, PoolGeometry, PoolKind, Residual, Split};
+use resnet_plan::{
+    Algorithm, Algorithms, Area, ConvGeometry, Convolution, PoolGeometry, PoolKind, Residual, Split,
+};
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::threads::Threads;
@@ -125,7 +127,7 @@ fn long_run(rows: usize, isas: &[Isa]) {
     };
     let convolution = Convolution {
         geometry,
-        algorithm: Algorithm::Direct,
+        algorithms: Algorithms::all(Algorithm::Direct),
         residual: Residual::None,
         relu: false,
         split: Split::Channels,

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use common::{on_every_isa, on_isa};
 use proptest::prelude::*;
 use resnet_plan::{
-    AddGeometry, Algorithm, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry, PoolKind,
-    Residual, Split,
+    AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry,
+    PoolKind, Residual, Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -56,6 +56,8 @@ struct Shape {
     margin: usize,
     by_channels: bool,
     threads: usize,
+    /// How it is computed, but on tiles.
+    algorithm: Algorithm,
 }
 
 impl Shape {
@@ -73,6 +75,13 @@ impl Shape {
 
     fn output_len(&self) -> usize {
         self.batch * self.output[0] * (self.output[1] + self.margin) * self.outputs
+    }
+
+    /// Threads with as much memory to work in as they need.
+    fn team(&self, precision: Precision) -> Threads {
+        let channels = [self.inputs, self.outputs];
+        let scratch = self.algorithm.scratch_len(precision, self.kernel, self.stride, channels);
+        Threads::new(NonZeroUsize::new(self.threads).unwrap(), size_of::<f32>() * scratch).unwrap()
     }
 
     fn convolution(&self, per_word: usize, residual: Residual, relu: bool) -> Convolution {
@@ -95,7 +104,8 @@ impl Shape {
             y: Pixels { start: 0, image: self.output[0] * row, row, pixel: self.outputs },
         };
         let split = if self.by_channels { Split::Channels } else { Split::Pixels };
-        Convolution { geometry, algorithm: Algorithm::Direct, residual, relu, split }
+        let algorithms = Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm) };
+        Convolution { geometry, algorithms, residual, relu, split }
     }
 
     /// Calls `each` with a place in the output, its channel, and the places of input and kernel that are multiplied for it.
@@ -136,13 +146,34 @@ fn shapes() -> impl Strategy<Value = Shape> {
     });
     let large = (large, window, prop::array::uniform2(1usize..4));
     let sizes = prop_oneof![19 => small.boxed(), 1 => large.boxed()];
-    (sizes, 0usize..2, any::<bool>(), 1usize..4).prop_map(|(sizes, margin, by_channels, threads)| {
+    // A third by Winograd's algorithm, of as many channels as need several parts.
+    let winograd = (1usize..4, 0usize..3, 1usize..20, prop::sample::select(vec![1usize, 7, 24, 25, 48, 70]));
+    let rest = (0usize..2, any::<bool>(), 1usize..4);
+    (sizes, rest, winograd).prop_map(|(sizes, (margin, by_channels, threads), winograd)| {
         let ((batch, height, width, words, outputs), kernel, stride) = sizes;
-        let output = [height, width];
-        Shape { batch, output, inputs: 4 * words, outputs, kernel, stride, margin, by_channels, threads }
+        let shape = Shape {
+            batch,
+            output: [height, width],
+            inputs: 4 * words,
+            outputs,
+            kernel,
+            stride,
+            margin,
+            by_channels,
+            threads,
+            algorithm: Algorithm::Direct,
+        };
+        let (depth, step, block, words) = winograd;
+        if !(1..=2).contains(&step) || height * width > 100 {
+            return shape;
+        }
+        let algorithm = Algorithm::Winograd { output: 4 / step, block, depth: 16 * depth, fused: false };
+        let inputs = if outputs < 20 { 4 * words } else { shape.inputs };
+        Shape { algorithm, inputs, kernel: [3, 3], stride: [step; 2], ..shape }
     })
 }
 
+/// For kernels that need no memory to work in.
 fn team(count: usize) -> Threads {
     Threads::new(NonZeroUsize::new(count).unwrap(), 0).unwrap()
 }
@@ -233,7 +264,7 @@ impl Int8 {
 
     /// The same, computed by kernels.
     fn found(&self, isa: Isa) -> (Vec<u8>, Vec<Option<f32>>) {
-        let Shape { outputs, threads, .. } = self.shape;
+        let Shape { outputs, .. } = self.shape;
         let (depth, padded) = (self.shape.depth(), pack::padded(isa.kernels(), Precision::Int8, outputs));
         let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Int8, depth / 4, outputs)];
         pack::pack(isa.kernels(), Elements::I8(&self.kernel), depth, outputs, &mut panels);
@@ -249,7 +280,7 @@ impl Int8 {
         let weights = PackedConv { panels: &panels, bias: &lists };
         let x = signed(&self.x);
         let x = if self.x_signed { Elements::I8(&x) } else { Elements::U8(&self.x) };
-        let threads = team(threads);
+        let threads = self.shape.team(Precision::Int8);
         let run = |residual, y: ElementsMut<'_>| {
             let convolution = self.shape.convolution(4, residual, self.relu);
             kernels::convolve(isa.kernels(), &threads, &convolution, x, weights, y);
@@ -326,7 +357,7 @@ fn bf16_convolution() {
         let weights = PackedConv { panels: &panels, bias: &bias };
         let residual = if accumulate { Residual::Same } else { Residual::None };
         let convolution = shape.convolution(2, residual, relu);
-        let threads = team(shape.threads);
+        let threads = shape.team(Precision::Bf16);
         let mut y = before.clone();
         kernels::convolve(
             isa.kernels(),
@@ -346,7 +377,10 @@ fn bf16_convolution() {
             }
             // Sums in single precision, each rounding of which is at most a unit in the last place of the sum of magnitudes; bf16
             // has eight bits, so rounding to it adds half of 2^-8.
-            let sums = (shape.depth() + 2) as f64 * f64::from(f32::EPSILON) * bound[place];
+            // The transforms round as well, whatever the size of the sum: elements are at most 1.
+            let transforms =
+                if shape.algorithm == Algorithm::Direct { 0.0 } else { 5e-6 + 3e-7 * shape.depth() as f64 };
+            let sums = (shape.depth() + 2) as f64 * f64::from(f32::EPSILON) * bound[place] + transforms;
             let error = (f64::from(single[place]) - expected[place]).abs();
             prop_assert!(error <= sums, "at {place}: {error:e} above {sums:e}");
             let error = (f64::from(y[place].to_f32()) - expected[place]).abs();

@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, BatchNorm, ChannelOrder, Description, Element, KernelLayout, LayerWeights, Plan, Precision,
-    Preprocessing,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, KernelLayout, LayerWeights, Plan,
+    Precision, Preprocessing,
 };
 
 /// One line for the type's documentation.
@@ -85,8 +85,18 @@ fn layer(layer: &LayerWeights) -> TokenStream {
     }
 }
 
+/// `plan::Algorithms::all(plan::Algorithm::Direct)`
+pub(super) fn algorithms(algorithms: Algorithms) -> TokenStream {
+    let [wide, dots, tiles] = algorithms.each().map(algorithm);
+    if algorithms == Algorithms::all(algorithms.wide) {
+        quote!(plan::Algorithms::all(#wide))
+    } else {
+        quote!(plan::Algorithms { wide: #wide, dots: #dots, tiles: #tiles })
+    }
+}
+
 /// `plan::Algorithm::Direct`
-pub(super) fn algorithm(algorithm: Algorithm) -> TokenStream {
+fn algorithm(algorithm: Algorithm) -> TokenStream {
     match algorithm {
         Algorithm::Direct => quote!(plan::Algorithm::Direct),
         Algorithm::Winograd { output, block, depth, fused } => {

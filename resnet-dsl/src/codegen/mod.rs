@@ -387,7 +387,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     let from = interior(read);
     let (layer, made, call) = match step.action {
         Action::Conv { layer, conv } => {
-            let Conv { kernel, stride, from, residual, relu, algorithm, split } = conv;
+            let Conv { kernel, stride, from, residual, relu, algorithms, split } = conv;
             let layer = Literal::usize_unsuffixed(layer - first);
             let residual = self::residual(residual);
             let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
@@ -395,11 +395,11 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
                 Split::Pixels => quote!(plan::Split::Pixels),
                 Split::Channels => quote!(plan::Split::Channels),
             };
-            let algorithm = description::algorithm(algorithm);
+            let algorithms = description::algorithms(algorithms);
             let conv = quote! {
                 plan::Conv {
                     kernel: #kernel, stride: #stride, from: #from, residual: #residual, relu: #relu,
-                    algorithm: #algorithm, split: #split,
+                    algorithms: #algorithms, split: #split,
                 }
             };
             (quote!(Conv2d), quote!(new(#conv, #to)), quote!(run(context, layer + #layer, #x, #y)))

@@ -1,6 +1,6 @@
 //! Convolution, with everything that is fused into it.
 
-use resnet_plan::{Algorithm, Split};
+use resnet_plan::{Algorithms, Split};
 
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::window::image;
@@ -24,7 +24,7 @@ pub struct Conv2d {
     /// Whether negative sums become zero.
     pub relu: bool,
     /// How it is computed: from the start where the spec says it, else from `select-algorithms` on.
-    pub algorithm: Option<Algorithm>,
+    pub algorithms: Option<Algorithms>,
     /// What threads share out, from `assign-split` on.
     pub split: Option<Split>,
 }
@@ -38,7 +38,13 @@ impl Conv2d {
         let (sides, [height, width]) = window::resolve(x, self.kernel, self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
         let channels = [x[3], self.filters];
-        if self.algorithm.is_some_and(|algorithm| !algorithm.computes(self.kernel, self.stride, channels)) {
+        let computes = |algorithms: Algorithms| {
+            algorithms
+                .each()
+                .into_iter()
+                .all(|algorithm| algorithm.computes(self.kernel, self.stride, channels))
+        };
+        if !self.algorithms.is_none_or(computes) {
             return Err(ShapeError::new(
                 "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels",
             ));
@@ -71,8 +77,8 @@ impl Conv2d {
             to.put("b", bias);
         }
         to.flag("relu", self.relu);
-        if let Some(algorithm) = self.algorithm {
-            to.put("algorithm", algorithm);
+        if let Some(algorithms) = self.algorithms {
+            to.put("algorithm", algorithms);
         }
         if let Some(split) = self.split {
             to.put("split", split);
@@ -88,7 +94,7 @@ impl Conv2d {
             weights: from.take("w")?,
             bias: from.take_optional("b")?,
             relu: from.take_flag("relu"),
-            algorithm: from.take_optional("algorithm")?,
+            algorithms: from.take_optional("algorithm")?,
             split: from.take_optional("split")?,
         })
     }

@@ -1,11 +1,11 @@
 //! What the ways to compute a convolution cost.
 
 use resnet_plan::algorithm::{
-    GROUP, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_DEPTH as DEPTH, LARGEST_PAIRS, PANEL, PLANES, PRODUCTS,
-    SUMS,
+    GROUP, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, PLANES, PRODUCTS, SUMS, VECTOR,
+    largest_depth, wide_words, widened_block,
 };
 use resnet_plan::winograd::{BAND, Rows, Tile};
-use resnet_plan::{Algorithm, Dims};
+use resnet_plan::{Algorithm, Class, Dims, Precision};
 
 use crate::ops::Conv2d;
 
@@ -14,6 +14,8 @@ use crate::ops::Conv2d;
 const TRANSFORM: usize = 8;
 /// A number of the weights, transformed when it is used: read from, or written to, the L2 cache.
 const MAKE: usize = 6;
+/// A wide word of the weights or inputs, widened: read from, and written to, the L2 cache.
+const WIDEN: usize = 3;
 /// A number of the weights, transformed in a register for a group of tiles, in hundredths: it waits for what it is made of.
 const FUSE: usize = 125;
 /// A number of the weights, read from memory: some 37 GB/s.
@@ -37,22 +39,26 @@ const LARGEST_GROWTH: usize = 3 << 19;
 const PAIRS: usize = 12;
 
 /// All that can compute a convolution, the direct sum first.
-pub(crate) fn candidates(conv: &Conv2d, x: Dims, y: Dims) -> Vec<Algorithm> {
+pub(crate) fn candidates(conv: &Conv2d, precision: Precision, x: Dims, y: Dims) -> Vec<Algorithm> {
     let mut candidates = vec![Algorithm::Direct];
     if conv.kernel == [3, 3] && matches!(conv.stride, [1, 1] | [2, 2]) {
         let tile = Tile::of(conv.stride[0]);
         let tiles = tiles_of(tile, y);
         // Blocks of one size, so that none is nearly empty.
         let block = |most: usize| tiles.div_ceil(tiles.div_ceil(most.clamp(1, LARGEST_BLOCK)));
-        let inputs = size_of::<f32>() * made_inputs_of(tile) * x[3];
-        let most = if made_once(DEPTH, conv, x) {
+        let words = wide_words(precision, x[3]);
+        // As many at a time as may be, in parts of one size.
+        let depth = words.div_ceil(words.div_ceil(largest_depth(precision))).next_multiple_of(VECTOR);
+        let made = if precision == Precision::F32 { made_inputs_of(tile) } else { tile.products() };
+        let inputs = size_of::<f32>() * made * words;
+        let most = if made_once(depth, words, conv) {
             let sums = size_of::<f32>() * tile.sums() * PANEL;
             (BLOCK_BYTES - MADE_BYTES) / (inputs + sums)
         } else {
             TILES_BYTES / inputs
         };
         let output = tile.output();
-        candidates.push(Algorithm::Winograd { output, block: block(most), depth: DEPTH, fused: false });
+        candidates.push(Algorithm::Winograd { output, block: block(most), depth, fused: false });
         let most = BLOCK_BYTES / (size_of::<f32>() * tile.products() * x[3]);
         candidates.push(Algorithm::Winograd { output, block: block(most), depth: FUSED_DEPTH, fused: true });
     }
@@ -67,29 +73,54 @@ pub(crate) fn candidates(conv: &Conv2d, x: Dims, y: Dims) -> Vec<Algorithm> {
         let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
         candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
     }
-    candidates.retain(|algorithm| algorithm.computes(conv.kernel, conv.stride, [x[3], conv.filters]));
+    let channels = [x[3].next_multiple_of(precision.per_word()), conv.filters];
+    candidates.retain(|algorithm| algorithm.computes_in(precision, conv.kernel, conv.stride, channels));
     candidates
 }
 
-/// What a convolution costs, in multiply-adds: products, transforms, and weights that are transformed or read from memory.
-pub(crate) fn cost(algorithm: Algorithm, conv: &Conv2d, x: Dims, y: Dims) -> usize {
+/// What a convolution costs on a class of instruction sets, in multiply-adds of f32: products, transforms, and weights that are
+/// transformed or read from memory.
+pub(crate) fn cost(
+    algorithm: Algorithm,
+    class: Class,
+    precision: Precision,
+    conv: &Conv2d,
+    x: Dims,
+    y: Dims,
+) -> usize {
+    let rate = rate(algorithm, class, precision);
     // While products are computed, weights come from memory: whichever takes longer.
-    let read = READ * weights(algorithm, conv, x);
+    let read = READ * weights(algorithm, conv, x) / precision.per_word();
     match algorithm {
-        Algorithm::Direct => read.max(y[0] * y[1] * y[2] * weights(algorithm, conv, x)),
+        Algorithm::Direct => {
+            let (pixels, weights) = (y[0] * y[1] * y[2], weights(algorithm, conv, x));
+            let products = read.max(pixels * weights / rate);
+            if class != Class::Wide || precision == Precision::F32 {
+                return products;
+            }
+            // What is widened: weights, once a block, and inputs, once a row of the window.
+            let words = wide_words(precision, x[3]);
+            let depth = conv.kernel[0] * conv.kernel[1] * words;
+            let blocks = pixels.div_ceil(widened_block(depth));
+            products + WIDEN * (blocks * depth * conv.filters + pixels * conv.kernel[0] * words)
+        }
         Algorithm::Winograd { block, depth, fused, .. } => {
             let tile = Tile::of(conv.stride[0]);
             let tiles = tiles_of(tile, y);
             let products = y[0] * products_of(tile, y[1]) * products_of(tile, y[2]) * x[3] * conv.filters;
-            let sums = tiles * tile.sums() * conv.filters;
-            let transforms = TRANSFORM * (made_inputs(algorithm, conv, x, y) + sums);
+            let words = wide_words(precision, x[3]);
+            // Whole sums of products are transformed part by part.
+            let parts = if precision == Precision::Int8 { words.div_ceil(depth) } else { 1 };
+            let sums = tiles * tile.sums() * conv.filters * parts;
+            let made = wide_words(precision, made_inputs(algorithm, conv, x, y));
+            let transforms = TRANSFORM * (made + sums);
             if fused {
                 let made = tiles.div_ceil(GROUP) * made_weights(algorithm, conv, x);
                 return read.max(products + made * FUSE / 100) + transforms;
             }
-            let times = if made_once(depth, conv, x) { 1 } else { tiles.div_ceil(block) };
+            let times = if made_once(depth, words, conv) { 1 } else { tiles.div_ceil(block) };
             let moved = times * (weights(algorithm, conv, x) + made_weights(algorithm, conv, x));
-            read.max(products) + transforms + MAKE * moved
+            read.max(products / rate) + transforms + MAKE * wide_words(precision, moved)
         }
         Algorithm::WinogradRows { .. } => {
             let Some(rows) = Rows::of(conv.kernel, conv.stride, x[3]) else { return usize::MAX };
@@ -149,9 +180,32 @@ pub(crate) fn made_inputs(algorithm: Algorithm, conv: &Conv2d, x: Dims, y: Dims)
     }
 }
 
-/// Whether all transformed weights are there at the same time, to be used by one block after the other.
-fn made_once(depth: usize, conv: &Conv2d, x: Dims) -> bool {
-    depth >= x[3] && conv.filters <= PANEL
+/// Multiply-adds in the time of one of f32. Fewer products than a direct sum has are products of widened elements.
+fn rate(algorithm: Algorithm, class: Class, precision: Precision) -> usize {
+    match (precision, class) {
+        (Precision::F32, _) | (Precision::Bf16, Class::Wide) => 1,
+        (Precision::Bf16, Class::Dots) => {
+            if algorithm == Algorithm::Direct {
+                2
+            } else {
+                1
+            }
+        }
+        (Precision::Int8, Class::Wide) => 2,
+        (Precision::Int8, Class::Dots) => {
+            if algorithm == Algorithm::Direct {
+                4
+            } else {
+                2
+            }
+        }
+        (_, Class::Tiles) => 16,
+    }
+}
+
+/// Whether the transformed weights of so many words of inputs are there at the same time, to be used by one block after the other.
+fn made_once(depth: usize, words: usize, conv: &Conv2d) -> bool {
+    depth >= words && conv.filters <= PANEL
 }
 
 /// Tiles of an output.

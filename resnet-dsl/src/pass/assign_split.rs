@@ -20,7 +20,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let input = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
         let (Some(x), Some(y)) = (input, graph.node(value).ty) else { continue };
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op {
-            let algorithm = conv.algorithm.unwrap_or(Algorithm::Direct);
+            let algorithm = conv.algorithms.map_or(Algorithm::Direct, |algorithms| algorithms.wide);
             // What each thread would do for itself: transform all weights, or all of the input.
             let made =
                 made_weights(algorithm, conv, x.dims) > MADE * made_inputs(algorithm, conv, x.dims, y.dims);

@@ -26,7 +26,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             weights: dense.weights,
             bias: dense.bias,
             relu: false,
-            algorithm: None,
+            algorithms: None,
             split: None,
         };
         graph.node_mut(value).op = Op::Conv2d(conv);

@@ -1,10 +1,10 @@
-//! Chooses how each convolution is computed: whatever costs least, unless the spec has chosen.
+//! Chooses how each convolution is computed: whatever costs least on each class of instruction sets, unless the spec has chosen.
 
-use resnet_plan::Algorithm;
+use resnet_plan::{Algorithm, Algorithms, Class, Precision};
 
 use crate::diag::Diagnostics;
+use crate::ir::Op;
 use crate::ir::graph::Graph;
-use crate::ir::{Element, Op};
 use crate::ops::cost;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
@@ -12,13 +12,22 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let input = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
         let (Some(x), Some(y)) = (input, graph.node(value).ty) else { continue };
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op
-            && conv.algorithm.is_none()
+            && conv.algorithms.is_none()
         {
-            let mut candidates = cost::candidates(conv, x.dims, y.dims);
-            // Sums of inputs and of weights need more than 8 or 16 bits.
-            candidates.retain(|algorithm| x.element == Element::F32 || *algorithm == Algorithm::Direct);
-            conv.algorithm =
-                candidates.into_iter().min_by_key(|algorithm| cost::cost(*algorithm, conv, x.dims, y.dims));
+            let precision = x.element.precision();
+            let candidates = cost::candidates(conv, precision, x.dims, y.dims);
+            let best = |class: Class| {
+                let cost =
+                    |algorithm: &Algorithm| cost::cost(*algorithm, class, precision, conv, x.dims, y.dims);
+                candidates.iter().copied().min_by_key(cost).unwrap_or(Algorithm::Direct)
+            };
+            // Tiles multiply as they are, and nothing is faster.
+            conv.algorithms = Some(match precision {
+                Precision::F32 => Algorithms::all(best(Class::Wide)),
+                _ => {
+                    Algorithms { wide: best(Class::Wide), dots: best(Class::Dots), tiles: Algorithm::Direct }
+                }
+            });
         }
     }
     Ok(())

@@ -13,8 +13,8 @@ use std::collections::HashMap;
 
 use resnet_plan::check::ALIGNMENT;
 use resnet_plan::{
-    Action, Algorithm, Buffer, Conv, Description, Dims, Element, LayerWeights, Plan, PoolKind, Residual,
-    Section, Split, Step, View,
+    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, LayerWeights, Plan, PoolKind,
+    Residual, Section, Split, Step, View,
 };
 
 use crate::diag::{Diagnostic, Diagnostics};
@@ -242,7 +242,7 @@ impl Lowering<'_> {
         residual: Option<Element>,
     ) -> Result<Action, Diagnostic> {
         let Sides { top, left, .. } = numbers(node, conv.padding)?;
-        let algorithm = conv.algorithm.unwrap_or(Algorithm::Direct);
+        let algorithms = conv.algorithms.unwrap_or(Algorithms::all(Algorithm::Direct));
         let (Some(first_row), Some(first_column)) =
             (read.at[0].checked_sub(top), read.at[1].checked_sub(left))
         else {
@@ -252,7 +252,7 @@ impl Lowering<'_> {
         self.layers.push(LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
-            algorithm,
+            algorithm: algorithms.packing(read.element.precision()),
             elements: [read.element, element(node)],
             kernel: conv.weights.tensor().clone(),
             bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
@@ -264,7 +264,7 @@ impl Lowering<'_> {
             from: [first_row, first_column],
             residual: Residual::of(residual, element(node)),
             relu: conv.relu,
-            algorithm,
+            algorithms,
             split: conv.split.unwrap_or(Split::Pixels),
         };
         Ok(Action::Conv { layer: self.layers.len() - 1, conv })

@@ -7,7 +7,7 @@ mod memory;
 mod schedule;
 mod sections;
 
-use resnet_plan::{Action, LayerWeights, Plan, Section, Step, check};
+use resnet_plan::{Action, LayerWeights, Plan, Precision, Section, Step, check};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
@@ -32,8 +32,8 @@ pub fn plan(batch: usize, graph: impl Fn(usize) -> Result<Graph, Diagnostics>) -
     };
     let drafts = sections.iter().map(draft).collect::<Result<Vec<Plan>, _>>()?;
     let mut plan = sections::join(sections, &drafts, one, batch)?;
-    let layers = &plan.description.layers;
-    let scratch_bytes = plan.steps.iter().map(|step| scratch_bytes(step, layers)).max().unwrap_or(0);
+    let precision = plan.description.precision;
+    let scratch_bytes = plan.steps.iter().map(|step| scratch_bytes(step, precision)).max().unwrap_or(0);
     plan.description.scratch_bytes = scratch_bytes;
     plan.description.peak_bytes = memory::place(&mut plan.buffers);
     plan.description.parameters = plan.description.layers.iter().map(LayerWeights::parameters).sum();
@@ -56,11 +56,11 @@ fn draft(graph: &Graph) -> Result<Plan, Diagnostics> {
 }
 
 /// Memory that each thread works in.
-fn scratch_bytes(step: &Step, layers: &[LayerWeights]) -> usize {
-    match step.action {
-        Action::Conv { layer, conv } => {
-            let [.., inputs, filters] = layers[layer].shape;
-            size_of::<f32>() * conv.algorithm.scratch_len(conv.kernel, conv.stride, [inputs, filters])
+fn scratch_bytes(step: &Step, precision: Precision) -> usize {
+    match (step.action, &step.read) {
+        (Action::Conv { conv, .. }, Some(read)) => {
+            let channels = [read.dims[3], step.write.dims[3]];
+            size_of::<f32>() * conv.algorithms.scratch_len(precision, conv.kernel, conv.stride, channels)
         }
         _ => 0,
     }

@@ -10,7 +10,7 @@
 use std::collections::{HashMap, HashSet};
 
 use resnet_plan::text::is_name;
-use resnet_plan::{Algorithm, BatchNorm, Kernel, KernelLayout, Text};
+use resnet_plan::{Algorithm, Algorithms, BatchNorm, Kernel, KernelLayout, Text};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::param::{BiasParam, KernelParam};
@@ -159,7 +159,7 @@ impl Lowering<'_> {
             weights: self.kernel(&name, self.names.layout),
             bias: self.bias(&name, bias),
             relu: false,
-            algorithm: (!winograd).then_some(Algorithm::Direct),
+            algorithms: (!winograd).then_some(Algorithms::all(Algorithm::Direct)),
             split: None,
         });
         self.chain(name, op, span);

@@ -15,7 +15,7 @@ mod stages;
 pub mod tree;
 pub(crate) mod yaml;
 
-use resnet_plan::{Algorithm, Dims, Precision};
+use resnet_plan::{Algorithm, Algorithms, Dims, Precision};
 
 use crate::Spec;
 use crate::calibration::Calibration;
@@ -77,7 +77,7 @@ pub fn parse(source: &Spec<'_>, read: ReadFile<'_>) -> (Option<Parsed>, Diagnost
 pub(crate) fn allow_winograd(graph: &mut Graph, allowed: bool) {
     for value in graph.topological() {
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op {
-            conv.algorithm = (!allowed).then_some(Algorithm::Direct);
+            conv.algorithms = (!allowed).then_some(Algorithms::all(Algorithm::Direct));
         }
     }
 }

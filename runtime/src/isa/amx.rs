@@ -343,7 +343,9 @@ peak!(peak_bf16, "tdpbf16ps");
 peak!(peak_int8, "tdpbusd");
 
 pub(super) const KERNELS: Kernels = Kernels {
-    bf16: tile_kernel!("amx", Bf16, Bf16, ["avx512f,avx512bw"], peak: peak_bf16, words: PEAK_WORDS),
-    int8: tile_kernel!("amx", Unsigned, Signed, ["avx512f,avx512bw"], peak: peak_int8, words: PEAK_WORDS),
+    bf16: Some(tile_kernel!("amx", Bf16, Bf16, ["avx512f,avx512bw"], peak: peak_bf16, words: PEAK_WORDS)),
+    int8: Some(
+        tile_kernel!("amx", Unsigned, Signed, ["avx512f,avx512bw"], peak: peak_int8, words: PEAK_WORDS),
+    ),
     ..avx512bf16::KERNELS
 };

@@ -2,15 +2,11 @@
 //! 1 input. (Seven pixels would leave 33 values for 32 registers, and one spill costs a quarter of the speed.)
 
 use crate::isa::avx2;
-use crate::kernels::dot::dot_kernel;
 use crate::kernels::table::{Kernels, kernels};
-use crate::kernels::widened::Widened;
 use crate::simd::avx512::Avx512;
 
 pub(super) fn is_available() -> bool {
     avx2::is_available() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
 }
 
-pub(super) const KERNELS: Kernels = kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4,
-    bf16: dot_kernel!("avx512", Widened<Avx512>, Widened<Avx512>, ["avx512f,avx512bw"], tile: 4, vectors: 4),
-    int8: avx2::INT8);
+pub(super) const KERNELS: Kernels = kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4);

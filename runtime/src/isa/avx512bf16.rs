@@ -70,4 +70,4 @@ pub(super) fn is_available() -> bool {
 const BF16: DotKernel =
     dot_kernel!("avx512bf16", Bf16, Bf16, ["avx512f,avx512bw,avx512bf16"], tile: 6, vectors: 4);
 
-pub(super) const KERNELS: Kernels = Kernels { bf16: BF16, ..avx512vnni::KERNELS };
+pub(super) const KERNELS: Kernels = Kernels { bf16: Some(BF16), ..avx512vnni::KERNELS };

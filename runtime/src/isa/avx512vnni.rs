@@ -77,4 +77,4 @@ pub(super) fn is_available() -> bool {
 const INT8: DotKernel =
     dot_kernel!("avx512vnni", Vnni<false>, Vnni<true>, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4);
 
-pub(super) const KERNELS: Kernels = Kernels { int8: INT8, ..avx512::KERNELS };
+pub(super) const KERNELS: Kernels = Kernels { int8: Some(INT8), ..avx512::KERNELS };

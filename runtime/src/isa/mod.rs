@@ -17,6 +17,8 @@ mod avx512;
 mod avx512bf16;
 #[cfg(target_arch = "x86_64")]
 mod avx512vnni;
+#[cfg(target_arch = "x86_64")]
+mod avxvnni;
 mod scalar;
 
 use std::fmt;
@@ -69,13 +71,15 @@ instruction_sets! {
     AmxEmulated, "amx-emulated", amx_emulated, on all();
     /// x86-64 with AVX2 and FMA: 8 elements at a time.
     Avx2, "avx2", avx2, on target_arch = "x86_64";
+    /// The same with AVX-VNNI: 32 products of int8 at a time.
+    AvxVnni, "avxvnni", avxvnni, on target_arch = "x86_64";
     /// x86-64 with AVX-512F and BW: 16 elements at a time.
     Avx512, "avx512", avx512, on target_arch = "x86_64";
     /// The same with VNNI: 64 products of int8 at a time.
     Avx512Vnni, "avx512vnni", avx512vnni, on target_arch = "x86_64";
     /// The same with bf16: 32 products of bf16 at a time.
     Avx512Bf16, "avx512bf16", avx512bf16, on target_arch = "x86_64";
-    /// The same with AMX: 8,192 products of bf16 or 16,384 of int8 at a time.
+    /// The same with AMX: 8,192 products of bf16 or 16,384 of int8 at a time. Chosen by name only: see [`Isa::best`].
     Amx, "amx", amx, on target_arch = "x86_64";
 }
 
@@ -90,10 +94,10 @@ impl Isa {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
-    /// The best that this machine has.
+    /// The best that this machine has. [`Isa::Amx`] is not among them: it has been tested in emulation only, so it is chosen by name.
     pub fn best() -> Isa {
-        let real = |isa: &Isa| *isa != Isa::AmxEmulated && isa.is_available();
-        Isa::ALL.into_iter().rfind(real).unwrap_or(Isa::Scalar)
+        let proven = |isa: &Isa| !matches!(isa, Isa::Amx | Isa::AmxEmulated) && isa.is_available();
+        Isa::ALL.into_iter().rfind(proven).unwrap_or(Isa::Scalar)
     }
 
     /// The one of this name.

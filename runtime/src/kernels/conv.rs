@@ -14,9 +14,11 @@ use resnet_plan::algorithm::{PANEL, PRODUCTS};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::elements::{Elements, ElementsMut};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
-use crate::kernels::{Shared, Shares, blocks, must_fit, strassen, winograd, winograd_rows, words};
+use crate::kernels::wide::{self, Kind};
+use crate::kernels::{Shares, Target, blocks, must_fit, strassen, winograd, winograd_rows, words};
 use crate::threads::Threads;
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
@@ -30,15 +32,40 @@ pub struct PackedConv<'a> {
 }
 
 /// The part of a convolution that one thread does.
-pub(crate) struct ConvTask {
-    pub(crate) convolution: Convolution,
+#[derive(Clone)]
+pub(crate) struct ConvTask<'a> {
+    pub(crate) convolution: &'a Convolution,
+    pub(crate) algorithm: Algorithm,
+    /// What it reads.
+    pub(crate) kind: Kind,
+    /// The input and the panels of weights, in words.
     pub(crate) x: *const f32,
     pub(crate) panels: *const f32,
+    /// Each channel's: what its sums begin with, and for int8 what they are multiplied with and what is added.
+    pub(crate) start: *const f32,
+    pub(crate) scale: *const f32,
     pub(crate) bias: *const f32,
-    pub(crate) y: *mut f32,
+    pub(crate) y: Target,
     /// Pixels, or tiles, blocks or pairs of them.
     pub(crate) units: Range<usize>,
     pub(crate) panel_range: Range<usize>,
+}
+
+impl ConvTask<'_> {
+    /// What becomes of the sums of some channels, filled up to whole vectors, for no pixels yet.
+    #[inline(always)]
+    pub(crate) fn epilogue(&self, channels: Range<usize>, lanes: usize) -> Epilogue<'_> {
+        Epilogue {
+            scale: self.scale.wrapping_add(channels.start),
+            bias: self.bias.wrapping_add(channels.start),
+            y: self.y.offset(channels.start),
+            y_offsets: &[],
+            channels: channels.len(),
+            width: channels.len().next_multiple_of(lanes),
+            residual: self.convolution.residual,
+            relu: self.convolution.relu,
+        }
+    }
 }
 
 /// Pixels of a block: tiles of 6 and of 4 go into it without a rest.
@@ -71,98 +98,157 @@ pub fn convolve(
     weights: PackedConv<'_>,
     y: ElementsMut<'_>,
 ) {
-    match (x, y) {
-        (Elements::F32(x), ElementsMut::F32(y)) => convolve_f32(kernels, threads, convolution, x, weights, y),
-        (x, y) => words::convolve(kernels, threads, convolution, x, weights, y),
-    }
-}
-
-fn convolve_f32(
-    kernels: &Kernels,
-    threads: &Threads,
-    convolution: &Convolution,
-    x: &[f32],
-    weights: PackedConv<'_>,
-    y: &mut [f32],
-) {
-    let Convolution { geometry, algorithm, split, .. } = convolution;
-    assert!(!matches!(convolution.residual, Residual::Quantized { .. }), "a residual of f32 has no scale");
+    let Convolution { geometry, algorithms, split, .. } = convolution;
+    let lists = lists(convolution.residual, x, &y);
     if geometry.is_empty() {
         return;
     }
-    must_fit(geometry.fits(x.len(), y.len()));
-    let work = Work::of(kernels, convolution, threads.scratch());
+    let kind = Kind::of(x);
+    let precision = kind.precision();
+    let algorithm = algorithms.of(kernels.class(precision));
+    let (x, words) = in_words(x);
+    must_fit(geometry.fits(words, y.len()));
+    assert!(x.is_aligned(), "the input does not begin with a whole word");
+    let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct);
+    let work = match dots {
+        Some(dots) => words::work(dots, geometry),
+        None => Work::of(kernels, convolution, kind, algorithm, threads.scratch()),
+    };
     assert!(weights.panels.len() >= work.weights, "the weights have another shape");
-    let padded = geometry.channels.next_multiple_of(kernels.lanes);
-    assert!(weights.bias.len() >= padded, "the bias has another length");
-    let shares = Shares::of(*split, threads, work.units, 1, work.panels);
-    let shared = Shared(y.as_mut_ptr());
+    let padded = geometry.channels.next_multiple_of(dots.map_or(kernels.lanes, |dots| dots.lanes));
+    assert!(weights.bias.len() >= lists * padded, "the bias has another length");
+    if dots.is_none() && algorithm == Algorithm::Direct {
+        wide::check(geometry, kind, threads.scratch());
+    }
+    let shares = Shares::of(*split, threads, work.units, work.together, work.panels);
+    let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
+    let task = ConvTask {
+        convolution,
+        algorithm,
+        kind,
+        x,
+        panels: weights.panels.as_ptr(),
+        start: list(0),
+        scale: list(1),
+        bias: list(2),
+        // One pointer for all threads: an address and a type.
+        y: Target::of(y),
+        units: 0..0,
+        panel_range: 0..0,
+    };
+    let shared = Whole(&task);
     threads.run(|index, scratch| {
         let (units, panel_range) = shares.part(index);
-        let task = ConvTask {
-            convolution: *convolution,
-            x: x.as_ptr(),
-            panels: weights.panels.as_ptr(),
-            bias: weights.bias.as_ptr(),
-            y: shared.pointer(),
-            units,
-            panel_range,
-        };
+        let task = ConvTask { units, panel_range, ..shared.task().clone() };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of
         // the geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
         unsafe {
-            match algorithm {
-                Algorithm::Direct => run_direct(kernels, &task),
-                Algorithm::Winograd { fused: false, .. } => winograd::run(kernels, &task, scratch),
-                Algorithm::Winograd { .. } => winograd::fused::run(kernels, &task, scratch),
-                Algorithm::WinogradRows { .. } => winograd_rows::run(kernels, &task, scratch),
-                Algorithm::Strassen { .. } => strassen::run(kernels, &task, scratch),
+            match (algorithm, dots) {
+                (Algorithm::Direct, Some(dots)) => words::run(dots, &task),
+                (Algorithm::Direct, None) if kind == Kind::F32 => run_direct(kernels, &task),
+                (Algorithm::Direct, None) => wide::run(kernels, &task, scratch),
+                (Algorithm::Winograd { fused: false, .. }, _) => winograd::run(kernels, &task, scratch),
+                (Algorithm::Winograd { .. }, _) => winograd::fused::run(kernels, &task, scratch),
+                (Algorithm::WinogradRows { .. }, _) => winograd_rows::run(kernels, &task, scratch),
+                (Algorithm::Strassen { .. }, _) => strassen::run(kernels, &task, scratch),
             }
         }
     });
 }
 
+/// How many lists the bias of a convolution between such elements is: see [`PackedConv`].
+///
+/// # Panics
+/// If there is no such convolution.
+fn lists(residual: Residual, x: Elements<'_>, y: &ElementsMut<'_>) -> usize {
+    match (x, y, residual) {
+        (Elements::F32(_), ElementsMut::F32(_), Residual::None | Residual::Same)
+        | (Elements::Bf16(_), ElementsMut::Bf16(_) | ElementsMut::F32(_), Residual::None | Residual::Same) => {
+            1
+        }
+        (
+            Elements::U8(_) | Elements::I8(_),
+            ElementsMut::U8(_) | ElementsMut::I8(_),
+            Residual::None | Residual::Quantized { .. },
+        )
+        | (Elements::U8(_) | Elements::I8(_), ElementsMut::F32(_), Residual::None) => 3,
+        _ => panic!("there is no convolution of these elements"),
+    }
+}
+
+/// Elements as words, and how many whole ones there are.
+fn in_words(x: Elements<'_>) -> (*const f32, usize) {
+    match x {
+        Elements::F32(x) => (x.as_ptr(), x.len()),
+        Elements::Bf16(x) => (x.as_ptr().cast(), x.len() / 2),
+        Elements::U8(x) => (x.as_ptr().cast(), x.len() / 4),
+        Elements::I8(x) => (x.as_ptr().cast(), x.len() / 4),
+    }
+}
+
+/// The task of which each thread takes its part.
+struct Whole<'a>(&'a ConvTask<'a>);
+
+// SAFETY: the pointers are only addresses; whoever follows them states which part is whose.
+unsafe impl Sync for Whole<'_> {}
+
+impl<'a> Whole<'a> {
+    /// The task. (A method, so that closures capture all of `Whole`.)
+    fn task(&self) -> &'a ConvTask<'a> {
+        self.0
+    }
+}
+
 /// What an algorithm makes of a convolution.
-struct Work {
-    /// What threads share out: pixels, or tiles, blocks or pairs of them.
-    units: usize,
+pub(super) struct Work {
+    /// What threads share out: pixels, or tiles, blocks or pairs of them; and how many of them stay together.
+    pub(super) units: usize,
+    pub(super) together: usize,
     /// Panels of output channels.
-    panels: usize,
-    /// Elements of the packed weights.
-    weights: usize,
+    pub(super) panels: usize,
+    /// Words of the packed weights.
+    pub(super) weights: usize,
 }
 
 impl Work {
     /// # Panics
-    /// If the algorithm does not compute the convolution, or needs more than so many elements of scratch memory.
-    fn of(kernels: &Kernels, convolution: &Convolution, scratch: usize) -> Self {
-        let Convolution { geometry, algorithm, .. } = convolution;
+    /// If the algorithm does not compute the convolution, or needs more than so many words of scratch memory.
+    fn of(
+        kernels: &Kernels,
+        convolution: &Convolution,
+        kind: Kind,
+        algorithm: Algorithm,
+        scratch: usize,
+    ) -> Self {
+        let geometry = &convolution.geometry;
         let ConvGeometry { batch, output: [height, width], run, channels, .. } = *geometry;
         let pixels = batch * height * width;
         let direct = Work {
             units: pixels,
+            together: 1,
             panels: channels.div_ceil(kernels.panel),
             weights: geometry.depth().saturating_mul(channels.next_multiple_of(kernels.lanes)),
         };
-        match *algorithm {
+        match algorithm {
             Algorithm::Direct => direct,
             Algorithm::Winograd { output, fused, .. } => {
-                winograd::check(convolution, scratch);
+                winograd::check(geometry, kind, algorithm, scratch);
                 let units = batch * height.div_ceil(output) * width.div_ceil(output);
                 let fused_panel = || winograd::fused::panel(kernels, output);
                 Work { units, panels: if fused { channels / fused_panel() } else { direct.panels }, ..direct }
             }
             Algorithm::WinogradRows { block } => {
-                winograd_rows::check(convolution, scratch);
+                winograd_rows::check(geometry, algorithm, scratch);
                 Work { units: winograd_rows::units(geometry, block), ..direct }
             }
             Algorithm::Strassen { .. } => {
-                strassen::check(convolution, scratch);
+                strassen::check(geometry, algorithm, scratch);
                 let [inputs, outputs] = [run / 2, channels / 2];
                 Work {
                     units: pixels.div_ceil(2),
                     panels: outputs.div_ceil(kernels.panel),
                     weights: inputs.saturating_mul(PRODUCTS).saturating_mul(outputs),
+                    ..direct
                 }
             }
         }
@@ -174,8 +260,9 @@ impl Work {
 /// # Safety
 /// For all pixels and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes, and
 /// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
-unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
+unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
+    let output = task.y.of_f32();
     let depth = geometry.rows * geometry.run;
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
     let (rows, run) = match geometry.rows {
@@ -191,7 +278,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
             let Panel { first: channel, channels, width } = kernels.panel_at(panel, geometry.channels);
-            let y = task.y.wrapping_add(channel);
+            let y = output.wrapping_add(channel);
             let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
             let (mut row, mut column) = (0, 0);
             // A window without rows or runs still has a bias.
@@ -220,7 +307,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask) {
                             .wrapping_add(part + if tiles == 1 { AHEAD } else { rows * run * width }),
                         prefetch_apart: rows * run * LINE,
                         fetch: Fetch::all(tiles),
-                        bias: if first { task.bias.add(channel) } else { NO_BIAS.as_ptr() },
+                        bias: if first { task.start.add(channel) } else { NO_BIAS.as_ptr() },
                         y,
                         y_offsets: &y_offsets[..count],
                         channels,

@@ -12,9 +12,9 @@
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
+use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::{LINE, next_tile};
-use crate::kernels::words::Task;
 use crate::simd::Simd;
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
@@ -65,7 +65,7 @@ pub(crate) enum Method {
     /// Vector by vector: tiles of so many pixels, wherever those lie, each computed by this function.
     Vectors(usize, unsafe fn(&DotTask<'_>)),
     /// On tile registers: the whole part. See [`tiles`](crate::kernels::tiles).
-    Tiles(unsafe fn(&Task<'_>)),
+    Tiles(unsafe fn(&ConvTask<'_>)),
 }
 
 /// The vector operations of dot products. A value of the type shows that the machine has them.

@@ -33,7 +33,7 @@ pub(crate) mod softmax;
 pub mod strassen;
 pub(crate) mod table;
 pub(crate) mod tiles;
-pub(crate) mod widened;
+pub(crate) mod wide;
 pub mod winograd;
 pub(crate) mod winograd_rows;
 pub(crate) mod words;
@@ -140,6 +140,14 @@ impl Target {
             ElementsMut::Bf16(slice) => Target::Bf16(slice.as_mut_ptr()),
             ElementsMut::U8(slice) => Target::U8(slice.as_mut_ptr()),
             ElementsMut::I8(slice) => Target::I8(slice.as_mut_ptr()),
+        }
+    }
+
+    /// The address of f32.
+    pub(crate) fn of_f32(self) -> *mut f32 {
+        match self {
+            Target::F32(pointer) => pointer,
+            Target::Bf16(_) | Target::U8(_) | Target::I8(_) => unreachable!("f32 are computed of f32"),
         }
     }
 

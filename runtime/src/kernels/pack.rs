@@ -40,16 +40,12 @@ pub fn panels(
 /// Whether signed int8 inputs are moved by 128 to be multiplied, so that the sums of an output must begin with
 /// -128 times the sum of its weights.
 pub fn moves_signed(kernels: &Kernels) -> bool {
-    kernels.int8.moves_signed
+    kernels.int8.as_ref().is_none_or(|dots| dots.moves_signed)
 }
 
 /// Vector and panel.
 fn shape(kernels: &Kernels, precision: Precision) -> (usize, usize) {
-    match precision {
-        Precision::F32 => (kernels.lanes, kernels.panel),
-        Precision::Bf16 => (kernels.bf16.lanes, kernels.bf16.panel),
-        Precision::Int8 => (kernels.int8.lanes, kernels.int8.panel),
-    }
+    kernels.dots(precision).map_or((kernels.lanes, kernels.panel), |dots| (dots.lanes, dots.panel))
 }
 
 /// Packs a kernel given as `[depth, channels]`, row by row: f32, bf16 or i8.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use resnet_plan::Precision;
 
 use crate::kernels::Kernels;
+use crate::kernels::product::Multiply;
 use crate::simd::Simd;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
@@ -15,43 +16,42 @@ const ROUNDS: usize = 1 << 20;
 
 /// The most GFLOP/s that one core computes with these kernels: the best of some measurements.
 pub fn peak_gflops(kernels: &Kernels) -> f64 {
-    let measure = || {
-        let start = Instant::now();
-        // SAFETY: `kernels` shows that the machine has the instruction set.
-        black_box(unsafe { (kernels.peak)(ROUNDS) });
-        start.elapsed().as_secs_f64()
-    };
-    let best = (0..8).map(|_| measure()).fold(f64::INFINITY, f64::min);
-    2e-9 * (ROUNDS * CHAINS * kernels.lanes) as f64 / best
+    peak_gops(kernels, Precision::F32)
 }
 
 /// The most thousand millions of operations (a multiply-add is two) that one core computes a second with the kernels
 /// for a precision: the best of some measurements.
 pub fn peak_gops(kernels: &Kernels, precision: Precision) -> f64 {
-    let (kernel, per_word) = match precision {
-        Precision::F32 => return peak_gflops(kernels),
-        Precision::Bf16 => (&kernels.bf16, 2),
-        Precision::Int8 => (&kernels.int8, 4),
-    };
+    let words = CHAINS * kernels.lanes;
+    match (kernels.dots(precision), precision) {
+        (Some(dots), _) => best(dots.peak, dots.peak_words * precision.per_word()),
+        // Widened, a word is a f32 or two int16.
+        (None, Precision::F32 | Precision::Bf16) => best(kernels.peak, words),
+        (None, Precision::Int8) => best(kernels.peak_of_pairs, 2 * words),
+    }
+}
+
+/// Of a yardstick that multiplies so many elements in a round.
+fn best<T>(peak: unsafe fn(usize) -> T, elements: usize) -> f64 {
     let measure = || {
         let start = Instant::now();
-        // SAFETY: `kernels` shows that the machine has the instruction set.
-        black_box(unsafe { (kernel.peak)(ROUNDS) });
+        // SAFETY: whoever has the kernels, of which it is one, has a machine with the instruction set.
+        black_box(unsafe { peak(ROUNDS) });
         start.elapsed().as_secs_f64()
     };
     let best = (0..8).map(|_| measure()).fold(f64::INFINITY, f64::min);
-    2e-9 * (ROUNDS * kernel.peak_words * per_word) as f64 / best
+    2e-9 * (ROUNDS * elements) as f64 / best
 }
 
 /// # Safety
 /// The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(simd: S, rounds: usize) -> f32 {
-    let (x, y) = (simd.splat(black_box(0.5)), simd.splat(black_box(1.0)));
-    let mut sums = [y; CHAINS];
+pub(crate) unsafe fn run<M: Multiply<S>, S: Simd>(simd: S, rounds: usize) -> f32 {
+    let (x, w) = (simd.splat(black_box(0.5)), simd.splat(black_box(0.0)));
+    let mut sums = [w; CHAINS];
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = simd.mul_add(*sum, x, y);
+            *sum = M::add_product(simd, x, w, *sum);
         }
     }
     let mut all = sums[0];

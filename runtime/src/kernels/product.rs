@@ -5,13 +5,67 @@
 //! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
 //! y[p][:] = relu?(sums[p][:] + sums that have begun)
 //! ```
+//! A word is a f32, or two int16 whose products are added up exactly: see [`Multiply`].
+//!
 //! What has begun is added last, so a long sum is a sum of parts: its error grows with the length of a part and the number of
 //! parts, not with the number of terms. (Direct convolutions cut long sums so; bf16, Winograd's and Strassen's do not.)
 //!
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Whole};
+
+/// What a product of words is, and a sum of products.
+pub(crate) trait Multiply<S: Simd> {
+    /// `sum + x * w`
+    fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector;
+
+    /// `a + b`
+    fn add(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+
+    /// `sum`, cut off below where sums are f32.
+    fn at_least(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector;
+}
+
+/// A word is a f32.
+pub(crate) struct Floats;
+
+/// A word is two int16, and a sum an int32.
+pub(crate) struct Pairs;
+
+impl<S: Simd> Multiply<S> for Floats {
+    #[inline(always)]
+    fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
+        simd.mul_add(x, w, sum)
+    }
+
+    #[inline(always)]
+    fn add(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+
+    #[inline(always)]
+    fn at_least(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector {
+        simd.at_least(floor, sum)
+    }
+}
+
+impl<S: Whole> Multiply<S> for Pairs {
+    #[inline(always)]
+    fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
+        simd.add_pairs(x, w, sum)
+    }
+
+    #[inline(always)]
+    fn add(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn at_least(_: S, _: S::Vector, sum: S::Vector) -> S::Vector {
+        sum
+    }
+}
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct Product<'a> {
@@ -104,6 +158,7 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
 /// have begun; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<
+    M: Multiply<S>,
     S: Simd,
     const TILE: usize,
     const VECTORS: usize,
@@ -122,12 +177,16 @@ pub(crate) unsafe fn compute<
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
-                        1 => tile::<S, 1, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        2 => tile::<S, 2, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        3 => tile::<S, 3, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        4 => tile::<S, 4, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        5 if TILE > 4 => tile::<S, 5, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        6 if TILE > 4 => tile::<S, 6, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        1 => tile::<M, S, 1, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        2 => tile::<M, S, 2, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        3 => tile::<M, S, 3, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        4 => tile::<M, S, 4, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        5 if TILE > 4 => {
+                            tile::<M, S, 5, $vectors, $lines, ONCE>(simd, product, first, prefetch)
+                        }
+                        6 if TILE > 4 => {
+                            tile::<M, S, 6, $vectors, $lines, ONCE>(simd, product, first, prefetch)
+                        }
                         size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
                 }
@@ -157,7 +216,14 @@ pub(crate) unsafe fn compute<
 /// As [`compute`], for the tile's `P` pixels, and channels that fill `V` vectors (the last one in part).
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, const ONCE: bool>(
+unsafe fn tile<
+    M: Multiply<S>,
+    S: Simd,
+    const P: usize,
+    const V: usize,
+    const LINES: usize,
+    const ONCE: bool,
+>(
     simd: S,
     product: &Product<'_>,
     first: usize,
@@ -188,7 +254,7 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, cons
                 for p in 0..P {
                     let x = simd.splat(*x[p].add(k));
                     for v in 0..V {
-                        sums[p][v] = simd.mul_add(x, w[v], sums[p][v]);
+                        sums[p][v] = M::add_product(simd, x, w[v], sums[p][v]);
                     }
                 }
             }
@@ -197,25 +263,29 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const LINES: usize, cons
             for p in 0..P {
                 let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
                 for v in 0..V - 1 {
-                    sums[p][v] = simd.add(sums[p][v], simd.load(from.add(v * S::LANES)));
+                    sums[p][v] = M::add(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
                 }
                 let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
-                sums[p][V - 1] = simd.add(sums[p][V - 1], old);
+                sums[p][V - 1] = M::add(simd, sums[p][V - 1], old);
             }
         }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {
             for v in 0..V - 1 {
-                simd.store(y[p].add(v * S::LANES), simd.at_least(floor, sums[p][v]));
+                simd.store(y[p].add(v * S::LANES), M::at_least(simd, floor, sums[p][v]));
             }
         }
         if last == S::LANES {
             for p in 0..P {
-                simd.store(y[p].add((V - 1) * S::LANES), simd.at_least(floor, sums[p][V - 1]));
+                simd.store(y[p].add((V - 1) * S::LANES), M::at_least(simd, floor, sums[p][V - 1]));
             }
         } else {
             for p in 0..P {
-                simd.store_partial(y[p].add((V - 1) * S::LANES), simd.at_least(floor, sums[p][V - 1]), last);
+                simd.store_partial(
+                    y[p].add((V - 1) * S::LANES),
+                    M::at_least(simd, floor, sums[p][V - 1]),
+                    last,
+                );
             }
         }
     }

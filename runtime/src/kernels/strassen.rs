@@ -23,7 +23,7 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{LARGEST_PAIRS, PANEL, PRODUCTS, SKEW, SUMS};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Precision, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
@@ -41,12 +41,11 @@ pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
 
 /// # Panics
 /// If the convolution is not one that Strassen's algorithm computes, or the scratch memory is too small.
-pub(super) fn check(convolution: &Convolution, scratch: usize) {
-    let Convolution { geometry, algorithm, .. } = convolution;
+pub(super) fn check(geometry: &ConvGeometry, algorithm: Algorithm, scratch: usize) {
     let channels = [geometry.run, geometry.channels];
     let computes = geometry.rows == 1 && algorithm.computes([1, 1], [1, 1], channels);
     assert!(computes, "Strassen's algorithm does not compute this convolution");
-    let needed = algorithm.scratch_len([1, 1], [1, 1], channels);
+    let needed = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -83,8 +82,8 @@ pub(crate) struct LastTask<'a> {
 /// As for a direct convolution: for all pairs and panels of the task, windows lie in `x`, outputs in `y` where nobody else
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
 /// `scratch`.
-pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
-    let Algorithm::Strassen { block } = task.convolution.algorithm else { return };
+pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
+    let Algorithm::Strassen { block } = task.algorithm else { return };
     let part = Part::of(kernels, task, block);
     let mut planes = Planes::carve(&part, block, scratch);
     let mut pairs = Pairs::NONE;
@@ -106,7 +105,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
 /// What all blocks of a thread's part share.
 struct Part<'a> {
     kernels: &'a Kernels,
-    task: &'a ConvTask,
+    task: &'a ConvTask<'a>,
     /// Channels of a half.
     inputs: usize,
     outputs: usize,
@@ -172,7 +171,7 @@ impl Pairs {
 }
 
 impl<'a> Part<'a> {
-    fn of(kernels: &'a Kernels, task: &'a ConvTask, block: usize) -> Self {
+    fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>, block: usize) -> Self {
         let ConvGeometry { run, channels, .. } = task.convolution.geometry;
         let (inputs, outputs) = (run / 2, channels / 2);
         let (mut v_offsets, mut m_offsets) = ([0; LARGEST_PAIRS], [0; LARGEST_PAIRS]);
@@ -205,7 +204,7 @@ impl<'a> Part<'a> {
     /// As [`run`], for these pairs, whose inputs are added up, and the panel.
     unsafe fn multiply(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Part { kernels, task, inputs, outputs, .. } = *self;
-        let Convolution { residual, relu, .. } = task.convolution;
+        let Convolution { residual, relu, .. } = *task.convolution;
         let (x_first, x_second) = (&pairs.x_first[..pairs.count], &pairs.x_second[..pairs.count]);
         let (y_first, y_second) = (&pairs.y_first[..pairs.count], &pairs.y_second[..pairs.seconds]);
         let sum =
@@ -214,7 +213,8 @@ impl<'a> Part<'a> {
         let plane = |index: usize| (m.wrapping_add(index * planes.m_plane), &self.m_offsets[..pairs.count]);
         let [u, v, w] = std::array::from_fn(plane);
         let upper = task.x.wrapping_add(inputs);
-        let half = |half: usize, offsets| (task.y.wrapping_add(half * outputs + panel.first), offsets);
+        let half =
+            |half: usize, offsets| (task.y.of_f32().wrapping_add(half * outputs + panel.first), offsets);
         // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
         let products: [(_, Option<_>, _, Option<usize>); PRODUCTS] = [
             ((task.x, x_first), None, u, None),
@@ -245,7 +245,7 @@ impl<'a> Part<'a> {
                     prefetch: task.panels.wrapping_add(weights + panel.width * inputs),
                     prefetch_apart: inputs * LINE,
                     fetch: Fetch::One,
-                    bias: half.map_or(NO_BIAS.as_ptr(), |half| task.bias.add(half * outputs + panel.first)),
+                    bias: half.map_or(NO_BIAS.as_ptr(), |half| task.start.add(half * outputs + panel.first)),
                     y,
                     y_offsets,
                     channels: panel.width,
@@ -261,13 +261,13 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these pairs and the panel, whose products are in M.
     unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &Planes<'_>) {
-        let Convolution { residual, relu, .. } = self.task.convolution;
+        let Convolution { residual, relu, .. } = *self.task.convolution;
         let channel = self.outputs + panel.first;
         let last = LastTask {
             m: planes.m.as_ptr(),
             plane: planes.m_plane,
-            bias: self.task.bias.wrapping_add(channel),
-            y: self.task.y.wrapping_add(channel),
+            bias: self.task.start.wrapping_add(channel),
+            y: self.task.y.of_f32().wrapping_add(channel),
             y_offsets: &pairs.y_second[..pairs.seconds],
             channels: panel.width,
             accumulate: residual == Residual::Same,

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-use resnet_plan::Precision;
+use resnet_plan::{Class, Precision};
 
 use crate::kernels::add::AddTask;
 use crate::kernels::convert::ConvertTask;
-use crate::kernels::dot::DotKernel;
+use crate::kernels::dot::{DotKernel, Method};
 use crate::kernels::fold::FoldTask;
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{LastTask, SumsTask};
+use crate::kernels::wide::{Finish, InputRun, WeightRows};
 use crate::kernels::winograd::row_product::RowProduct;
 use crate::kernels::winograd::transform::{InputTile, KernelTile, OutputTile};
 use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput};
@@ -31,12 +32,18 @@ pub struct Kernels {
     /// Tiles of Winograd's algorithm in a group whose products are computed together.
     pub(crate) group: usize,
     pub(crate) product: unsafe fn(&Product<'_>),
+    /// The same, of words of two int16.
+    pub(crate) product_of_pairs: unsafe fn(&Product<'_>),
+    pub(crate) widen_inputs: unsafe fn(&InputRun),
+    pub(crate) widen_weights: unsafe fn(&WeightRows),
+    pub(crate) finish: unsafe fn(&Finish<'_>),
     /// A function for each row of the transformed weights.
     pub(crate) row_products_of_four: [unsafe fn(&RowProduct<'_>); 6],
     pub(crate) row_products_of_two: [unsafe fn(&RowProduct<'_>); 4],
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
-    pub(crate) winograd_output: unsafe fn(&OutputTile),
+    /// Of f32, and of whole numbers.
+    pub(crate) winograd_output: [unsafe fn(&OutputTile); 2],
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
     pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
@@ -48,8 +55,10 @@ pub struct Kernels {
     pub(crate) convert: unsafe fn(&ConvertTask<'_>),
     pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
     pub(crate) peak: unsafe fn(usize) -> f32,
-    pub(crate) bf16: DotKernel,
-    pub(crate) int8: DotKernel,
+    pub(crate) peak_of_pairs: unsafe fn(usize) -> f32,
+    /// Of words of bf16 and of int8 as they are, where there are instructions for them.
+    pub(crate) bf16: Option<DotKernel>,
+    pub(crate) int8: Option<DotKernel>,
 }
 
 /// A panel of packed weights.
@@ -78,26 +87,40 @@ impl Kernels {
         Panel { first, channels, width: channels.next_multiple_of(self.lanes) }
     }
 
+    /// What multiplies the words of a precision as they are; nothing, if that is f32, or they are widened.
+    pub(crate) fn dots(&self, precision: Precision) -> Option<&DotKernel> {
+        match precision {
+            Precision::F32 => None,
+            Precision::Bf16 => self.bf16.as_ref(),
+            Precision::Int8 => self.int8.as_ref(),
+        }
+    }
+
+    /// The class of the kernels for a precision.
+    pub(crate) fn class(&self, precision: Precision) -> Class {
+        match self.dots(precision).map(|dots| dots.method) {
+            None => Class::Wide,
+            Some(Method::Vectors(..)) => Class::Dots,
+            Some(Method::Tiles(_)) => Class::Tiles,
+        }
+    }
+
     /// The name of the instruction set of the kernels for a precision.
     pub(crate) fn isa(&self, precision: Precision) -> &'static str {
-        match precision {
-            Precision::F32 => self.isa,
-            Precision::Bf16 => self.bf16.isa,
-            Precision::Int8 => self.int8.isa,
-        }
+        self.dots(precision).map_or(self.isa, |dots| dots.isa)
     }
 }
 
 /// The table of an instruction set: the kernels over its vector operations, each compiled under its target features.
 macro_rules! kernels {
     (
-        $isa:literal, $simd:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal,
-        bf16: $bf16:expr, int8: $int8:expr
+        $isa:literal, $simd:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal
     ) => {{
         use crate::kernels::winograd::{row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
-        use crate::kernels::product::{self, Fetch, Product};
-        use crate::kernels::{self, fold, peak, pool, strassen};
+        use crate::kernels::product::{self, Fetch, Floats, Pairs, Product};
+        use crate::kernels::{self, fold, peak, pool, strassen, wide};
+        use crate::kernels::wide::Kind;
         use crate::simd::Simd;
 
         macro_rules! compiled {
@@ -111,6 +134,29 @@ macro_rules! kernels {
                 }
             };
         }
+        // A function for each kind of elements, and one that takes all.
+        macro_rules! by_kind {
+            ($name:ident, $task:ty, $module:ident::$kernel:ident, $f32:ty, $bf16:ty, $u8:ty, $i8:ty) => {
+                /// # Safety
+                /// The machine has the instruction set; the contract of the kernel holds for the task.
+                $(#[target_feature(enable = $features)])?
+                unsafe fn $name(task: &$task) {
+                    compiled!(of_f32, $task, $module::$kernel::<$simd, $f32>);
+                    compiled!(of_bf16, $task, $module::$kernel::<$simd, $bf16>);
+                    compiled!(of_u8, $task, $module::$kernel::<$simd, $u8>);
+                    compiled!(of_i8, $task, $module::$kernel::<$simd, $i8>);
+                    // SAFETY: the caller's contract.
+                    unsafe {
+                        match task.kind {
+                            Kind::F32 => of_f32(task),
+                            Kind::Bf16 => of_bf16(task),
+                            Kind::U8 => of_u8(task),
+                            Kind::I8 => of_i8(task),
+                        }
+                    }
+                }
+            };
+        }
         // One function for each row and each way to fetch: without optimization, one function of all takes 1 MB of stack.
         macro_rules! row {
             ($kernel:ident $row:literal) => {{
@@ -118,13 +164,18 @@ macro_rules! kernels {
                 row
             }};
         }
-        compiled!(product_once, Product<'_>, product::compute::<$simd, $tile, $vectors, 1, true>);
-        compiled!(product_one, Product<'_>, product::compute::<$simd, $tile, $vectors, 1, false>);
-        compiled!(product_two, Product<'_>, product::compute::<$simd, $tile, $vectors, 2, false>);
-        compiled!(product_four, Product<'_>, product::compute::<$simd, $tile, $vectors, 4, false>);
-        compiled!(winograd_kernel, winograd::KernelTile, winograd::kernel);
-        compiled!(winograd_input, winograd::InputTile<'_>, winograd::input);
-        compiled!(winograd_output, winograd::OutputTile, winograd::output);
+        compiled!(product_once, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 1, true>);
+        compiled!(product_one, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 1, false>);
+        compiled!(product_two, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 2, false>);
+        compiled!(product_four, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 4, false>);
+        compiled!(product_of_pairs, Product<'_>, product::compute::<Pairs, $simd, $tile, $vectors, 1, false>);
+        by_kind!(winograd_kernel, winograd::KernelTile, winograd::kernel, wide::F32, wide::Bf16, wide::I8, wide::I8);
+        by_kind!(winograd_input, winograd::InputTile<'_>, winograd::input, wide::F32, wide::Bf16, wide::U8, wide::I8);
+        compiled!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, false>);
+        compiled!(winograd_output_of_whole, winograd::OutputTile, winograd::output::<$simd, true>);
+        by_kind!(widen_inputs, wide::InputRun, wide::inputs, wide::F32, wide::Bf16, wide::U8, wide::I8);
+        by_kind!(widen_weights, wide::WeightRows, wide::weights, wide::F32, wide::Bf16, wide::I8, wide::I8);
+        compiled!(finish, wide::Finish<'_>, wide::finish);
         compiled!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel);
         compiled!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input);
         compiled!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
@@ -162,7 +213,15 @@ macro_rules! kernels {
         $(#[target_feature(enable = $features)])?
         unsafe fn peak(rounds: usize) -> f32 {
             // SAFETY: the caller's contract.
-            unsafe { peak::run(<$simd>::assume(), rounds) }
+            unsafe { peak::run::<Floats, _>(<$simd>::assume(), rounds) }
+        }
+
+        /// # Safety
+        /// The machine has the instruction set.
+        $(#[target_feature(enable = $features)])?
+        unsafe fn peak_of_pairs(rounds: usize) -> f32 {
+            // SAFETY: the caller's contract.
+            unsafe { peak::run::<Pairs, _>(<$simd>::assume(), rounds) }
         }
 
         crate::kernels::table::Kernels {
@@ -172,11 +231,15 @@ macro_rules! kernels {
             tile: $tile,
             group: $vectors,
             product,
+            product_of_pairs,
+            widen_inputs,
+            widen_weights,
+            finish,
             row_products_of_four: [row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)],
             row_products_of_two: [row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)],
             winograd_kernel,
             winograd_input,
-            winograd_output,
+            winograd_output: [winograd_output_of_floats, winograd_output_of_whole],
             winograd_rows_kernel,
             winograd_rows_input,
             winograd_rows_output,
@@ -188,8 +251,9 @@ macro_rules! kernels {
             convert,
             fold,
             peak,
-            bf16: $bf16,
-            int8: $int8,
+            peak_of_pairs,
+            bf16: None,
+            int8: None,
         }
     }};
 }

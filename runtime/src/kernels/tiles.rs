@@ -18,9 +18,9 @@ use std::mem::MaybeUninit;
 
 use resnet_plan::ConvGeometry;
 
+use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::LINE;
-use crate::kernels::words::Task;
 use crate::simd::Simd;
 
 /// Rows of a register: pixels, or words of weights.
@@ -256,7 +256,7 @@ struct Sums([u32; 2 * ROWS * PANEL]);
 /// For all tiles and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes; `panels` and the
 /// lists behind it hold all channels as they are packed for panels of [`PANEL`] and vectors of [`LANES`].
 #[inline(always)]
-pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &Task<'_>) {
+pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
     let geometry = &task.convolution.geometry;
     let ConvGeometry { rows, run, pitch, .. } = *geometry;
     let tiling = Tiling::of(geometry);
@@ -278,22 +278,24 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &Task<'_>) {
         }
         let pairs = count.div_ceil(2);
         for panel in task.panel_range.clone() {
-            let epilogue = task.epilogue(PANEL, LANES, panel);
+            let first = panel * PANEL;
+            let epilogue = task.epilogue(first..geometry.channels.min(first + PANEL), LANES);
             let (width, vectors) = (epilogue.width, epilogue.width / LANES);
             let prefetches = (4 * width * words).div_ceil(64).div_ceil(pairs);
-            let next = task.panels.wrapping_add(panel * PANEL * depth + depth * width);
+            let next = task.panels.cast::<u32>().wrapping_add(panel * PANEL * depth + depth * width);
             let x_pairs = x_offsets[..count].chunks(2).zip(y_offsets[..count * pixels].chunks(2 * pixels));
             for (pair, (x_offsets, y_offsets)) in x_pairs.enumerate() {
                 // SAFETY: the caller's contract, for these pixels and channels: earlier panels are all full, each of `depth`
                 // times its width. Pixels of a tile that are not in the output lie between two that are, so their windows
                 // lie between those of both. The registers have just got this shape. There is room for the sums of two tiles.
                 unsafe {
-                    let x = |index: usize| task.x.add(x_offsets[index.min(x_offsets.len() - 1)]);
+                    let x =
+                        |index: usize| task.x.cast::<u32>().add(x_offsets[index.min(x_offsets.len() - 1)]);
                     let task = TileTask {
-                        start: task.start.add(panel * PANEL),
+                        start: task.start.add(panel * PANEL).cast(),
                         inputs: [x(0), x(1)],
                         input_stride: 4 * tiling.step,
-                        weights: task.panels.add(panel * PANEL * depth),
+                        weights: task.panels.add(panel * PANEL * depth).cast(),
                         sums: [sums, sums.add(pixels * width)],
                         width: 4 * width,
                         rows: if run == 0 { 0 } else { rows },
@@ -324,15 +326,15 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &Task<'_>) {
 macro_rules! tile_kernel {
     ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], peak: $peak:expr, words: $words:expr) => {{
         use crate::kernels::tiles::{self, Tiles};
-        use crate::kernels::{dot, words};
+        use crate::kernels::{conv, dot, wide};
 
         /// # Safety
         /// The machine has the instruction set; the contract of [`tiles::run`] holds.
         $(#[target_feature(enable = $features)])?
-        unsafe fn run(task: &words::Task<'_>) {
+        unsafe fn run(task: &conv::ConvTask<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
-                if task.signed {
+                if task.kind == wide::Kind::I8 {
                     tiles::run(<$signed>::assume(), task)
                 } else {
                     tiles::run(<$unsigned>::assume(), task)

@@ -21,6 +21,7 @@ pub mod fused;
 pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
+mod whole;
 
 use std::ops::Range;
 
@@ -30,31 +31,34 @@ use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::wide::{Finish, Kind};
 use sides::{Factor, LARGEST_INPUT};
 use transform::{InputTile, KernelTile, OutputTile};
 
 /// # Panics
-/// If the convolution is not one that Winograd's algorithm computes, or the scratch memory is too small.
-pub(super) fn check(convolution: &Convolution, scratch: usize) {
-    let Convolution { geometry, algorithm, .. } = convolution;
-    let (inputs, stride) = shape(geometry);
-    let (kernel, strides, channels) = ([3, 3], [stride, stride], [inputs, geometry.channels]);
-    let computes = algorithm.computes(kernel, strides, channels);
+/// If the convolution is not one that Winograd's algorithm computes of such elements, or the scratch memory is too small.
+pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) {
+    let (words, stride) = shape(geometry);
+    let precision = kind.precision();
+    let (kernel, strides) = ([3, 3], [stride, stride]);
+    let channels = [words.saturating_mul(precision.per_word()), geometry.channels];
+    let computes = algorithm.computes_in(precision, kernel, strides, channels);
     assert!(computes, "Winograd's algorithm does not compute this convolution");
-    assert!(geometry.rows == 3 && geometry.run == 3 * inputs, "windows are 3x3");
+    assert!(geometry.rows == 3 && geometry.run == 3 * words, "windows are 3x3");
     let even =
-        geometry.x.pixel == stride * inputs && Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
+        geometry.x.pixel == stride * words && Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
     assert!(even, "windows have one stride");
-    let needed = algorithm.scratch_len(kernel, strides, channels);
+    let needed = algorithm.scratch_len(precision, kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
-/// Input channels, and the stride.
+/// Words of the input channels, and the stride.
 fn shape(geometry: &ConvGeometry) -> (usize, usize) {
-    let channels = (geometry.run / 3).max(1);
-    (channels, geometry.x.pixel / channels)
+    let words = (geometry.run / 3).max(1);
+    (words, geometry.x.pixel / words)
 }
 
 /// One thread's part.
@@ -63,7 +67,7 @@ fn shape(geometry: &ConvGeometry) -> (usize, usize) {
 /// As for a direct convolution: for all tiles and panels of the task, windows lie in `x`, outputs in `y` where nobody else
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
 /// `scratch`.
-pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
+pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
     let mut slots = [Slots::NONE; 4];
@@ -77,8 +81,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
             let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
-                part.multiply(panel, &slots, &mut planes);
-                part.transform_sums(&tiles, panel, &planes);
+                part.multiply(&tiles, panel, &slots, &mut planes);
             }
         }
     }
@@ -87,13 +90,14 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
 /// What all blocks of a thread's part share.
 struct Part<'a> {
     kernels: &'a Kernels,
-    task: &'a ConvTask,
+    task: &'a ConvTask<'a>,
     tile: Tile,
-    /// Input channels.
+    /// Wide words of the input channels; of so many, a stored word becomes `wide`.
     channels: usize,
+    wide: usize,
     /// Tiles of a block.
     block: usize,
-    /// Input channels whose weights are transformed at a time.
+    /// Wide words whose weights are transformed at a time.
     depth: usize,
     /// What is multiplied: the first products of the list.
     products: [Factors; LARGEST_INPUT],
@@ -121,6 +125,8 @@ struct Planes<'a> {
     u_plane: usize,
     m: &'a mut [f32],
     m_plane: usize,
+    /// Narrow elements: outputs that are not yet finished, tile by tile.
+    y: &'a mut [f32],
     /// What U holds: the first output channel of its panel, and the first input channel.
     made: Option<[usize; 2]>,
 }
@@ -143,9 +149,10 @@ impl<'a> Planes<'a> {
         let m_plane = block * PANEL + SKEW;
         let (zeros, rest) = scratch.split_at_mut(row);
         let (v, rest) = rest.split_at_mut(tile.products() * v_plane);
-        let (u, m) = rest.split_at_mut(tile.kernels() * u_plane);
+        let (u, rest) = rest.split_at_mut(tile.kernels() * u_plane);
+        let (m, y) = rest.split_at_mut(tile.sums() * m_plane);
         zeros.fill(0.0);
-        Planes { zeros, v, v_plane, u, u_plane, m, m_plane, made: None }
+        Planes { zeros, v, v_plane, u, u_plane, m, m_plane, y, made: None }
     }
 }
 
@@ -172,16 +179,18 @@ impl Slots {
 
 impl<'a> Part<'a> {
     /// `None` for other algorithms.
-    fn of(kernels: &'a Kernels, task: &'a ConvTask) -> Option<Self> {
-        let Convolution { geometry, algorithm, .. } = &task.convolution;
-        let Algorithm::Winograd { block, depth, .. } = *algorithm else { return None };
-        let (channels, step) = shape(geometry);
+    fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
+        let geometry = &task.convolution.geometry;
+        let Algorithm::Winograd { block, depth, .. } = task.algorithm else { return None };
+        let (words, step) = shape(geometry);
+        let wide = task.kind.wide();
+        let channels = words * wide;
         let tile = Tile::of(step);
         // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
         let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
         let depth = depth.min(channels.next_multiple_of(VECTOR));
-        let products = Factors::of(tile, geometry.output);
-        Some(Part { kernels, task, tile, channels, block, depth, products, fetch })
+        let products = Factors::of(tile, task.kind, geometry.output);
+        Some(Part { kernels, task, tile, channels, wide, block, depth, products, fetch })
     }
 
     /// `V = B^T d B`, all channels of a block's tiles.
@@ -195,6 +204,7 @@ impl<'a> Part<'a> {
             for first in (0..channels).step_by(depth) {
                 let input = InputTile {
                     tile,
+                    kind: task.kind,
                     pixels: &pixels,
                     channels: first..channels.min(first + depth),
                     v: std::array::from_fn(|row| {
@@ -203,7 +213,7 @@ impl<'a> Part<'a> {
                     }),
                     plane: planes.v_plane,
                     vector: kernels.lanes,
-                    raw: false,
+                    raw: task.kind != Kind::F32,
                     inside: place.inside,
                 };
                 // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
@@ -213,26 +223,36 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// `M = V * U`, all channels of a panel, whose weights are transformed some input channels at a time.
+    /// `M = V * U`, and from it the outputs: all channels of a panel, whose weights are transformed some input channels at a time.
+    /// f32 are transformed when all products are in M; whole numbers, which would outgrow it, whenever some are.
     ///
     /// # Safety
-    /// As [`run`], for the panel and the tiles in `slots`, which are transformed.
-    unsafe fn multiply(&self, panel: Panel, slots: &[Slots; 4], planes: &mut Planes<'_>) {
-        let Part { kernels, task, tile, channels, .. } = *self;
-        let width = panel.width;
-        // Earlier panels are all full, each of `9 * channels` times its width.
-        let weights = task.panels.wrapping_add(panel.first * 9 * channels);
+    /// As [`run`], for the panel and the tiles, which are in `slots` and transformed.
+    unsafe fn multiply(
+        &self,
+        tiles: &Range<usize>,
+        panel: Panel,
+        slots: &[Slots; 4],
+        planes: &mut Planes<'_>,
+    ) {
+        let Part { kernels, task, tile, channels, wide, .. } = *self;
+        let (width, words) = (panel.width, channels / wide);
+        // Earlier panels are all full, each of `9 * words` times its width.
+        let weights = task.panels.wrapping_add(panel.first * 9 * words);
         for first in (0..channels).step_by(self.depth) {
             let depth = self.depth.min(channels - first);
-            let g = weights.wrapping_add(first * width);
+            let g = weights.wrapping_add(first / wide * width);
             // With one panel, all of whose channels are transformed at a time, U serves all blocks.
             if planes.made != Some([panel.first, first]) {
                 planes.made = Some([panel.first, first]);
                 let kernel = KernelTile {
                     tile,
+                    kind: task.kind,
                     g,
-                    position: channels * width,
-                    count: depth * width,
+                    position: words * width,
+                    rows: depth / wide,
+                    width,
+                    raw: task.kind != Kind::F32,
                     u: planes.u.as_mut_ptr(),
                     plane: planes.u_plane,
                 };
@@ -241,16 +261,22 @@ impl<'a> Part<'a> {
                 unsafe { (kernels.winograd_kernel)(&kernel) };
             }
             // The same channels of the next panel follow the last ones of this.
-            let ahead = if first + depth < channels { depth * width } else { (9 * channels - first) * width };
+            let ahead = if first + depth < channels { depth } else { 9 * channels - first };
             let upcoming = Upcoming {
-                next: g.wrapping_add(ahead),
-                position: channels * width,
+                next: g.wrapping_add(ahead / wide * width),
+                position: words * width,
                 part: depth * LINE,
-                parts: width.div_ceil(LINE),
+                parts: (width / wide).div_ceil(LINE),
                 fetched: [0, 0],
             };
             // SAFETY: the caller's contract; U holds these channels of the panel.
             unsafe { self.add_products(g, width, first..first + depth, upcoming, slots, planes) };
+            let last = first + depth == channels;
+            let whole = task.kind.is_whole();
+            if last || whole {
+                // SAFETY: the caller's contract; all sums that there are, are in M.
+                unsafe { self.transform_sums(tiles, panel, whole && first > 0, last, planes) };
+            }
         }
     }
 
@@ -271,6 +297,8 @@ impl<'a> Part<'a> {
         let Part { kernels, task, tile, block, .. } = *self;
         let pitch = task.convolution.geometry.pitch;
         let first = channels.start;
+        let whole = task.kind.is_whole();
+        let multiply = if whole { kernels.product_of_pairs } else { kernels.product };
         let mut begun = 0u64;
         for (index, product) in self.products[..tile.products()].iter().enumerate() {
             let slots = &slots[product.slots];
@@ -285,7 +313,7 @@ impl<'a> Part<'a> {
                 Factor::Raw(position) => g.wrapping_add(position * self.channels * width),
                 Factor::Made(plane) => planes.u[plane * planes.u_plane..].as_ptr(),
             };
-            let accumulate = first > 0 || begun >> product.sum & 1 == 1;
+            let accumulate = first > 0 && !whole || begun >> product.sum & 1 == 1;
             begun |= 1 << product.sum;
             let y = planes.m[product.sum * planes.m_plane..].as_mut_ptr();
             let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
@@ -294,7 +322,7 @@ impl<'a> Part<'a> {
             // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
             // bias is as long as the widest panel.
             unsafe {
-                (kernels.product)(&Product {
+                multiply(&Product {
                     x,
                     x_offsets,
                     rows: 1,
@@ -315,30 +343,79 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// `relu?(A^T M A + bias + y?)`, a panel's channels of a block's tiles.
+    /// `relu?(A^T M A + bias + y?)`, a panel's channels of a block's tiles. Narrow elements: into memory first, and when the `last`
+    /// products are there, finished.
     ///
     /// # Safety
     /// As [`run`], for these tiles and the panel, whose sums are in M.
-    unsafe fn transform_sums(&self, tiles: &Range<usize>, panel: Panel, planes: &Planes<'_>) {
-        for (slot, place) in places(self.task, tiles).enumerate() {
+    unsafe fn transform_sums(
+        &self,
+        tiles: &Range<usize>,
+        panel: Panel,
+        begun: bool,
+        last: bool,
+        planes: &mut Planes<'_>,
+    ) {
+        let Part { kernels, task, tile, .. } = *self;
+        let whole = task.kind.is_whole();
+        let side = tile.output();
+        for (slot, place) in places(task, tiles).enumerate() {
             let sums = planes.m[slot * PANEL..].as_ptr();
-            let output = outputs(self.task, self.tile, &place, sums, planes.m_plane, panel.range());
-            // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-            unsafe { (self.kernels.winograd_output)(&output) };
+            if task.kind == Kind::F32 {
+                let output = outputs(task, tile, &place, sums, planes.m_plane, panel.range());
+                // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
+                unsafe { (kernels.winograd_output[0])(&output) };
+                continue;
+            }
+            let y = planes.y[slot * side * side * PANEL..].as_mut_ptr();
+            let row = side * panel.width;
+            let output = OutputTile {
+                tile,
+                m: sums,
+                plane: planes.m_plane,
+                bias: task.start.wrapping_add(panel.first),
+                y,
+                row,
+                pixel: panel.width,
+                inside: place.inside,
+                channels: panel.width,
+                accumulate: begun,
+                relu: false,
+            };
+            // SAFETY: a slot of Y has room for all pixels of a tile.
+            unsafe { (kernels.winograd_output[usize::from(whole)])(&output) };
+            if !last {
+                continue;
+            }
+            let epilogue = task.epilogue(panel.range(), kernels.lanes);
+            let geometry = &task.convolution.geometry.y;
+            for inside in 0..place.inside[0] {
+                let first = geometry.at(place.image, place.row + inside, place.column);
+                let y_offsets: [usize; 4] = std::array::from_fn(|column| first + column * geometry.pixel);
+                let y_offsets = &y_offsets[..place.inside[1]];
+                let finish = Finish {
+                    whole,
+                    epilogue: Epilogue { y_offsets, ..epilogue },
+                    sums: y.wrapping_add(inside * row),
+                };
+                // SAFETY: the caller's contract, for the pixels of a row of the tile that are inside and the panel's channels.
+                unsafe { (kernels.finish)(&finish) };
+            }
         }
     }
 }
 
 impl Factors {
     /// Those of a tile, for an output of this size: products that its last tiles do not take are only for the others.
-    fn of(tile: Tile, size: [usize; 2]) -> [Factors; LARGEST_INPUT] {
+    fn of(tile: Tile, kind: Kind, size: [usize; 2]) -> [Factors; LARGEST_INPUT] {
+        let (raw, whole) = (kind == Kind::F32, kind.is_whole());
         let last = size.map(|size| (size - 1) % tile.output() + 1);
         let none = Factors { sum: 0, input: Factor::Made(0), kernel: Factor::Made(0), slots: 0 };
         let mut products = [none; LARGEST_INPUT];
         for (index, product) in products[..tile.products()].iter_mut().enumerate() {
-            let (sum, input, kernel) = sides::product(tile, index);
-            let rows = sides::takes(tile, index / tile.side(), last[0]);
-            let columns = sides::takes(tile, index % tile.side(), last[1]);
+            let (sum, input, kernel) = sides::product(tile, raw, index);
+            let rows = sides::takes(tile, whole, index / tile.side(), last[0]);
+            let columns = sides::takes(tile, whole, index % tile.side(), last[1]);
             let slots = usize::from(!rows) + 2 * usize::from(!columns);
             *product = Factors { sum, input, kernel, slots };
         }
@@ -383,7 +460,7 @@ struct Place {
 }
 
 /// The places of some tiles.
-fn places(task: &ConvTask, tiles: &Range<usize>) -> impl Iterator<Item = Place> + use<> {
+fn places(task: &ConvTask<'_>, tiles: &Range<usize>) -> impl Iterator<Item = Place> + use<> {
     let geometry = &task.convolution.geometry;
     let (output, size) = (Tile::of(shape(geometry).1).output(), geometry.output);
     tiles.clone().map(move |index| Place::of(index, output, size))
@@ -399,7 +476,7 @@ impl Place {
 }
 
 /// A tile's pixels, row by row: those that are beyond the last window's are zeros.
-fn pixels(task: &ConvTask, tile: Tile, place: &Place, zeros: &[f32]) -> [*const f32; LARGEST_INPUT] {
+fn pixels(task: &ConvTask<'_>, tile: Tile, place: &Place, zeros: &[f32]) -> [*const f32; LARGEST_INPUT] {
     let geometry = &task.convolution.geometry;
     let (channels, step) = shape(geometry);
     let mut pixels = [zeros.as_ptr(); LARGEST_INPUT];
@@ -415,7 +492,7 @@ fn pixels(task: &ConvTask, tile: Tile, place: &Place, zeros: &[f32]) -> [*const 
 
 /// What becomes of a tile's sums of some output channels, whose planes are so far apart.
 fn outputs(
-    task: &ConvTask,
+    task: &ConvTask<'_>,
     tile: Tile,
     place: &Place,
     sums: *const f32,
@@ -428,8 +505,8 @@ fn outputs(
         tile,
         m: sums,
         plane,
-        bias: task.bias.wrapping_add(channels.start),
-        y: task.y.wrapping_add(pixel + channels.start),
+        bias: task.start.wrapping_add(channels.start),
+        y: task.y.of_f32().wrapping_add(pixel + channels.start),
         row: geometry.y.row,
         pixel: geometry.y.pixel,
         inside: place.inside,

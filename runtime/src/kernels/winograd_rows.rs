@@ -22,7 +22,7 @@ pub(crate) mod transform;
 
 use resnet_plan::algorithm::{LARGEST_COLUMNS, PANEL, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Precision, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Fetch, LINE, Product};
@@ -48,15 +48,14 @@ pub(super) fn units(geometry: &ConvGeometry, block: usize) -> usize {
 
 /// # Panics
 /// If the convolution is not one that this algorithm computes, or the scratch memory is too small.
-pub(super) fn check(convolution: &Convolution, scratch: usize) {
-    let Convolution { geometry, algorithm, .. } = convolution;
+pub(super) fn check(geometry: &ConvGeometry, algorithm: Algorithm, scratch: usize) {
     let (_, stride) = rows_of(geometry);
     let (kernel, strides) = ([geometry.rows, geometry.run], [stride, geometry.x.pixel]);
     let channels = [1, geometry.channels];
     let even = Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
     let computes = even && algorithm.computes(kernel, strides, channels);
     assert!(computes, "Winograd's algorithm of rows does not compute this convolution");
-    let needed = algorithm.scratch_len(kernel, strides, channels);
+    let needed = algorithm.scratch_len(Precision::F32, kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -66,7 +65,7 @@ pub(super) fn check(convolution: &Convolution, scratch: usize) {
 /// As for a direct convolution: for all blocks and panels of the task, windows lie in `x`, outputs in `y` where nobody else
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
 /// `scratch`.
-pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
+pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
     for panel in part.panels() {
@@ -90,7 +89,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]
 /// What all blocks of a thread's part share.
 struct Part<'a> {
     kernels: &'a Kernels,
-    task: &'a ConvTask,
+    task: &'a ConvTask<'a>,
     windows: Rows,
     /// Rows from a window to the next.
     step: usize,
@@ -133,8 +132,8 @@ impl<'a> Planes<'a> {
 
 impl<'a> Part<'a> {
     /// `None` for other algorithms.
-    fn of(kernels: &'a Kernels, task: &'a ConvTask) -> Option<Self> {
-        let Algorithm::WinogradRows { block } = task.convolution.algorithm else { return None };
+    fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
+        let Algorithm::WinogradRows { block } = task.algorithm else { return None };
         let (Some(windows), step) = rows_of(&task.convolution.geometry) else { return None };
         let mut v_offsets = [0; LARGEST_COLUMNS];
         let mut m_offsets = [0; LARGEST_COLUMNS];
@@ -229,7 +228,8 @@ impl<'a> Part<'a> {
         let geometry = &task.convolution.geometry;
         let columns = place.inside[1];
         let u = planes.u[self.transformed(panel)..].as_ptr();
-        let y = task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first);
+        let y =
+            task.y.of_f32().wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first);
         for point in 0..points {
             // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is
             // as long as the widest panel.
@@ -268,8 +268,11 @@ impl<'a> Part<'a> {
             m: planes.m.as_ptr(),
             column: kernels.panel,
             plane: planes.m_plane,
-            bias: task.bias.wrapping_add(panel.first),
-            y: task.y.wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first),
+            bias: task.start.wrapping_add(panel.first),
+            y: task
+                .y
+                .of_f32()
+                .wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first),
             row: geometry.y.row,
             pixel: geometry.y.pixel,
             inside: place.inside,

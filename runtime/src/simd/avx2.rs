@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::elements::bf16;
-use crate::simd::{Simd, gather, scatter};
+use crate::simd::{Simd, Whole, gather, scatter};
 
 /// The machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -242,5 +242,104 @@ unsafe fn rounded(value: __m256, least: f32, most: f32) -> __m128i {
         let cut = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(least)), _mm256_set1_ps(most));
         let numbers = _mm256_cvtps_epi32(cut);
         _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers))
+    }
+}
+
+impl Whole for Avx2 {
+    #[inline(always)]
+    fn add_i16(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_add_epi16(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+
+    #[inline(always)]
+    fn sub_i16(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_sub_epi16(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+
+    #[inline(always)]
+    fn shift_i16<const N: i32>(self, a: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_sll_epi16(_mm256_castps_si256(a), _mm_cvtsi32_si128(N))) }
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+
+    #[inline(always)]
+    fn sub_i32(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+
+    #[inline(always)]
+    fn shift_i32<const N: i32>(self, a: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_sll_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(N))) }
+    }
+
+    #[inline(always)]
+    fn shift_down_i32<const N: i32>(self, a: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_sra_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(N))) }
+    }
+
+    #[inline(always)]
+    fn mul_i32(self, a: __m256, b: i32) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_mullo_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(b))) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, x: __m256, w: __m256, sum: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe {
+            let products = _mm256_madd_epi16(_mm256_castps_si256(x), _mm256_castps_si256(w));
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), products))
+        }
+    }
+
+    // Each byte into the upper half of an int16, and down again with its sign.
+    #[inline(always)]
+    fn lower_i8(self, words: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe {
+            let places = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                -1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13,
+            ));
+            let bytes = _mm256_shuffle_epi8(_mm256_castps_si256(words), places);
+            _mm256_castsi256_ps(_mm256_srai_epi16::<8>(bytes))
+        }
+    }
+
+    // Each byte into the upper half of an int16, and down again with its sign.
+    #[inline(always)]
+    fn upper_i8(self, words: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe {
+            let places = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                -1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15,
+            ));
+            let bytes = _mm256_shuffle_epi8(_mm256_castps_si256(words), places);
+            _mm256_castsi256_ps(_mm256_srai_epi16::<8>(bytes))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let bytes = if count == Self::LANES {
+                _mm_loadu_si128(from.cast())
+            } else {
+                _mm_loadu_si128(gather::<_, 16>(from, 2 * count).as_ptr().cast())
+            };
+            let bytes = if MOVED { _mm_xor_si128(bytes, _mm_set1_epi8(-128)) } else { bytes };
+            _mm256_castsi256_ps(_mm256_cvtepu8_epi16(bytes))
+        }
     }
 }

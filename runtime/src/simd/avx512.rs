@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::elements::bf16;
-use crate::simd::{Simd, gather};
+use crate::simd::{Simd, Whole, gather};
 
 /// The machine has AVX-512F and BW.
 #[derive(Clone, Copy)]
@@ -247,5 +247,104 @@ unsafe fn rounded(value: __m512, least: f32, most: f32) -> __m512i {
     unsafe {
         let cut = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(least)), _mm512_set1_ps(most));
         _mm512_cvtps_epi32(cut)
+    }
+}
+
+impl Whole for Avx512 {
+    #[inline(always)]
+    fn add_i16(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_add_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    #[inline(always)]
+    fn sub_i16(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_sub_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    #[inline(always)]
+    fn shift_i16<const N: i32>(self, a: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_sll_epi16(_mm512_castps_si512(a), _mm_cvtsi32_si128(N))) }
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    #[inline(always)]
+    fn sub_i32(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    #[inline(always)]
+    fn shift_i32<const N: i32>(self, a: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_sll_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128(N))) }
+    }
+
+    #[inline(always)]
+    fn shift_down_i32<const N: i32>(self, a: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_sra_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128(N))) }
+    }
+
+    #[inline(always)]
+    fn mul_i32(self, a: __m512, b: i32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_mullo_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(b))) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, x: __m512, w: __m512, sum: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe {
+            let products = _mm512_madd_epi16(_mm512_castps_si512(x), _mm512_castps_si512(w));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum), products))
+        }
+    }
+
+    // Each byte into the upper half of an int16, and down again with its sign.
+    #[inline(always)]
+    fn lower_i8(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe {
+            let places = _mm512_broadcast_i32x4(_mm_setr_epi8(
+                -1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13,
+            ));
+            let bytes = _mm512_shuffle_epi8(_mm512_castps_si512(words), places);
+            _mm512_castsi512_ps(_mm512_srai_epi16::<8>(bytes))
+        }
+    }
+
+    // Each byte into the upper half of an int16, and down again with its sign.
+    #[inline(always)]
+    fn upper_i8(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe {
+            let places = _mm512_broadcast_i32x4(_mm_setr_epi8(
+                -1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15,
+            ));
+            let bytes = _mm512_shuffle_epi8(_mm512_castps_si512(words), places);
+            _mm512_castsi512_ps(_mm512_srai_epi16::<8>(bytes))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW; the pointer is the caller's contract.
+        unsafe {
+            let bytes = if count == Self::LANES {
+                _mm256_loadu_si256(from.cast())
+            } else {
+                _mm256_loadu_si256(gather::<_, 32>(from, 2 * count).as_ptr().cast())
+            };
+            let bytes = if MOVED { _mm256_xor_si256(bytes, _mm256_set1_epi8(-128)) } else { bytes };
+            _mm512_castsi512_ps(_mm512_cvtepu8_epi16(bytes))
+        }
     }
 }

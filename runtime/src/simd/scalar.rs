@@ -1,7 +1,7 @@
 //! Plain Rust, four elements at a time, for every machine.
 
 use crate::elements::bf16;
-use crate::simd::{Simd, gather, scatter};
+use crate::simd::{Simd, Whole, gather, scatter};
 
 /// No instruction set at all.
 #[derive(Clone, Copy)]
@@ -139,6 +139,123 @@ impl Simd for Scalar {
         // SAFETY: the caller's contract.
         unsafe { scatter(to, value.map(|number| rounded(number, -128.0, 127.0) as i8), count) }
     }
+}
+
+impl Whole for Scalar {
+    #[inline(always)]
+    fn add_i16(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        let (a, b) = (pairs(a), pairs(b));
+        of_pairs(std::array::from_fn(|place| a[place].wrapping_add(b[place])))
+    }
+
+    #[inline(always)]
+    fn sub_i16(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        let (a, b) = (pairs(a), pairs(b));
+        of_pairs(std::array::from_fn(|place| a[place].wrapping_sub(b[place])))
+    }
+
+    #[inline(always)]
+    fn shift_i16<const N: i32>(self, a: [f32; 4]) -> [f32; 4] {
+        of_pairs(pairs(a).map(|number| number << N))
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| whole(number(a[lane]).wrapping_add(number(b[lane]))))
+    }
+
+    #[inline(always)]
+    fn sub_i32(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| whole(number(a[lane]).wrapping_sub(number(b[lane]))))
+    }
+
+    #[inline(always)]
+    fn shift_i32<const N: i32>(self, a: [f32; 4]) -> [f32; 4] {
+        a.map(|a| whole(number(a) << N))
+    }
+
+    #[inline(always)]
+    fn shift_down_i32<const N: i32>(self, a: [f32; 4]) -> [f32; 4] {
+        a.map(|a| whole(number(a) >> N))
+    }
+
+    #[inline(always)]
+    fn mul_i32(self, a: [f32; 4], b: i32) -> [f32; 4] {
+        a.map(|a| whole(number(a).wrapping_mul(b)))
+    }
+
+    // The one operation that the compiler does not find the instruction for, which every x86-64 has.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn add_pairs(self, x: [f32; 4], w: [f32; 4], sum: [f32; 4]) -> [f32; 4] {
+        use std::arch::x86_64::{__m128i, _mm_add_epi32, _mm_madd_epi16};
+        use std::mem::transmute;
+        // SAFETY: x86-64 has SSE2; all types are sixteen plain bytes.
+        unsafe {
+            let [x, w, sum] = [x, w, sum].map(|vector| transmute::<[f32; 4], __m128i>(vector));
+            transmute::<__m128i, [f32; 4]>(_mm_add_epi32(sum, _mm_madd_epi16(x, w)))
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    fn add_pairs(self, x: [f32; 4], w: [f32; 4], sum: [f32; 4]) -> [f32; 4] {
+        let (x, w) = (pairs(x), pairs(w));
+        std::array::from_fn(|lane| {
+            let product = |place: usize| i32::from(x[place]) * i32::from(w[place]);
+            whole(number(sum[lane]).wrapping_add(product(2 * lane).wrapping_add(product(2 * lane + 1))))
+        })
+    }
+
+    #[inline(always)]
+    fn lower_i8(self, words: [f32; 4]) -> [f32; 4] {
+        of_pairs(std::array::from_fn(|place| byte(words, place / 2, place % 2)))
+    }
+
+    #[inline(always)]
+    fn upper_i8(self, words: [f32; 4]) -> [f32; 4] {
+        of_pairs(std::array::from_fn(|place| byte(words, place / 2, 2 + place % 2)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> [f32; 4] {
+        // SAFETY: the caller's contract.
+        let bytes = unsafe { gather::<_, 8>(from, 2 * count) };
+        of_pairs(bytes.map(|byte| i16::from(if MOVED { byte ^ 0x80 } else { byte })))
+    }
+}
+
+/// A lane as an int32.
+#[inline(always)]
+fn number(lane: f32) -> i32 {
+    lane.to_bits().cast_signed()
+}
+
+/// An int32 as a lane.
+#[inline(always)]
+fn whole(number: i32) -> f32 {
+    f32::from_bits(number.cast_unsigned())
+}
+
+/// The int16 of all lanes.
+#[inline(always)]
+fn pairs(vector: [f32; 4]) -> [i16; 8] {
+    std::array::from_fn(|place| (vector[place / 2].to_bits() >> (16 * (place % 2))) as u16 as i16)
+}
+
+/// Lanes of int16.
+#[inline(always)]
+fn of_pairs(numbers: [i16; 8]) -> [f32; 4] {
+    std::array::from_fn(|lane| {
+        let [lower, upper] = [0, 1].map(|place| u32::from(numbers[2 * lane + place].cast_unsigned()));
+        f32::from_bits(lower | upper << 16)
+    })
+}
+
+/// An int8 of a lane.
+#[inline(always)]
+fn byte(words: [f32; 4], lane: usize, place: usize) -> i16 {
+    i16::from(words[lane].to_bits().to_le_bytes()[place].cast_signed())
 }
 
 /// Cuts an element to a range, NaN to its least, and rounds it to the nearest integer, an even one if it lies in the middle.

@@ -14,9 +14,9 @@
 
 use std::ops::Range;
 
+use resnet_plan::Algorithm;
 use resnet_plan::algorithm::LARGEST_BLOCK;
 use resnet_plan::winograd::Tile;
-use resnet_plan::{Algorithm, Convolution};
 
 use crate::kernels::conv::ConvTask;
 use crate::kernels::product::LINE;
@@ -47,7 +47,7 @@ fn tile(output: usize) -> Tile {
 /// As for a direct convolution: for all tiles and panels of the task, windows lie in `x`, outputs in `y` where nobody else
 /// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`](super::check) holds for the
 /// task, and for `scratch`.
-pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch: &mut [f32]) {
+pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
     for tiles in blocks(task.units.clone(), part.block, 1) {
@@ -67,7 +67,7 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask, scratch
 /// What all blocks of a thread's part share.
 struct Part<'a> {
     kernels: &'a Kernels,
-    task: &'a ConvTask,
+    task: &'a ConvTask<'a>,
     tile: Tile,
     /// Input channels.
     channels: usize,
@@ -146,9 +146,9 @@ impl Slots {
 
 impl<'a> Part<'a> {
     /// `None` for other algorithms.
-    fn of(kernels: &'a Kernels, task: &'a ConvTask) -> Option<Self> {
-        let Convolution { geometry, algorithm, .. } = &task.convolution;
-        let Algorithm::Winograd { block, depth, .. } = *algorithm else { return None };
+    fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
+        let geometry = &task.convolution.geometry;
+        let Algorithm::Winograd { block, depth, .. } = task.algorithm else { return None };
         let (channels, step) = shape(geometry);
         let tile = Tile::of(step);
         let (side, width) = (tile.side(), kernels.lanes * panel_vectors(tile));
@@ -160,7 +160,7 @@ impl<'a> Part<'a> {
         let layout = Layout { v_tile, v_vector, v_group, v_row, m_row, m_tile: tile.side_sums() * m_row };
         let last = geometry.output.map(|size| (size - 1) % tile.output() + 1);
         let slots_of =
-            std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, row, last[0])));
+            std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, false, row, last[0])));
         // Only for tiles that lack one output there is code of their own.
         let partial = last[1] == tile.output() - 1;
         Some(Part { kernels, task, tile, channels, width, block, depth, slots_of, partial, layout })
@@ -183,6 +183,7 @@ impl<'a> Part<'a> {
             }
             let input = InputTile {
                 tile,
+                kind: task.kind,
                 pixels: &pixels,
                 channels: 0..channels,
                 v: rows,
@@ -253,7 +254,7 @@ impl<'a> Part<'a> {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
             let output = outputs(self.task, self.tile, &place, sums, self.width, channels.clone());
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-            unsafe { (self.kernels.winograd_output)(&output) };
+            unsafe { (self.kernels.winograd_output[0])(&output) };
         }
     }
 }

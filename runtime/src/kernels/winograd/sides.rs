@@ -20,10 +20,12 @@
 //! are left out.
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::marker::PhantomData;
 
 use resnet_plan::winograd::Tile;
 
-use crate::simd::Simd;
+use crate::kernels::winograd::whole::FourWhole;
+use crate::simd::{Simd, Whole};
 
 /// The most inputs of a side of a tile, and of a tile.
 pub(crate) const LARGEST_SIDE: usize = 6;
@@ -39,10 +41,11 @@ pub(crate) enum Factor {
 }
 
 /// Whether a row or a column of products is taken by tiles of which so many rows or columns are inside.
-pub(crate) fn takes(tile: Tile, product: usize, inside: usize) -> bool {
+pub(crate) fn takes(tile: Tile, whole: bool, product: usize, inside: usize) -> bool {
     match tile {
+        Tile::Four if whole => FourWhole::PRODUCTS[inside - 1].contains(&product),
         Tile::Four => Four::PRODUCTS[inside - 1].contains(&product),
-        Tile::TwoOfStride2 => TwoOfStride2::PRODUCTS[inside - 1].contains(&product),
+        Tile::TwoOfStride2 => TwoOfStride2::<Floats>::PRODUCTS[inside - 1].contains(&product),
     }
 }
 
@@ -50,15 +53,17 @@ pub(crate) fn takes(tile: Tile, product: usize, inside: usize) -> bool {
 pub(crate) fn row(tile: Tile, product: usize) -> (usize, usize) {
     match tile {
         Tile::Four => (Four::KERNELS[product], Four::SUMS[product]),
-        Tile::TwoOfStride2 => (TwoOfStride2::KERNELS[product], TwoOfStride2::SUMS[product]),
+        Tile::TwoOfStride2 => {
+            (TwoOfStride2::<Floats>::KERNELS[product], TwoOfStride2::<Floats>::SUMS[product])
+        }
     }
 }
 
-/// The sum that a product belongs to, and the input and the weight that are multiplied.
-pub(crate) fn product(tile: Tile, product: usize) -> (usize, Factor, Factor) {
+/// The sum that a product belongs to, and the input and the weight that are multiplied: as they lie there, if they are and may be.
+pub(crate) fn product(tile: Tile, raw: bool, product: usize) -> (usize, Factor, Factor) {
     match tile {
-        Tile::Four => product_of::<Four, 6, 4, 6, 6>(product),
-        Tile::TwoOfStride2 => product_of::<TwoOfStride2, 5, 2, 4, 3>(product),
+        Tile::Four => product_of::<Four, 6, 4, 6, 6>(raw, product),
+        Tile::TwoOfStride2 => product_of::<TwoOfStride2<Floats>, 5, 2, 4, 3>(raw, product),
     }
 }
 
@@ -66,21 +71,22 @@ pub(crate) fn product(tile: Tile, product: usize) -> (usize, Factor, Factor) {
 pub(crate) const fn middle(tile: Tile) -> f64 {
     match tile {
         Tile::Four => Four::MIDDLE,
-        Tile::TwoOfStride2 => TwoOfStride2::MIDDLE,
+        Tile::TwoOfStride2 => TwoOfStride2::<Floats>::MIDDLE,
     }
 }
 
 fn product_of<L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
+    raw: bool,
     product: usize,
 ) -> (usize, Factor, Factor) {
     let (row, column) = (product / N, product % N);
     let input = match (L::RAW_INPUTS[row], L::RAW_INPUTS[column]) {
-        (Some(row), Some(column)) => Factor::Raw(row * N + column),
+        (Some(row), Some(column)) if raw => Factor::Raw(row * N + column),
         _ => Factor::Made(product),
     };
     let (down, right) = (L::KERNELS[row], L::KERNELS[column]);
     let kernel = match (L::RAW_KERNELS[down], L::RAW_KERNELS[right]) {
-        (Some(row), Some(column)) => Factor::Raw(row * 3 + column),
+        (Some(row), Some(column)) if raw => Factor::Raw(row * 3 + column),
         _ => Factor::Made(down * K + right),
     };
     (L::SUMS[row] * M + L::SUMS[column], input, kernel)
@@ -104,19 +110,33 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     const PRODUCTS: [&'static [usize]; O];
     /// Whether each product is taken if all outputs but one are inside.
     const PARTIAL: [bool; N] = partial(Self::PRODUCTS[O - 2]);
+    /// Whether all numbers are whole.
+    const WHOLE: bool = false;
     /// The sums that they take.
     const TAKEN: [[bool; M]; O] = taken(Self::SUMS, Self::PRODUCTS);
 
+    /// `a + b`, of sums.
+    #[inline(always)]
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+
     /// `G g`, for a multiplied middle weight.
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
+    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
     /// `B^T d`, for so many outputs: the products that those take, and zeros.
-    fn input<S: Simd>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
-    /// `A^T m`. The last sum belongs to the last output alone.
-    fn output<S: Simd>(simd: S, m: [S::Vector; M]) -> [S::Vector; O];
+    fn input<S: Whole>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
+    /// `A^T m`, of which an output is [`Side::whole`], where numbers are that. The last sum belongs to the last output alone.
+    fn output<S: Whole>(simd: S, m: [S::Vector; M]) -> [S::Vector; O];
+
+    /// An output, of what both sides' `A^T` made of whole sums.
+    #[inline(always)]
+    fn whole<S: Whole>(_: S, y: S::Vector) -> S::Vector {
+        y
+    }
 
     /// `A^T m` for the first `I` outputs, which do not take all sums; the others may be anything.
     #[inline(always)]
-    fn first_outputs<S: Simd, const I: usize>(simd: S, mut m: [S::Vector; M]) -> [S::Vector; O] {
+    fn first_outputs<S: Whole, const I: usize>(simd: S, mut m: [S::Vector; M]) -> [S::Vector; O] {
         let last = m[M - 1];
         for (sum, m) in m.iter_mut().enumerate() {
             if sum == M - 1 || !Self::TAKEN[I - 1][sum] {
@@ -124,7 +144,7 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
             }
         }
         let mut y = Self::output(simd, m);
-        y[I - 1] = simd.add(y[I - 1], last);
+        y[I - 1] = Self::add(simd, y[I - 1], last);
         y
     }
 }
@@ -171,7 +191,7 @@ impl Side<6, 4, 6, 6> for Four {
         [&[1, 2, 5], &[0, 1, 2, 5], &[1, 2, 3, 4, 5], &[0, 1, 2, 3, 4, 5]];
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
+    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
         let even_a = times(simd, 0.5, g[2], g[0]);
         let even_b = times(simd, 0.5, g[0], g[2]);
         [
@@ -185,7 +205,7 @@ impl Side<6, 4, 6, 6> for Four {
     }
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::Vector; 6], inside: usize) -> [S::Vector; 6] {
+    fn input<S: Whole>(simd: S, d: [S::Vector; 6], inside: usize) -> [S::Vector; 6] {
         let zero = simd.splat(0.0);
         match inside {
             1 => {
@@ -242,7 +262,7 @@ impl Side<6, 4, 6, 6> for Four {
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
+    fn output<S: Whole>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
         let (sum_a, difference_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let (sum_b, difference_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
         // A weight is divided by the product of its point's distances to all others, by half of that where the outer weights have
@@ -258,35 +278,98 @@ impl Side<6, 4, 6, 6> for Four {
     }
 }
 
-/// Stride 2, 2 outputs: three products of the even inputs, then two of the odd ones.
-pub(super) struct TwoOfStride2;
+/// What numbers are, where they are only added up.
+pub(super) trait Numbers {
+    /// Whether they are whole: inputs and weights int16, sums int32.
+    const WHOLE: bool;
 
-impl Side<5, 2, 4, 3> for TwoOfStride2 {
+    /// `a + b`
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// `a - b`
+    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// `a + b`, of sums
+    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+}
+
+/// f32.
+pub(super) struct Floats;
+
+/// int16, and int32.
+pub(super) struct Wholes;
+
+impl Numbers for Floats {
+    const WHOLE: bool = false;
+
+    #[inline(always)]
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.sub(a, b)
+    }
+
+    #[inline(always)]
+    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+}
+
+impl Numbers for Wholes {
+    const WHOLE: bool = true;
+
+    #[inline(always)]
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add_i16(a, b)
+    }
+
+    #[inline(always)]
+    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.sub_i16(a, b)
+    }
+
+    #[inline(always)]
+    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add_i32(a, b)
+    }
+}
+
+/// Stride 2, 2 outputs: three products of the even inputs, then two of the odd ones.
+pub(super) struct TwoOfStride2<N>(PhantomData<N>);
+
+impl<A: Numbers> Side<5, 2, 4, 3> for TwoOfStride2<A> {
     const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
     const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
     const MIDDLE: f64 = 1.0;
     const RAW_INPUTS: [Option<usize>; 5] = [None, Some(2), None, Some(1), Some(3)];
     const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, Some(2), Some(1)];
     const PRODUCTS: [&'static [usize]; 2] = [&[0, 2, 3], &[0, 1, 2, 3, 4]];
+    const WHOLE: bool = A::WHOLE;
 
     #[inline(always)]
-    fn kernel<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
-        [g[0], simd.add(g[0], g[2]), g[2], g[1]]
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        A::add_sums(simd, a, b)
     }
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::Vector; 5], inside: usize) -> [S::Vector; 5] {
+    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
+        [g[0], A::add(simd, g[0], g[2]), g[2], g[1]]
+    }
+
+    #[inline(always)]
+    fn input<S: Whole>(simd: S, d: [S::Vector; 5], inside: usize) -> [S::Vector; 5] {
         let zero = simd.splat(0.0);
         match inside {
             // The direct sum.
             1 => [d[0], zero, d[2], d[1], zero],
-            _ => [simd.sub(d[0], d[2]), d[2], simd.sub(d[4], d[2]), d[1], d[3]],
+            _ => [A::sub(simd, d[0], d[2]), d[2], A::sub(simd, d[4], d[2]), d[1], d[3]],
         }
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::Vector; 3]) -> [S::Vector; 2] {
-        [simd.add(m[0], m[1]), simd.add(m[1], m[2])]
+    fn output<S: Whole>(simd: S, m: [S::Vector; 3]) -> [S::Vector; 2] {
+        [A::add_sums(simd, m[0], m[1]), A::add_sums(simd, m[1], m[2])]
     }
 }
 

@@ -4,17 +4,23 @@ use std::ops::Range;
 
 use resnet_plan::winograd::Tile;
 
-use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
-use crate::simd::Simd;
+use crate::kernels::wide::{Input, Kind, Weights};
+use crate::kernels::winograd::sides::{Floats, Four, LARGEST_SIDE, Side, TwoOfStride2, Wholes};
+use crate::kernels::winograd::whole::FourWhole;
+use crate::simd::{Simd, Whole};
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
     pub(crate) tile: Tile,
-    /// The elements of the windows' first position, and how far it is to those of the next one.
+    pub(crate) kind: Kind,
+    /// The words of the windows' first position, and how far it is to those of the next one.
     pub(crate) g: *const f32,
     pub(crate) position: usize,
-    /// Windows: whole vectors.
-    pub(crate) count: usize,
+    /// Rows of words, and the words of a row: whole vectors.
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+    /// Whether weights that are the window's as they are go there too.
+    pub(crate) raw: bool,
     /// Where they go, and how far apart planes are.
     pub(crate) u: *mut f32,
     pub(crate) plane: usize,
@@ -23,9 +29,10 @@ pub(crate) struct KernelTile {
 /// Inputs of a tile to be transformed.
 pub(crate) struct InputTile<'a> {
     pub(crate) tile: Tile,
+    pub(crate) kind: Kind,
     /// The tile's pixels, row by row.
     pub(crate) pixels: &'a [*const f32],
-    /// Which of their channels.
+    /// Which of their channels, in wide words.
     pub(crate) channels: Range<usize>,
     /// Where each row of the tile's elements goes; how far apart the elements of a row are, and one vector of channels and the next.
     pub(crate) v: [*mut f32; LARGEST_SIDE],
@@ -55,12 +62,18 @@ pub(crate) struct OutputTile {
     pub(crate) relu: bool,
 }
 
-/// Calls a function for the sides of a tile.
+/// Calls a function for the sides of a tile, of whole numbers or of f32.
 macro_rules! of_sides {
-    ($tile:expr, $function:ident::<$simd:ty>($($argument:expr),*)) => {
-        match $tile {
-            Tile::Four => $function::<$simd, Four, 6, 4, 6, 6>($($argument),*),
-            Tile::TwoOfStride2 => $function::<$simd, TwoOfStride2, 5, 2, 4, 3>($($argument),*),
+    ($tile:expr, $whole:expr, $function:ident::<$($generic:ty),*>($($argument:expr),*)) => {
+        match ($tile, $whole) {
+            (Tile::Four, false) => $function::<$($generic,)* Four, 6, 4, 6, 6>($($argument),*),
+            (Tile::Four, true) => $function::<$($generic,)* FourWhole, 6, 4, 6, 6>($($argument),*),
+            (Tile::TwoOfStride2, false) => {
+                $function::<$($generic,)* TwoOfStride2<Floats>, 5, 2, 4, 3>($($argument),*)
+            }
+            (Tile::TwoOfStride2, true) => {
+                $function::<$($generic,)* TwoOfStride2<Wholes>, 5, 2, 4, 3>($($argument),*)
+            }
         }
     };
 }
@@ -68,11 +81,12 @@ macro_rules! of_sides {
 /// `G g G^T`, all windows.
 ///
 /// # Safety
-/// Each of the nine positions holds `count` elements, and each plane has room for them. The machine has the instructions of `S`.
+/// Each of the nine positions holds so many rows, and each plane has room for what they become. The machine has the instructions
+/// of `S`.
 #[inline(always)]
-pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &KernelTile) {
+pub(crate) unsafe fn kernel<S: Whole, W: Weights<S>>(simd: S, task: &KernelTile) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, kernel_of::<S>(simd, task)) }
+    unsafe { of_sides!(task.tile, W::WHOLE, kernel_of::<S, W>(simd, task)) }
 }
 
 /// Columns, then rows, of 3 by 3 vectors to `K` by `K`.
@@ -82,7 +96,8 @@ pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &KernelTile) {
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn kernel_of<
-    S: Simd,
+    S: Whole,
+    W: Weights<S>,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -92,26 +107,32 @@ unsafe fn kernel_of<
     simd: S,
     task: &KernelTile,
 ) {
-    for place in (0..task.count).step_by(S::LANES) {
-        let mut half = [[simd.splat(0.0); 3]; K];
-        for column in 0..3 {
-            let mut g = [simd.splat(0.0); 3];
-            for (row, g) in g.iter_mut().enumerate() {
-                // SAFETY: the caller's contract: whole vectors.
-                *g = unsafe { simd.load(task.g.add((row * 3 + column) * task.position + place)) };
-            }
-            let g = windows::<S, L, N, O, K, M>(simd, g);
-            for row in 0..K {
-                half[row][column] = g[row];
-            }
-        }
-        for (row, half) in half.into_iter().enumerate() {
-            for (column, u) in windows::<S, L, N, O, K, M>(simd, half).into_iter().enumerate() {
-                if L::RAW_KERNELS[row].is_some() && L::RAW_KERNELS[column].is_some() {
-                    continue;
+    // Where a row is widened, its second one comes behind it.
+    let apart = if W::WIDE == 1 { 0 } else { task.width };
+    for place in (0..task.rows * task.width).step_by(S::LANES) {
+        for wide in 0..W::WIDE {
+            let to = if W::WIDE == 1 { place } else { place + (place / task.width + wide) * apart };
+            let mut half = [[simd.splat(0.0); 3]; K];
+            for column in 0..3 {
+                let mut g = [simd.splat(0.0); 3];
+                for (row, g) in g.iter_mut().enumerate() {
+                    // SAFETY: the caller's contract: whole vectors.
+                    let words = unsafe { simd.load(task.g.add((row * 3 + column) * task.position + place)) };
+                    *g = W::row(simd, words, wide);
                 }
-                // SAFETY: the caller's contract: whole vectors.
-                unsafe { simd.store(task.u.add((row * K + column) * task.plane + place), u) };
+                let g = windows::<S, L, N, O, K, M>(simd, g);
+                for row in 0..K {
+                    half[row][column] = g[row];
+                }
+            }
+            for (row, half) in half.into_iter().enumerate() {
+                for (column, u) in windows::<S, L, N, O, K, M>(simd, half).into_iter().enumerate() {
+                    if !task.raw && L::RAW_KERNELS[row].is_some() && L::RAW_KERNELS[column].is_some() {
+                        continue;
+                    }
+                    // SAFETY: the caller's contract: whole vectors.
+                    unsafe { simd.store(task.u.add((row * K + column) * task.plane + to), u) };
+                }
             }
         }
     }
@@ -119,7 +140,7 @@ unsafe fn kernel_of<
 
 /// `G g`
 #[inline(always)]
-fn windows<S: Simd, L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
+fn windows<S: Whole, L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
     simd: S,
     [first, mut middle, last]: [S::Vector; 3],
 ) -> [S::Vector; K] {
@@ -135,16 +156,17 @@ fn windows<S: Simd, L: Side<N, O, K, M>, const N: usize, const O: usize, const K
 /// The tile's pixels hold the channels; its planes have room for them, filled up to whole vectors. The machine has
 /// the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn input<S: Simd>(simd: S, task: &InputTile<'_>) {
+pub(crate) unsafe fn input<S: Whole, I: Input<S>>(simd: S, task: &InputTile<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, input_of::<S>(simd, task)) }
+    unsafe { of_sides!(task.tile, I::WHOLE, input_of::<S, I>(simd, task)) }
 }
 
 /// # Safety
 /// As [`input`].
 #[inline(always)]
 unsafe fn input_of<
-    S: Simd,
+    S: Whole,
+    I: Input<S>,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -161,15 +183,15 @@ unsafe fn input_of<
         // All outputs are inside but at the edges: that instance has no branches.
         if task.inside == [O, O] {
             for place in (0..whole).step_by(S::LANES) {
-                input_vector::<S, L, N, O, K, M>(simd, task, place, S::LANES, [O, O]);
+                input_vector::<S, I, L, N, O, K, M>(simd, task, place, S::LANES, [O, O]);
             }
         } else {
             for place in (0..whole).step_by(S::LANES) {
-                input_vector::<S, L, N, O, K, M>(simd, task, place, S::LANES, task.inside);
+                input_vector::<S, I, L, N, O, K, M>(simd, task, place, S::LANES, task.inside);
             }
         }
         if rest > 0 {
-            input_vector::<S, L, N, O, K, M>(simd, task, whole, rest, task.inside);
+            input_vector::<S, I, L, N, O, K, M>(simd, task, whole, rest, task.inside);
         }
     }
 }
@@ -181,7 +203,8 @@ unsafe fn input_of<
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn input_vector<
-    S: Simd,
+    S: Whole,
+    I: Input<S>,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -200,8 +223,8 @@ unsafe fn input_vector<
         for (row, d) in d.iter_mut().enumerate() {
             // SAFETY: the caller's contract.
             unsafe {
-                let from = task.pixels.get_unchecked(row * N + column).add(task.channels.start + place);
-                *d = if count == S::LANES { simd.load(from) } else { simd.load_partial(from, count) };
+                let from = *task.pixels.get_unchecked(row * N + column);
+                *d = I::load(simd, from, task.channels.start + place, count);
             }
         }
         let d = L::input(simd, d, inside[0]);
@@ -230,16 +253,16 @@ unsafe fn input_vector<
 /// The tile's planes hold the panel's channels, filled up to whole vectors, and so does the bias; the pixels that are
 /// inside lie in the output, where nobody else reads or writes. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn output<S: Simd>(simd: S, task: &OutputTile) {
+pub(crate) unsafe fn output<S: Whole, const WHOLE: bool>(simd: S, task: &OutputTile) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, output_of::<S>(simd, task)) }
+    unsafe { of_sides!(task.tile, WHOLE, output_of::<S>(simd, task)) }
 }
 
 /// # Safety
 /// As [`output`].
 #[inline(always)]
 unsafe fn output_of<
-    S: Simd,
+    S: Whole,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -276,7 +299,7 @@ unsafe fn output_of<
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn output_vector<
-    S: Simd,
+    S: Whole,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -311,7 +334,13 @@ unsafe fn output_vector<
             // SAFETY: as above.
             unsafe {
                 let to = task.y.add(row * task.row + column * task.pixel + channel);
-                finish(simd, simd.add(y[column], bias), to, count, task.accumulate, floor);
+                if L::WHOLE {
+                    // Whole vectors of memory to work in.
+                    let begun = if task.accumulate { simd.load(to) } else { bias };
+                    simd.store(to, simd.add_i32(L::whole(simd, y[column]), begun));
+                } else {
+                    finish(simd, simd.add(y[column], bias), to, count, task.accumulate, floor);
+                }
             }
         }
     }
@@ -349,7 +378,7 @@ pub(in crate::kernels) unsafe fn finish<S: Simd>(
 /// `A^T m` for so many outputs.
 #[inline(always)]
 fn output_side<
-    S: Simd,
+    S: Whole,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,

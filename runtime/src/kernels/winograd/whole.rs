@@ -1,0 +1,92 @@
+//! Winograd's algorithm in whole numbers: tiles of 4x4 outputs of int8 that are widened, without any rounding.
+//!
+//! `F(4, 3)` with the points 0, +-1, +-2, infinity (Lavin and Gray 2015, section 4.3), whose transformed weights are fractions: those of
+//! the points are multiplied by 4, -6, -6, 24, 24 and 1. So each side makes 24 times an output, both 576 times. That is computed
+//! modulo 2^32, where 9 has an inverse: `576 y / 9 = 64 y`, which is `y` after a shift, as long as `-2^25 <= y < 2^25`. So there are only so
+//! many input channels in a sum: see [`largest_depth`](resnet_plan::algorithm::largest_depth).
+//!
+//! ```text
+//! inputs of 0 to 255:        -2,040 to 510 after one side, at most 17,340 after both
+//! weights of -127 to 127:    at most 7 times as large after one side, 6,223 after both
+//! ```
+//! Both are int16. (Tiles at the edge take all products: the points that they would leave out do not divide out.)
+
+use crate::kernels::winograd::sides::Side;
+use crate::simd::Whole;
+
+/// Stride 1, 4 outputs.
+pub(super) struct FourWhole;
+
+/// `9 * INVERSE` is 1 modulo 2^32.
+const INVERSE: i32 = 0x38E3_8E39;
+
+impl Side<6, 4, 6, 6> for FourWhole {
+    const KERNELS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+    const SUMS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+    const MIDDLE: f64 = 1.0;
+    const RAW_INPUTS: [Option<usize>; 6] = [None; 6];
+    const RAW_KERNELS: [Option<usize>; 6] = [Some(0), None, None, None, None, Some(2)];
+    const PRODUCTS: [&'static [usize]; 4] = [&[0, 1, 2, 3, 4, 5]; 4];
+    const WHOLE: bool = true;
+
+    // 4, -6, -6, 24, 24 and 1 times the transform.
+    #[inline(always)]
+    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
+        let even_a = simd.add_i16(g[0], g[2]);
+        let even_b = simd.add_i16(g[0], simd.shift_i16::<2>(g[2]));
+        let odd_b = simd.shift_i16::<1>(g[1]);
+        [
+            g[0],
+            simd.add_i16(even_a, g[1]),
+            simd.sub_i16(even_a, g[1]),
+            simd.add_i16(even_b, odd_b),
+            simd.sub_i16(even_b, odd_b),
+            g[2],
+        ]
+    }
+
+    #[inline(always)]
+    fn input<S: Whole>(simd: S, d: [S::Vector; 6], _: usize) -> [S::Vector; 6] {
+        let four = |a| simd.shift_i16::<2>(a);
+        let five = |a| simd.add_i16(four(a), a);
+        let even_a = simd.sub_i16(d[4], four(d[2]));
+        let odd_a = simd.sub_i16(d[3], four(d[1]));
+        let even_b = simd.sub_i16(d[4], d[2]);
+        let odd_b = simd.shift_i16::<1>(simd.sub_i16(d[3], d[1]));
+        [
+            simd.add_i16(simd.sub_i16(four(d[0]), five(d[2])), d[4]),
+            simd.add_i16(even_a, odd_a),
+            simd.sub_i16(even_a, odd_a),
+            simd.add_i16(even_b, odd_b),
+            simd.sub_i16(even_b, odd_b),
+            simd.add_i16(simd.sub_i16(four(d[1]), five(d[3])), d[5]),
+        ]
+    }
+
+    // 24 times the outputs of what the weights were multiplied with.
+    #[inline(always)]
+    fn output<S: Whole>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
+        let (sum_a, difference_a) = (simd.add_i32(m[1], m[2]), simd.sub_i32(m[1], m[2]));
+        let (sum_b, difference_b) = (simd.add_i32(m[3], m[4]), simd.sub_i32(m[3], m[4]));
+        let (sum_a, difference_a) = (simd.shift_i32::<2>(sum_a), simd.shift_i32::<2>(difference_a));
+        let first = simd.shift_i32::<1>(simd.add_i32(m[0], simd.shift_i32::<1>(m[0])));
+        let last = simd.shift_i32::<3>(simd.add_i32(m[5], simd.shift_i32::<1>(m[5])));
+        [
+            simd.add_i32(simd.sub_i32(first, sum_a), sum_b),
+            simd.sub_i32(simd.shift_i32::<1>(difference_b), difference_a),
+            simd.sub_i32(simd.shift_i32::<2>(sum_b), sum_a),
+            simd.add_i32(simd.sub_i32(simd.shift_i32::<3>(difference_b), difference_a), last),
+        ]
+    }
+
+    // All sums are there, of the outputs that are inside and the others.
+    #[inline(always)]
+    fn first_outputs<S: Whole, const I: usize>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
+        Self::output(simd, m)
+    }
+
+    #[inline(always)]
+    fn whole<S: Whole>(simd: S, y: S::Vector) -> S::Vector {
+        simd.shift_down_i32::<6>(simd.mul_i32(y, INVERSE))
+    }
+}

@@ -1,0 +1,46 @@
+//! Vector operations on whole numbers, int16 and int32, in the bits of vectors of words: what int8 is computed with where it is
+//! widened. All of them wrap.
+
+use crate::simd::Simd;
+
+/// Two int16 or one int32 in each lane of a vector.
+pub(crate) trait Whole: Simd {
+    /// `a + b`, two int16 a lane.
+    fn add_i16(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a - b`, two int16 a lane.
+    fn sub_i16(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a * 2^N`, two int16 a lane.
+    fn shift_i16<const N: i32>(self, a: Self::Vector) -> Self::Vector;
+
+    /// `a + b`, an int32 a lane.
+    fn add_i32(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a - b`, an int32 a lane.
+    fn sub_i32(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a * 2^N`, an int32 a lane.
+    fn shift_i32<const N: i32>(self, a: Self::Vector) -> Self::Vector;
+
+    /// `a / 2^N`, rounded down, an int32 a lane.
+    fn shift_down_i32<const N: i32>(self, a: Self::Vector) -> Self::Vector;
+
+    /// `a * b`, an int32 a lane.
+    fn mul_i32(self, a: Self::Vector, b: i32) -> Self::Vector;
+
+    /// `sum` and the products of two int16 a lane.
+    fn add_pairs(self, x: Self::Vector, w: Self::Vector, sum: Self::Vector) -> Self::Vector;
+
+    /// The first two of four int8 a lane, as int16.
+    fn lower_i8(self, words: Self::Vector) -> Self::Vector;
+
+    /// The last two of four int8 a lane, as int16.
+    fn upper_i8(self, words: Self::Vector) -> Self::Vector;
+
+    /// The first `count` pairs of u8 as int16, and what zeros are; or of int8, `MOVED` by 128.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of `2 * count` elements; `count <= LANES`.
+    unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> Self::Vector;
+}
