@@ -7,14 +7,14 @@ use crate::isa::avx512vnni;
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
 use crate::kernels::table::Kernels;
 use crate::simd::Simd;
-use crate::simd::avx512::Avx512;
+use crate::simd::avx512::Avx512Bf16;
 
 /// The machine has AVX-512 and bf16.
 #[derive(Clone, Copy)]
-struct Bf16(Avx512);
+struct Bf16(Avx512Bf16);
 
 impl Dot for Bf16 {
-    type Simd = Avx512;
+    type Simd = Avx512Bf16;
     type Sum = __m512;
     type Weight = __m512bh;
     type Input = __m512bh;
@@ -23,11 +23,11 @@ impl Dot for Bf16 {
     #[inline(always)]
     unsafe fn assume() -> Self {
         // SAFETY: the caller's contract.
-        Bf16(unsafe { Avx512::assume() })
+        Bf16(unsafe { Avx512Bf16::assume() })
     }
 
     #[inline(always)]
-    fn simd(self) -> Avx512 {
+    fn simd(self) -> Avx512Bf16 {
         self.0
     }
 

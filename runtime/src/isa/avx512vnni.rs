@@ -4,9 +4,10 @@ use std::arch::x86_64::*;
 
 use crate::isa::avx512;
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
-use crate::kernels::table::Kernels;
-use crate::simd::Simd;
+use crate::kernels::product::Multiply;
+use crate::kernels::table::{Kernels, product_of_pairs};
 use crate::simd::avx512::Avx512;
+use crate::simd::{Simd, Whole};
 
 /// The machine has AVX-512 and VNNI.
 #[derive(Clone, Copy)]
@@ -69,6 +70,30 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
     }
 }
 
+/// Products of words of two int16, and their sum, in one instruction.
+struct Pairs;
+
+impl Multiply<Avx512> for Pairs {
+    #[inline(always)]
+    fn add_product(_: Avx512, x: __m512, w: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the product that this is made for is called on machines that have VNNI.
+        unsafe {
+            let [x, w, sum] = [_mm512_castps_si512(x), _mm512_castps_si512(w), _mm512_castps_si512(sum)];
+            _mm512_castsi512_ps(_mm512_dpwssd_epi32(sum, x, w))
+        }
+    }
+
+    #[inline(always)]
+    fn add(simd: Avx512, a: __m512, b: __m512) -> __m512 {
+        simd.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn at_least(_: Avx512, _: __m512, sum: __m512) -> __m512 {
+        sum
+    }
+}
+
 pub(super) fn is_available() -> bool {
     avx512::is_available() && is_x86_feature_detected!("avx512vnni")
 }
@@ -77,4 +102,8 @@ pub(super) fn is_available() -> bool {
 const INT8: DotKernel =
     dot_kernel!("avx512vnni", Vnni<false>, Vnni<true>, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4);
 
-pub(super) const KERNELS: Kernels = Kernels { int8: Some(INT8), ..avx512::KERNELS };
+pub(super) const KERNELS: Kernels = Kernels {
+    int8: Some(INT8),
+    product_of_pairs: product_of_pairs!(Avx512, Pairs, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4),
+    ..avx512::KERNELS
+};

@@ -5,9 +5,10 @@ use std::arch::x86_64::*;
 
 use crate::isa::avx2;
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
-use crate::kernels::table::Kernels;
-use crate::simd::Simd;
+use crate::kernels::product::Multiply;
+use crate::kernels::table::{Kernels, product_of_pairs};
 use crate::simd::avx2::Avx2;
+use crate::simd::{Simd, Whole};
 
 /// The machine has AVX2 and AVX-VNNI.
 #[derive(Clone, Copy)]
@@ -70,6 +71,30 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
     }
 }
 
+/// Products of words of two int16, and their sum, in one instruction.
+struct Pairs;
+
+impl Multiply<Avx2> for Pairs {
+    #[inline(always)]
+    fn add_product(_: Avx2, x: __m256, w: __m256, sum: __m256) -> __m256 {
+        // SAFETY: the product that this is made for is called on machines that have AVX-VNNI.
+        unsafe {
+            let [x, w, sum] = [_mm256_castps_si256(x), _mm256_castps_si256(w), _mm256_castps_si256(sum)];
+            _mm256_castsi256_ps(_mm256_dpwssd_avx_epi32(sum, x, w))
+        }
+    }
+
+    #[inline(always)]
+    fn add(simd: Avx2, a: __m256, b: __m256) -> __m256 {
+        simd.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn at_least(_: Avx2, _: __m256, sum: __m256) -> __m256 {
+        sum
+    }
+}
+
 pub(super) fn is_available() -> bool {
     avx2::is_available() && is_x86_feature_detected!("avxvnni")
 }
@@ -78,4 +103,8 @@ pub(super) fn is_available() -> bool {
 const INT8: DotKernel =
     dot_kernel!("avxvnni", Vnni<false>, Vnni<true>, ["avx2,fma,avxvnni"], tile: 6, vectors: 2);
 
-pub(super) const KERNELS: Kernels = Kernels { int8: Some(INT8), ..avx2::KERNELS };
+pub(super) const KERNELS: Kernels = Kernels {
+    int8: Some(INT8),
+    product_of_pairs: product_of_pairs!(Avx2, Pairs, ["avx2,fma,avxvnni"], tile: 6, vectors: 2),
+    ..avx2::KERNELS
+};

@@ -47,11 +47,11 @@ fn best<T>(peak: unsafe fn(usize) -> T, elements: usize) -> f64 {
 /// The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn run<M: Multiply<S>, S: Simd>(simd: S, rounds: usize) -> f32 {
-    let (x, w) = (simd.splat(black_box(0.5)), simd.splat(black_box(0.0)));
+    let (x, w) = (simd.splat(black_box(0.5)), simd.splat(black_box(1.0)));
     let mut sums = [w; CHAINS];
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = M::add_product(simd, x, w, *sum);
+            *sum = M::add_product(simd, *sum, x, w);
         }
     }
     let mut all = sums[0];

@@ -258,3 +258,22 @@ macro_rules! kernels {
     }};
 }
 pub(crate) use kernels;
+
+/// The product of words of two int16 that an instruction set has an instruction for.
+macro_rules! product_of_pairs {
+    ($simd:ty, $multiply:ty, [$features:literal], tile: $tile:literal, vectors: $vectors:literal) => {{
+        use crate::kernels::product;
+
+        /// # Safety
+        /// The machine has the instruction set; the contract of [`product::compute`] holds.
+        #[target_feature(enable = $features)]
+        unsafe fn product_of_pairs(task: &product::Product<'_>) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                product::compute::<$multiply, $simd, $tile, $vectors, 1, false>(<$simd>::assume(), task);
+            }
+        }
+        product_of_pairs
+    }};
+}
+pub(crate) use product_of_pairs;

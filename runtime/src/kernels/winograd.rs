@@ -408,14 +408,14 @@ impl<'a> Part<'a> {
 impl Factors {
     /// Those of a tile, for an output of this size: products that its last tiles do not take are only for the others.
     fn of(tile: Tile, kind: Kind, size: [usize; 2]) -> [Factors; LARGEST_INPUT] {
-        let (raw, whole) = (kind == Kind::F32, kind.is_whole());
+        let raw = kind == Kind::F32;
         let last = size.map(|size| (size - 1) % tile.output() + 1);
         let none = Factors { sum: 0, input: Factor::Made(0), kernel: Factor::Made(0), slots: 0 };
         let mut products = [none; LARGEST_INPUT];
         for (index, product) in products[..tile.products()].iter_mut().enumerate() {
             let (sum, input, kernel) = sides::product(tile, raw, index);
-            let rows = sides::takes(tile, whole, index / tile.side(), last[0]);
-            let columns = sides::takes(tile, whole, index % tile.side(), last[1]);
+            let rows = sides::takes(tile, index / tile.side(), last[0]);
+            let columns = sides::takes(tile, index % tile.side(), last[1]);
             let slots = usize::from(!rows) + 2 * usize::from(!columns);
             *product = Factors { sum, input, kernel, slots };
         }

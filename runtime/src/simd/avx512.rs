@@ -5,9 +5,15 @@ use std::arch::x86_64::*;
 use crate::elements::bf16;
 use crate::simd::{Simd, Whole, gather};
 
-/// The machine has AVX-512F and BW.
+/// The machine has AVX-512F and BW; and the instructions for bf16, if `BF16`.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct With<const BF16: bool>(());
+
+/// The machine has AVX-512F and BW.
+pub(crate) type Avx512 = With<false>;
+
+/// The machine has AVX-512F, BW and bf16. Subnormal bf16 are stored as zeros.
+pub(crate) type Avx512Bf16 = With<true>;
 
 /// The first `count <= 16` lanes.
 #[inline(always)]
@@ -16,13 +22,13 @@ fn mask(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16
 }
 
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for With<BF16> {
     type Vector = __m512;
     const LANES: usize = 16;
 
     #[inline(always)]
     unsafe fn assume() -> Self {
-        Avx512(())
+        With(())
     }
 
     #[inline(always)]
@@ -156,6 +162,10 @@ impl Simd for Avx512 {
     unsafe fn store_bf16(self, to: *mut bf16, value: __m512, count: usize) {
         // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe {
+            if BF16 && count == 16 {
+                let narrow = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(value));
+                return _mm256_storeu_si256(to.cast(), narrow);
+            }
             let bits = _mm512_castps_si512(value);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
             let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
@@ -250,7 +260,7 @@ unsafe fn rounded(value: __m512, least: f32, most: f32) -> __m512i {
     }
 }
 
-impl Whole for Avx512 {
+impl<const BF16: bool> Whole for With<BF16> {
     #[inline(always)]
     fn add_i16(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512F and BW.

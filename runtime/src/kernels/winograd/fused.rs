@@ -160,7 +160,7 @@ impl<'a> Part<'a> {
         let layout = Layout { v_tile, v_vector, v_group, v_row, m_row, m_tile: tile.side_sums() * m_row };
         let last = geometry.output.map(|size| (size - 1) % tile.output() + 1);
         let slots_of =
-            std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, false, row, last[0])));
+            std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, row, last[0])));
         // Only for tiles that lack one output there is code of their own.
         let partial = last[1] == tile.output() - 1;
         Some(Part { kernels, task, tile, channels, width, block, depth, slots_of, partial, layout })

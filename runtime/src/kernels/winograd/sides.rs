@@ -24,7 +24,6 @@ use std::marker::PhantomData;
 
 use resnet_plan::winograd::Tile;
 
-use crate::kernels::winograd::whole::FourWhole;
 use crate::simd::{Simd, Whole};
 
 /// The most inputs of a side of a tile, and of a tile.
@@ -41,9 +40,8 @@ pub(crate) enum Factor {
 }
 
 /// Whether a row or a column of products is taken by tiles of which so many rows or columns are inside.
-pub(crate) fn takes(tile: Tile, whole: bool, product: usize, inside: usize) -> bool {
+pub(crate) fn takes(tile: Tile, product: usize, inside: usize) -> bool {
     match tile {
-        Tile::Four if whole => FourWhole::PRODUCTS[inside - 1].contains(&product),
         Tile::Four => Four::PRODUCTS[inside - 1].contains(&product),
         Tile::TwoOfStride2 => TwoOfStride2::<Floats>::PRODUCTS[inside - 1].contains(&product),
     }
@@ -121,6 +119,12 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
         simd.add(a, b)
     }
 
+    /// What the last sum is in its output.
+    #[inline(always)]
+    fn last<S: Whole>(_: S, m: S::Vector) -> S::Vector {
+        m
+    }
+
     /// `G g`, for a multiplied middle weight.
     fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
     /// `B^T d`, for so many outputs: the products that those take, and zeros.
@@ -137,7 +141,7 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     /// `A^T m` for the first `I` outputs, which do not take all sums; the others may be anything.
     #[inline(always)]
     fn first_outputs<S: Whole, const I: usize>(simd: S, mut m: [S::Vector; M]) -> [S::Vector; O] {
-        let last = m[M - 1];
+        let last = Self::last(simd, m[M - 1]);
         for (sum, m) in m.iter_mut().enumerate() {
             if sum == M - 1 || !Self::TAKEN[I - 1][sum] {
                 *m = simd.splat(0.0);

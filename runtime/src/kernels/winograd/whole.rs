@@ -9,9 +9,9 @@
 //! inputs of 0 to 255:        -2,040 to 510 after one side, at most 17,340 after both
 //! weights of -127 to 127:    at most 7 times as large after one side, 6,223 after both
 //! ```
-//! Both are int16. (Tiles at the edge take all products: the points that they would leave out do not divide out.)
+//! Both are int16, also at the edge, where inputs are multiplied with the distances to the points that are left out: at most 18,360.
 
-use crate::kernels::winograd::sides::Side;
+use crate::kernels::winograd::sides::{Four, Side};
 use crate::simd::Whole;
 
 /// Stride 1, 4 outputs.
@@ -26,7 +26,7 @@ impl Side<6, 4, 6, 6> for FourWhole {
     const MIDDLE: f64 = 1.0;
     const RAW_INPUTS: [Option<usize>; 6] = [None; 6];
     const RAW_KERNELS: [Option<usize>; 6] = [Some(0), None, None, None, None, Some(2)];
-    const PRODUCTS: [&'static [usize]; 4] = [&[0, 1, 2, 3, 4, 5]; 4];
+    const PRODUCTS: [&'static [usize]; 4] = Four::PRODUCTS;
     const WHOLE: bool = true;
 
     // 4, -6, -6, 24, 24 and 1 times the transform.
@@ -46,23 +46,14 @@ impl Side<6, 4, 6, 6> for FourWhole {
     }
 
     #[inline(always)]
-    fn input<S: Whole>(simd: S, d: [S::Vector; 6], _: usize) -> [S::Vector; 6] {
-        let four = |a| simd.shift_i16::<2>(a);
-        let five = |a| simd.add_i16(four(a), a);
-        let even_a = simd.sub_i16(d[4], four(d[2]));
-        let odd_a = simd.sub_i16(d[3], four(d[1]));
-        let even_b = simd.sub_i16(d[4], d[2]);
-        let odd_b = simd.shift_i16::<1>(simd.sub_i16(d[3], d[1]));
-        [
-            simd.add_i16(simd.sub_i16(four(d[0]), five(d[2])), d[4]),
-            simd.add_i16(even_a, odd_a),
-            simd.sub_i16(even_a, odd_a),
-            simd.add_i16(even_b, odd_b),
-            simd.sub_i16(even_b, odd_b),
-            simd.add_i16(simd.sub_i16(four(d[1]), five(d[3])), d[5]),
-        ]
+    fn input<S: Whole>(simd: S, d: [S::Vector; 6], inside: usize) -> [S::Vector; 6] {
+        match inside {
+            1 => Self::input_of_one(simd, d),
+            2 => Self::input_of_two(simd, d),
+            3 => Self::input_of_three(simd, d),
+            _ => Self::input_of_four(simd, d),
+        }
     }
-
     // 24 times the outputs of what the weights were multiplied with.
     #[inline(always)]
     fn output<S: Whole>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
@@ -70,23 +61,106 @@ impl Side<6, 4, 6, 6> for FourWhole {
         let (sum_b, difference_b) = (simd.add_i32(m[3], m[4]), simd.sub_i32(m[3], m[4]));
         let (sum_a, difference_a) = (simd.shift_i32::<2>(sum_a), simd.shift_i32::<2>(difference_a));
         let first = simd.shift_i32::<1>(simd.add_i32(m[0], simd.shift_i32::<1>(m[0])));
-        let last = simd.shift_i32::<3>(simd.add_i32(m[5], simd.shift_i32::<1>(m[5])));
         [
             simd.add_i32(simd.sub_i32(first, sum_a), sum_b),
             simd.sub_i32(simd.shift_i32::<1>(difference_b), difference_a),
             simd.sub_i32(simd.shift_i32::<2>(sum_b), sum_a),
-            simd.add_i32(simd.sub_i32(simd.shift_i32::<3>(difference_b), difference_a), last),
+            simd.add_i32(
+                simd.sub_i32(simd.shift_i32::<3>(difference_b), difference_a),
+                Self::last(simd, m[5]),
+            ),
         ]
     }
 
-    // All sums are there, of the outputs that are inside and the others.
     #[inline(always)]
-    fn first_outputs<S: Whole, const I: usize>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
-        Self::output(simd, m)
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add_i32(a, b)
+    }
+
+    // 24 times the last sum.
+    #[inline(always)]
+    fn last<S: Whole>(simd: S, m: S::Vector) -> S::Vector {
+        simd.shift_i32::<3>(simd.add_i32(m, simd.shift_i32::<1>(m)))
     }
 
     #[inline(always)]
     fn whole<S: Whole>(simd: S, y: S::Vector) -> S::Vector {
         simd.shift_down_i32::<6>(simd.mul_i32(y, INVERSE))
     }
+}
+
+/// `B^T d`, for so many outputs.
+impl FourWhole {
+    #[inline(always)]
+    fn input_of_four<S: Whole>(simd: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
+        let even_a = simd.sub_i16(d[4], simd.shift_i16::<2>(d[2]));
+        let odd_a = simd.sub_i16(d[3], simd.shift_i16::<2>(d[1]));
+        let even_b = simd.sub_i16(d[4], d[2]);
+        let odd_b = simd.shift_i16::<1>(simd.sub_i16(d[3], d[1]));
+        [
+            outer(simd, d[0], d[2], d[4]),
+            simd.add_i16(even_a, odd_a),
+            simd.sub_i16(even_a, odd_a),
+            simd.add_i16(even_b, odd_b),
+            simd.sub_i16(even_b, odd_b),
+            outer(simd, d[1], d[3], d[5]),
+        ]
+    }
+
+    // Without the point 0.
+    #[inline(always)]
+    fn input_of_three<S: Whole>(simd: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
+        let even_a = simd.sub_i16(d[2], simd.shift_i16::<2>(d[0]));
+        let odd_a = simd.sub_i16(d[3], simd.shift_i16::<2>(d[1]));
+        let even_b = simd.shift_i16::<2>(simd.sub_i16(d[2], d[0]));
+        let odd_b = simd.shift_i16::<1>(simd.sub_i16(d[3], d[1]));
+        [
+            simd.splat(0.0),
+            simd.add_i16(even_a, odd_a),
+            simd.sub_i16(even_a, odd_a),
+            simd.add_i16(even_b, odd_b),
+            simd.sub_i16(even_b, odd_b),
+            outer(simd, d[0], d[2], d[4]),
+        ]
+    }
+
+    // Without +-2.
+    #[inline(always)]
+    fn input_of_two<S: Whole>(simd: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
+        let zero = simd.splat(0.0);
+        [
+            simd.shift_i16::<2>(simd.sub_i16(d[0], d[2])),
+            minus_three(simd, simd.add_i16(d[2], d[1])),
+            minus_three(simd, simd.sub_i16(d[2], d[1])),
+            zero,
+            zero,
+            simd.sub_i16(d[3], d[1]),
+        ]
+    }
+
+    // Without 0 and +-2.
+    #[inline(always)]
+    fn input_of_one<S: Whole>(simd: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
+        let zero = simd.splat(0.0);
+        [
+            zero,
+            minus_three(simd, simd.add_i16(d[0], d[1])),
+            minus_three(simd, simd.sub_i16(d[0], d[1])),
+            zero,
+            zero,
+            simd.sub_i16(d[2], d[0]),
+        ]
+    }
+}
+
+/// `4 a - 5 b + c`
+#[inline(always)]
+fn outer<S: Whole>(simd: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+    simd.add_i16(simd.shift_i16::<2>(simd.sub_i16(a, b)), simd.sub_i16(c, b))
+}
+
+/// `-3 a`
+#[inline(always)]
+fn minus_three<S: Whole>(simd: S, a: S::Vector) -> S::Vector {
+    simd.sub_i16(a, simd.shift_i16::<2>(a))
 }
