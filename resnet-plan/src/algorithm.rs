@@ -73,7 +73,7 @@ pub const LARGEST_DEPTH: usize = 64;
 /// The most columns of a block of [`Algorithm::WinogradRows`].
 pub const LARGEST_COLUMNS: usize = 64;
 /// The most pairs of a block of [`Algorithm::Strassen`].
-pub const LARGEST_PAIRS: usize = 96;
+pub const LARGEST_PAIRS: usize = 108;
 /// The most pixels whose inputs are widened together.
 pub const LARGEST_WIDENED: usize = 168;
 /// The most words of a row of the weights that are widened together.
@@ -134,7 +134,11 @@ impl Algorithm {
         let widens = match (precision, self) {
             (Precision::F32, _) | (_, Algorithm::Direct) => true,
             (_, Algorithm::Winograd { fused, depth, .. }) => !fused && depth <= largest_depth(precision),
-            (_, Algorithm::WinogradRows { .. } | Algorithm::Strassen { .. }) => false,
+            // Halves are whole vectors of words. Weights are packed as for a direct sum, and no panel has channels of both halves.
+            (_, Algorithm::Strassen { .. }) => {
+                channels[0].is_multiple_of(4 * VECTOR) && channels[1].is_multiple_of(2 * PANEL)
+            }
+            (_, Algorithm::WinogradRows { .. }) => false,
         };
         widens && self.computes(kernel, stride, channels)
     }
@@ -191,8 +195,18 @@ impl Algorithm {
                     plus(plus(transformed, weights), times(rows.points, plane(block)))
                 }
             },
+            // Sums of inputs, and of products; widened inputs, factors, and outputs that are still to be narrowed.
             Algorithm::Strassen { block } => {
-                plus(times(SUMS, plus(times(block, inputs / 2), SKEW)), times(PLANES, plane(block)))
+                let half = inputs / 2;
+                let wide = match precision {
+                    Precision::F32 => 0,
+                    Precision::Bf16 | Precision::Int8 => {
+                        let factors = times(times(PRODUCTS, half), PANEL);
+                        plus(times(4 * half, block), plus(factors, times(4 * PANEL, block)))
+                    }
+                };
+                let sums = plus(times(SUMS, plus(times(block, half), SKEW)), times(PLANES, plane(block)));
+                plus(sums, wide)
             }
         }
     }

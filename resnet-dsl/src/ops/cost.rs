@@ -67,8 +67,10 @@ pub(crate) fn candidates(conv: &Conv2d, precision: Precision, x: Dims, y: Dims) 
         let block = y[2].div_ceil(y[2].div_ceil(LARGEST_COLUMNS));
         candidates.push(Algorithm::WinogradRows { block });
     }
-    if size_of::<f32>() * x[3] * conv.filters * 3 / 4 <= LARGEST_GROWTH {
-        let most = BLOCK_BYTES / (size_of::<f32>() * 2 * x[3]) / PAIRS * PAIRS;
+    // Factors are stored in f32 only.
+    let growth = if precision == Precision::F32 { size_of::<f32>() * x[3] * conv.filters * 3 / 4 } else { 0 };
+    if growth <= LARGEST_GROWTH {
+        let most = BLOCK_BYTES / (size_of::<f32>() * 2 * wide_words(precision, x[3])) / PAIRS * PAIRS;
         let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
         let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
         candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
@@ -90,10 +92,10 @@ pub(crate) fn cost(
 ) -> usize {
     let rate = rate(algorithm, class, precision);
     // While products are computed, weights come from memory: whichever takes longer.
-    let read = READ * weights(algorithm, conv, x) / precision.per_word();
+    let read = READ * weights(algorithm, precision, conv, x) / precision.per_word();
     match algorithm {
         Algorithm::Direct => {
-            let (pixels, weights) = (y[0] * y[1] * y[2], weights(algorithm, conv, x));
+            let (pixels, weights) = (y[0] * y[1] * y[2], weights(algorithm, precision, conv, x));
             let products = read.max(pixels * weights / rate);
             if class != Class::Wide || precision == Precision::F32 {
                 return products;
@@ -119,7 +121,7 @@ pub(crate) fn cost(
                 return read.max(products + made * FUSE / 100) + transforms;
             }
             let times = if made_once(depth, words, conv) { 1 } else { tiles.div_ceil(block) };
-            let moved = times * (weights(algorithm, conv, x) + made_weights(algorithm, conv, x));
+            let moved = times * (weights(algorithm, precision, conv, x) + made_weights(algorithm, conv, x));
             read.max(products / rate) + transforms + MAKE * wide_words(precision, moved)
         }
         Algorithm::WinogradRows { .. } => {
@@ -131,22 +133,30 @@ pub(crate) fn cost(
                 + TRANSFORM * (made_inputs(algorithm, conv, x, y) + sums)
                 + MAKE * made_weights(algorithm, conv, x)
         }
-        Algorithm::Strassen { .. } => {
+        Algorithm::Strassen { block } => {
             let pairs = (y[0] * y[1] * y[2]).div_ceil(2);
-            let products = pairs * weights(algorithm, conv, x);
+            let products = pairs * x[3] * conv.filters / 4 * PRODUCTS;
             // Those that are kept, and the outputs that are made of them without a product.
             let sums = pairs * (PLANES + 1) * (conv.filters / 2);
-            read.max(products) + TRANSFORM * (made_inputs(algorithm, conv, x, y) + sums)
+            let made = wide_words(precision, made_inputs(algorithm, conv, x, y));
+            let widened = if precision == Precision::F32 {
+                0
+            } else {
+                let words = wide_words(precision, x[3]);
+                WIDEN * (pairs.div_ceil(block) * words * conv.filters / 4 * PRODUCTS + 2 * pairs * words)
+            };
+            read.max(products / rate) + TRANSFORM * (made + sums) + widened
         }
     }
 }
 
 /// Numbers of the kernel as it is stored.
-pub(crate) fn weights(algorithm: Algorithm, conv: &Conv2d, x: Dims) -> usize {
+pub(crate) fn weights(algorithm: Algorithm, precision: Precision, conv: &Conv2d, x: Dims) -> usize {
     let weights = conv.kernel[0] * conv.kernel[1] * x[3] * conv.filters;
     match algorithm {
         Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => weights,
-        Algorithm::Strassen { .. } => weights / 4 * PRODUCTS,
+        Algorithm::Strassen { .. } if precision == Precision::F32 => weights / 4 * PRODUCTS,
+        Algorithm::Strassen { .. } => weights,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             // What each thread would do for itself: transform all weights, or all of the input.
             let made =
                 made_weights(algorithm, conv, x.dims) > MADE * made_inputs(algorithm, conv, x.dims, y.dims);
-            let read = weights(algorithm, conv, x.dims) > READ * x.len();
+            let read = weights(algorithm, x.element.precision(), conv, x.dims) > READ * x.len();
             conv.split = Some(if made || read { Split::Channels } else { Split::Pixels });
         }
     }

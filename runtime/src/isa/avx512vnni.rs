@@ -6,8 +6,9 @@ use crate::isa::avx512;
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
 use crate::kernels::product::Multiply;
 use crate::kernels::table::{Kernels, product_of_pairs};
+use crate::kernels::wide::Wholes;
+use crate::simd::Simd;
 use crate::simd::avx512::Avx512;
-use crate::simd::{Simd, Whole};
 
 /// The machine has AVX-512 and VNNI.
 #[derive(Clone, Copy)]
@@ -74,6 +75,8 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
 struct Pairs;
 
 impl Multiply<Avx512> for Pairs {
+    type Numbers = Wholes;
+
     #[inline(always)]
     fn add_product(_: Avx512, x: __m512, w: __m512, sum: __m512) -> __m512 {
         // SAFETY: the product that this is made for is called on machines that have VNNI.
@@ -81,16 +84,6 @@ impl Multiply<Avx512> for Pairs {
             let [x, w, sum] = [_mm512_castps_si512(x), _mm512_castps_si512(w), _mm512_castps_si512(sum)];
             _mm512_castsi512_ps(_mm512_dpwssd_epi32(sum, x, w))
         }
-    }
-
-    #[inline(always)]
-    fn add(simd: Avx512, a: __m512, b: __m512) -> __m512 {
-        simd.add_i32(a, b)
-    }
-
-    #[inline(always)]
-    fn at_least(_: Avx512, _: __m512, sum: __m512) -> __m512 {
-        sum
     }
 }
 

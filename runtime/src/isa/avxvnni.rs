@@ -7,8 +7,9 @@ use crate::isa::avx2;
 use crate::kernels::dot::{Dot, DotKernel, dot_kernel};
 use crate::kernels::product::Multiply;
 use crate::kernels::table::{Kernels, product_of_pairs};
+use crate::kernels::wide::Wholes;
+use crate::simd::Simd;
 use crate::simd::avx2::Avx2;
-use crate::simd::{Simd, Whole};
 
 /// The machine has AVX2 and AVX-VNNI.
 #[derive(Clone, Copy)]
@@ -75,6 +76,8 @@ impl<const SIGNED: bool> Dot for Vnni<SIGNED> {
 struct Pairs;
 
 impl Multiply<Avx2> for Pairs {
+    type Numbers = Wholes;
+
     #[inline(always)]
     fn add_product(_: Avx2, x: __m256, w: __m256, sum: __m256) -> __m256 {
         // SAFETY: the product that this is made for is called on machines that have AVX-VNNI.
@@ -82,16 +85,6 @@ impl Multiply<Avx2> for Pairs {
             let [x, w, sum] = [_mm256_castps_si256(x), _mm256_castps_si256(w), _mm256_castps_si256(sum)];
             _mm256_castsi256_ps(_mm256_dpwssd_avx_epi32(sum, x, w))
         }
-    }
-
-    #[inline(always)]
-    fn add(simd: Avx2, a: __m256, b: __m256) -> __m256 {
-        simd.add_i32(a, b)
-    }
-
-    #[inline(always)]
-    fn at_least(_: Avx2, _: __m256, sum: __m256) -> __m256 {
-        sum
     }
 }
 

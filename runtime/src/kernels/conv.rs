@@ -242,13 +242,16 @@ impl Work {
                 Work { units: winograd_rows::units(geometry, block), ..direct }
             }
             Algorithm::Strassen { .. } => {
-                strassen::check(geometry, algorithm, scratch);
+                strassen::check(geometry, kind, algorithm, scratch);
                 let [inputs, outputs] = [run / 2, channels / 2];
-                Work {
-                    units: pixels.div_ceil(2),
-                    panels: outputs.div_ceil(kernels.panel),
-                    weights: inputs.saturating_mul(PRODUCTS).saturating_mul(outputs),
-                    ..direct
+                let halves =
+                    Work { units: pixels.div_ceil(2), panels: outputs.div_ceil(kernels.panel), ..direct };
+                // f32 are packed as factors.
+                match kind {
+                    Kind::F32 => {
+                        Work { weights: inputs.saturating_mul(PRODUCTS).saturating_mul(outputs), ..halves }
+                    }
+                    _ => halves,
                 }
             }
         }

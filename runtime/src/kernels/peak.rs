@@ -7,7 +7,7 @@ use resnet_plan::Precision;
 
 use crate::kernels::Kernels;
 use crate::kernels::product::Multiply;
-use crate::simd::Simd;
+use crate::simd::Whole;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
 const CHAINS: usize = 12;
@@ -46,7 +46,7 @@ fn best<T>(peak: unsafe fn(usize) -> T, elements: usize) -> f64 {
 /// # Safety
 /// The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn run<M: Multiply<S>, S: Simd>(simd: S, rounds: usize) -> f32 {
+pub(crate) unsafe fn run<M: Multiply<S>, S: Whole>(simd: S, rounds: usize) -> f32 {
     let (x, w) = (simd.splat(black_box(0.5)), simd.splat(black_box(1.0)));
     let mut sums = [w; CHAINS];
     for _ in 0..rounds {

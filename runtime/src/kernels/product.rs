@@ -13,57 +13,36 @@
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.
 
-use crate::simd::{Simd, Whole};
+use crate::kernels::wide::{Floats, Numbers, Wholes};
+use crate::simd::Whole;
 
-/// What a product of words is, and a sum of products.
-pub(crate) trait Multiply<S: Simd> {
+/// What a product of words is.
+pub(crate) trait Multiply<S: Whole> {
+    /// What sums are.
+    type Numbers: Numbers;
+
     /// `sum + x * w`
     fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector;
-
-    /// `a + b`
-    fn add(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
-
-    /// `sum`, cut off below where sums are f32.
-    fn at_least(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector;
 }
-
-/// A word is a f32.
-pub(crate) struct Floats;
 
 /// A word is two int16, and a sum an int32.
 pub(crate) struct Pairs;
 
-impl<S: Simd> Multiply<S> for Floats {
+impl<S: Whole> Multiply<S> for Floats {
+    type Numbers = Floats;
+
     #[inline(always)]
     fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
         simd.mul_add(x, w, sum)
     }
-
-    #[inline(always)]
-    fn add(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.add(a, b)
-    }
-
-    #[inline(always)]
-    fn at_least(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector {
-        simd.at_least(floor, sum)
-    }
 }
 
 impl<S: Whole> Multiply<S> for Pairs {
+    type Numbers = Wholes;
+
     #[inline(always)]
     fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
         simd.add_pairs(x, w, sum)
-    }
-
-    #[inline(always)]
-    fn add(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.add_i32(a, b)
-    }
-
-    #[inline(always)]
-    fn at_least(_: S, _: S::Vector, sum: S::Vector) -> S::Vector {
-        sum
     }
 }
 
@@ -159,7 +138,7 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
 #[inline(always)]
 pub(crate) unsafe fn compute<
     M: Multiply<S>,
-    S: Simd,
+    S: Whole,
     const TILE: usize,
     const VECTORS: usize,
     const LINES: usize,
@@ -218,7 +197,7 @@ pub(crate) unsafe fn compute<
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tile<
     M: Multiply<S>,
-    S: Simd,
+    S: Whole,
     const P: usize,
     const V: usize,
     const LINES: usize,
@@ -263,27 +242,27 @@ unsafe fn tile<
             for p in 0..P {
                 let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
                 for v in 0..V - 1 {
-                    sums[p][v] = M::add(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
+                    sums[p][v] = M::Numbers::add_sums(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
                 }
                 let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
-                sums[p][V - 1] = M::add(simd, sums[p][V - 1], old);
+                sums[p][V - 1] = M::Numbers::add_sums(simd, sums[p][V - 1], old);
             }
         }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {
             for v in 0..V - 1 {
-                simd.store(y[p].add(v * S::LANES), M::at_least(simd, floor, sums[p][v]));
+                simd.store(y[p].add(v * S::LANES), M::Numbers::at_least(simd, floor, sums[p][v]));
             }
         }
         if last == S::LANES {
             for p in 0..P {
-                simd.store(y[p].add((V - 1) * S::LANES), M::at_least(simd, floor, sums[p][V - 1]));
+                simd.store(y[p].add((V - 1) * S::LANES), M::Numbers::at_least(simd, floor, sums[p][V - 1]));
             }
         } else {
             for p in 0..P {
                 simd.store_partial(
                     y[p].add((V - 1) * S::LANES),
-                    M::at_least(simd, floor, sums[p][V - 1]),
+                    M::Numbers::at_least(simd, floor, sums[p][V - 1]),
                     last,
                 );
             }

@@ -22,14 +22,16 @@
 
 use std::ops::Range;
 
-use resnet_plan::algorithm::{LARGEST_PAIRS, PANEL, PRODUCTS, SKEW, SUMS};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Precision, Residual};
+use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, SKEW, SUMS};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
-use crate::simd::Simd;
+use crate::kernels::wide::{Finish, InputRun, Kind, Numbers, Weights};
+use crate::simd::Whole;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
@@ -40,12 +42,13 @@ pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
 }
 
 /// # Panics
-/// If the convolution is not one that Strassen's algorithm computes, or the scratch memory is too small.
-pub(super) fn check(geometry: &ConvGeometry, algorithm: Algorithm, scratch: usize) {
-    let channels = [geometry.run, geometry.channels];
-    let computes = geometry.rows == 1 && algorithm.computes([1, 1], [1, 1], channels);
+/// If the convolution is not one that Strassen's algorithm computes of such elements, or the scratch memory is too small.
+pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) {
+    let precision = kind.precision();
+    let channels = [geometry.run.saturating_mul(precision.per_word()), geometry.channels];
+    let computes = geometry.rows == 1 && algorithm.computes_in(precision, [1, 1], [1, 1], channels);
     assert!(computes, "Strassen's algorithm does not compute this convolution");
-    let needed = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], channels);
+    let needed = algorithm.scratch_len(precision, [1, 1], [1, 1], channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -61,11 +64,25 @@ pub(crate) struct SumsTask<'a> {
     plane: usize,
 }
 
+/// Blocks of packed weights to be added up and subtracted, widened.
+pub(crate) struct FactorTask {
+    pub(crate) kind: Kind,
+    blocks: [*const f32; 4],
+    /// Packed rows, and the words of each: whole vectors.
+    rows: usize,
+    width: usize,
+    /// Where the factors go, and how far apart they are.
+    to: *mut f32,
+    plane: usize,
+}
+
 /// Sums of products of pairs of pixels, which make the second halves of the second pixels.
 pub(crate) struct LastTask<'a> {
     /// `u`, `v` and `w`.
     m: *const f32,
     plane: usize,
+    /// How far apart those of two pairs are.
+    pixel: usize,
     bias: *const f32,
     y: *mut f32,
     /// Where the pixels begin.
@@ -87,16 +104,31 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
     let part = Part::of(kernels, task, block);
     let mut planes = Planes::carve(&part, block, scratch);
     let mut pairs = Pairs::NONE;
+    let narrow = task.kind != Kind::F32;
     for range in blocks(task.units.clone(), block, kernels.tile) {
         pairs.locate(&task.convolution.geometry, range);
         // SAFETY: the caller's contract, for these pairs.
-        unsafe { part.add_inputs(&pairs, &mut planes) };
+        unsafe {
+            if narrow {
+                part.widen_inputs(&mut pairs, &mut planes);
+            }
+            part.add_inputs(&pairs, &mut planes);
+        }
         for panel in task.panel_range.clone() {
             let panel = kernels.panel_at(panel, part.outputs);
+            if narrow {
+                pairs.place_sums(panel);
+            }
             // SAFETY: the caller's contract, for these pairs and this panel.
             unsafe {
+                if narrow {
+                    part.make_factors(panel, &mut planes);
+                }
                 part.multiply(panel, &pairs, &mut planes);
-                part.finish(panel, &pairs, &planes);
+                part.add_products(panel, &pairs, &mut planes);
+                if narrow {
+                    part.finish(panel, &pairs, &planes);
+                }
             }
         }
     }
@@ -106,7 +138,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
 struct Part<'a> {
     kernels: &'a Kernels,
     task: &'a ConvTask<'a>,
-    /// Channels of a half.
+    /// Wide words of a half of the input channels, and channels of a half of the output.
     inputs: usize,
     outputs: usize,
     /// Where each pair's elements are in a plane of V and of M.
@@ -114,12 +146,16 @@ struct Part<'a> {
     m_offsets: [usize; LARGEST_PAIRS],
 }
 
-/// The scratch memory: sums of inputs, and sums of products, plane by plane.
+/// The scratch memory: sums of inputs, and sums of products, plane by plane. Narrow elements: widened inputs, pixel by pixel, the factors
+/// of a panel, and sums that are not yet finished.
 struct Planes<'a> {
     v: &'a mut [f32],
     v_plane: usize,
     m: &'a mut [f32],
     m_plane: usize,
+    x: &'a mut [f32],
+    g: &'a mut [f32],
+    y: &'a mut [f32],
 }
 
 /// The pairs of a block: where their first and second pixels are in the input and in the output.
@@ -133,13 +169,21 @@ struct Pairs {
     x_second: [usize; LARGEST_PAIRS],
     y_first: [usize; LARGEST_PAIRS],
     y_second: [usize; LARGEST_PAIRS],
+    /// Where each pixel is in the output, pair by pair.
+    y: [usize; 2 * LARGEST_PAIRS],
 }
 
 impl<'a> Planes<'a> {
     fn carve(part: &Part<'_>, block: usize, scratch: &'a mut [f32]) -> Self {
-        let (v_plane, m_plane) = (block * part.inputs + SKEW, block * PANEL + SKEW);
-        let (v, m) = scratch.split_at_mut(SUMS * v_plane);
-        Planes { v, v_plane, m, m_plane }
+        let (v_plane, m_plane) = (block * part.inputs + SKEW, block * part.kernels.panel + SKEW);
+        let (v, rest) = scratch.split_at_mut(SUMS * v_plane);
+        let (m, rest) = rest.split_at_mut(PLANES * m_plane);
+        if part.task.kind == Kind::F32 {
+            return Planes { v, v_plane, m, m_plane, x: &mut [], g: &mut [], y: &mut [] };
+        }
+        let (x, rest) = rest.split_at_mut(4 * block * part.inputs);
+        let (g, y) = rest.split_at_mut(PRODUCTS * part.inputs * part.kernels.panel);
+        Planes { v, v_plane, m, m_plane, x, g, y }
     }
 }
 
@@ -152,6 +196,7 @@ impl Pairs {
         x_second: [0; LARGEST_PAIRS],
         y_first: [0; LARGEST_PAIRS],
         y_second: [0; LARGEST_PAIRS],
+        y: [0; 2 * LARGEST_PAIRS],
     };
 
     /// Finds some pairs.
@@ -159,27 +204,65 @@ impl Pairs {
         let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
         let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
-        let mut y = [0; 2 * LARGEST_PAIRS];
-        locate(geometry, 2 * start, &mut self.x[..located], &mut y[..located]);
+        locate(geometry, 2 * start, &mut self.x[..located], &mut self.y[..located]);
         self.x[2 * count - 1] = self.x[located - 1];
         for slot in 0..count {
             [self.x_first[slot], self.x_second[slot]] = [self.x[2 * slot], self.x[2 * slot + 1]];
-            [self.y_first[slot], self.y_second[slot]] = [y[2 * slot], y[2 * slot + 1]];
+            [self.y_first[slot], self.y_second[slot]] = [self.y[2 * slot], self.y[2 * slot + 1]];
         }
         (self.count, self.seconds) = (count, located - count);
+    }
+
+    /// The sums of the two halves of a panel lie behind each other, those of one pixel after those of another.
+    fn place_sums(&mut self, panel: Panel) {
+        for slot in 0..self.count {
+            self.y_first[slot] = 4 * slot * panel.width;
+            self.y_second[slot] = (4 * slot + 2) * panel.width;
+        }
     }
 }
 
 impl<'a> Part<'a> {
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>, block: usize) -> Self {
         let ConvGeometry { run, channels, .. } = task.convolution.geometry;
-        let (inputs, outputs) = (run / 2, channels / 2);
+        let (inputs, outputs) = (run * task.kind.wide() / 2, channels / 2);
         let (mut v_offsets, mut m_offsets) = ([0; LARGEST_PAIRS], [0; LARGEST_PAIRS]);
         for slot in 0..block {
             v_offsets[slot] = slot * inputs;
-            m_offsets[slot] = slot * PANEL;
+            m_offsets[slot] = slot * kernels.panel;
         }
         Part { kernels, task, inputs, outputs, v_offsets, m_offsets }
+    }
+
+    /// The inputs of the pairs, pixel by pixel, where they are looked for from now on.
+    ///
+    /// # Safety
+    /// As [`run`], for these pairs.
+    unsafe fn widen_inputs(&self, pairs: &mut Pairs, planes: &mut Planes<'_>) {
+        let count = 2 * self.inputs;
+        for (pixel, x) in pairs.x[..2 * pairs.count].iter_mut().enumerate() {
+            let run = InputRun {
+                kind: self.task.kind,
+                from: self.task.x.wrapping_add(*x),
+                count,
+                to: planes.x[pixel * count..].as_mut_ptr(),
+            };
+            // SAFETY: the caller's contract; there is room for as many pixels.
+            unsafe { (self.kernels.widen_inputs)(&run) };
+            *x = pixel * count;
+        }
+        for slot in 0..pairs.count {
+            [pairs.x_first[slot], pairs.x_second[slot]] = [pairs.x[2 * slot], pairs.x[2 * slot + 1]];
+        }
+    }
+
+    /// Where inputs are, and outputs, or the sums that are finished later: of the first half of a panel, and how far it is to the
+    /// second.
+    fn places(&self, panel: Panel, planes: &mut Planes<'_>) -> (*const f32, *mut f32, usize) {
+        match self.task.kind {
+            Kind::F32 => (self.task.x, self.task.y.of_f32().wrapping_add(panel.first), self.outputs),
+            _ => (planes.x.as_ptr(), planes.y.as_mut_ptr(), panel.width),
+        }
     }
 
     /// `V`: the sums of the pairs' inputs.
@@ -188,14 +271,14 @@ impl<'a> Part<'a> {
     /// As [`run`], for these pairs.
     unsafe fn add_inputs(&self, pairs: &Pairs, planes: &mut Planes<'_>) {
         let sums = SumsTask {
-            x: self.task.x,
+            x: if self.task.kind == Kind::F32 { self.task.x } else { planes.x.as_ptr() },
             x_offsets: &pairs.x[..2 * pairs.count],
             half: self.inputs,
             v: planes.v.as_mut_ptr(),
             plane: planes.v_plane,
         };
         // SAFETY: the caller's contract; each plane has `inputs` elements for each slot.
-        unsafe { (self.kernels.strassen_sums)(&sums) };
+        unsafe { (self.kernels.strassen_sums[usize::from(self.task.kind.is_whole())])(&sums) };
     }
 
     /// The seven products of a panel, of which three are outputs.
@@ -205,6 +288,11 @@ impl<'a> Part<'a> {
     unsafe fn multiply(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Part { kernels, task, inputs, outputs, .. } = *self;
         let Convolution { residual, relu, .. } = *task.convolution;
+        let is_f32 = task.kind == Kind::F32;
+        let (residual, relu) = if is_f32 { (residual, relu) } else { (Residual::None, false) };
+        let product = if task.kind.is_whole() { kernels.product_of_pairs } else { kernels.product };
+        let (x, y, apart) = self.places(panel, planes);
+        let g = planes.g.as_ptr();
         let (x_first, x_second) = (&pairs.x_first[..pairs.count], &pairs.x_second[..pairs.count]);
         let (y_first, y_second) = (&pairs.y_first[..pairs.count], &pairs.y_second[..pairs.seconds]);
         let sum =
@@ -212,12 +300,11 @@ impl<'a> Part<'a> {
         let m = planes.m.as_mut_ptr();
         let plane = |index: usize| (m.wrapping_add(index * planes.m_plane), &self.m_offsets[..pairs.count]);
         let [u, v, w] = std::array::from_fn(plane);
-        let upper = task.x.wrapping_add(inputs);
-        let half =
-            |half: usize, offsets| (task.y.of_f32().wrapping_add(half * outputs + panel.first), offsets);
+        let upper = x.wrapping_add(inputs);
+        let half = |half: usize, offsets| (y.wrapping_add(half * apart), offsets);
         // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
         let products: [(_, Option<_>, _, Option<usize>); PRODUCTS] = [
-            ((task.x, x_first), None, u, None),
+            ((x, x_first), None, u, None),
             ((upper, x_first), Some(u), half(0, y_first), Some(0)),
             (sum(1), Some(u), u, None),
             (sum(0), Some(u), v, None),
@@ -226,7 +313,12 @@ impl<'a> Part<'a> {
             ((upper, x_second), Some(w), half(0, y_second), Some(0)),
         ];
         for (index, ((x, x_offsets), other, (y, y_offsets), half)) in products.into_iter().enumerate() {
-            let weights = (panel.first * PRODUCTS + index * panel.width) * inputs;
+            // Earlier panels are all full.
+            let place = (panel.first * PRODUCTS + index * panel.width) * inputs;
+            let weights = match task.kind {
+                Kind::F32 => task.panels.wrapping_add(place),
+                _ => g.wrapping_add(index * panel.width * inputs),
+            };
             let held = Begun { sums: y, offsets: y_offsets };
             let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
             let is_output = half.is_some();
@@ -235,14 +327,14 @@ impl<'a> Part<'a> {
             // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
             // bias is as long as the widest panel.
             unsafe {
-                (kernels.product)(&Product {
+                product(&Product {
                     x,
                     x_offsets: &x_offsets[..y_offsets.len()],
                     rows: 1,
                     run: inputs,
                     pitch: 0,
-                    weights: task.panels.add(weights),
-                    prefetch: task.panels.wrapping_add(weights + panel.width * inputs),
+                    weights,
+                    prefetch: weights.wrapping_add(panel.width * inputs),
                     prefetch_apart: inputs * LINE,
                     fetch: Fetch::One,
                     bias: half.map_or(NO_BIAS.as_ptr(), |half| task.start.add(half * outputs + panel.first)),
@@ -256,25 +348,74 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// What the products of a panel of each half multiply with: blocks of packed weights, widened and added up.
+    ///
+    /// # Safety
+    /// As [`run`], for the panel.
+    unsafe fn make_factors(&self, panel: Panel, planes: &mut Planes<'_>) {
+        let Part { kernels, task, inputs, outputs, .. } = *self;
+        let rows = inputs / task.kind.wide();
+        // Panels of both halves are full ones, of `2 * rows` packed words a channel.
+        let block = |block: usize| {
+            let channel = block % 2 * outputs + panel.first;
+            task.panels.wrapping_add((channel * 2 + block / 2 * panel.width) * rows)
+        };
+        let factors = FactorTask {
+            kind: task.kind,
+            blocks: [0, 1, 2, 3].map(block),
+            rows,
+            width: panel.width,
+            to: planes.g.as_mut_ptr(),
+            plane: inputs * panel.width,
+        };
+        // SAFETY: the caller's contract; there is room for all factors of the widest panel.
+        unsafe { (kernels.strassen_factors)(&factors) };
+    }
+
+    /// The outputs of a panel of each half, of narrow elements.
+    ///
+    /// # Safety
+    /// As [`run`], for these pairs and the panel, whose sums are in Y.
+    unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &Planes<'_>) {
+        let Part { kernels, task, outputs, .. } = *self;
+        for half in 0..2 {
+            let first = half * outputs + panel.first;
+            let epilogue = task.epilogue(first..first + panel.channels, kernels.lanes);
+            let finish = Finish {
+                whole: task.kind.is_whole(),
+                epilogue: Epilogue {
+                    y_offsets: &pairs.y[..pairs.count + pairs.seconds],
+                    width: 2 * panel.width,
+                    ..epilogue
+                },
+                sums: planes.y[half * panel.width..].as_ptr(),
+            };
+            // SAFETY: the caller's contract, for the pixels of the pairs and the panel's channels of the half.
+            unsafe { (kernels.finish)(&finish) };
+        }
+    }
+
     /// The second halves of the second pixels, without a product.
     ///
     /// # Safety
     /// As [`run`], for these pairs and the panel, whose products are in M.
-    unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &Planes<'_>) {
+    unsafe fn add_products(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Convolution { residual, relu, .. } = *self.task.convolution;
-        let channel = self.outputs + panel.first;
+        let is_f32 = self.task.kind == Kind::F32;
+        let (_, y, apart) = self.places(panel, planes);
         let last = LastTask {
             m: planes.m.as_ptr(),
             plane: planes.m_plane,
-            bias: self.task.start.wrapping_add(channel),
-            y: self.task.y.of_f32().wrapping_add(channel),
+            pixel: self.kernels.panel,
+            bias: self.task.start.wrapping_add(self.outputs + panel.first),
+            y: y.wrapping_add(apart),
             y_offsets: &pairs.y_second[..pairs.seconds],
             channels: panel.width,
-            accumulate: residual == Residual::Same,
-            relu,
+            accumulate: is_f32 && residual == Residual::Same,
+            relu: is_f32 && relu,
         };
         // SAFETY: the caller's contract, for the second pixels and the panel's channels of the second half.
-        unsafe { (self.kernels.strassen_last)(&last) };
+        unsafe { (self.kernels.strassen_last[usize::from(self.task.kind.is_whole())])(&last) };
     }
 }
 
@@ -284,7 +425,7 @@ impl<'a> Part<'a> {
 /// Each pixel holds two halves, which are whole vectors; each plane has room for a half for each pair. The machine has the
 /// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn sums<S: Simd>(simd: S, task: &SumsTask<'_>) {
+pub(crate) unsafe fn sums<S: Whole, N: Numbers>(simd: S, task: &SumsTask<'_>) {
     for (slot, pair) in task.x_offsets.chunks_exact(2).enumerate() {
         // SAFETY: the caller's contract.
         unsafe {
@@ -293,13 +434,42 @@ pub(crate) unsafe fn sums<S: Simd>(simd: S, task: &SumsTask<'_>) {
             for channel in (0..task.half).step_by(S::LANES) {
                 let (p0, p1) = (simd.load(p.add(channel)), simd.load(p.add(task.half + channel)));
                 let (q0, q1) = (simd.load(q.add(channel)), simd.load(q.add(task.half + channel)));
-                let s1 = simd.add(q0, q1);
-                let s2 = simd.sub(s1, p0);
+                let s1 = N::add(simd, q0, q1);
+                let s2 = N::sub(simd, s1, p0);
                 let to = v.add(channel);
                 simd.store(to, s1);
                 simd.store(to.add(task.plane), s2);
-                simd.store(to.add(2 * task.plane), simd.sub(p0, q0));
-                simd.store(to.add(3 * task.plane), simd.sub(p1, s2));
+                simd.store(to.add(2 * task.plane), N::sub(simd, p0, q0));
+                simd.store(to.add(3 * task.plane), N::sub(simd, p1, s2));
+            }
+        }
+    }
+}
+
+/// The [`factors`] of narrow weights.
+///
+/// # Safety
+/// Each block holds so many rows, and each plane has room for twice as many. The machine has the instructions of `S`.
+#[inline(always)]
+pub(crate) unsafe fn make_factors<S: Whole, W: Weights<S>>(simd: S, task: &FactorTask) {
+    for row in 0..task.rows {
+        for lane in (0..task.width).step_by(S::LANES) {
+            let place = row * task.width + lane;
+            for wide in 0..W::WIDE {
+                let mut blocks = [simd.splat(0.0); 4];
+                for (block, from) in blocks.iter_mut().zip(task.blocks) {
+                    // SAFETY: the caller's contract.
+                    *block = W::row(simd, unsafe { simd.load(from.add(place)) }, wide);
+                }
+                let [w00, w01, w10, w11] = blocks;
+                let t1 = W::Numbers::sub(simd, w01, w00);
+                let t2 = W::Numbers::sub(simd, w11, t1);
+                let (t3, t4) = (W::Numbers::sub(simd, w11, w01), W::Numbers::sub(simd, w10, t2));
+                let to = task.to.wrapping_add((row * W::WIDE + wide) * task.width + lane);
+                for (index, factor) in [w00, w10, t2, t1, w11, t3, t4].into_iter().enumerate() {
+                    // SAFETY: the caller's contract.
+                    unsafe { simd.store(to.add(index * task.plane), factor) };
+                }
             }
         }
     }
@@ -311,20 +481,21 @@ pub(crate) unsafe fn sums<S: Simd>(simd: S, task: &SumsTask<'_>) {
 /// Each plane and the bias hold the panel's channels; pixels lie in the output, where nobody else reads or writes. The machine
 /// has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn last<S: Simd>(simd: S, task: &LastTask<'_>) {
+pub(crate) unsafe fn last<S: Whole, N: Numbers>(simd: S, task: &LastTask<'_>) {
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
     for (slot, offset) in task.y_offsets.iter().enumerate() {
         for channel in (0..task.channels).step_by(S::LANES) {
             // SAFETY: the caller's contract.
             unsafe {
-                let m = task.m.add(slot * PANEL + channel);
+                let m = task.m.add(slot * task.pixel + channel);
                 let [u, v, w] = std::array::from_fn(|i| simd.load(m.add(i * task.plane)));
-                let mut sum = simd.add(simd.sub(simd.add(v, w), u), simd.load(task.bias.add(channel)));
+                let bias = simd.load(task.bias.add(channel));
+                let mut sum = N::add_sums(simd, N::sub_sums(simd, N::add_sums(simd, v, w), u), bias);
                 let to = task.y.add(offset + channel);
                 if task.accumulate {
-                    sum = simd.add(sum, simd.load(to));
+                    sum = N::add_sums(simd, sum, simd.load(to));
                 }
-                simd.store(to, simd.at_least(floor, sum));
+                simd.store(to, N::at_least(simd, floor, sum));
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::kernels::dot::{DotKernel, Method};
 use crate::kernels::fold::FoldTask;
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
-use crate::kernels::strassen::{LastTask, SumsTask};
+use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
 use crate::kernels::wide::{Finish, InputRun, WeightRows};
 use crate::kernels::winograd::row_product::RowProduct;
 use crate::kernels::winograd::transform::{InputTile, KernelTile, OutputTile};
@@ -47,8 +47,10 @@ pub struct Kernels {
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
     pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
-    pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
-    pub(crate) strassen_last: unsafe fn(&LastTask<'_>),
+    pub(crate) strassen_factors: unsafe fn(&FactorTask),
+    /// Of f32, and of whole numbers; as the next.
+    pub(crate) strassen_sums: [unsafe fn(&SumsTask<'_>); 2],
+    pub(crate) strassen_last: [unsafe fn(&LastTask<'_>); 2],
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) add: unsafe fn(&AddTask<'_>),
@@ -118,9 +120,9 @@ macro_rules! kernels {
     ) => {{
         use crate::kernels::winograd::{row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
-        use crate::kernels::product::{self, Fetch, Floats, Pairs, Product};
+        use crate::kernels::product::{self, Fetch, Pairs, Product};
         use crate::kernels::{self, fold, peak, pool, strassen, wide};
-        use crate::kernels::wide::Kind;
+        use crate::kernels::wide::{Floats, Kind, Wholes};
         use crate::simd::Simd;
 
         macro_rules! compiled {
@@ -171,16 +173,19 @@ macro_rules! kernels {
         compiled!(product_of_pairs, Product<'_>, product::compute::<Pairs, $simd, $tile, $vectors, 1, false>);
         by_kind!(winograd_kernel, winograd::KernelTile, winograd::kernel, wide::F32, wide::Bf16, wide::I8, wide::I8);
         by_kind!(winograd_input, winograd::InputTile<'_>, winograd::input, wide::F32, wide::Bf16, wide::U8, wide::I8);
-        compiled!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, false>);
-        compiled!(winograd_output_of_whole, winograd::OutputTile, winograd::output::<$simd, true>);
+        compiled!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Floats>);
+        compiled!(winograd_output_of_wholes, winograd::OutputTile, winograd::output::<$simd, Wholes>);
         by_kind!(widen_inputs, wide::InputRun, wide::inputs, wide::F32, wide::Bf16, wide::U8, wide::I8);
         by_kind!(widen_weights, wide::WeightRows, wide::weights, wide::F32, wide::Bf16, wide::I8, wide::I8);
         compiled!(finish, wide::Finish<'_>, wide::finish);
         compiled!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel);
         compiled!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input);
         compiled!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
-        compiled!(strassen_sums, strassen::SumsTask<'_>, strassen::sums);
-        compiled!(strassen_last, strassen::LastTask<'_>, strassen::last);
+        compiled!(strassen_sums_of_floats, strassen::SumsTask<'_>, strassen::sums::<$simd, Floats>);
+        compiled!(strassen_sums_of_wholes, strassen::SumsTask<'_>, strassen::sums::<$simd, Wholes>);
+        compiled!(strassen_last_of_floats, strassen::LastTask<'_>, strassen::last::<$simd, Floats>);
+        compiled!(strassen_last_of_wholes, strassen::LastTask<'_>, strassen::last::<$simd, Wholes>);
+        by_kind!(strassen_factors, strassen::FactorTask, strassen::make_factors, wide::F32, wide::Bf16, wide::I8, wide::I8);
         compiled!(max_pool, pool::PoolTask<'_>, pool::max);
         compiled!(average_pool, pool::PoolTask<'_>, pool::average);
         compiled!(add, kernels::add::AddTask<'_>, kernels::add::run);
@@ -239,12 +244,13 @@ macro_rules! kernels {
             row_products_of_two: [row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)],
             winograd_kernel,
             winograd_input,
-            winograd_output: [winograd_output_of_floats, winograd_output_of_whole],
+            winograd_output: [winograd_output_of_floats, winograd_output_of_wholes],
             winograd_rows_kernel,
             winograd_rows_input,
             winograd_rows_output,
-            strassen_sums,
-            strassen_last,
+            strassen_factors,
+            strassen_sums: [strassen_sums_of_floats, strassen_sums_of_wholes],
+            strassen_last: [strassen_last_of_floats, strassen_last_of_wholes],
             max_pool,
             average_pool,
             add,

@@ -67,8 +67,8 @@ impl Kind {
 
 /// Elements of an input, as wide words.
 pub(crate) trait Input<S: Simd> {
-    /// Whether they are whole numbers.
-    const WHOLE: bool = false;
+    /// What they are widened to.
+    type Numbers: Numbers;
 
     /// The wide words from the `first` on, so many, and zeros.
     ///
@@ -79,8 +79,8 @@ pub(crate) trait Input<S: Simd> {
 
 /// Packed weights, as wide words.
 pub(crate) trait Weights<S: Simd> {
-    /// Whether they are whole numbers.
-    const WHOLE: bool = false;
+    /// What they are widened to.
+    type Numbers: Numbers;
     /// Rows of wide words that a row of packed words becomes.
     const WIDE: usize;
 
@@ -98,6 +98,8 @@ pub(crate) struct U8;
 pub(crate) struct I8;
 
 impl<S: Simd> Input<S> for F32 {
+    type Numbers = Floats;
+
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
         // SAFETY: the caller's contract.
@@ -109,6 +111,8 @@ impl<S: Simd> Input<S> for F32 {
 }
 
 impl<S: Simd> Input<S> for Bf16 {
+    type Numbers = Floats;
+
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
         // SAFETY: the caller's contract.
@@ -117,7 +121,7 @@ impl<S: Simd> Input<S> for Bf16 {
 }
 
 impl<S: Whole> Input<S> for U8 {
-    const WHOLE: bool = true;
+    type Numbers = Wholes;
 
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
@@ -127,7 +131,7 @@ impl<S: Whole> Input<S> for U8 {
 }
 
 impl<S: Whole> Input<S> for I8 {
-    const WHOLE: bool = true;
+    type Numbers = Wholes;
 
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
@@ -137,6 +141,7 @@ impl<S: Whole> Input<S> for I8 {
 }
 
 impl<S: Simd> Weights<S> for F32 {
+    type Numbers = Floats;
     const WIDE: usize = 1;
 
     #[inline(always)]
@@ -146,6 +151,7 @@ impl<S: Simd> Weights<S> for F32 {
 }
 
 impl<S: Simd> Weights<S> for Bf16 {
+    type Numbers = Floats;
     const WIDE: usize = 2;
 
     #[inline(always)]
@@ -155,12 +161,93 @@ impl<S: Simd> Weights<S> for Bf16 {
 }
 
 impl<S: Whole> Weights<S> for I8 {
-    const WHOLE: bool = true;
+    type Numbers = Wholes;
     const WIDE: usize = 2;
 
     #[inline(always)]
     fn row(simd: S, words: S::Vector, row: usize) -> S::Vector {
         if row == 0 { simd.lower_i8(words) } else { simd.upper_i8(words) }
+    }
+}
+
+/// What numbers are, where they are only added up.
+pub(crate) trait Numbers {
+    /// Whether they are whole: inputs and weights int16, sums int32.
+    const WHOLE: bool;
+
+    /// `a + b`
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// `a - b`
+    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// `a + b`, of sums
+    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// `a - b`, of sums
+    fn sub_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// A sum, cut off below if it is f32.
+    fn at_least<S: Whole>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector;
+}
+
+/// f32.
+pub(crate) struct Floats;
+
+/// int16, and int32.
+pub(crate) struct Wholes;
+
+impl Numbers for Floats {
+    const WHOLE: bool = false;
+
+    #[inline(always)]
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.sub(a, b)
+    }
+
+    #[inline(always)]
+    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.sub(a, b)
+    }
+
+    #[inline(always)]
+    fn at_least<S: Whole>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector {
+        simd.at_least(floor, sum)
+    }
+}
+
+impl Numbers for Wholes {
+    const WHOLE: bool = true;
+
+    #[inline(always)]
+    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add_i16(a, b)
+    }
+
+    #[inline(always)]
+    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.sub_i16(a, b)
+    }
+
+    #[inline(always)]
+    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn sub_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+        simd.sub_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn at_least<S: Whole>(_: S, _: S::Vector, sum: S::Vector) -> S::Vector {
+        sum
     }
 }
 

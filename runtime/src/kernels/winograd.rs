@@ -25,7 +25,7 @@ mod whole;
 
 use std::ops::Range;
 
-use resnet_plan::algorithm::{LARGEST_BLOCK, PANEL, SKEW, VECTOR};
+use resnet_plan::algorithm::{LARGEST_BLOCK, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
@@ -145,8 +145,9 @@ impl<'a> Planes<'a> {
         let Part { tile, channels, block, depth, .. } = *part;
         let row = channels.next_multiple_of(VECTOR);
         let v_plane = block * row.next_multiple_of(depth) + SKEW;
-        let u_plane = depth * PANEL + SKEW;
-        let m_plane = block * PANEL + SKEW;
+        let panel = part.kernels.panel;
+        let u_plane = depth * panel + SKEW;
+        let m_plane = block * panel + SKEW;
         let (zeros, rest) = scratch.split_at_mut(row);
         let (v, rest) = rest.split_at_mut(tile.products() * v_plane);
         let (u, rest) = rest.split_at_mut(tile.kernels() * u_plane);
@@ -170,7 +171,7 @@ impl Slots {
                 let x = &part.task.convolution.geometry.x;
                 self.x[self.count] = x.at(place.image, place.row, place.column);
                 self.v[self.count] = slot * part.depth;
-                self.m[self.count] = slot * PANEL;
+                self.m[self.count] = slot * part.kernels.panel;
                 self.count += 1;
             }
         }
@@ -360,14 +361,14 @@ impl<'a> Part<'a> {
         let whole = task.kind.is_whole();
         let side = tile.output();
         for (slot, place) in places(task, tiles).enumerate() {
-            let sums = planes.m[slot * PANEL..].as_ptr();
+            let sums = planes.m[slot * kernels.panel..].as_ptr();
             if task.kind == Kind::F32 {
                 let output = outputs(task, tile, &place, sums, planes.m_plane, panel.range());
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe { (kernels.winograd_output[0])(&output) };
                 continue;
             }
-            let y = planes.y[slot * side * side * PANEL..].as_mut_ptr();
+            let y = planes.y[slot * side * side * kernels.panel..].as_mut_ptr();
             let row = side * panel.width;
             let output = OutputTile {
                 tile,

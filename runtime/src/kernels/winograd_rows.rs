@@ -20,7 +20,7 @@
 
 pub(crate) mod transform;
 
-use resnet_plan::algorithm::{LARGEST_COLUMNS, PANEL, SKEW};
+use resnet_plan::algorithm::{LARGEST_COLUMNS, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Precision, Residual};
 
@@ -121,7 +121,7 @@ struct Place {
 
 impl<'a> Planes<'a> {
     fn carve(part: &Part<'_>, scratch: &'a mut [f32]) -> Self {
-        let m_plane = part.block * PANEL + SKEW;
+        let m_plane = part.block * part.kernels.panel + SKEW;
         let (zeros, rest) = scratch.split_at_mut(part.row);
         let (v, rest) = rest.split_at_mut(part.windows.runs * part.row);
         let (m, u) = rest.split_at_mut(part.windows.points * m_plane);

@@ -15,7 +15,8 @@ use resnet_plan::algorithm::VECTOR;
 use resnet_plan::winograd::Tile;
 
 use crate::kernels::product::LINE;
-use crate::kernels::winograd::sides::{Floats, Four, Side, TwoOfStride2};
+use crate::kernels::wide::Floats;
+use crate::kernels::winograd::sides::{Four, Side, TwoOfStride2};
 use crate::simd::Whole;
 
 /// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.

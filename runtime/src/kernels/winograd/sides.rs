@@ -24,6 +24,7 @@ use std::marker::PhantomData;
 
 use resnet_plan::winograd::Tile;
 
+use crate::kernels::wide::{Floats, Numbers};
 use crate::simd::{Simd, Whole};
 
 /// The most inputs of a side of a tile, and of a tile.
@@ -279,63 +280,6 @@ impl Side<6, 4, 6, 6> for Four {
             times(simd, 2.0 / 3.0, sum_b, simd.mul(simd.splat(-1.0 / 3.0), sum_a)),
             times(simd, 2.0, odd_b, times(simd, 0.5, odd_a, m[5])),
         ]
-    }
-}
-
-/// What numbers are, where they are only added up.
-pub(super) trait Numbers {
-    /// Whether they are whole: inputs and weights int16, sums int32.
-    const WHOLE: bool;
-
-    /// `a + b`
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
-    /// `a - b`
-    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
-    /// `a + b`, of sums
-    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
-}
-
-/// f32.
-pub(super) struct Floats;
-
-/// int16, and int32.
-pub(super) struct Wholes;
-
-impl Numbers for Floats {
-    const WHOLE: bool = false;
-
-    #[inline(always)]
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.add(a, b)
-    }
-
-    #[inline(always)]
-    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.sub(a, b)
-    }
-
-    #[inline(always)]
-    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.add(a, b)
-    }
-}
-
-impl Numbers for Wholes {
-    const WHOLE: bool = true;
-
-    #[inline(always)]
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.add_i16(a, b)
-    }
-
-    #[inline(always)]
-    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.sub_i16(a, b)
-    }
-
-    #[inline(always)]
-    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.add_i32(a, b)
     }
 }
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use resnet_plan::winograd::Tile;
 
-use crate::kernels::wide::{Input, Kind, Weights};
-use crate::kernels::winograd::sides::{Floats, Four, LARGEST_SIDE, Side, TwoOfStride2, Wholes};
+use crate::kernels::wide::{Floats, Input, Kind, Numbers, Weights, Wholes};
+use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
 use crate::kernels::winograd::whole::FourWhole;
 use crate::simd::{Simd, Whole};
 
@@ -86,7 +86,7 @@ macro_rules! of_sides {
 #[inline(always)]
 pub(crate) unsafe fn kernel<S: Whole, W: Weights<S>>(simd: S, task: &KernelTile) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, W::WHOLE, kernel_of::<S, W>(simd, task)) }
+    unsafe { of_sides!(task.tile, W::Numbers::WHOLE, kernel_of::<S, W>(simd, task)) }
 }
 
 /// Columns, then rows, of 3 by 3 vectors to `K` by `K`.
@@ -158,7 +158,7 @@ fn windows<S: Whole, L: Side<N, O, K, M>, const N: usize, const O: usize, const 
 #[inline(always)]
 pub(crate) unsafe fn input<S: Whole, I: Input<S>>(simd: S, task: &InputTile<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, I::WHOLE, input_of::<S, I>(simd, task)) }
+    unsafe { of_sides!(task.tile, I::Numbers::WHOLE, input_of::<S, I>(simd, task)) }
 }
 
 /// # Safety
@@ -253,9 +253,9 @@ unsafe fn input_vector<
 /// The tile's planes hold the panel's channels, filled up to whole vectors, and so does the bias; the pixels that are
 /// inside lie in the output, where nobody else reads or writes. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn output<S: Whole, const WHOLE: bool>(simd: S, task: &OutputTile) {
+pub(crate) unsafe fn output<S: Whole, A: Numbers>(simd: S, task: &OutputTile) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, WHOLE, output_of::<S>(simd, task)) }
+    unsafe { of_sides!(task.tile, A::WHOLE, output_of::<S>(simd, task)) }
 }
 
 /// # Safety
