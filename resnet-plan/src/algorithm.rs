@@ -80,8 +80,8 @@ pub const LARGEST_WIDENED: usize = 168;
 pub const LARGEST_PART: usize = 512;
 /// The words of widened inputs of a block: half of an L2 cache.
 const WIDENED_WORDS: usize = 1 << 17;
-/// A multiple of the tiles of all instruction sets.
-const LARGEST_TILE: usize = 12;
+/// The least pixels of a block.
+const LEAST_WIDENED: usize = 12;
 /// Products of Strassen's algorithm, for two pixels and the halves of their channels.
 pub const PRODUCTS: usize = 7;
 /// Sums of inputs that it makes.
@@ -295,10 +295,10 @@ pub const fn largest_depth(precision: Precision) -> usize {
 /// least. The more, the less often weights are widened.
 pub const fn widened_block(depth: usize) -> usize {
     let most = if depth == 0 { LARGEST_WIDENED } else { WIDENED_WORDS / depth };
-    if most < LARGEST_TILE {
-        LARGEST_TILE
+    if most < LEAST_WIDENED {
+        LEAST_WIDENED
     } else if most < LARGEST_WIDENED {
-        most / LARGEST_TILE * LARGEST_TILE
+        most
     } else {
         LARGEST_WIDENED
     }

@@ -6,7 +6,7 @@ use resnet_plan::{Algorithm, Split};
 use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::Graph;
-use crate::ops::cost::{made_inputs, made_weights, weights};
+use crate::ops::cost::Layer;
 
 /// By how much. Threads share an L3 cache, so that weights read by all of them cost little; a split by channels leaves
 /// half of each pixel in another core's cache. (Measured: anything from 8 to 40 is within
@@ -21,10 +21,10 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let (Some(x), Some(y)) = (input, graph.node(value).ty) else { continue };
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op {
             let algorithm = conv.algorithms.map_or(Algorithm::Direct, |algorithms| algorithms.wide);
+            let layer = Layer { conv, precision: x.element.precision(), x: x.dims, y: y.dims };
             // What each thread would do for itself: transform all weights, or all of the input.
-            let made =
-                made_weights(algorithm, conv, x.dims) > MADE * made_inputs(algorithm, conv, x.dims, y.dims);
-            let read = weights(algorithm, x.element.precision(), conv, x.dims) > READ * x.len();
+            let made = layer.made_weights(algorithm) > MADE * layer.made_inputs(algorithm);
+            let read = layer.weights(algorithm) > READ * x.len();
             conv.split = Some(if made || read { Split::Channels } else { Split::Pixels });
         }
     }

@@ -5,7 +5,7 @@ use resnet_plan::{Algorithm, Algorithms, Class, Precision};
 use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::Graph;
-use crate::ops::cost;
+use crate::ops::cost::Layer;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
@@ -15,10 +15,10 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             && conv.algorithms.is_none()
         {
             let precision = x.element.precision();
-            let candidates = cost::candidates(conv, precision, x.dims, y.dims);
+            let layer = Layer { conv, precision, x: x.dims, y: y.dims };
+            let candidates = layer.candidates();
             let best = |class: Class| {
-                let cost =
-                    |algorithm: &Algorithm| cost::cost(*algorithm, class, precision, conv, x.dims, y.dims);
+                let cost = |algorithm: &Algorithm| layer.cost(*algorithm, class);
                 candidates.iter().copied().min_by_key(cost).unwrap_or(Algorithm::Direct)
             };
             // Tiles multiply as they are, and nothing is faster.

@@ -144,28 +144,30 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     const { assert!(size_of::<R>() == size_of::<Y>()) };
     let factor = residual.map(|scale| simd.splat(scale));
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
-    let four = task.channels - task.channels % (4 * S::LANES);
-    for channel in (0..four).step_by(4 * S::LANES) {
-        // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold four vectors from `channel` on.
+    let packed = S::PACKED * S::LANES;
+    let whole = task.channels - task.channels % packed;
+    for channel in (0..whole).step_by(packed) {
+        // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold so many vectors from `channel` on.
         unsafe {
-            let parameters: [V::Parameters; 4] =
-                std::array::from_fn(|index| V::parameters(simd, task, channel + index * S::LANES));
+            let parameters: [V::Parameters; 4] = std::array::from_fn(|index| {
+                V::parameters(simd, task, channel + index.min(S::PACKED - 1) * S::LANES)
+            });
             let mut from = sums.add(channel);
             for offset in task.y_offsets {
                 let to = y.add(offset + channel);
                 // (In a closure, vector operations would be calls.)
                 let mut values = [floor; 4];
-                for (index, value) in values.iter_mut().enumerate() {
+                for (index, value) in values.iter_mut().enumerate().take(S::PACKED) {
                     let (from, to) = (from.add(index * S::LANES), to.add(index * S::LANES));
                     *value =
                         finished::<S, V, R, Y>(simd, parameters[index], from, to, S::LANES, factor, floor);
                 }
-                Y::store_four(simd, to, values);
+                Y::store_packed(simd, to, values);
                 from = from.add(task.width);
             }
         }
     }
-    for channel in (four..task.channels).step_by(S::LANES) {
+    for channel in (whole..task.channels).step_by(S::LANES) {
         let count = (task.channels - channel).min(S::LANES);
         // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold a vector from `channel` on.
         unsafe {

@@ -26,6 +26,7 @@ unsafe fn mask(count: usize) -> __m256i {
 impl Simd for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
+    const PACKED: usize = 2;
 
     #[inline(always)]
     unsafe fn assume() -> Self {
@@ -194,6 +195,23 @@ impl Simd for Avx2 {
         unsafe {
             let words = rounded(value, -128.0, 127.0);
             scatter_bytes(to.cast(), _mm_packs_epi16(words, words), count);
+        }
+    }
+
+    // What is above the range is cut off first, since no int32 may hold it; packing cuts off what is below, and NaN, which become the
+    // least int32: `minps` gives its second operand. Packing takes a half of each vector in turn.
+    #[inline(always)]
+    unsafe fn store_packed<const SIGNED: bool>(self, to: *mut u8, [a, b, _, _]: [__m256; 4]) {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let most = _mm256_set1_ps(if SIGNED { 127.0 } else { 255.0 });
+            let [a, b] = [_mm256_min_ps(most, a), _mm256_min_ps(most, b)];
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+            let packed =
+                if SIGNED { _mm256_packs_epi16(words, words) } else { _mm256_packus_epi16(words, words) };
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let bytes = _mm256_permutevar8x32_epi32(packed, order);
+            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(bytes));
         }
     }
 }

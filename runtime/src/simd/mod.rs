@@ -22,6 +22,8 @@ pub(crate) trait Simd: Copy {
     type Vector: Copy;
     /// Elements in a vector.
     const LANES: usize;
+    /// Vectors that are stored together as int8: at most four.
+    const PACKED: usize;
 
     /// # Safety
     /// The machine must have the instruction set.
@@ -119,13 +121,13 @@ pub(crate) trait Simd: Copy {
     /// As [`Simd::store_bf16`].
     unsafe fn store_i8(self, to: *mut i8, value: Self::Vector, count: usize);
 
-    /// [`Simd::store_i8`] if `SIGNED`, else [`Simd::store_u8`], of four whole vectors, one behind the other.
+    /// [`Simd::store_i8`] if `SIGNED`, else [`Simd::store_u8`], of the first [`Simd::PACKED`] whole vectors, one behind the other.
     ///
     /// # Safety
-    /// `to` must be valid for writes of four vectors of elements.
+    /// `to` must be valid for writes of as many vectors of elements.
     #[inline(always)]
-    unsafe fn store_four<const SIGNED: bool>(self, to: *mut u8, values: [Self::Vector; 4]) {
-        for (index, value) in values.into_iter().enumerate() {
+    unsafe fn store_packed<const SIGNED: bool>(self, to: *mut u8, values: [Self::Vector; 4]) {
+        for (index, value) in values.into_iter().enumerate().take(Self::PACKED) {
             // SAFETY: the caller's contract.
             unsafe {
                 let to = to.add(index * Self::LANES);

@@ -10,6 +10,7 @@ pub(crate) struct Scalar(());
 impl Simd for Scalar {
     type Vector = [f32; 4];
     const LANES: usize = 4;
+    const PACKED: usize = 4;
 
     #[inline(always)]
     unsafe fn assume() -> Self {

@@ -20,13 +20,13 @@ pub(crate) trait Stored<S: Simd>: Copy {
     /// `to` must be valid for writes of `count <= LANES` elements.
     unsafe fn store(simd: S, to: *mut Self, value: S::Vector, count: usize);
 
-    /// [`Stored::store`], of four whole vectors, one behind the other.
+    /// [`Stored::store`], of the first [`Simd::PACKED`] whole vectors, one behind the other.
     ///
     /// # Safety
-    /// `to` must be valid for writes of four vectors of elements.
+    /// `to` must be valid for writes of as many vectors of elements.
     #[inline(always)]
-    unsafe fn store_four(simd: S, to: *mut Self, values: [S::Vector; 4]) {
-        for (index, value) in values.into_iter().enumerate() {
+    unsafe fn store_packed(simd: S, to: *mut Self, values: [S::Vector; 4]) {
+        for (index, value) in values.into_iter().enumerate().take(S::PACKED) {
             // SAFETY: the caller's contract.
             unsafe { Self::store(simd, to.add(index * S::LANES), value, S::LANES) };
         }
@@ -67,9 +67,9 @@ macro_rules! stored {
             }
             $(
                 #[inline(always)]
-                unsafe fn store_four(simd: S, to: *mut $type, values: [S::Vector; 4]) {
+                unsafe fn store_packed(simd: S, to: *mut $type, values: [S::Vector; 4]) {
                     // SAFETY: the caller's contract.
-                    unsafe { simd.store_four::<$signed>(to.cast(), values) }
+                    unsafe { simd.store_packed::<$signed>(to.cast(), values) }
                 }
             )?
         }
