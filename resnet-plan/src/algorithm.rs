@@ -138,7 +138,9 @@ impl Algorithm {
             (_, Algorithm::Strassen { .. }) => {
                 channels[0].is_multiple_of(4 * VECTOR) && channels[1].is_multiple_of(2 * PANEL)
             }
-            (_, Algorithm::WinogradRows { .. }) => false,
+            // Its points are no whole numbers.
+            (Precision::Bf16, Algorithm::WinogradRows { .. }) => true,
+            (Precision::Int8, Algorithm::WinogradRows { .. }) => false,
         };
         widens && self.computes(kernel, stride, channels)
     }
@@ -192,7 +194,9 @@ impl Algorithm {
                 Some(rows) => {
                     let transformed = times(plus(1, rows.runs), rows.row(block));
                     let weights = times(times(rows.runs, rows.run), padded(outputs));
-                    plus(plus(transformed, weights), times(rows.points, plane(block)))
+                    let wide =
+                        if matches!(precision, Precision::F32) { 0 } else { times(BAND * block, PANEL) };
+                    plus(plus(transformed, weights), plus(times(rows.points, plane(block)), wide))
                 }
             },
             // Sums of inputs, and of products; widened inputs, factors, and outputs that are still to be narrowed.

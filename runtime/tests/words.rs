@@ -77,16 +77,23 @@ impl Shape {
         self.batch * self.output[0] * (self.output[1] + self.margin) * self.outputs
     }
 
+    fn algorithm_of(&self, precision: Precision) -> Algorithm {
+        match (precision, self.algorithm) {
+            (Precision::Int8, Algorithm::WinogradRows { .. }) => Algorithm::Direct,
+            (_, algorithm) => algorithm,
+        }
+    }
+
     /// Threads with as much memory to work in as they need.
     fn team(&self, precision: Precision) -> Threads {
         let channels = [self.inputs, self.outputs];
-        let scratch = self.algorithm.scratch_len(precision, self.kernel, self.stride, channels);
+        let scratch = self.algorithm_of(precision).scratch_len(precision, self.kernel, self.stride, channels);
         Threads::new(NonZeroUsize::new(self.threads).unwrap(), size_of::<f32>() * scratch).unwrap()
     }
 
-    fn convolution(&self, per_word: usize, residual: Residual, relu: bool) -> Convolution {
+    fn convolution(&self, precision: Precision, residual: Residual, relu: bool) -> Convolution {
         let [height, width] = self.size();
-        let words = self.inputs / per_word;
+        let words = self.inputs / precision.per_word();
         let row = (self.output[1] + self.margin) * self.outputs;
         let geometry = ConvGeometry {
             batch: self.batch,
@@ -104,7 +111,8 @@ impl Shape {
             y: Pixels { start: 0, image: self.output[0] * row, row, pixel: self.outputs },
         };
         let split = if self.by_channels { Split::Channels } else { Split::Pixels };
-        let algorithms = Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm) };
+        let algorithms =
+            Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm_of(precision)) };
         Convolution { geometry, algorithms, residual, relu, split }
     }
 
@@ -168,6 +176,11 @@ fn shapes() -> impl Strategy<Value = Shape> {
             let algorithm = Algorithm::Strassen { block };
             let inputs = 64 * words.min(3);
             return Shape { algorithm, inputs, outputs: 128 * depth.min(2), kernel: [1, 1], ..shape };
+        }
+        if step == 0 && height * width <= 20 {
+            // Three or four rows of each phase. (int8 are computed directly.)
+            let kernel = [2 * stride[0] + 1 + words % (2 * stride[0]), kernel[1]];
+            return Shape { algorithm: Algorithm::WinogradRows { block }, kernel, ..shape };
         }
         if !(1..=2).contains(&step) || height * width > 100 {
             return shape;
@@ -287,7 +300,7 @@ impl Int8 {
         let x = if self.x_signed { Elements::I8(&x) } else { Elements::U8(&self.x) };
         let threads = self.shape.team(Precision::Int8);
         let run = |residual, y: ElementsMut<'_>| {
-            let convolution = self.shape.convolution(4, residual, self.relu);
+            let convolution = self.shape.convolution(Precision::Int8, residual, self.relu);
             kernels::convolve(isa.kernels(), &threads, &convolution, x, weights, y);
         };
         let mut bytes = self.before.clone();
@@ -361,7 +374,7 @@ fn bf16_convolution() {
         bias.resize(pack::padded(isa.kernels(), Precision::Bf16, shape.outputs), 0.0);
         let weights = PackedConv { panels: &panels, bias: &bias };
         let residual = if accumulate { Residual::Same } else { Residual::None };
-        let convolution = shape.convolution(2, residual, relu);
+        let convolution = shape.convolution(Precision::Bf16, residual, relu);
         let threads = shape.team(Precision::Bf16);
         let mut y = before.clone();
         kernels::convolve(

@@ -77,7 +77,7 @@ impl Layer<'_> {
                 fused: true,
             });
         }
-        let rows = Rows::of(conv.kernel, conv.stride, x[3]);
+        let rows = Rows::of(conv.kernel, conv.stride, words);
         if rows.is_some_and(|rows| size_of::<f32>() * rows.runs * rows.run * conv.filters <= MADE_BYTES) {
             let block = y[2].div_ceil(y[2].div_ceil(LARGEST_COLUMNS));
             candidates.push(Algorithm::WinogradRows { block });
@@ -129,7 +129,7 @@ impl Layer<'_> {
                 read.max(products / rate) + transforms + MAKE * moved
             }
             Algorithm::WinogradRows { .. } => {
-                let Some(rows) = Rows::of(conv.kernel, conv.stride, x[3]) else { return usize::MAX };
+                let Some(rows) = Rows::of(conv.kernel, conv.stride, words) else { return usize::MAX };
                 let columns = y[0] * y[1].div_ceil(BAND) * y[2];
                 let products = columns * rows.runs * rows.run * filters;
                 let sums = columns * rows.points * filters;
@@ -169,8 +169,10 @@ impl Layer<'_> {
                 let tile = Tile::of(self.conv.stride[0]);
                 (if fused { fused_kernels_of(tile) } else { self.made_kernels_of(tile) }) * words
             }
-            Algorithm::WinogradRows { .. } => Rows::of(self.conv.kernel, self.conv.stride, self.x[3])
-                .map_or(0, |rows| rows.runs * rows.run * self.conv.filters),
+            Algorithm::WinogradRows { .. } => {
+                Rows::of(self.conv.kernel, self.conv.stride, self.words(self.x[3]))
+                    .map_or(0, |rows| rows.runs * rows.run * self.conv.filters)
+            }
         }
     }
 
@@ -184,9 +186,10 @@ impl Layer<'_> {
                 let tile = Tile::of(conv.stride[0]);
                 tiles_of(tile, y) * if fused { tile.products() } else { self.made_inputs_of(tile) } * words
             }
-            Algorithm::WinogradRows { block } => Rows::of(conv.kernel, conv.stride, x[3]).map_or(0, |rows| {
-                y[0] * y[1].div_ceil(BAND) * y[2].div_ceil(block) * rows.runs * rows.row(block)
-            }),
+            Algorithm::WinogradRows { block } => Rows::of(conv.kernel, conv.stride, words)
+                .map_or(0, |rows| {
+                    y[0] * y[1].div_ceil(BAND) * y[2].div_ceil(block) * rows.runs * rows.row(block)
+                }),
             Algorithm::Strassen { .. } => self.pixels().div_ceil(2) * SUMS * (words / 2),
         }
     }

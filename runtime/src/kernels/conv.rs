@@ -238,7 +238,7 @@ impl Work {
                 Work { units, panels: if fused { channels / fused_panel() } else { direct.panels }, ..direct }
             }
             Algorithm::WinogradRows { block } => {
-                winograd_rows::check(geometry, algorithm, scratch);
+                winograd_rows::check(geometry, kind, algorithm, scratch);
                 Work { units: winograd_rows::units(geometry, block), ..direct }
             }
             Algorithm::Strassen { .. } => {

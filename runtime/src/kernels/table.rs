@@ -178,8 +178,8 @@ macro_rules! kernels {
         by_kind!(widen_inputs, wide::InputRun, wide::inputs, wide::F32, wide::Bf16, wide::U8, wide::I8);
         by_kind!(widen_weights, wide::WeightRows, wide::weights, wide::F32, wide::Bf16, wide::I8, wide::I8);
         compiled!(finish, wide::Finish<'_>, wide::finish);
-        compiled!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel);
-        compiled!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input);
+        by_kind!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, wide::F32, wide::Bf16, wide::I8, wide::I8);
+        by_kind!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, wide::F32, wide::Bf16, wide::U8, wide::I8);
         compiled!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
         compiled!(strassen_sums_of_floats, strassen::SumsTask<'_>, strassen::sums::<$simd, Floats>);
         compiled!(strassen_sums_of_wholes, strassen::SumsTask<'_>, strassen::sums::<$simd, Wholes>);

@@ -22,18 +22,21 @@ pub(crate) mod transform;
 
 use resnet_plan::algorithm::{LARGEST_COLUMNS, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Precision, Residual};
+use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::wide::{Finish, Kind};
 use transform::LARGEST_POINTS;
 use transform::{BandInput, BandKernel, BandOutput};
 
-/// The rows of a convolution's kernel, and its stride. (Row runs already hold all channels.)
-fn rows_of(geometry: &ConvGeometry) -> (Option<Rows>, usize) {
+/// The rows of a convolution's kernel in wide words, and its stride. (Row runs already hold all channels.)
+fn rows_of(geometry: &ConvGeometry, kind: Kind) -> (Option<Rows>, usize) {
     let stride = geometry.x.row / geometry.pitch.max(1);
-    (Rows::of([geometry.rows, geometry.run], [stride, geometry.x.pixel], 1), stride)
+    let [run, pixel] = [geometry.run, geometry.x.pixel].map(|words| words.saturating_mul(kind.wide()));
+    (Rows::of([geometry.rows, run], [stride, pixel], 1), stride)
 }
 
 /// Bands of rows, and blocks of a band.
@@ -47,15 +50,17 @@ pub(super) fn units(geometry: &ConvGeometry, block: usize) -> usize {
 }
 
 /// # Panics
-/// If the convolution is not one that this algorithm computes, or the scratch memory is too small.
-pub(super) fn check(geometry: &ConvGeometry, algorithm: Algorithm, scratch: usize) {
-    let (_, stride) = rows_of(geometry);
-    let (kernel, strides) = ([geometry.rows, geometry.run], [stride, geometry.x.pixel]);
-    let channels = [1, geometry.channels];
+/// If the convolution is not one that this algorithm computes of such elements, or the scratch memory is too small.
+pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) {
+    let (_, stride) = rows_of(geometry, kind);
+    let precision = kind.precision();
+    // As columns of one word each.
+    let [run, pixel] = [geometry.run, geometry.x.pixel].map(|words| words.saturating_mul(kind.wide()));
+    let (kernel, strides, channels) = ([geometry.rows, run], [stride, pixel], [1, geometry.channels]);
     let even = Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
-    let computes = even && algorithm.computes(kernel, strides, channels);
+    let computes = even && algorithm.computes_in(precision, kernel, strides, channels);
     assert!(computes, "Winograd's algorithm of rows does not compute this convolution");
-    let needed = algorithm.scratch_len(Precision::F32, kernel, strides, channels);
+    let needed = algorithm.scratch_len(precision, kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -80,7 +85,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
             // SAFETY: the caller's contract, for this block and this panel.
             unsafe {
                 part.multiply(panel, &place, &mut planes);
-                part.transform_sums(panel, &place, &planes);
+                part.transform_sums(panel, &place, &mut planes);
             }
         }
     }
@@ -102,13 +107,15 @@ struct Part<'a> {
     m_offsets: [usize; LARGEST_COLUMNS],
 }
 
-/// The scratch memory: a row of zeros; the rows of V; M, point by point; and U, panel by panel.
+/// The scratch memory: a row of zeros; the rows of V; M, point by point; U, panel by panel. bf16: outputs that are not yet narrowed, row by
+/// row.
 struct Planes<'a> {
     zeros: &'a mut [f32],
     v: &'a mut [f32],
     m: &'a mut [f32],
     m_plane: usize,
     u: &'a mut [f32],
+    y: &'a mut [f32],
 }
 
 /// A block: its image, its first row and column of outputs, and how many of them lie in the image.
@@ -124,9 +131,11 @@ impl<'a> Planes<'a> {
         let m_plane = part.block * part.kernels.panel + SKEW;
         let (zeros, rest) = scratch.split_at_mut(part.row);
         let (v, rest) = rest.split_at_mut(part.windows.runs * part.row);
-        let (m, u) = rest.split_at_mut(part.windows.points * m_plane);
+        let (m, rest) = rest.split_at_mut(part.windows.points * m_plane);
+        let y_len = if part.task.kind == Kind::F32 { 0 } else { BAND * part.block * part.kernels.panel };
+        let (y, u) = rest.split_at_mut(y_len);
         zeros.fill(0.0);
-        Planes { zeros, v, m, m_plane, u }
+        Planes { zeros, v, m, m_plane, u, y }
     }
 }
 
@@ -134,7 +143,7 @@ impl<'a> Part<'a> {
     /// `None` for other algorithms.
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
         let Algorithm::WinogradRows { block } = task.algorithm else { return None };
-        let (Some(windows), step) = rows_of(&task.convolution.geometry) else { return None };
+        let (Some(windows), step) = rows_of(&task.convolution.geometry, task.kind) else { return None };
         let mut v_offsets = [0; LARGEST_COLUMNS];
         let mut m_offsets = [0; LARGEST_COLUMNS];
         for slot in 0..block {
@@ -170,15 +179,18 @@ impl<'a> Part<'a> {
     unsafe fn transform_weights(&self, panel: Panel, planes: &mut Planes<'_>) {
         let Panel { first, width, .. } = panel;
         let Part { kernels, task, windows: Rows { points, run, .. }, step, .. } = *self;
-        let rows = task.convolution.geometry.rows;
+        let geometry = &task.convolution.geometry;
+        let (rows, words) = (geometry.rows, geometry.run);
         let u = planes.u[self.transformed(panel)..].as_mut_ptr();
         for phase in 0..step {
-            let tap = |tap: usize| first * rows * run + (phase + tap * step) * run * width;
+            let tap = |tap: usize| first * rows * words + (phase + tap * step) * words * width;
             let taps: [_; BAND] = std::array::from_fn(|index| task.panels.wrapping_add(tap(index)));
             let kernel = BandKernel {
+                kind: task.kind,
                 points,
                 taps: &taps[..(rows - phase).div_ceil(step)],
-                count: run * width,
+                rows: words,
+                width,
                 u: u.wrapping_add(phase * run * width),
                 plane: step * run * width,
             };
@@ -207,6 +219,7 @@ impl<'a> Part<'a> {
                 }
             }
             let input = BandInput {
+                kind: task.kind,
                 points,
                 rows: &given[..if phase < full { points } else { points - 1 }],
                 count: (place.inside[1] - 1) * pixel + run,
@@ -228,8 +241,11 @@ impl<'a> Part<'a> {
         let geometry = &task.convolution.geometry;
         let columns = place.inside[1];
         let u = planes.u[self.transformed(panel)..].as_ptr();
-        let y =
-            task.y.of_f32().wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first);
+        let pixel = geometry.y.at(place.image, place.row, place.column) + panel.first;
+        let (y, apart) = match task.kind {
+            Kind::F32 => (task.y.of_f32().wrapping_add(pixel), geometry.y.row),
+            _ => (planes.y.as_mut_ptr(), self.block * panel.width),
+        };
         for point in 0..points {
             // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is
             // as long as the widest panel.
@@ -242,7 +258,7 @@ impl<'a> Part<'a> {
                     pitch: row,
                     weights: u.add(point * step * run * panel.width),
                     // The rows of the output that are written next.
-                    prefetch: y.wrapping_add((point % BAND).wrapping_mul(geometry.y.row)),
+                    prefetch: y.wrapping_add((point % BAND).wrapping_mul(apart)),
                     prefetch_apart: step * run * LINE,
                     fetch: Fetch::One,
                     bias: NO_BIAS.as_ptr(),
@@ -260,27 +276,49 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for the block and the panel, whose sums are in M.
-    unsafe fn transform_sums(&self, panel: Panel, place: &Place, planes: &Planes<'_>) {
+    unsafe fn transform_sums(&self, panel: Panel, place: &Place, planes: &mut Planes<'_>) {
         let Part { kernels, task, .. } = *self;
-        let Convolution { geometry, residual, relu, .. } = &task.convolution;
+        let Convolution { geometry, residual, relu, .. } = task.convolution;
+        let pixel = |row: usize| geometry.y.at(place.image, place.row + row, place.column);
+        let is_f32 = task.kind == Kind::F32;
+        let (y, row, apart) = if is_f32 {
+            (task.y.of_f32().wrapping_add(pixel(0) + panel.first), geometry.y.row, geometry.y.pixel)
+        } else {
+            (planes.y.as_mut_ptr(), self.block * panel.width, panel.width)
+        };
         let output = BandOutput {
             points: self.windows.points,
             m: planes.m.as_ptr(),
             column: kernels.panel,
             plane: planes.m_plane,
             bias: task.start.wrapping_add(panel.first),
-            y: task
-                .y
-                .of_f32()
-                .wrapping_add(geometry.y.at(place.image, place.row, place.column) + panel.first),
-            row: geometry.y.row,
-            pixel: geometry.y.pixel,
+            y,
+            row,
+            pixel: apart,
             inside: place.inside,
-            channels: panel.channels,
-            accumulate: *residual == Residual::Same,
-            relu: *relu,
+            channels: if is_f32 { panel.channels } else { panel.width },
+            accumulate: is_f32 && *residual == Residual::Same,
+            relu: is_f32 && *relu,
         };
-        // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels.
+        // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels; there is room for as many
+        // sums.
         unsafe { (kernels.winograd_rows_output)(&output) };
+        if is_f32 {
+            return;
+        }
+        for inside in 0..place.inside[0] {
+            let mut y_offsets = [0; LARGEST_COLUMNS];
+            for (column, offset) in y_offsets[..place.inside[1]].iter_mut().enumerate() {
+                *offset = pixel(inside) + column * geometry.y.pixel;
+            }
+            let epilogue = task.epilogue(panel.range(), kernels.lanes);
+            let finish = Finish {
+                whole: false,
+                epilogue: Epilogue { y_offsets: &y_offsets[..place.inside[1]], ..epilogue },
+                sums: planes.y[inside * row..].as_ptr(),
+            };
+            // SAFETY: the caller's contract, for the columns of a row that are inside and the panel's channels.
+            unsafe { (kernels.finish)(&finish) };
+        }
     }
 }

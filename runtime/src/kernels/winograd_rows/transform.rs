@@ -20,6 +20,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use resnet_plan::winograd::BAND;
 
+use crate::kernels::wide::{Input, Kind, Weights};
 use crate::kernels::winograd::sides::times;
 use crate::kernels::winograd::transform::finish;
 use crate::simd::Simd;
@@ -30,11 +31,13 @@ const LARGEST_PAIRS: usize = 3;
 
 /// Weights of some windows, of one phase.
 pub(crate) struct BandKernel<'a> {
+    pub(crate) kind: Kind,
     pub(crate) points: usize,
-    /// The elements of each tap: three less than there are points, or one less than that.
+    /// The words of each tap: three less than there are points, or one less than that.
     pub(crate) taps: &'a [*const f32],
-    /// How many: whole vectors.
-    pub(crate) count: usize,
+    /// Rows of words, and the words of a row: whole vectors.
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
     /// Where they go, and how far apart points are.
     pub(crate) u: *mut f32,
     pub(crate) plane: usize,
@@ -42,10 +45,11 @@ pub(crate) struct BandKernel<'a> {
 
 /// Input rows of a band, of one phase.
 pub(crate) struct BandInput<'a> {
+    pub(crate) kind: Kind,
     pub(crate) points: usize,
     /// As many as there are points, or all but the last.
     pub(crate) rows: &'a [*const f32],
-    /// Elements of a row.
+    /// Wide words of a row.
     pub(crate) count: usize,
     /// Where they go, and how far apart points are.
     pub(crate) v: *mut f32,
@@ -153,10 +157,10 @@ const fn product(pairs: &[f64], without: usize) -> [f32; LARGEST_PAIRS + 1] {
 
 /// Calls a function for a number of points.
 macro_rules! of_points {
-    ($points:expr, $function:ident::<$simd:ty>($($argument:expr),*)) => {
+    ($points:expr, $function:ident::<$($generic:ty),*>($($argument:expr),*)) => {
         match $points {
-            6 => $function::<$simd, 6>($($argument),*),
-            _ => $function::<$simd, 7>($($argument),*),
+            6 => $function::<$($generic,)* 6>($($argument),*),
+            _ => $function::<$($generic,)* 7>($($argument),*),
         }
     };
 }
@@ -164,24 +168,25 @@ macro_rules! of_points {
 /// `G g`
 ///
 /// # Safety
-/// Each tap holds `count` elements, and each point has room for them: infinity only where no tap is missing. The machine has
+/// Each tap holds so many rows, and each point has room for what they become: infinity only where no tap is missing. The machine has
 /// the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn kernel<S: Simd>(simd: S, task: &BandKernel<'_>) {
+pub(crate) unsafe fn kernel<S: Simd, W: Weights<S>>(simd: S, task: &BandKernel<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { of_points!(task.points, kernel_of::<S>(simd, task)) }
+    unsafe { of_points!(task.points, kernel_of::<S, W>(simd, task)) }
 }
 
 /// # Safety
 /// As [`kernel`].
 #[inline(always)]
-unsafe fn kernel_of<S: Simd, const N: usize>(simd: S, task: &BandKernel<'_>) {
+unsafe fn kernel_of<S: Simd, W: Weights<S>, const N: usize>(simd: S, task: &BandKernel<'_>) {
     let points = const { &Points::of(N) };
-    for place in (0..task.count).step_by(S::LANES) {
+    let places = (0..task.rows * task.width).step_by(S::LANES);
+    for (place, wide) in places.flat_map(|place| (0..W::WIDE).map(move |wide| (place, wide))) {
         let mut g = [simd.splat(0.0); BAND];
         for (g, tap) in g.iter_mut().zip(task.taps) {
             // SAFETY: the caller's contract: whole vectors.
-            *g = unsafe { simd.load(tap.add(place)) };
+            *g = W::row(simd, unsafe { simd.load(tap.add(place)) }, wide);
         }
         let mut u = [g[N - 4]; N];
         for pair in 0..points.pairs {
@@ -195,10 +200,12 @@ unsafe fn kernel_of<S: Simd, const N: usize>(simd: S, task: &BandKernel<'_>) {
         if points.zero == 1 {
             u[N - 2] = simd.mul(simd.splat(points.zero_weight), g[0]);
         }
+        // Where a row is widened, its second one comes behind it.
+        let to = if W::WIDE == 1 { place } else { place + (place / task.width + wide) * task.width };
         for (point, u) in u.into_iter().enumerate() {
             if point < N - 1 || task.taps.len() == N - 3 {
                 // SAFETY: the caller's contract: whole vectors.
-                unsafe { simd.store(task.u.add(point * task.plane + place), u) };
+                unsafe { simd.store(task.u.add(point * task.plane + to), u) };
             }
         }
     }
@@ -210,15 +217,15 @@ unsafe fn kernel_of<S: Simd, const N: usize>(simd: S, task: &BandKernel<'_>) {
 /// Each row holds `count` elements, and each point has room for them, filled up to whole vectors: infinity only where no row
 /// is missing. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn input<S: Simd>(simd: S, task: &BandInput<'_>) {
+pub(crate) unsafe fn input<S: Simd, I: Input<S>>(simd: S, task: &BandInput<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { of_points!(task.points, input_of::<S>(simd, task)) }
+    unsafe { of_points!(task.points, input_of::<S, I>(simd, task)) }
 }
 
 /// # Safety
 /// As [`input`].
 #[inline(always)]
-unsafe fn input_of<S: Simd, const N: usize>(simd: S, task: &BandInput<'_>) {
+unsafe fn input_of<S: Simd, I: Input<S>, const N: usize>(simd: S, task: &BandInput<'_>) {
     let points = const { &Points::of(N) };
     // Nobody asks for what a missing row would be part of.
     let mut rows = [task.rows[0]; N];
@@ -230,9 +237,7 @@ unsafe fn input_of<S: Simd, const N: usize>(simd: S, task: &BandInput<'_>) {
         for (d, row) in d.iter_mut().zip(rows) {
             // SAFETY: the caller's contract: of the last vector only the elements that there are get read.
             unsafe {
-                let from = row.add(place);
-                let rest = task.count - place;
-                *d = if rest >= S::LANES { simd.load(from) } else { simd.load_partial(from, rest) };
+                *d = I::load(simd, row, place, (task.count - place).min(S::LANES));
             }
         }
         let mut v = [sum(simd, points.all, points.pairs + 1, &d, points.zero); N];
