@@ -159,17 +159,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(from, count))) }
     }
 
-    // Adding half of the last place, less one where that is even, rounds; a NaN is made quiet instead, so that it stays one.
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16, value: __m256, count: usize) {
         // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
         unsafe {
-            let bits = _mm256_castps_si256(value);
-            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-            let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
-            let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
-            let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
-            let upper = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan));
+            let upper = upper_half(value);
             let narrow =
                 _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256::<1>(upper));
             if count == 8 {
@@ -177,6 +171,16 @@ impl Simd for Avx2 {
             } else {
                 scatter(to.cast(), std::mem::transmute::<__m128i, [u16; 8]>(narrow), count);
             }
+        }
+    }
+
+    // Packing takes a half of each vector in turn.
+    #[inline(always)]
+    unsafe fn store_packed_bf16(self, to: *mut bf16, [a, b, _, _]: [__m256; 4]) {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
+        unsafe {
+            let packed = _mm256_packus_epi32(upper_half(a), upper_half(b));
+            _mm256_storeu_si256(to.cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(packed));
         }
     }
 
@@ -201,7 +205,7 @@ impl Simd for Avx2 {
     // What is above the range is cut off first, since no int32 may hold it; packing cuts off what is below, and NaN, which become the
     // least int32: `minps` gives its second operand. Packing takes a half of each vector in turn.
     #[inline(always)]
-    unsafe fn store_packed<const SIGNED: bool>(self, to: *mut u8, [a, b, _, _]: [__m256; 4]) {
+    unsafe fn store_packed_int8<const SIGNED: bool>(self, to: *mut u8, [a, b, _, _]: [__m256; 4]) {
         // SAFETY: `self` shows that the machine has AVX2 and FMA; the pointer is the caller's contract.
         unsafe {
             let most = _mm256_set1_ps(if SIGNED { 127.0 } else { 255.0 });
@@ -213,6 +217,24 @@ impl Simd for Avx2 {
             let bytes = _mm256_permutevar8x32_epi32(packed, order);
             _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(bytes));
         }
+    }
+}
+
+/// Elements rounded to bf16, in the lower halves of their lanes. Adding half of the last place, less one where that is even, rounds; a
+/// NaN is made quiet instead, so that it stays one.
+///
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+unsafe fn upper_half(value: __m256) -> __m256i {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let bits = _mm256_castps_si256(value);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
+        _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan))
     }
 }
 

@@ -198,7 +198,7 @@ impl<const BF16: bool> Simd for With<BF16> {
     // Elements below the least of two bytes become it when they are packed, and so does NaN, which `minps` gives as its second
     // operand. Packing takes a quarter of each vector in turn.
     #[inline(always)]
-    unsafe fn store_packed<const SIGNED: bool>(self, to: *mut u8, [a, b, c, d]: [__m512; 4]) {
+    unsafe fn store_packed_int8<const SIGNED: bool>(self, to: *mut u8, [a, b, c, d]: [__m512; 4]) {
         // SAFETY: `self` shows that the machine has AVX-512; the pointer is the caller's contract.
         unsafe {
             let most = _mm512_set1_ps(if SIGNED { 127.0 } else { 255.0 });

@@ -22,7 +22,7 @@ pub(crate) trait Simd: Copy {
     type Vector: Copy;
     /// Elements in a vector.
     const LANES: usize;
-    /// Vectors that are stored together as int8: at most four.
+    /// Vectors that are stored together as bf16 or int8: at most four.
     const PACKED: usize;
 
     /// # Safety
@@ -121,12 +121,24 @@ pub(crate) trait Simd: Copy {
     /// As [`Simd::store_bf16`].
     unsafe fn store_i8(self, to: *mut i8, value: Self::Vector, count: usize);
 
+    /// [`Simd::store_bf16`], of the first [`Simd::PACKED`] whole vectors, one behind the other.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of as many vectors of elements.
+    #[inline(always)]
+    unsafe fn store_packed_bf16(self, to: *mut bf16, values: [Self::Vector; 4]) {
+        for (index, value) in values.into_iter().enumerate().take(Self::PACKED) {
+            // SAFETY: the caller's contract.
+            unsafe { self.store_bf16(to.add(index * Self::LANES), value, Self::LANES) };
+        }
+    }
+
     /// [`Simd::store_i8`] if `SIGNED`, else [`Simd::store_u8`], of the first [`Simd::PACKED`] whole vectors, one behind the other.
     ///
     /// # Safety
     /// `to` must be valid for writes of as many vectors of elements.
     #[inline(always)]
-    unsafe fn store_packed<const SIGNED: bool>(self, to: *mut u8, values: [Self::Vector; 4]) {
+    unsafe fn store_packed_int8<const SIGNED: bool>(self, to: *mut u8, values: [Self::Vector; 4]) {
         for (index, value) in values.into_iter().enumerate().take(Self::PACKED) {
             // SAFETY: the caller's contract.
             unsafe {

@@ -50,7 +50,7 @@ impl<S: Simd> Stored<S> for f32 {
 }
 
 macro_rules! stored {
-    ($type:ty, $load:ident, $store:ident $(, signed: $signed:literal)?) => {
+    ($type:ty, $load:ident, $store:ident, $store_packed:ident $(, signed: $signed:literal)?) => {
         impl<S: Simd> Stored<S> for $type {
             $(const POSITIVE: bool = !$signed;)?
 
@@ -65,17 +65,16 @@ macro_rules! stored {
                 // SAFETY: the caller's contract.
                 unsafe { simd.$store(to, value, count) }
             }
-            $(
-                #[inline(always)]
-                unsafe fn store_packed(simd: S, to: *mut $type, values: [S::Vector; 4]) {
-                    // SAFETY: the caller's contract.
-                    unsafe { simd.store_packed::<$signed>(to.cast(), values) }
-                }
-            )?
+
+            #[inline(always)]
+            unsafe fn store_packed(simd: S, to: *mut $type, values: [S::Vector; 4]) {
+                // SAFETY: the caller's contract.
+                unsafe { simd.$store_packed$(::<$signed>)?(to.cast(), values) }
+            }
         }
     };
 }
 
-stored!(bf16, load_bf16, store_bf16);
-stored!(u8, load_u8, store_u8, signed: false);
-stored!(i8, load_i8, store_i8, signed: true);
+stored!(bf16, load_bf16, store_bf16, store_packed_bf16);
+stored!(u8, load_u8, store_u8, store_packed_int8, signed: false);
+stored!(i8, load_i8, store_i8, store_packed_int8, signed: true);
