@@ -298,7 +298,7 @@ pub const fn largest_depth(precision: Precision) -> usize {
 /// Pixels whose inputs are widened together by a direct sum of so many words: as many as fit a part of the L2 cache, and a tile at
 /// least. The more, the less often weights are widened.
 pub const fn widened_block(depth: usize) -> usize {
-    let most = if depth == 0 { LARGEST_WIDENED } else { WIDENED_WORDS / depth };
+    let most = WIDENED_WORDS / if depth == 0 { 1 } else { depth };
     if most < LEAST_WIDENED {
         LEAST_WIDENED
     } else if most < LARGEST_WIDENED {

@@ -82,7 +82,8 @@ impl Layer<'_> {
             let block = y[2].div_ceil(y[2].div_ceil(LARGEST_COLUMNS));
             candidates.push(Algorithm::WinogradRows { block });
         }
-        let growth = self.weights(Algorithm::Strassen { block: 1 }) - self.weights(Algorithm::Direct);
+        let strassen = self.weights(Algorithm::Strassen { block: 1 });
+        let growth = strassen.saturating_sub(self.weights(Algorithm::Direct));
         if size_of::<f32>() * growth <= LARGEST_GROWTH {
             let most = BLOCK_BYTES / (size_of::<f32>() * 2 * words) / PAIRS * PAIRS;
             let pairs = pixels.div_ceil(2);
