@@ -118,7 +118,7 @@ pub fn convolve(
     let padded = geometry.channels.next_multiple_of(dots.map_or(kernels.lanes, |dots| dots.lanes));
     assert!(weights.bias.len() >= lists * padded, "the bias has another length");
     if dots.is_none() && algorithm == Algorithm::Direct {
-        wide::check(geometry, kind, threads.scratch());
+        wide::direct::check(geometry, kind, threads.scratch());
     }
     let shares = Shares::of(*split, threads, work.units, work.together, work.panels);
     let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
@@ -146,7 +146,7 @@ pub fn convolve(
             match (algorithm, dots) {
                 (Algorithm::Direct, Some(dots)) => words::run(dots, &task),
                 (Algorithm::Direct, None) if kind == Kind::F32 => run_direct(kernels, &task),
-                (Algorithm::Direct, None) => wide::run(kernels, &task, scratch),
+                (Algorithm::Direct, None) => wide::direct::run(kernels, &task, scratch),
                 (Algorithm::Winograd { fused: false, .. }, _) => winograd::run(kernels, &task, scratch),
                 (Algorithm::Winograd { .. }, _) => winograd::fused::run(kernels, &task, scratch),
                 (Algorithm::WinogradRows { .. }, _) => winograd_rows::run(kernels, &task, scratch),

@@ -27,10 +27,9 @@ use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
-use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
-use crate::kernels::wide::{Finish, InputRun, Kind, Numbers, Weights};
+use crate::kernels::wide::{self, InputRun, Kind, Numbers, Weights};
 use crate::simd::Whole;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
@@ -380,18 +379,11 @@ impl<'a> Part<'a> {
         let Part { kernels, task, outputs, .. } = *self;
         for half in 0..2 {
             let first = half * outputs + panel.first;
-            let epilogue = task.epilogue(first..first + panel.channels, kernels.lanes);
-            let finish = Finish {
-                whole: task.kind.is_whole(),
-                epilogue: Epilogue {
-                    y_offsets: &pairs.y[..pairs.count + pairs.seconds],
-                    width: 2 * panel.width,
-                    ..epilogue
-                },
-                sums: planes.y[half * panel.width..].as_ptr(),
-            };
+            let (channels, y_offsets) =
+                (first..first + panel.channels, &pairs.y[..pairs.count + pairs.seconds]);
+            let sums = planes.y[half * panel.width..].as_ptr();
             // SAFETY: the caller's contract, for the pixels of the pairs and the panel's channels of the half.
-            unsafe { (kernels.finish)(&finish) };
+            unsafe { wide::finish(kernels, task, channels, y_offsets, sums, 2 * panel.width) };
         }
     }
 

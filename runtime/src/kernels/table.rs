@@ -177,7 +177,7 @@ macro_rules! kernels {
         compiled!(winograd_output_of_wholes, winograd::OutputTile, winograd::output::<$simd, Wholes>);
         by_kind!(widen_inputs, wide::InputRun, wide::inputs, wide::F32, wide::Bf16, wide::U8, wide::I8);
         by_kind!(widen_weights, wide::WeightRows, wide::weights, wide::F32, wide::Bf16, wide::I8, wide::I8);
-        compiled!(finish, wide::Finish<'_>, wide::finish);
+        compiled!(finish, wide::Finish<'_>, wide::finish_sums);
         by_kind!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, wide::F32, wide::Bf16, wide::I8, wide::I8);
         by_kind!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, wide::F32, wide::Bf16, wide::U8, wide::I8);
         compiled!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);

@@ -31,10 +31,9 @@ use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
-use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
-use crate::kernels::wide::{Finish, Kind};
+use crate::kernels::wide::{self, Kind};
 use sides::{Factor, LARGEST_INPUT};
 use transform::{InputTile, KernelTile, OutputTile};
 
@@ -388,19 +387,14 @@ impl<'a> Part<'a> {
             if !last {
                 continue;
             }
-            let epilogue = task.epilogue(panel.range(), kernels.lanes);
             let geometry = &task.convolution.geometry.y;
             for inside in 0..place.inside[0] {
                 let first = geometry.at(place.image, place.row + inside, place.column);
                 let y_offsets: [usize; 4] = std::array::from_fn(|column| first + column * geometry.pixel);
                 let y_offsets = &y_offsets[..place.inside[1]];
-                let finish = Finish {
-                    whole,
-                    epilogue: Epilogue { y_offsets, ..epilogue },
-                    sums: y.wrapping_add(inside * row),
-                };
+                let sums = y.wrapping_add(inside * row);
                 // SAFETY: the caller's contract, for the pixels of a row of the tile that are inside and the panel's channels.
-                unsafe { (kernels.finish)(&finish) };
+                unsafe { wide::finish(kernels, task, panel.range(), y_offsets, sums, panel.width) };
             }
         }
     }

@@ -25,10 +25,9 @@ use resnet_plan::winograd::{BAND, Rows};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
-use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
-use crate::kernels::wide::{Finish, Kind};
+use crate::kernels::wide::{self, Kind};
 use transform::LARGEST_POINTS;
 use transform::{BandInput, BandKernel, BandOutput};
 
@@ -311,14 +310,10 @@ impl<'a> Part<'a> {
             for (column, offset) in y_offsets[..place.inside[1]].iter_mut().enumerate() {
                 *offset = pixel(inside) + column * geometry.y.pixel;
             }
-            let epilogue = task.epilogue(panel.range(), kernels.lanes);
-            let finish = Finish {
-                whole: false,
-                epilogue: Epilogue { y_offsets: &y_offsets[..place.inside[1]], ..epilogue },
-                sums: planes.y[inside * row..].as_ptr(),
-            };
+            let sums = planes.y[inside * row..].as_ptr();
+            let y_offsets = &y_offsets[..place.inside[1]];
             // SAFETY: the caller's contract, for the columns of a row that are inside and the panel's channels.
-            unsafe { (kernels.finish)(&finish) };
+            unsafe { wide::finish(kernels, task, panel.range(), y_offsets, sums, panel.width) };
         }
     }
 }
