@@ -120,25 +120,29 @@ fn weights_that_fold_to_infinity() {
 /// Winograd's algorithm transforms a kernel when it is used: elements that f32 holds may have sums that it does not.
 #[test]
 fn kernels_whose_transform_is_infinite() {
-    let text = |winograd: &str| {
+    let text = |settings: &str| {
         format!(
-            "name: w\ninput: 56x56x64\nwinograd: {winograd}\nstem:\n  - conv: {{filters: 64, kernel: 3, padding: 1, batch_norm: false}}\n"
+            "name: w\ninput: 56x56x64\n{settings}\nstem:\n  - conv: {{filters: 64, kernel: 3, padding: 1, batch_norm: false}}\n"
         )
     };
     let kernel: Vec<u8> = [f32::MAX; 64 * 64 * 9].into_iter().flat_map(f32::to_le_bytes).collect();
-    let view = TensorView::new(Dtype::F32, vec![64, 64, 3, 3], &kernel).unwrap();
-    let bytes = serialize([("conv1.weight", view)], None).unwrap();
-    let load = |winograd: &str| {
-        let (text, overrides) = (text(winograd), Default::default());
+    let load = |settings: &str, kernel: &[u8]| {
+        let view = TensorView::new(Dtype::F32, vec![64, 64, 3, 3], kernel).unwrap();
+        let bytes = serialize([("conv1.weight", view)], None).unwrap();
+        let (text, overrides) = (text(settings), Default::default());
         let spec = resnet_dsl::Spec { name: "w", text: &text, overrides: &overrides };
         let plan = spec.compile(&mut |_| Err("no files".to_owned())).unwrap().plan;
         let direct = plan.description.layers[0].algorithm == Algorithm::Direct;
         (direct, Weights::from_bytes(plan.description(), &bytes).map_err(|error| error.to_string()))
     };
-    let (direct, loaded) = load("off");
+    let (direct, loaded) = load("winograd: off", &kernel);
     assert!(direct && loaded.is_ok());
-    let (direct, loaded) = load("on");
+    let (direct, loaded) = load("winograd: on", &kernel);
     assert!(!direct && loaded.unwrap_err().contains("not finite: conv1.weight"));
+    // bf16 are transformed as well, on machines without instructions for them: 2^126.
+    let kernel: Vec<u8> = [2f32.powi(126); 64 * 64 * 9].into_iter().flat_map(f32::to_le_bytes).collect();
+    let (_, loaded) = load("precision: bf16", &kernel);
+    assert!(loaded.unwrap_err().contains("not finite: conv1.weight"));
 }
 
 #[test]

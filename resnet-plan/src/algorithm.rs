@@ -7,8 +7,8 @@ use crate::element::Precision;
 use crate::pixels::{plus, times};
 use crate::winograd::{BAND, Rows, Tile};
 
-/// How a convolution is computed. Its weights are packed for it: by Strassen's algorithm in planes of their own, where products
-/// transform them in order of use, else alike.
+/// How a convolution is computed. Weights of f32 are packed for it: by Strassen's algorithm in planes of their own, where products
+/// transform them in order of use, else alike. Narrower ones are packed alike for all: see [`Algorithms::packing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// A sum of row runs.
@@ -19,7 +19,7 @@ pub enum Algorithm {
         output: usize,
         /// Tiles that are transformed and multiplied together.
         block: usize,
-        /// Input channels whose weights are transformed at a time.
+        /// Wide words of the input channels (f32 and bf16: channels; int8: pairs of them) whose weights are transformed at a time.
         depth: usize,
         /// Whether products transform their weights themselves: for few tiles.
         fused: bool,
@@ -68,19 +68,19 @@ pub const SKEW: usize = 16;
 pub const GROUP: usize = 4;
 /// The most tiles of a block.
 pub const LARGEST_BLOCK: usize = 128;
-/// The most input channels whose weights are transformed at a time.
+/// The most wide words of the input channels whose weights are transformed at a time.
 pub const LARGEST_DEPTH: usize = 64;
 /// The most columns of a block of [`Algorithm::WinogradRows`].
 pub const LARGEST_COLUMNS: usize = 64;
 /// The most pairs of a block of [`Algorithm::Strassen`].
 pub const LARGEST_PAIRS: usize = 108;
-/// The most pixels whose inputs are widened together.
+/// The most pixels whose inputs are widened together: twice as many do not make it faster.
 pub const LARGEST_WIDENED: usize = 168;
-/// The most words of a row of the weights that are widened together.
+/// The most wide words of a row of the window whose weights are widened together: 128 KB of the widest panel.
 pub const LARGEST_PART: usize = 512;
 /// The words of widened inputs of a block: half of an L2 cache.
 const WIDENED_WORDS: usize = 1 << 17;
-/// The least pixels of a block.
+/// The least pixels of a block: whole tiles of every instruction set.
 const LEAST_WIDENED: usize = 12;
 /// Products of Strassen's algorithm, for two pixels and the halves of their channels.
 pub const PRODUCTS: usize = 7;
@@ -194,8 +194,11 @@ impl Algorithm {
                 Some(rows) => {
                     let transformed = times(plus(1, rows.runs), rows.row(block));
                     let weights = times(times(rows.runs, rows.run), padded(outputs));
-                    let wide =
-                        if matches!(precision, Precision::F32) { 0 } else { times(BAND * block, PANEL) };
+                    let wide = if matches!(precision, Precision::F32) {
+                        0
+                    } else {
+                        times(times(BAND, block), PANEL)
+                    };
                     plus(plus(transformed, weights), plus(times(rows.points, plane(block)), wide))
                 }
             },
@@ -206,7 +209,7 @@ impl Algorithm {
                     Precision::F32 => 0,
                     Precision::Bf16 | Precision::Int8 => {
                         let factors = times(times(PRODUCTS, half), PANEL);
-                        plus(times(4 * half, block), plus(factors, times(4 * PANEL, block)))
+                        plus(times(times(4, half), block), plus(factors, times(4 * PANEL, block)))
                     }
                 };
                 let sums = plus(times(SUMS, plus(times(block, half), SKEW)), times(PLANES, plane(block)));
@@ -214,11 +217,6 @@ impl Algorithm {
             }
         }
     }
-}
-
-impl Class {
-    /// All.
-    pub const ALL: [Class; 3] = [Class::Wide, Class::Dots, Class::Tiles];
 }
 
 impl Algorithms {
@@ -264,7 +262,8 @@ impl Algorithms {
             && self.tiles.computes_in(precision, kernel, stride, channels)
     }
 
-    /// The most that [`Algorithm::scratch_len`] gives for any of them.
+    /// The most that [`Algorithm::scratch_len`] gives for wide elements and dots (which need none for direct sums, and are counted
+    /// as if they did). Tiles need none.
     pub const fn scratch_len(
         &self,
         precision: Precision,
@@ -287,7 +286,7 @@ pub const fn wide_words(precision: Precision, elements: usize) -> usize {
 }
 
 /// The most words of transformed weights that a sum of products by Winograd's algorithm takes in one go. Those of int8 in tiles of
-/// 4x4 are computed modulo 2^32 and divided by 576, so they have to be below 2^25: 255 * 127 * 9 times 115 channels.
+/// 4x4 are computed modulo 2^32 and divided by 576, so they have to be below 2^25: 255 * 127 * 9 times 115 channels. Weights are from -127 to 127, and depths whole vectors.
 pub const fn largest_depth(precision: Precision) -> usize {
     match precision {
         Precision::F32 | Precision::Bf16 => LARGEST_DEPTH,

@@ -143,7 +143,7 @@ impl Layer<'_> {
                 let products = pairs * (x[3] * filters / 4 * PRODUCTS);
                 // Those that are kept, and the outputs that are made of them without a product.
                 let sums = pairs * (PLANES + 1) * (filters / 2);
-                let factors = pairs.div_ceil(block) * (words * filters / 4 * PRODUCTS);
+                let factors = pairs.div_ceil(block) * self.made_weights(algorithm);
                 let widened = if narrow { WIDEN * (factors + pixels * words) } else { 0 };
                 read.max(products / rate) + TRANSFORM * (self.made_inputs(algorithm) + sums) + widened
             }
@@ -161,10 +161,11 @@ impl Layer<'_> {
     }
 
     /// Words of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are
-    /// transformed; by products themselves, once a group of tiles.
+    /// transformed; by products themselves, once a group of tiles. (Strassen's factors of f32 are stored.)
     pub(crate) fn made_weights(&self, algorithm: Algorithm) -> usize {
         let words = self.words(self.x[3]) * self.conv.filters;
         match algorithm {
+            Algorithm::Strassen { .. } if self.precision != Precision::F32 => words / 4 * PRODUCTS,
             Algorithm::Direct | Algorithm::Strassen { .. } => 0,
             Algorithm::Winograd { fused, .. } => {
                 let tile = Tile::of(self.conv.stride[0]);
@@ -195,27 +196,12 @@ impl Layer<'_> {
         }
     }
 
-    /// Multiply-adds in the time of one of f32. Fewer products than a direct sum has are products of widened elements.
+    /// Multiply-adds in the time of one of f32. Fewer products than a direct sum has are products of widened elements. (Nobody asks for
+    /// tiles, which compute direct sums only.)
     fn rate(&self, algorithm: Algorithm, class: Class) -> usize {
-        let direct = algorithm == Algorithm::Direct;
-        match (self.precision, class) {
-            (Precision::F32, _) | (Precision::Bf16, Class::Wide) => 1,
-            (Precision::Bf16, _) => {
-                if direct {
-                    2
-                } else {
-                    1
-                }
-            }
-            (Precision::Int8, Class::Wide) => 2,
-            (Precision::Int8, _) => {
-                if direct {
-                    4
-                } else {
-                    2
-                }
-            }
-        }
+        let wide = if self.precision == Precision::Int8 { 2 } else { 1 };
+        let dots = class == Class::Dots && self.precision != Precision::F32;
+        if dots && algorithm == Algorithm::Direct { 2 * wide } else { wide }
     }
 
     /// Words that so many numbers are computed in.

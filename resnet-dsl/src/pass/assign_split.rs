@@ -20,6 +20,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let input = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
         let (Some(x), Some(y)) = (input, graph.node(value).ty) else { continue };
         if let Op::Conv2d(conv) = &mut graph.node_mut(value).op {
+            // One split for all classes: the algorithm for wide elements transforms most.
             let algorithm = conv.algorithms.map_or(Algorithm::Direct, |algorithms| algorithms.wide);
             let layer = Layer { conv, precision: x.element.precision(), x: x.dims, y: y.dims };
             // What each thread would do for itself: transform all weights, or all of the input.

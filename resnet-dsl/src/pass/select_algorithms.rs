@@ -21,7 +21,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                 let cost = |algorithm: &Algorithm| layer.cost(*algorithm, class);
                 candidates.iter().copied().min_by_key(cost).unwrap_or(Algorithm::Direct)
             };
-            // Tiles multiply as they are, and nothing is faster.
+            // Tiles compute direct sums only.
             conv.algorithms = Some(match precision {
                 Precision::F32 => Algorithms::all(best(Class::Wide)),
                 _ => {

@@ -136,7 +136,7 @@ pub fn convolve(
         units: 0..0,
         panel_range: 0..0,
     };
-    let shared = Whole(&task);
+    let shared = SharedTask(&task);
     threads.run(|index, scratch| {
         let (units, panel_range) = shares.part(index);
         let task = ConvTask { units, panel_range, ..shared.task().clone() };
@@ -187,13 +187,13 @@ fn in_words(x: Elements<'_>) -> (*const f32, usize) {
 }
 
 /// The task of which each thread takes its part.
-struct Whole<'a>(&'a ConvTask<'a>);
+struct SharedTask<'a>(&'a ConvTask<'a>);
 
 // SAFETY: the pointers are only addresses; whoever follows them states which part is whose.
-unsafe impl Sync for Whole<'_> {}
+unsafe impl Sync for SharedTask<'_> {}
 
-impl<'a> Whole<'a> {
-    /// The task. (A method, so that closures capture all of `Whole`.)
+impl<'a> SharedTask<'a> {
+    /// The task. (A method, so that closures capture all of `SharedTask`.)
     fn task(&self) -> &'a ConvTask<'a> {
         self.0
     }
@@ -298,7 +298,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                 // SAFETY: the caller's contract, for these pixels, channels, rows and words. Earlier panels are all full, each of
                 // `depth` times its width; the list of zeros is as long as the widest panel.
                 unsafe {
-                    (kernels.product)(&Product {
+                    (kernels.float.product)(&Product {
                         x: task.x.add(x),
                         x_offsets: &x_offsets[..count],
                         rows,

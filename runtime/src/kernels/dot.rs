@@ -1,4 +1,4 @@
-//! The micro-kernel of bf16 and int8: as [`product`](crate::kernels::product), in words of four bytes.
+//! The micro-kernel of instructions that multiply words of bf16 or int8: as [`product`](crate::kernels::product), in words of four bytes.
 //!
 //! ```text
 //! sums[p][:] = start
@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::{LINE, next_tile};
-use crate::simd::Simd;
+use crate::simd::{Simd, Vnni};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct DotTask<'a> {
@@ -106,6 +106,60 @@ pub(crate) trait Dot: Copy {
 
     /// `sum` and the products of the elements in two words.
     fn dot(self, x: Self::Input, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
+}
+
+/// Words of four int8 by the instructions of VNNI, unsigned by signed. Signed inputs are moved by 128; the sums begin with what that adds
+/// to them.
+#[derive(Clone, Copy)]
+pub(crate) struct Int8<S, const SIGNED: bool>(S);
+
+impl<S: Vnni, const SIGNED: bool> Dot for Int8<S, SIGNED> {
+    type Simd = S;
+    type Sum = S::Vector;
+    type Weight = S::Vector;
+    type Input = S::Vector;
+    const INTEGER: bool = true;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        // SAFETY: the caller's contract.
+        Int8(unsafe { S::assume() })
+    }
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const u32) -> S::Vector {
+        // SAFETY: the caller's contract.
+        unsafe { self.0.load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32, sum: S::Vector) {
+        // SAFETY: the caller's contract.
+        unsafe { self.0.store(to.cast(), sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn weight(self, from: *const u32) -> S::Vector {
+        // SAFETY: the caller's contract.
+        unsafe { self.0.load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn input(self, from: *const u32) -> S::Vector {
+        // SAFETY: the caller's contract.
+        let words = self.0.splat(unsafe { from.cast::<f32>().read_unaligned() });
+        if SIGNED { self.0.move_i8(words) } else { words }
+    }
+
+    #[inline(always)]
+    fn dot(self, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
+        self.0.add_quads(x, w, sum)
+    }
 }
 
 /// The most words of a tile: pixels by a panel's channels.

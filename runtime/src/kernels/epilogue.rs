@@ -1,4 +1,5 @@
-//! From the sums of a tile to its output, for bf16 and int8: one source for all instruction sets, and the same bits.
+//! From the sums of a tile to its output, for bf16 and int8: one source for all instruction sets, and the same bits (of bf16, but for
+//! subnormals, which AVX-512 bf16 takes for zeros).
 //!
 //! ```text
 //! value = sum                                  bf16: in single precision, the bias is among its terms
@@ -27,7 +28,7 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) y_offsets: &'a [usize],
     /// Channels, at most a panel's.
     pub(crate) channels: usize,
-    /// Words from the sums of one pixel to those of the next: channels, filled up to whole vectors.
+    /// Words from the sums of one pixel to those of the next: at least the channels, filled up to whole vectors.
     pub(crate) width: usize,
     /// What the output holds, to be added.
     pub(crate) residual: Residual,

@@ -172,9 +172,9 @@ fn write(task: &mut FoldTask<'_>, place: usize, row: &Row) {
         }
         Precision::Int8 => {
             // From here on f64 are whole numbers, so the addition rounds to the nearest, an even one in the middle.
-            const WHOLE: f64 = 6_755_399_441_055_744.0;
+            const INTEGER: f64 = 6_755_399_441_055_744.0;
             for ((to, number), step) in to.zip(task.steps.iter()) {
-                let steps = (number / step + WHOLE) - WHOLE;
+                let steps = (number / step + INTEGER) - INTEGER;
                 put(to, task.precision, place % per_word, u32::from((steps as i8).cast_unsigned()));
             }
         }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use resnet_plan::Precision;
 
 use crate::kernels::Kernels;
-use crate::kernels::product::Multiply;
-use crate::simd::Whole;
+use crate::kernels::wide::Arithmetic;
+use crate::simd::Integers;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
 const CHAINS: usize = 12;
@@ -26,8 +26,8 @@ pub fn peak_gops(kernels: &Kernels, precision: Precision) -> f64 {
     match (kernels.dots(precision), precision) {
         (Some(dots), _) => best(dots.peak, dots.peak_words * precision.per_word()),
         // Widened, a word is a f32 or two int16.
-        (None, Precision::F32 | Precision::Bf16) => best(kernels.peak, words),
-        (None, Precision::Int8) => best(kernels.peak_of_pairs, 2 * words),
+        (None, Precision::F32 | Precision::Bf16) => best(kernels.float.peak, words),
+        (None, Precision::Int8) => best(kernels.integer.peak, 2 * words),
     }
 }
 
@@ -46,12 +46,12 @@ fn best<T>(peak: unsafe fn(usize) -> T, elements: usize) -> f64 {
 /// # Safety
 /// The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn run<M: Multiply<S>, S: Whole>(simd: S, rounds: usize) -> f32 {
+pub(crate) unsafe fn run<N: Arithmetic, S: Integers>(simd: S, rounds: usize) -> f32 {
     let (x, w) = (simd.splat(black_box(0.5)), simd.splat(black_box(1.0)));
     let mut sums = [w; CHAINS];
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = M::add_product(simd, *sum, x, w);
+            *sum = N::add_product(simd, *sum, x, w);
         }
     }
     let mut all = sums[0];

@@ -1,50 +1,20 @@
-//! The micro-kernel that all convolutions are made of: a tile of pixels by a panel of channels.
+//! The micro-kernel that convolutions of f32 and of widened elements are made of: a tile of pixels by a panel of channels.
 //!
 //! ```text
 //! sums[p][:] = bias
 //! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
 //! y[p][:] = relu?(sums[p][:] + sums that have begun)
 //! ```
-//! A word is a f32, or two int16 whose products are added up exactly: see [`Multiply`].
+//! A word is a f32, or two int16 whose products are added up exactly: see [`Arithmetic`].
 //!
 //! What has begun is added last, so a long sum is a sum of parts: its error grows with the length of a part and the number of
-//! parts, not with the number of terms. (Direct convolutions cut long sums so; bf16, Winograd's and Strassen's do not.)
+//! parts, not with the number of terms. (Direct sums and Winograd's are cut so; Strassen's are not.)
 //!
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.
 
-use crate::kernels::wide::{Floats, Numbers, Wholes};
-use crate::simd::Whole;
-
-/// What a product of words is.
-pub(crate) trait Multiply<S: Whole> {
-    /// What sums are.
-    type Numbers: Numbers;
-
-    /// `sum + x * w`
-    fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector;
-}
-
-/// A word is two int16, and a sum an int32.
-pub(crate) struct Pairs;
-
-impl<S: Whole> Multiply<S> for Floats {
-    type Numbers = Floats;
-
-    #[inline(always)]
-    fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
-        simd.mul_add(x, w, sum)
-    }
-}
-
-impl<S: Whole> Multiply<S> for Pairs {
-    type Numbers = Wholes;
-
-    #[inline(always)]
-    fn add_product(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
-        simd.add_pairs(x, w, sum)
-    }
-}
+use crate::kernels::wide::Arithmetic;
+use crate::simd::Integers;
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct Product<'a> {
@@ -137,8 +107,8 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
 /// have begun; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<
-    M: Multiply<S>,
-    S: Whole,
+    N: Arithmetic,
+    S: Integers,
     const TILE: usize,
     const VECTORS: usize,
     const LINES: usize,
@@ -156,15 +126,15 @@ pub(crate) unsafe fn compute<
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
-                        1 => tile::<M, S, 1, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        2 => tile::<M, S, 2, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        3 => tile::<M, S, 3, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        4 => tile::<M, S, 4, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        1 => tile::<N, S, 1, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        2 => tile::<N, S, 2, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        3 => tile::<N, S, 3, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        4 => tile::<N, S, 4, $vectors, $lines, ONCE>(simd, product, first, prefetch),
                         5 if TILE > 4 => {
-                            tile::<M, S, 5, $vectors, $lines, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 5, $vectors, $lines, ONCE>(simd, product, first, prefetch)
                         }
                         6 if TILE > 4 => {
-                            tile::<M, S, 6, $vectors, $lines, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 6, $vectors, $lines, ONCE>(simd, product, first, prefetch)
                         }
                         size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
@@ -196,8 +166,8 @@ pub(crate) unsafe fn compute<
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tile<
-    M: Multiply<S>,
-    S: Whole,
+    N: Arithmetic,
+    S: Integers,
     const P: usize,
     const V: usize,
     const LINES: usize,
@@ -233,7 +203,7 @@ unsafe fn tile<
                 for p in 0..P {
                     let x = simd.splat(*x[p].add(k));
                     for v in 0..V {
-                        sums[p][v] = M::add_product(simd, x, w[v], sums[p][v]);
+                        sums[p][v] = N::add_product(simd, x, w[v], sums[p][v]);
                     }
                 }
             }
@@ -242,27 +212,27 @@ unsafe fn tile<
             for p in 0..P {
                 let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
                 for v in 0..V - 1 {
-                    sums[p][v] = M::Numbers::add_sums(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
+                    sums[p][v] = N::add_sums(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
                 }
                 let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
-                sums[p][V - 1] = M::Numbers::add_sums(simd, sums[p][V - 1], old);
+                sums[p][V - 1] = N::add_sums(simd, sums[p][V - 1], old);
             }
         }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {
             for v in 0..V - 1 {
-                simd.store(y[p].add(v * S::LANES), M::Numbers::at_least(simd, floor, sums[p][v]));
+                simd.store(y[p].add(v * S::LANES), N::at_least(simd, floor, sums[p][v]));
             }
         }
         if last == S::LANES {
             for p in 0..P {
-                simd.store(y[p].add((V - 1) * S::LANES), M::Numbers::at_least(simd, floor, sums[p][V - 1]));
+                simd.store(y[p].add((V - 1) * S::LANES), N::at_least(simd, floor, sums[p][V - 1]));
             }
         } else {
             for p in 0..P {
                 simd.store_partial(
                     y[p].add((V - 1) * S::LANES),
-                    M::Numbers::at_least(simd, floor, sums[p][V - 1]),
+                    N::at_least(simd, floor, sums[p][V - 1]),
                     last,
                 );
             }

@@ -17,6 +17,10 @@
 //!         w = u + s3 t3                   y(q)0 = w + q1 t4
 //!                                         y(q)1 = v + w - u          without a product
 //! ```
+//! Narrow elements: inputs are widened into memory, factors are made for each block and panel, and all `y` go to memory and then to the
+//! epilogue. int8 stay exact: sums of inputs are at most 510 in magnitude and factors at most 508, both int16; sums of products wrap
+//! modulo 2^32, and what they come to fits.
+//!
 //! All `y` with `+ bias + y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
 //! while others are computed.
 
@@ -29,8 +33,8 @@ use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
-use crate::kernels::wide::{self, InputRun, Kind, Numbers, Weights};
-use crate::simd::Whole;
+use crate::kernels::wide::{self, Arithmetic, InputRun, Kind, Weights};
+use crate::simd::Integers;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
@@ -277,7 +281,7 @@ impl<'a> Part<'a> {
             plane: planes.v_plane,
         };
         // SAFETY: the caller's contract; each plane has `inputs` elements for each slot.
-        unsafe { (self.kernels.strassen_sums[usize::from(self.task.kind.is_whole())])(&sums) };
+        unsafe { (self.kernels.of(self.task.kind).strassen_sums)(&sums) };
     }
 
     /// The seven products of a panel, of which three are outputs.
@@ -289,7 +293,7 @@ impl<'a> Part<'a> {
         let Convolution { residual, relu, .. } = *task.convolution;
         let is_f32 = task.kind == Kind::F32;
         let (residual, relu) = if is_f32 { (residual, relu) } else { (Residual::None, false) };
-        let product = if task.kind.is_whole() { kernels.product_of_pairs } else { kernels.product };
+        let product = kernels.of(task.kind).product;
         let (x, y, apart) = self.places(panel, planes);
         let g = planes.g.as_ptr();
         let (x_first, x_second) = (&pairs.x_first[..pairs.count], &pairs.x_second[..pairs.count]);
@@ -407,7 +411,7 @@ impl<'a> Part<'a> {
             relu: is_f32 && relu,
         };
         // SAFETY: the caller's contract, for the second pixels and the panel's channels of the second half.
-        unsafe { (self.kernels.strassen_last[usize::from(self.task.kind.is_whole())])(&last) };
+        unsafe { (self.kernels.of(self.task.kind).strassen_last)(&last) };
     }
 }
 
@@ -417,7 +421,7 @@ impl<'a> Part<'a> {
 /// Each pixel holds two halves, which are whole vectors; each plane has room for a half for each pair. The machine has the
 /// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn sums<S: Whole, N: Numbers>(simd: S, task: &SumsTask<'_>) {
+pub(crate) unsafe fn sums<S: Integers, N: Arithmetic>(simd: S, task: &SumsTask<'_>) {
     for (slot, pair) in task.x_offsets.chunks_exact(2).enumerate() {
         // SAFETY: the caller's contract.
         unsafe {
@@ -443,7 +447,7 @@ pub(crate) unsafe fn sums<S: Whole, N: Numbers>(simd: S, task: &SumsTask<'_>) {
 /// # Safety
 /// Each block holds so many rows, and each plane has room for twice as many. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn make_factors<S: Whole, W: Weights<S>>(simd: S, task: &FactorTask) {
+pub(crate) unsafe fn make_factors<S: Integers, W: Weights<S>>(simd: S, task: &FactorTask) {
     for row in 0..task.rows {
         for lane in (0..task.width).step_by(S::LANES) {
             let place = row * task.width + lane;
@@ -454,9 +458,9 @@ pub(crate) unsafe fn make_factors<S: Whole, W: Weights<S>>(simd: S, task: &Facto
                     *block = W::row(simd, unsafe { simd.load(from.add(place)) }, wide);
                 }
                 let [w00, w01, w10, w11] = blocks;
-                let t1 = W::Numbers::sub(simd, w01, w00);
-                let t2 = W::Numbers::sub(simd, w11, t1);
-                let (t3, t4) = (W::Numbers::sub(simd, w11, w01), W::Numbers::sub(simd, w10, t2));
+                let t1 = W::Arithmetic::sub(simd, w01, w00);
+                let t2 = W::Arithmetic::sub(simd, w11, t1);
+                let (t3, t4) = (W::Arithmetic::sub(simd, w11, w01), W::Arithmetic::sub(simd, w10, t2));
                 let to = task.to.wrapping_add((row * W::WIDE + wide) * task.width + lane);
                 for (index, factor) in [w00, w10, t2, t1, w11, t3, t4].into_iter().enumerate() {
                     // SAFETY: the caller's contract.
@@ -473,7 +477,7 @@ pub(crate) unsafe fn make_factors<S: Whole, W: Weights<S>>(simd: S, task: &Facto
 /// Each plane and the bias hold the panel's channels; pixels lie in the output, where nobody else reads or writes. The machine
 /// has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn last<S: Whole, N: Numbers>(simd: S, task: &LastTask<'_>) {
+pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'_>) {
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
     for (slot, offset) in task.y_offsets.iter().enumerate() {
         for channel in (0..task.channels).step_by(S::LANES) {

@@ -11,7 +11,7 @@ use crate::kernels::fold::FoldTask;
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
-use crate::kernels::wide::{Finish, InputRun, WeightRows};
+use crate::kernels::wide::{Finish, InputRun, Kind, WeightRows};
 use crate::kernels::winograd::row_product::RowProduct;
 use crate::kernels::winograd::transform::{InputTile, KernelTile, OutputTile};
 use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput};
@@ -21,7 +21,7 @@ use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput
 /// Whoever has a reference to one may call its functions, as far as the instruction set goes: the machine has it. So the tables
 /// themselves are private to `isa`, and [`Isa::kernels`](crate::Isa::kernels), which gives the references, looks first.
 pub struct Kernels {
-    /// The name of the instruction set of the kernels for f32.
+    /// The name of the instruction set of the kernels for f32 and what is widened.
     pub(crate) isa: &'static str,
     /// Elements in a vector.
     pub(crate) lanes: usize,
@@ -31,9 +31,10 @@ pub struct Kernels {
     pub(crate) tile: usize,
     /// Tiles of Winograd's algorithm in a group whose products are computed together.
     pub(crate) group: usize,
-    pub(crate) product: unsafe fn(&Product<'_>),
-    /// The same, of words of two int16.
-    pub(crate) product_of_pairs: unsafe fn(&Product<'_>),
+    /// Of words of one f32.
+    pub(crate) float: WordKernels,
+    /// Of words of two int16, which int8 are widened to.
+    pub(crate) integer: WordKernels,
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
     pub(crate) finish: unsafe fn(&Finish<'_>),
@@ -42,25 +43,30 @@ pub struct Kernels {
     pub(crate) row_products_of_two: [unsafe fn(&RowProduct<'_>); 4],
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
-    /// Of f32, and of whole numbers.
-    pub(crate) winograd_output: [unsafe fn(&OutputTile); 2],
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
     pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
     pub(crate) strassen_factors: unsafe fn(&FactorTask),
-    /// Of f32, and of whole numbers; as the next.
-    pub(crate) strassen_sums: [unsafe fn(&SumsTask<'_>); 2],
-    pub(crate) strassen_last: [unsafe fn(&LastTask<'_>); 2],
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) add: unsafe fn(&AddTask<'_>),
     pub(crate) convert: unsafe fn(&ConvertTask<'_>),
     pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
-    pub(crate) peak: unsafe fn(usize) -> f32,
-    pub(crate) peak_of_pairs: unsafe fn(usize) -> f32,
-    /// Of words of bf16 and of int8 as they are, where there are instructions for them.
+    /// Of words of bf16 and of int8 as they are, where there are instructions for them. Those by vectors have the table's `lanes` and
+    /// `panel`, so that their weights serve the kernels of widened elements, too.
     pub(crate) bf16: Option<DotKernel>,
     pub(crate) int8: Option<DotKernel>,
+}
+
+/// Kernels of wide words, and of sums of their products.
+#[derive(Clone, Copy)]
+pub(crate) struct WordKernels {
+    /// Integers: fetches a line a row, whatever the task says.
+    pub(crate) product: unsafe fn(&Product<'_>),
+    pub(crate) winograd_output: unsafe fn(&OutputTile),
+    pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
+    pub(crate) strassen_last: unsafe fn(&LastTask<'_>),
+    pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
 /// A panel of packed weights.
@@ -89,6 +95,11 @@ impl Kernels {
         Panel { first, channels, width: channels.next_multiple_of(self.lanes) }
     }
 
+    /// The kernels of what elements are widened to.
+    pub(crate) fn of(&self, kind: Kind) -> &WordKernels {
+        if kind.is_integer() { &self.integer } else { &self.float }
+    }
+
     /// What multiplies the words of a precision as they are; nothing, if that is f32, or they are widened.
     pub(crate) fn dots(&self, precision: Precision) -> Option<&DotKernel> {
         match precision {
@@ -113,6 +124,40 @@ impl Kernels {
     }
 }
 
+/// A function that is compiled under target features.
+macro_rules! compiled {
+    ($simd:ty, [$($features:literal)?], $name:ident, $task:ty, $kernel:path) => {
+        /// # Safety
+        /// The machine has the instruction set; the contract of the kernel holds for the task.
+        $(#[target_feature(enable = $features)])?
+        unsafe fn $name(task: &$task) {
+            // SAFETY: the caller's contract.
+            unsafe { $kernel(<$simd>::assume(), task) }
+        }
+    };
+}
+pub(crate) use compiled;
+
+/// The same for each kind of elements that there is, and one function that takes all.
+macro_rules! by_kind {
+    ($simd:ty, $features:tt, $name:ident, $task:ty, $module:ident::$kernel:ident, {$($kind:pat => $elements:ident),*}) => {
+        /// # Safety
+        /// The machine has the instruction set; the contract of the kernel holds for the task.
+        unsafe fn $name(task: &$task) {
+            match task.kind {
+                $($kind => {
+                    compiled!($simd, $features, of_kind, $task, $module::$kernel::<$simd, wide::$elements>);
+                    // SAFETY: the caller's contract.
+                    unsafe { of_kind(task) }
+                })*
+                #[allow(unreachable_patterns)]
+                kind => unreachable!("there is no such kernel for {kind:?}"),
+            }
+        }
+    };
+}
+pub(crate) use by_kind;
+
 /// The table of an instruction set: the kernels over its vector operations, each compiled under its target features.
 macro_rules! kernels {
     (
@@ -120,76 +165,48 @@ macro_rules! kernels {
     ) => {{
         use crate::kernels::winograd::{row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
-        use crate::kernels::product::{self, Fetch, Pairs, Product};
+        use crate::kernels::product::{self, Fetch, Product};
         use crate::kernels::{self, fold, peak, pool, strassen, wide};
-        use crate::kernels::wide::{Floats, Kind, Wholes};
+        use crate::kernels::table::{WordKernels, by_kind, compiled};
+        use crate::kernels::wide::{Float, Integer, Kind};
         use crate::simd::Simd;
 
-        macro_rules! compiled {
+        macro_rules! compile {
             ($name:ident, $task:ty, $kernel:path) => {
-                /// # Safety
-                /// The machine has the instruction set; the contract of the kernel holds for the task.
-                $(#[target_feature(enable = $features)])?
-                unsafe fn $name(task: &$task) {
-                    // SAFETY: the caller's contract.
-                    unsafe { $kernel(<$simd>::assume(), task) }
-                }
-            };
-        }
-        // A function for each kind of elements, and one that takes all.
-        macro_rules! by_kind {
-            ($name:ident, $task:ty, $module:ident::$kernel:ident, $f32:ty, $bf16:ty, $u8:ty, $i8:ty) => {
-                /// # Safety
-                /// The machine has the instruction set; the contract of the kernel holds for the task.
-                $(#[target_feature(enable = $features)])?
-                unsafe fn $name(task: &$task) {
-                    compiled!(of_f32, $task, $module::$kernel::<$simd, $f32>);
-                    compiled!(of_bf16, $task, $module::$kernel::<$simd, $bf16>);
-                    compiled!(of_u8, $task, $module::$kernel::<$simd, $u8>);
-                    compiled!(of_i8, $task, $module::$kernel::<$simd, $i8>);
-                    // SAFETY: the caller's contract.
-                    unsafe {
-                        match task.kind {
-                            Kind::F32 => of_f32(task),
-                            Kind::Bf16 => of_bf16(task),
-                            Kind::U8 => of_u8(task),
-                            Kind::I8 => of_i8(task),
-                        }
-                    }
-                }
+                compiled!($simd, [$($features)?], $name, $task, $kernel);
             };
         }
         // One function for each row and each way to fetch: without optimization, one function of all takes 1 MB of stack.
         macro_rules! row {
             ($kernel:ident $row:literal) => {{
-                compiled!(row, row_product::RowProduct<'_>, row_product::$kernel::<$simd, $vectors, $row>);
+                compile!(row, row_product::RowProduct<'_>, row_product::$kernel::<$simd, $vectors, $row>);
                 row
             }};
         }
-        compiled!(product_once, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 1, true>);
-        compiled!(product_one, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 1, false>);
-        compiled!(product_two, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 2, false>);
-        compiled!(product_four, Product<'_>, product::compute::<Floats, $simd, $tile, $vectors, 4, false>);
-        compiled!(product_of_pairs, Product<'_>, product::compute::<Pairs, $simd, $tile, $vectors, 1, false>);
-        by_kind!(winograd_kernel, winograd::KernelTile, winograd::kernel, wide::F32, wide::Bf16, wide::I8, wide::I8);
-        by_kind!(winograd_input, winograd::InputTile<'_>, winograd::input, wide::F32, wide::Bf16, wide::U8, wide::I8);
-        compiled!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Floats>);
-        compiled!(winograd_output_of_wholes, winograd::OutputTile, winograd::output::<$simd, Wholes>);
-        by_kind!(widen_inputs, wide::InputRun, wide::inputs, wide::F32, wide::Bf16, wide::U8, wide::I8);
-        by_kind!(widen_weights, wide::WeightRows, wide::weights, wide::F32, wide::Bf16, wide::I8, wide::I8);
-        compiled!(finish, wide::Finish<'_>, wide::finish_sums);
-        by_kind!(winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, wide::F32, wide::Bf16, wide::I8, wide::I8);
-        by_kind!(winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, wide::F32, wide::Bf16, wide::U8, wide::I8);
-        compiled!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
-        compiled!(strassen_sums_of_floats, strassen::SumsTask<'_>, strassen::sums::<$simd, Floats>);
-        compiled!(strassen_sums_of_wholes, strassen::SumsTask<'_>, strassen::sums::<$simd, Wholes>);
-        compiled!(strassen_last_of_floats, strassen::LastTask<'_>, strassen::last::<$simd, Floats>);
-        compiled!(strassen_last_of_wholes, strassen::LastTask<'_>, strassen::last::<$simd, Wholes>);
-        by_kind!(strassen_factors, strassen::FactorTask, strassen::make_factors, wide::F32, wide::Bf16, wide::I8, wide::I8);
-        compiled!(max_pool, pool::PoolTask<'_>, pool::max);
-        compiled!(average_pool, pool::PoolTask<'_>, pool::average);
-        compiled!(add, kernels::add::AddTask<'_>, kernels::add::run);
-        compiled!(convert, kernels::convert::ConvertTask<'_>, kernels::convert::run);
+        compile!(product_once, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 1, true>);
+        compile!(product_one, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 1, false>);
+        compile!(product_two, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 2, false>);
+        compile!(product_four, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false>);
+        compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 1, false>);
+        by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
+        by_kind!($simd, [$($features)?], winograd_input, winograd::InputTile<'_>, winograd::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
+        compile!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Float>);
+        compile!(winograd_output_of_integers, winograd::OutputTile, winograd::output::<$simd, Integer>);
+        by_kind!($simd, [$($features)?], widen_inputs, wide::InputRun, wide::inputs, {Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
+        by_kind!($simd, [$($features)?], widen_weights, wide::WeightRows, wide::weights, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
+        compile!(finish, wide::Finish<'_>, wide::finish_sums);
+        by_kind!($simd, [$($features)?], winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16});
+        by_kind!($simd, [$($features)?], winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, {Kind::F32 => F32, Kind::Bf16 => Bf16});
+        compile!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
+        compile!(strassen_sums_of_floats, strassen::SumsTask<'_>, strassen::sums::<$simd, Float>);
+        compile!(strassen_sums_of_integers, strassen::SumsTask<'_>, strassen::sums::<$simd, Integer>);
+        compile!(strassen_last_of_floats, strassen::LastTask<'_>, strassen::last::<$simd, Float>);
+        compile!(strassen_last_of_integers, strassen::LastTask<'_>, strassen::last::<$simd, Integer>);
+        by_kind!($simd, [$($features)?], strassen_factors, strassen::FactorTask, strassen::make_factors, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
+        compile!(max_pool, pool::PoolTask<'_>, pool::max);
+        compile!(average_pool, pool::PoolTask<'_>, pool::average);
+        compile!(add, kernels::add::AddTask<'_>, kernels::add::run);
+        compile!(convert, kernels::convert::ConvertTask<'_>, kernels::convert::run);
 
         /// # Safety
         /// The machine has the instruction set; the contract of [`product::compute`] holds.
@@ -218,7 +235,7 @@ macro_rules! kernels {
         $(#[target_feature(enable = $features)])?
         unsafe fn peak(rounds: usize) -> f32 {
             // SAFETY: the caller's contract.
-            unsafe { peak::run::<Floats, _>(<$simd>::assume(), rounds) }
+            unsafe { peak::run::<Float, _>(<$simd>::assume(), rounds) }
         }
 
         /// # Safety
@@ -226,7 +243,7 @@ macro_rules! kernels {
         $(#[target_feature(enable = $features)])?
         unsafe fn peak_of_pairs(rounds: usize) -> f32 {
             // SAFETY: the caller's contract.
-            unsafe { peak::run::<Pairs, _>(<$simd>::assume(), rounds) }
+            unsafe { peak::run::<Integer, _>(<$simd>::assume(), rounds) }
         }
 
         crate::kernels::table::Kernels {
@@ -235,8 +252,20 @@ macro_rules! kernels {
             panel: $vectors * <$simd>::LANES,
             tile: $tile,
             group: $vectors,
-            product,
-            product_of_pairs,
+            float: WordKernels {
+                product,
+                winograd_output: winograd_output_of_floats,
+                strassen_sums: strassen_sums_of_floats,
+                strassen_last: strassen_last_of_floats,
+                peak,
+            },
+            integer: WordKernels {
+                product: product_of_pairs,
+                winograd_output: winograd_output_of_integers,
+                strassen_sums: strassen_sums_of_integers,
+                strassen_last: strassen_last_of_integers,
+                peak: peak_of_pairs,
+            },
             widen_inputs,
             widen_weights,
             finish,
@@ -244,20 +273,15 @@ macro_rules! kernels {
             row_products_of_two: [row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)],
             winograd_kernel,
             winograd_input,
-            winograd_output: [winograd_output_of_floats, winograd_output_of_wholes],
             winograd_rows_kernel,
             winograd_rows_input,
             winograd_rows_output,
             strassen_factors,
-            strassen_sums: [strassen_sums_of_floats, strassen_sums_of_wholes],
-            strassen_last: [strassen_last_of_floats, strassen_last_of_wholes],
             max_pool,
             average_pool,
             add,
             convert,
             fold,
-            peak,
-            peak_of_pairs,
             bf16: None,
             int8: None,
         }
@@ -267,8 +291,9 @@ pub(crate) use kernels;
 
 /// The product of words of two int16 that an instruction set has an instruction for.
 macro_rules! product_of_pairs {
-    ($simd:ty, $multiply:ty, [$features:literal], tile: $tile:literal, vectors: $vectors:literal) => {{
-        use crate::kernels::product;
+    ($simd:ty, [$features:literal], tile: $tile:literal, vectors: $vectors:literal) => {{
+        use crate::kernels::{product, wide::Integer};
+        use crate::simd::Simd;
 
         /// # Safety
         /// The machine has the instruction set; the contract of [`product::compute`] holds.
@@ -276,7 +301,7 @@ macro_rules! product_of_pairs {
         unsafe fn product_of_pairs(task: &product::Product<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
-                product::compute::<$multiply, $simd, $tile, $vectors, 1, false>(<$simd>::assume(), task);
+                product::compute::<Integer, $simd, $tile, $vectors, 1, false>(<$simd>::assume(), task);
             }
         }
         product_of_pairs

@@ -17,7 +17,7 @@ use crate::elements::{Elements, bf16};
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::table::Kernels;
-use crate::simd::{Simd, Whole};
+use crate::simd::{Integers, Simd};
 
 /// What a convolution reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Kind {
     }
 
     /// Whether sums are integers.
-    pub(crate) fn is_whole(self) -> bool {
+    pub(crate) fn is_integer(self) -> bool {
         self.precision() == Precision::Int8
     }
 
@@ -60,7 +60,7 @@ impl Kind {
 /// Elements of an input, as wide words.
 pub(crate) trait Input<S: Simd> {
     /// What they are widened to.
-    type Numbers: Numbers;
+    type Arithmetic: Arithmetic;
 
     /// The wide words from the `first` on, so many, and zeros.
     ///
@@ -72,7 +72,7 @@ pub(crate) trait Input<S: Simd> {
 /// Packed weights, as wide words.
 pub(crate) trait Weights<S: Simd> {
     /// What they are widened to.
-    type Numbers: Numbers;
+    type Arithmetic: Arithmetic;
     /// Rows of wide words that a row of packed words becomes.
     const WIDE: usize;
 
@@ -90,7 +90,7 @@ pub(crate) struct U8;
 pub(crate) struct I8;
 
 impl<S: Simd> Input<S> for F32 {
-    type Numbers = Floats;
+    type Arithmetic = Float;
 
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
@@ -103,7 +103,7 @@ impl<S: Simd> Input<S> for F32 {
 }
 
 impl<S: Simd> Input<S> for Bf16 {
-    type Numbers = Floats;
+    type Arithmetic = Float;
 
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
@@ -112,8 +112,8 @@ impl<S: Simd> Input<S> for Bf16 {
     }
 }
 
-impl<S: Whole> Input<S> for U8 {
-    type Numbers = Wholes;
+impl<S: Integers> Input<S> for U8 {
+    type Arithmetic = Integer;
 
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
@@ -122,8 +122,8 @@ impl<S: Whole> Input<S> for U8 {
     }
 }
 
-impl<S: Whole> Input<S> for I8 {
-    type Numbers = Wholes;
+impl<S: Integers> Input<S> for I8 {
+    type Arithmetic = Integer;
 
     #[inline(always)]
     unsafe fn load(simd: S, from: *const f32, first: usize, count: usize) -> S::Vector {
@@ -133,7 +133,7 @@ impl<S: Whole> Input<S> for I8 {
 }
 
 impl<S: Simd> Weights<S> for F32 {
-    type Numbers = Floats;
+    type Arithmetic = Float;
     const WIDE: usize = 1;
 
     #[inline(always)]
@@ -143,7 +143,7 @@ impl<S: Simd> Weights<S> for F32 {
 }
 
 impl<S: Simd> Weights<S> for Bf16 {
-    type Numbers = Floats;
+    type Arithmetic = Float;
     const WIDE: usize = 2;
 
     #[inline(always)]
@@ -152,8 +152,8 @@ impl<S: Simd> Weights<S> for Bf16 {
     }
 }
 
-impl<S: Whole> Weights<S> for I8 {
-    type Numbers = Wholes;
+impl<S: Integers> Weights<S> for I8 {
+    type Arithmetic = Integer;
     const WIDE: usize = 2;
 
     #[inline(always)]
@@ -163,82 +163,94 @@ impl<S: Whole> Weights<S> for I8 {
 }
 
 /// What numbers are, where they are only added up.
-pub(crate) trait Numbers {
-    /// Whether they are whole: inputs and weights int16, sums int32.
-    const WHOLE: bool;
+pub(crate) trait Arithmetic {
+    /// Whether they are integers: inputs and weights int16, sums int32.
+    const INTEGER: bool;
 
     /// `a + b`
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    fn add<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
     /// `a - b`
-    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    fn sub<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    /// `sum + x * w`: of a word of one f32, or of two int16.
+    fn add_product<S: Integers>(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector;
     /// `a + b`, of sums
-    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    fn add_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
     /// `a - b`, of sums
-    fn sub_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
+    fn sub_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
     /// A sum, cut off below if it is f32.
-    fn at_least<S: Whole>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector;
+    fn at_least<S: Integers>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector;
 }
 
 /// f32.
-pub(crate) struct Floats;
+pub(crate) struct Float;
 
 /// int16, and int32.
-pub(crate) struct Wholes;
+pub(crate) struct Integer;
 
-impl Numbers for Floats {
-    const WHOLE: bool = false;
+impl Arithmetic for Float {
+    const INTEGER: bool = false;
 
     #[inline(always)]
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn add<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add(a, b)
     }
 
     #[inline(always)]
-    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn sub<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.sub(a, b)
     }
 
     #[inline(always)]
-    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn add_product<S: Integers>(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
+        simd.mul_add(x, w, sum)
+    }
+
+    #[inline(always)]
+    fn add_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add(a, b)
     }
 
     #[inline(always)]
-    fn sub_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn sub_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.sub(a, b)
     }
 
     #[inline(always)]
-    fn at_least<S: Whole>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector {
+    fn at_least<S: Integers>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector {
         simd.at_least(floor, sum)
     }
 }
 
-impl Numbers for Wholes {
-    const WHOLE: bool = true;
+impl Arithmetic for Integer {
+    const INTEGER: bool = true;
 
     #[inline(always)]
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn add<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add_i16(a, b)
     }
 
     #[inline(always)]
-    fn sub<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn sub<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.sub_i16(a, b)
     }
 
     #[inline(always)]
-    fn add_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn add_product<S: Integers>(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector {
+        simd.add_pairs(x, w, sum)
+    }
+
+    #[inline(always)]
+    fn add_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add_i32(a, b)
     }
 
     #[inline(always)]
-    fn sub_sums<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn sub_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.sub_i32(a, b)
     }
 
     #[inline(always)]
-    fn at_least<S: Whole>(_: S, _: S::Vector, sum: S::Vector) -> S::Vector {
+    fn at_least<S: Integers>(_: S, _: S::Vector, sum: S::Vector) -> S::Vector {
         sum
     }
 }
@@ -303,7 +315,8 @@ pub(crate) unsafe fn weights<S: Simd, W: Weights<S>>(simd: S, task: &WeightRows)
 
 /// Sums of a tile or block that become outputs.
 pub(crate) struct Finish<'a> {
-    pub(crate) whole: bool,
+    /// Whether they are integers.
+    pub(crate) integers: bool,
     pub(crate) epilogue: Epilogue<'a>,
     pub(crate) sums: *const f32,
 }
@@ -315,7 +328,7 @@ pub(crate) struct Finish<'a> {
 #[inline(always)]
 pub(crate) unsafe fn finish_sums<S: Simd>(simd: S, task: &Finish<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { epilogue::run(simd, task.whole, &task.epilogue, task.sums.cast()) }
+    unsafe { epilogue::run(simd, task.integers, &task.epilogue, task.sums.cast()) }
 }
 
 /// The outputs of some channels of some pixels, whose sums are so far apart from one pixel to the next.
@@ -333,5 +346,5 @@ pub(super) unsafe fn finish(
 ) {
     let epilogue = Epilogue { y_offsets, width, ..task.epilogue(channels, kernels.lanes) };
     // SAFETY: the caller's contract; `kernels` shows that the machine has the instruction set.
-    unsafe { (kernels.finish)(&Finish { whole: task.kind.is_whole(), epilogue, sums }) };
+    unsafe { (kernels.finish)(&Finish { integers: task.kind.is_integer(), epilogue, sums }) };
 }

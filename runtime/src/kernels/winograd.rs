@@ -18,10 +18,10 @@
 //! value that is not finite reaches all outputs of the tiles it lies in.
 
 pub mod fused;
+mod integer;
 pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
-mod whole;
 
 use std::ops::Range;
 
@@ -213,7 +213,7 @@ impl<'a> Part<'a> {
                     }),
                     plane: planes.v_plane,
                     vector: kernels.lanes,
-                    raw: task.kind != Kind::F32,
+                    all: task.kind != Kind::F32,
                     inside: place.inside,
                 };
                 // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window;
@@ -224,7 +224,7 @@ impl<'a> Part<'a> {
     }
 
     /// `M = V * U`, and from it the outputs: all channels of a panel, whose weights are transformed some input channels at a time.
-    /// f32 are transformed when all products are in M; whole numbers, which would outgrow it, whenever some are.
+    /// Sums of f32 are transformed when all products are in M; integers, which would outgrow it, whenever some are.
     ///
     /// # Safety
     /// As [`run`], for the panel and the tiles, which are in `slots` and transformed.
@@ -252,7 +252,7 @@ impl<'a> Part<'a> {
                     position: words * width,
                     rows: depth / wide,
                     width,
-                    raw: task.kind != Kind::F32,
+                    all: task.kind != Kind::F32,
                     u: planes.u.as_mut_ptr(),
                     plane: planes.u_plane,
                 };
@@ -272,10 +272,10 @@ impl<'a> Part<'a> {
             // SAFETY: the caller's contract; U holds these channels of the panel.
             unsafe { self.add_products(g, width, first..first + depth, upcoming, slots, planes) };
             let last = first + depth == channels;
-            let whole = task.kind.is_whole();
-            if last || whole {
+            let integer = task.kind.is_integer();
+            if last || integer {
                 // SAFETY: the caller's contract; all sums that there are, are in M.
-                unsafe { self.transform_sums(tiles, panel, whole && first > 0, last, planes) };
+                unsafe { self.transform_sums(tiles, panel, integer && first > 0, last, planes) };
             }
         }
     }
@@ -297,8 +297,8 @@ impl<'a> Part<'a> {
         let Part { kernels, task, tile, block, .. } = *self;
         let pitch = task.convolution.geometry.pitch;
         let first = channels.start;
-        let whole = task.kind.is_whole();
-        let multiply = if whole { kernels.product_of_pairs } else { kernels.product };
+        let integer = task.kind.is_integer();
+        let multiply = kernels.of(task.kind).product;
         let mut begun = 0u64;
         for (index, product) in self.products[..tile.products()].iter().enumerate() {
             let slots = &slots[product.slots];
@@ -313,7 +313,7 @@ impl<'a> Part<'a> {
                 Factor::Raw(position) => g.wrapping_add(position * self.channels * width),
                 Factor::Made(plane) => planes.u[plane * planes.u_plane..].as_ptr(),
             };
-            let accumulate = first > 0 && !whole || begun >> product.sum & 1 == 1;
+            let accumulate = first > 0 && !integer || begun >> product.sum & 1 == 1;
             begun |= 1 << product.sum;
             let y = planes.m[product.sum * planes.m_plane..].as_mut_ptr();
             let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
@@ -357,14 +357,13 @@ impl<'a> Part<'a> {
         planes: &mut Planes<'_>,
     ) {
         let Part { kernels, task, tile, .. } = *self;
-        let whole = task.kind.is_whole();
         let side = tile.output();
         for (slot, place) in places(task, tiles).enumerate() {
             let sums = planes.m[slot * kernels.panel..].as_ptr();
             if task.kind == Kind::F32 {
                 let output = outputs(task, tile, &place, sums, planes.m_plane, panel.range());
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-                unsafe { (kernels.winograd_output[0])(&output) };
+                unsafe { (kernels.float.winograd_output)(&output) };
                 continue;
             }
             let y = planes.y[slot * side * side * kernels.panel..].as_mut_ptr();
@@ -383,7 +382,7 @@ impl<'a> Part<'a> {
                 relu: false,
             };
             // SAFETY: a slot of Y has room for all pixels of a tile.
-            unsafe { (kernels.winograd_output[usize::from(whole)])(&output) };
+            unsafe { (kernels.of(task.kind).winograd_output)(&output) };
             if !last {
                 continue;
             }

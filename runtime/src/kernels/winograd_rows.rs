@@ -249,7 +249,7 @@ impl<'a> Part<'a> {
             // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is
             // as long as the widest panel.
             unsafe {
-                (kernels.product)(&Product {
+                (kernels.float.product)(&Product {
                     x: planes.v[point * step * row..].as_ptr(),
                     x_offsets: &self.v_offsets[..columns],
                     rows: if point + 1 < points { step } else { full },

@@ -1,4 +1,4 @@
-//! Direct convolution of bf16 and int8: the blocks, panels and tiles of [`conv`](crate::kernels::conv), in words; or those of
+//! Direct sums by instructions that multiply words of bf16 or int8: the blocks, panels and tiles of [`conv`](crate::kernels::conv), in words; or those of
 //! [`tiles`], where there are registers for them.
 
 use resnet_plan::ConvGeometry;

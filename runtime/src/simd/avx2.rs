@@ -3,11 +3,17 @@
 use std::arch::x86_64::*;
 
 use crate::elements::bf16;
-use crate::simd::{Simd, Whole, gather, scatter};
+use crate::simd::{Integers, Simd, Vnni, gather, scatter};
+
+/// The machine has AVX2 and FMA; and AVX-VNNI, if `VNNI`.
+#[derive(Clone, Copy)]
+pub(crate) struct With<const VNNI: bool>(());
 
 /// The machine has AVX2 and FMA.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) type Avx2 = With<false>;
+
+/// The machine has AVX2, FMA and AVX-VNNI.
+pub(crate) type AvxVnni = With<true>;
 
 /// Ones, then zeros: `[8 - count ..]` is the mask of the first `count` lanes.
 static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -23,14 +29,14 @@ unsafe fn mask(count: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(MASK.as_ptr().add(8 - count).cast()) }
 }
 
-impl Simd for Avx2 {
+impl<const VNNI: bool> Simd for With<VNNI> {
     type Vector = __m256;
     const LANES: usize = 8;
     const PACKED: usize = 2;
 
     #[inline(always)]
     unsafe fn assume() -> Self {
-        Avx2(())
+        With(())
     }
 
     #[inline(always)]
@@ -285,7 +291,7 @@ unsafe fn rounded(value: __m256, least: f32, most: f32) -> __m128i {
     }
 }
 
-impl Whole for Avx2 {
+impl<const VNNI: bool> Integers for With<VNNI> {
     #[inline(always)]
     fn add_i16(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
@@ -338,6 +344,11 @@ impl Whole for Avx2 {
     fn add_pairs(self, x: __m256, w: __m256, sum: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe {
+            if VNNI {
+                let sum = _mm256_castps_si256(sum);
+                let (x, w) = (_mm256_castps_si256(x), _mm256_castps_si256(w));
+                return _mm256_castsi256_ps(_mm256_dpwssd_avx_epi32(sum, x, w));
+            }
             let products = _mm256_madd_epi16(_mm256_castps_si256(x), _mm256_castps_si256(w));
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), products))
         }
@@ -380,6 +391,26 @@ impl Whole for Avx2 {
             };
             let bytes = if MOVED { _mm_xor_si128(bytes, _mm_set1_epi8(-128)) } else { bytes };
             _mm256_castsi256_ps(_mm256_cvtepu8_epi16(bytes))
+        }
+    }
+}
+
+impl Vnni for With<true> {
+    #[inline(always)]
+    fn move_i8(self, words: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2.
+        unsafe {
+            let signs = _mm256_set1_epi32(0x8080_8080u32.cast_signed());
+            _mm256_castsi256_ps(_mm256_xor_si256(_mm256_castps_si256(words), signs))
+        }
+    }
+
+    #[inline(always)]
+    fn add_quads(self, x: __m256, w: __m256, sum: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX-VNNI.
+        unsafe {
+            let (x, w) = (_mm256_castps_si256(x), _mm256_castps_si256(w));
+            _mm256_castsi256_ps(_mm256_dpbusd_avx_epi32(_mm256_castps_si256(sum), x, w))
         }
     }
 }

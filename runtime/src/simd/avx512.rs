@@ -3,17 +3,20 @@
 use std::arch::x86_64::*;
 
 use crate::elements::bf16;
-use crate::simd::{Simd, Whole, gather};
+use crate::simd::{Integers, Simd, Vnni, gather};
 
-/// The machine has AVX-512F and BW; and the instructions for bf16, if `BF16`.
+/// The machine has AVX-512F and BW; and VNNI, and the instructions for bf16, if the constants say so.
 #[derive(Clone, Copy)]
-pub(crate) struct With<const BF16: bool>(());
+pub(crate) struct With<const VNNI: bool, const BF16: bool>(());
 
 /// The machine has AVX-512F and BW.
-pub(crate) type Avx512 = With<false>;
+pub(crate) type Avx512 = With<false, false>;
 
-/// The machine has AVX-512F, BW and bf16. Subnormal bf16 are stored as zeros.
-pub(crate) type Avx512Bf16 = With<true>;
+/// The machine has AVX-512F, BW and VNNI.
+pub(crate) type Avx512Vnni = With<true, false>;
+
+/// The machine has AVX-512F, BW and bf16. Integers vectors of bf16 are stored with zeros for what is subnormal.
+pub(crate) type Avx512Bf16 = With<false, true>;
 
 /// The first `count <= 16` lanes.
 #[inline(always)]
@@ -22,7 +25,7 @@ fn mask(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16
 }
 
-impl<const BF16: bool> Simd for With<BF16> {
+impl<const VNNI: bool, const BF16: bool> Simd for With<VNNI, BF16> {
     type Vector = __m512;
     const LANES: usize = 16;
     const PACKED: usize = 4;
@@ -261,7 +264,7 @@ unsafe fn rounded(value: __m512, least: f32, most: f32) -> __m512i {
     }
 }
 
-impl<const BF16: bool> Whole for With<BF16> {
+impl<const VNNI: bool, const BF16: bool> Integers for With<VNNI, BF16> {
     #[inline(always)]
     fn add_i16(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512F and BW.
@@ -314,6 +317,11 @@ impl<const BF16: bool> Whole for With<BF16> {
     fn add_pairs(self, x: __m512, w: __m512, sum: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512F and BW.
         unsafe {
+            if VNNI {
+                let sum = _mm512_castps_si512(sum);
+                let (x, w) = (_mm512_castps_si512(x), _mm512_castps_si512(w));
+                return _mm512_castsi512_ps(_mm512_dpwssd_epi32(sum, x, w));
+            }
             let products = _mm512_madd_epi16(_mm512_castps_si512(x), _mm512_castps_si512(w));
             _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum), products))
         }
@@ -356,6 +364,26 @@ impl<const BF16: bool> Whole for With<BF16> {
             };
             let bytes = if MOVED { _mm256_xor_si256(bytes, _mm256_set1_epi8(-128)) } else { bytes };
             _mm512_castsi512_ps(_mm512_cvtepu8_epi16(bytes))
+        }
+    }
+}
+
+impl<const BF16: bool> Vnni for With<true, BF16> {
+    #[inline(always)]
+    fn move_i8(self, words: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F.
+        unsafe {
+            let signs = _mm512_set1_epi32(0x8080_8080u32.cast_signed());
+            _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(words), signs))
+        }
+    }
+
+    #[inline(always)]
+    fn add_quads(self, x: __m512, w: __m512, sum: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has VNNI.
+        unsafe {
+            let (x, w) = (_mm512_castps_si512(x), _mm512_castps_si512(w));
+            _mm512_castsi512_ps(_mm512_dpbusd_epi32(_mm512_castps_si512(sum), x, w))
         }
     }
 }

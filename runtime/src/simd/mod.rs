@@ -7,14 +7,14 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+mod integers;
 pub(crate) mod scalar;
 mod stored;
-mod whole;
 
 use crate::elements::bf16;
 
+pub(crate) use integers::{Integers, Vnni};
 pub(crate) use stored::Stored;
-pub(crate) use whole::Whole;
 
 /// The vector operations that the algorithms are written in. A value of the type shows that the machine has them.
 pub(crate) trait Simd: Copy {

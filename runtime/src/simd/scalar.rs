@@ -1,7 +1,7 @@
 //! Plain Rust, four elements at a time, for every machine.
 
 use crate::elements::bf16;
-use crate::simd::{Simd, Whole, gather, scatter};
+use crate::simd::{Integers, Simd, gather, scatter};
 
 /// No instruction set at all.
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ impl Simd for Scalar {
     }
 }
 
-impl Whole for Scalar {
+impl Integers for Scalar {
     #[inline(always)]
     fn add_i16(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         let (a, b) = (pairs(a), pairs(b));
@@ -266,6 +266,6 @@ fn rounded(number: f32, least: f32, most: f32) -> f32 {
     let cut = if cut < most { cut } else { most };
     // From here on f32 are whole numbers, so the addition rounds. (`round_ties_even` is a call of the C library where there is
     // no instruction for it.)
-    const WHOLE: f32 = 12_582_912.0;
-    (cut + WHOLE) - WHOLE
+    const INTEGER: f32 = 12_582_912.0;
+    (cut + INTEGER) - INTEGER
 }

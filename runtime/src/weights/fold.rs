@@ -51,12 +51,18 @@ pub(super) fn fold(
         holds_only_finite(precision, panels) && holds_only_finite(Precision::F32, bias)
     };
     // Winograd's algorithms transform a kernel when it is used: sums of its elements must fit, too. (Those of 4x4 tiles are up to 6.25
-    // times the largest; the bound is far above what any needs.)
-    let transformed = match layer.algorithm {
-        Algorithm::Direct | Algorithm::Strassen { .. } => false,
-        Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => true,
+    // times the largest; the bound is far above what any needs.) What bf16 are computed with, the machine decides.
+    let transformed = match (precision, layer.algorithm) {
+        (Precision::Int8, _) | (Precision::F32, Algorithm::Direct | Algorithm::Strassen { .. }) => false,
+        (Precision::Bf16, _)
+        | (Precision::F32, Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. }) => true,
     };
-    let finite = finite && !(transformed && panels.iter().any(|weight| weight.abs() > f32::MAX / 1024.0));
+    let is_large = |weight: f32| weight.abs() > f32::MAX / 1024.0;
+    let is_any_large = |word: &f32| match precision {
+        Precision::Bf16 => is_large(*word) || is_large(f32::from_bits(word.to_bits() << 16)),
+        _ => is_large(*word),
+    };
+    let finite = finite && !(transformed && panels.iter().any(is_any_large));
     if finite { Ok(()) } else { Err(vec![not_finite(precision, layer)]) }
 }
 

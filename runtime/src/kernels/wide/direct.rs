@@ -131,7 +131,7 @@ impl<'a> Part<'a> {
     unsafe fn multiply(&self, panel: Panel, windows: &Windows, x: &[f32], g: &mut [f32], y: &mut [f32]) {
         let Part { kernels, task, rows, run, .. } = *self;
         let (wide, count) = (task.kind.wide(), windows.count);
-        let product = if task.kind.is_whole() { kernels.product_of_pairs } else { kernels.product };
+        let product = kernels.of(task.kind).product;
         let y_offsets: [usize; LARGEST_WIDENED] = std::array::from_fn(|pixel| pixel * panel.width);
         let held = [Begun { sums: y.as_ptr(), offsets: &y_offsets[..count] }];
         // Earlier panels are all full, each of as many packed words a channel.

@@ -189,7 +189,7 @@ impl<'a> Part<'a> {
                 v: rows,
                 plane: kernels.lanes,
                 vector: layout.v_vector,
-                raw: true,
+                all: true,
                 inside: place.inside,
             };
             // SAFETY: the caller's contract: the rows and columns that are not beyond the last window's are in some window; all
@@ -254,7 +254,7 @@ impl<'a> Part<'a> {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
             let output = outputs(self.task, self.tile, &place, sums, self.width, channels.clone());
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-            unsafe { (self.kernels.winograd_output[0])(&output) };
+            unsafe { (self.kernels.float.winograd_output)(&output) };
         }
     }
 }

@@ -15,9 +15,9 @@ use resnet_plan::algorithm::VECTOR;
 use resnet_plan::winograd::Tile;
 
 use crate::kernels::product::LINE;
-use crate::kernels::wide::Floats;
+use crate::kernels::wide::Float;
 use crate::kernels::winograd::sides::{Four, Side, TwoOfStride2};
-use crate::simd::Whole;
+use crate::simd::Integers;
 
 /// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.
 pub(crate) struct RowProduct<'a> {
@@ -53,7 +53,7 @@ pub(super) const fn panel_vectors(tile: Tile) -> usize {
 /// Inputs, weights and sums are there for the tiles and channels, sums where nobody else reads or writes. The machine has the
 /// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn row_of_four<S: Whole, const GROUP: usize, const ROW: usize>(
+pub(crate) unsafe fn row_of_four<S: Integers, const GROUP: usize, const ROW: usize>(
     simd: S,
     task: &RowProduct<'_>,
 ) {
@@ -67,13 +67,13 @@ pub(crate) unsafe fn row_of_four<S: Whole, const GROUP: usize, const ROW: usize>
 /// # Safety
 /// As [`row_of_four`].
 #[inline(always)]
-pub(crate) unsafe fn row_of_two<S: Whole, const GROUP: usize, const ROW: usize>(
+pub(crate) unsafe fn row_of_two<S: Integers, const GROUP: usize, const ROW: usize>(
     simd: S,
     task: &RowProduct<'_>,
 ) {
     const VECTORS: usize = panel_vectors(Tile::TwoOfStride2);
     // SAFETY: the caller's contract.
-    unsafe { group::<S, TwoOfStride2<Floats>, 5, 2, 4, 3, ROW, VECTORS, GROUP>(simd, task) }
+    unsafe { group::<S, TwoOfStride2<Float>, 5, 2, 4, 3, ROW, VECTORS, GROUP>(simd, task) }
 }
 
 /// As many tiles as there are, of which the first half or none may be whole; else all are computed as if they were: what a tile
@@ -83,7 +83,7 @@ pub(crate) unsafe fn row_of_two<S: Whole, const GROUP: usize, const ROW: usize>(
 /// As [`row_of_four`].
 #[inline(always)]
 unsafe fn group<
-    S: Whole,
+    S: Integers,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -127,7 +127,7 @@ unsafe fn group<
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tiles<
-    S: Whole,
+    S: Integers,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,

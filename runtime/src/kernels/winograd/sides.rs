@@ -24,8 +24,8 @@ use std::marker::PhantomData;
 
 use resnet_plan::winograd::Tile;
 
-use crate::kernels::wide::{Floats, Numbers};
-use crate::simd::{Simd, Whole};
+use crate::kernels::wide::{Arithmetic, Float};
+use crate::simd::{Integers, Simd};
 
 /// The most inputs of a side of a tile, and of a tile.
 pub(crate) const LARGEST_SIDE: usize = 6;
@@ -44,7 +44,7 @@ pub(crate) enum Factor {
 pub(crate) fn takes(tile: Tile, product: usize, inside: usize) -> bool {
     match tile {
         Tile::Four => Four::PRODUCTS[inside - 1].contains(&product),
-        Tile::TwoOfStride2 => TwoOfStride2::<Floats>::PRODUCTS[inside - 1].contains(&product),
+        Tile::TwoOfStride2 => TwoOfStride2::<Float>::PRODUCTS[inside - 1].contains(&product),
     }
 }
 
@@ -52,9 +52,7 @@ pub(crate) fn takes(tile: Tile, product: usize, inside: usize) -> bool {
 pub(crate) fn row(tile: Tile, product: usize) -> (usize, usize) {
     match tile {
         Tile::Four => (Four::KERNELS[product], Four::SUMS[product]),
-        Tile::TwoOfStride2 => {
-            (TwoOfStride2::<Floats>::KERNELS[product], TwoOfStride2::<Floats>::SUMS[product])
-        }
+        Tile::TwoOfStride2 => (TwoOfStride2::<Float>::KERNELS[product], TwoOfStride2::<Float>::SUMS[product]),
     }
 }
 
@@ -62,7 +60,7 @@ pub(crate) fn row(tile: Tile, product: usize) -> (usize, usize) {
 pub(crate) fn product(tile: Tile, raw: bool, product: usize) -> (usize, Factor, Factor) {
     match tile {
         Tile::Four => product_of::<Four, 6, 4, 6, 6>(raw, product),
-        Tile::TwoOfStride2 => product_of::<TwoOfStride2<Floats>, 5, 2, 4, 3>(raw, product),
+        Tile::TwoOfStride2 => product_of::<TwoOfStride2<Float>, 5, 2, 4, 3>(raw, product),
     }
 }
 
@@ -70,7 +68,7 @@ pub(crate) fn product(tile: Tile, raw: bool, product: usize) -> (usize, Factor, 
 pub(crate) const fn middle(tile: Tile) -> f64 {
     match tile {
         Tile::Four => Four::MIDDLE,
-        Tile::TwoOfStride2 => TwoOfStride2::<Floats>::MIDDLE,
+        Tile::TwoOfStride2 => TwoOfStride2::<Float>::MIDDLE,
     }
 }
 
@@ -109,39 +107,39 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     const PRODUCTS: [&'static [usize]; O];
     /// Whether each product is taken if all outputs but one are inside.
     const PARTIAL: [bool; N] = partial(Self::PRODUCTS[O - 2]);
-    /// Whether all numbers are whole.
-    const WHOLE: bool = false;
+    /// Whether all numbers are integers.
+    const INTEGER: bool = false;
     /// The sums that they take.
     const TAKEN: [[bool; M]; O] = taken(Self::SUMS, Self::PRODUCTS);
 
     /// `a + b`, of sums.
     #[inline(always)]
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn add<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add(a, b)
     }
 
     /// What the last sum is in its output.
     #[inline(always)]
-    fn last<S: Whole>(_: S, m: S::Vector) -> S::Vector {
+    fn last<S: Integers>(_: S, m: S::Vector) -> S::Vector {
         m
     }
 
     /// `G g`, for a multiplied middle weight.
-    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
+    fn kernel<S: Integers>(simd: S, g: [S::Vector; 3]) -> [S::Vector; K];
     /// `B^T d`, for so many outputs: the products that those take, and zeros.
-    fn input<S: Whole>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
-    /// `A^T m`, of which an output is [`Side::whole`], where numbers are that. The last sum belongs to the last output alone.
-    fn output<S: Whole>(simd: S, m: [S::Vector; M]) -> [S::Vector; O];
+    fn input<S: Integers>(simd: S, d: [S::Vector; N], inside: usize) -> [S::Vector; N];
+    /// `A^T m`, of which an output is [`Side::divided`], where sums are integers. The last sum belongs to the last output alone.
+    fn output<S: Integers>(simd: S, m: [S::Vector; M]) -> [S::Vector; O];
 
-    /// An output, of what both sides' `A^T` made of whole sums.
+    /// An output, of what both sides' `A^T` made of sums of integers.
     #[inline(always)]
-    fn whole<S: Whole>(_: S, y: S::Vector) -> S::Vector {
+    fn divided<S: Integers>(_: S, y: S::Vector) -> S::Vector {
         y
     }
 
     /// `A^T m` for the first `I` outputs, which do not take all sums; the others may be anything.
     #[inline(always)]
-    fn first_outputs<S: Whole, const I: usize>(simd: S, mut m: [S::Vector; M]) -> [S::Vector; O] {
+    fn first_outputs<S: Integers, const I: usize>(simd: S, mut m: [S::Vector; M]) -> [S::Vector; O] {
         let last = Self::last(simd, m[M - 1]);
         for (sum, m) in m.iter_mut().enumerate() {
             if sum == M - 1 || !Self::TAKEN[I - 1][sum] {
@@ -196,7 +194,7 @@ impl Side<6, 4, 6, 6> for Four {
         [&[1, 2, 5], &[0, 1, 2, 5], &[1, 2, 3, 4, 5], &[0, 1, 2, 3, 4, 5]];
 
     #[inline(always)]
-    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
+    fn kernel<S: Integers>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
         let even_a = times(simd, 0.5, g[2], g[0]);
         let even_b = times(simd, 0.5, g[0], g[2]);
         [
@@ -210,7 +208,7 @@ impl Side<6, 4, 6, 6> for Four {
     }
 
     #[inline(always)]
-    fn input<S: Whole>(simd: S, d: [S::Vector; 6], inside: usize) -> [S::Vector; 6] {
+    fn input<S: Integers>(simd: S, d: [S::Vector; 6], inside: usize) -> [S::Vector; 6] {
         let zero = simd.splat(0.0);
         match inside {
             1 => {
@@ -267,7 +265,7 @@ impl Side<6, 4, 6, 6> for Four {
     }
 
     #[inline(always)]
-    fn output<S: Whole>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
+    fn output<S: Integers>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
         let (sum_a, difference_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let (sum_b, difference_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
         // A weight is divided by the product of its point's distances to all others, by half of that where the outer weights have
@@ -286,27 +284,27 @@ impl Side<6, 4, 6, 6> for Four {
 /// Stride 2, 2 outputs: three products of the even inputs, then two of the odd ones.
 pub(super) struct TwoOfStride2<N>(PhantomData<N>);
 
-impl<A: Numbers> Side<5, 2, 4, 3> for TwoOfStride2<A> {
+impl<A: Arithmetic> Side<5, 2, 4, 3> for TwoOfStride2<A> {
     const KERNELS: [usize; 5] = [0, 1, 2, 3, 3];
     const SUMS: [usize; 5] = [0, 1, 2, 0, 2];
     const MIDDLE: f64 = 1.0;
     const RAW_INPUTS: [Option<usize>; 5] = [None, Some(2), None, Some(1), Some(3)];
     const RAW_KERNELS: [Option<usize>; 4] = [Some(0), None, Some(2), Some(1)];
     const PRODUCTS: [&'static [usize]; 2] = [&[0, 2, 3], &[0, 1, 2, 3, 4]];
-    const WHOLE: bool = A::WHOLE;
+    const INTEGER: bool = A::INTEGER;
 
     #[inline(always)]
-    fn add<S: Whole>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    fn add<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         A::add_sums(simd, a, b)
     }
 
     #[inline(always)]
-    fn kernel<S: Whole>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
+    fn kernel<S: Integers>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 4] {
         [g[0], A::add(simd, g[0], g[2]), g[2], g[1]]
     }
 
     #[inline(always)]
-    fn input<S: Whole>(simd: S, d: [S::Vector; 5], inside: usize) -> [S::Vector; 5] {
+    fn input<S: Integers>(simd: S, d: [S::Vector; 5], inside: usize) -> [S::Vector; 5] {
         let zero = simd.splat(0.0);
         match inside {
             // The direct sum.
@@ -316,7 +314,7 @@ impl<A: Numbers> Side<5, 2, 4, 3> for TwoOfStride2<A> {
     }
 
     #[inline(always)]
-    fn output<S: Whole>(simd: S, m: [S::Vector; 3]) -> [S::Vector; 2] {
+    fn output<S: Integers>(simd: S, m: [S::Vector; 3]) -> [S::Vector; 2] {
         [A::add_sums(simd, m[0], m[1]), A::add_sums(simd, m[1], m[2])]
     }
 }

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use resnet_plan::winograd::Tile;
 
-use crate::kernels::wide::{Floats, Input, Kind, Numbers, Weights, Wholes};
+use crate::kernels::wide::{Arithmetic, Float, Input, Integer, Kind, Weights};
+use crate::kernels::winograd::integer::FourOfIntegers;
 use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
-use crate::kernels::winograd::whole::FourWhole;
-use crate::simd::{Simd, Whole};
+use crate::simd::{Integers, Simd};
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
@@ -19,8 +19,8 @@ pub(crate) struct KernelTile {
     /// Rows of words, and the words of a row: whole vectors.
     pub(crate) rows: usize,
     pub(crate) width: usize,
-    /// Whether weights that are the window's as they are go there too.
-    pub(crate) raw: bool,
+    /// Whether those that are the window's weights as they are go there too.
+    pub(crate) all: bool,
     /// Where they go, and how far apart planes are.
     pub(crate) u: *mut f32,
     pub(crate) plane: usize,
@@ -39,7 +39,7 @@ pub(crate) struct InputTile<'a> {
     pub(crate) plane: usize,
     pub(crate) vector: usize,
     /// Whether elements that are the tile's as they are go there too.
-    pub(crate) raw: bool,
+    pub(crate) all: bool,
     /// Rows and columns of outputs that lie in the image: if not all do, some elements are zero.
     pub(crate) inside: [usize; 2],
 }
@@ -58,21 +58,23 @@ pub(crate) struct OutputTile {
     /// Rows and columns that lie in the image.
     pub(crate) inside: [usize; 2],
     pub(crate) channels: usize,
+    /// Add what the output holds; integers: in place of the bias.
     pub(crate) accumulate: bool,
+    /// Cut negative results off: f32 only.
     pub(crate) relu: bool,
 }
 
-/// Calls a function for the sides of a tile, of whole numbers or of f32.
+/// Calls a function for the sides of a tile, of integers or of f32.
 macro_rules! of_sides {
     ($tile:expr, $whole:expr, $function:ident::<$($generic:ty),*>($($argument:expr),*)) => {
         match ($tile, $whole) {
             (Tile::Four, false) => $function::<$($generic,)* Four, 6, 4, 6, 6>($($argument),*),
-            (Tile::Four, true) => $function::<$($generic,)* FourWhole, 6, 4, 6, 6>($($argument),*),
+            (Tile::Four, true) => $function::<$($generic,)* FourOfIntegers, 6, 4, 6, 6>($($argument),*),
             (Tile::TwoOfStride2, false) => {
-                $function::<$($generic,)* TwoOfStride2<Floats>, 5, 2, 4, 3>($($argument),*)
+                $function::<$($generic,)* TwoOfStride2<Float>, 5, 2, 4, 3>($($argument),*)
             }
             (Tile::TwoOfStride2, true) => {
-                $function::<$($generic,)* TwoOfStride2<Wholes>, 5, 2, 4, 3>($($argument),*)
+                $function::<$($generic,)* TwoOfStride2<Integer>, 5, 2, 4, 3>($($argument),*)
             }
         }
     };
@@ -84,9 +86,9 @@ macro_rules! of_sides {
 /// Each of the nine positions holds so many rows, and each plane has room for what they become. The machine has the instructions
 /// of `S`.
 #[inline(always)]
-pub(crate) unsafe fn kernel<S: Whole, W: Weights<S>>(simd: S, task: &KernelTile) {
+pub(crate) unsafe fn kernel<S: Integers, W: Weights<S>>(simd: S, task: &KernelTile) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, W::Numbers::WHOLE, kernel_of::<S, W>(simd, task)) }
+    unsafe { of_sides!(task.tile, W::Arithmetic::INTEGER, kernel_of::<S, W>(simd, task)) }
 }
 
 /// Columns, then rows, of 3 by 3 vectors to `K` by `K`.
@@ -96,7 +98,7 @@ pub(crate) unsafe fn kernel<S: Whole, W: Weights<S>>(simd: S, task: &KernelTile)
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn kernel_of<
-    S: Whole,
+    S: Integers,
     W: Weights<S>,
     L: Side<N, O, K, M>,
     const N: usize,
@@ -127,7 +129,7 @@ unsafe fn kernel_of<
             }
             for (row, half) in half.into_iter().enumerate() {
                 for (column, u) in windows::<S, L, N, O, K, M>(simd, half).into_iter().enumerate() {
-                    if !task.raw && L::RAW_KERNELS[row].is_some() && L::RAW_KERNELS[column].is_some() {
+                    if !task.all && L::RAW_KERNELS[row].is_some() && L::RAW_KERNELS[column].is_some() {
                         continue;
                     }
                     // SAFETY: the caller's contract: whole vectors.
@@ -140,7 +142,14 @@ unsafe fn kernel_of<
 
 /// `G g`
 #[inline(always)]
-fn windows<S: Whole, L: Side<N, O, K, M>, const N: usize, const O: usize, const K: usize, const M: usize>(
+fn windows<
+    S: Integers,
+    L: Side<N, O, K, M>,
+    const N: usize,
+    const O: usize,
+    const K: usize,
+    const M: usize,
+>(
     simd: S,
     [first, mut middle, last]: [S::Vector; 3],
 ) -> [S::Vector; K] {
@@ -156,16 +165,16 @@ fn windows<S: Whole, L: Side<N, O, K, M>, const N: usize, const O: usize, const 
 /// The tile's pixels hold the channels; its planes have room for them, filled up to whole vectors. The machine has
 /// the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn input<S: Whole, I: Input<S>>(simd: S, task: &InputTile<'_>) {
+pub(crate) unsafe fn input<S: Integers, I: Input<S>>(simd: S, task: &InputTile<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, I::Numbers::WHOLE, input_of::<S, I>(simd, task)) }
+    unsafe { of_sides!(task.tile, I::Arithmetic::INTEGER, input_of::<S, I>(simd, task)) }
 }
 
 /// # Safety
 /// As [`input`].
 #[inline(always)]
 unsafe fn input_of<
-    S: Whole,
+    S: Integers,
     I: Input<S>,
     L: Side<N, O, K, M>,
     const N: usize,
@@ -203,7 +212,7 @@ unsafe fn input_of<
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn input_vector<
-    S: Whole,
+    S: Integers,
     I: Input<S>,
     L: Side<N, O, K, M>,
     const N: usize,
@@ -235,7 +244,7 @@ unsafe fn input_vector<
     for row in 0..N {
         let v = L::input(simd, half[row], inside[1]);
         for column in 0..N {
-            if !task.raw && L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() {
+            if !task.all && L::RAW_INPUTS[row].is_some() && L::RAW_INPUTS[column].is_some() {
                 continue;
             }
             // SAFETY: the caller's contract: planes have room for whole vectors.
@@ -250,19 +259,19 @@ unsafe fn input_vector<
 /// `relu?(A^T M A + bias + y?)`, all channels of a tile in a panel.
 ///
 /// # Safety
-/// The tile's planes hold the panel's channels, filled up to whole vectors, and so does the bias; the pixels that are
-/// inside lie in the output, where nobody else reads or writes. The machine has the instructions of `S`.
+/// The tile's planes hold the panel's channels, filled up to whole vectors, and so does the bias; integers: so do the outputs. The pixels
+/// that are inside lie in the output, where nobody else reads or writes. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn output<S: Whole, A: Numbers>(simd: S, task: &OutputTile) {
+pub(crate) unsafe fn output<S: Integers, A: Arithmetic>(simd: S, task: &OutputTile) {
     // SAFETY: the caller's contract.
-    unsafe { of_sides!(task.tile, A::WHOLE, output_of::<S>(simd, task)) }
+    unsafe { of_sides!(task.tile, A::INTEGER, output_of::<S>(simd, task)) }
 }
 
 /// # Safety
 /// As [`output`].
 #[inline(always)]
 unsafe fn output_of<
-    S: Whole,
+    S: Integers,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -299,7 +308,7 @@ unsafe fn output_of<
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns change places
 unsafe fn output_vector<
-    S: Whole,
+    S: Integers,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,
@@ -334,10 +343,10 @@ unsafe fn output_vector<
             // SAFETY: as above.
             unsafe {
                 let to = task.y.add(row * task.row + column * task.pixel + channel);
-                if L::WHOLE {
-                    // Whole vectors of memory to work in.
+                if L::INTEGER {
+                    // Integers vectors of memory to work in.
                     let begun = if task.accumulate { simd.load(to) } else { bias };
-                    simd.store(to, simd.add_i32(L::whole(simd, y[column]), begun));
+                    simd.store(to, simd.add_i32(L::divided(simd, y[column]), begun));
                 } else {
                     finish(simd, simd.add(y[column], bias), to, count, task.accumulate, floor);
                 }
@@ -378,7 +387,7 @@ pub(in crate::kernels) unsafe fn finish<S: Simd>(
 /// `A^T m` for so many outputs.
 #[inline(always)]
 fn output_side<
-    S: Whole,
+    S: Integers,
     L: Side<N, O, K, M>,
     const N: usize,
     const O: usize,

@@ -1,10 +1,10 @@
-//! Vector operations on whole numbers, int16 and int32, in the bits of vectors of words: what int8 is computed with where it is
+//! Vector operations on integers, int16 and int32, in the bits of vectors of words: what int8 is computed with where it is
 //! widened. All of them wrap.
 
 use crate::simd::Simd;
 
 /// Two int16 or one int32 in each lane of a vector.
-pub(crate) trait Whole: Simd {
+pub(crate) trait Integers: Simd {
     /// `a + b`, two int16 a lane.
     fn add_i16(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
@@ -43,4 +43,13 @@ pub(crate) trait Whole: Simd {
     /// # Safety
     /// `from` must be valid for reads of `2 * count` elements; `count <= LANES`.
     unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> Self::Vector;
+}
+
+/// Vector operations on int8 as they are, four in each lane.
+pub(crate) trait Vnni: Integers {
+    /// Signed elements, moved by 128.
+    fn move_i8(self, words: Self::Vector) -> Self::Vector;
+
+    /// `sum` and the products of four unsigned elements and four signed ones a lane.
+    fn add_quads(self, x: Self::Vector, w: Self::Vector, sum: Self::Vector) -> Self::Vector;
 }
