@@ -115,6 +115,27 @@ fn a_convolution_whose_output_begins_before_the_slice() {
     }
 }
 
+/// Weights that are packed for tiles have panels of their own.
+#[test]
+fn an_algorithm_that_tiles_do_not_compute() {
+    let winograd = Algorithm::Winograd { output: 4, block: 4, depth: 16, fused: false };
+    let geometry = ConvGeometry {
+        rows: 3,
+        run: 24,
+        pitch: 24,
+        x: Pixels { start: 0, image: 72, row: 24, pixel: 8 },
+        ..CONVOLUTION.geometry
+    };
+    let convolution = Convolution { geometry, algorithms: Algorithms::all(winograd), ..CONVOLUTION };
+    let memory = Arena::zeroed(512).unwrap();
+    let x = memory.read(Place { offset: 0, len: 144, element: Element::Bf16 });
+    for isa in Isa::available().into_iter().filter(|isa| matches!(isa, Isa::Amx | Isa::AmxEmulated)) {
+        refuses("weights that are packed for tiles are for direct sums only", bf16::ZERO, |y| {
+            convolve(isa, &convolution, x, ElementsMut::Bf16(y));
+        });
+    }
+}
+
 /// `rows * run` wraps to nothing, so that no weights would be enough.
 #[test]
 fn a_convolution_of_more_rows_than_there_are_numbers() {

@@ -90,8 +90,13 @@ impl Layer<'_> {
             let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
             candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
         }
-        let channels = [x[3].next_multiple_of(precision.per_word()), conv.filters];
-        candidates.retain(|algorithm| algorithm.computes_in(precision, conv.kernel, conv.stride, channels));
+        // As the graph has them, and filled up to whole words, as kernels do.
+        let graph = [x[3], conv.filters];
+        let stored = [x[3].next_multiple_of(precision.per_word()), conv.filters];
+        candidates.retain(|algorithm| {
+            algorithm.computes(conv.kernel, conv.stride, graph)
+                && algorithm.computes_in(precision, conv.kernel, conv.stride, stored)
+        });
         candidates
     }
 

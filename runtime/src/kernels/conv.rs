@@ -14,6 +14,7 @@ use resnet_plan::algorithm::{PANEL, PRODUCTS};
 use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::elements::{Elements, ElementsMut};
+use crate::kernels::dot::DotKernel;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::{Kernels, Panel};
@@ -112,7 +113,13 @@ pub fn convolve(
     let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct);
     let work = match dots {
         Some(dots) => words::work(dots, geometry),
-        None => Work::of(kernels, convolution, kind, algorithm, threads.scratch()),
+        None => {
+            // Weights are packed for dots, where there are any.
+            let alike = |dots: &DotKernel| dots.lanes == kernels.lanes && dots.panel == kernels.panel;
+            let alike = kernels.dots(precision).is_none_or(alike);
+            assert!(alike, "weights that are packed for tiles are for direct sums only");
+            Work::of(kernels, convolution, kind, algorithm, threads.scratch())
+        }
     };
     assert!(weights.panels.len() >= work.weights, "the weights have another shape");
     let padded = geometry.channels.next_multiple_of(dots.map_or(kernels.lanes, |dots| dots.lanes));

@@ -1,5 +1,5 @@
 //! From the sums of a tile to its output, for bf16 and int8: one source for all instruction sets, and the same bits (of bf16, but for
-//! subnormals, which AVX-512 bf16 takes for zeros).
+//! subnormals: AVX-512 bf16 stores whole vectors with zeros for them).
 //!
 //! ```text
 //! value = sum                                  bf16: in single precision, the bias is among its terms

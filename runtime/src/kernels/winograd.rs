@@ -201,6 +201,7 @@ impl<'a> Part<'a> {
         let Part { kernels, task, tile, channels, block, depth, .. } = *self;
         for (slot, place) in places(self.task, tiles).enumerate() {
             let pixels = pixels(task, tile, &place, planes.zeros);
+            let v = planes.v.as_mut_ptr();
             for first in (0..channels).step_by(depth) {
                 let input = InputTile {
                     tile,
@@ -209,7 +210,7 @@ impl<'a> Part<'a> {
                     channels: first..channels.min(first + depth),
                     v: std::array::from_fn(|row| {
                         let row = row.min(tile.side() - 1) * tile.side() * planes.v_plane;
-                        planes.v[row + first * block + slot * depth..].as_mut_ptr()
+                        v.wrapping_add(row + first * block + slot * depth)
                     }),
                     plane: planes.v_plane,
                     vector: kernels.lanes,

@@ -133,7 +133,8 @@ impl<'a> Part<'a> {
         let (wide, count) = (task.kind.wide(), windows.count);
         let product = kernels.of(task.kind).product;
         let y_offsets: [usize; LARGEST_WIDENED] = std::array::from_fn(|pixel| pixel * panel.width);
-        let held = [Begun { sums: y.as_ptr(), offsets: &y_offsets[..count] }];
+        let y = y.as_mut_ptr();
+        let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
         // Earlier panels are all full, each of as many packed words a channel.
         let weights = task.panels.wrapping_add(panel.first * self.depth() / wide);
         let (all_rows, most) = if self.depth() <= LARGEST_PART { (rows, run) } else { (1, LARGEST_PART) };
@@ -161,7 +162,7 @@ impl<'a> Part<'a> {
                     prefetch_apart: next * LINE,
                     fetch: Fetch::One,
                     bias: if first { task.start.add(panel.first) } else { NO_BIAS.as_ptr() },
-                    y: y.as_mut_ptr(),
+                    y,
                     y_offsets: &y_offsets[..count],
                     channels: panel.width,
                     begun: &held[..usize::from(!first)],

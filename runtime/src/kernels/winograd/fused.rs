@@ -174,10 +174,11 @@ impl<'a> Part<'a> {
         let Part { kernels, task, tile, channels, ref layout, .. } = *self;
         for (index, place) in places(self.task, tiles).enumerate() {
             let pixels = pixels(task, tile, &place, planes.zeros);
+            let v = planes.v.as_mut_ptr();
             let mut rows = [std::ptr::null_mut(); sides::LARGEST_SIDE];
             for (row, to) in rows[..tile.side()].iter_mut().enumerate() {
                 *to = match slots[self.slots_of[row]].v[index] {
-                    Some(offset) => planes.v[row * layout.v_row + offset..].as_mut_ptr(),
+                    Some(offset) => v.wrapping_add(row * layout.v_row + offset),
                     None => planes.unread.as_mut_ptr(),
                 };
             }
