@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::element::Precision;
 use crate::pixels::{plus, times};
-use crate::winograd::{BAND, Rows, Tile};
+use crate::winograd::{BAND, MOST_PRODUCTS, Rows, Tile};
 
 /// How a convolution is computed. Weights of f32 are packed for it: by Strassen's algorithm in planes of their own, where products
 /// transform them in order of use, else alike. Narrower ones are packed alike for all: see [`Algorithms::packing`].
@@ -138,9 +138,10 @@ impl Algorithm {
             (_, Algorithm::Strassen { .. }) => {
                 channels[0].is_multiple_of(4 * VECTOR) && channels[1].is_multiple_of(2 * PANEL)
             }
-            // Its points are no whole numbers.
             (Precision::Bf16, Algorithm::WinogradRows { .. }) => true,
-            (Precision::Int8, Algorithm::WinogradRows { .. }) => false,
+            (Precision::Int8, Algorithm::WinogradRows { .. }) => {
+                times(times(kernel[0], kernel[1]), channels[0]) <= MOST_PRODUCTS
+            }
         };
         widens && self.computes(kernel, stride, channels)
     }

@@ -6,6 +6,9 @@ use crate::pixels::{plus, times};
 /// Output rows of a band of [`Algorithm::WinogradRows`](crate::Algorithm::WinogradRows).
 pub const BAND: usize = 4;
 
+/// The most products of an output that int8 may have by Winograd's algorithm of rows, so that it stays below 2^27: 255 * 127 times 4,144.
+pub const MOST_PRODUCTS: usize = 4096;
+
 /// A tile of outputs of a 3x3 kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tile {

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 
 use common::{on_every_isa, on_isa};
 use proptest::prelude::*;
+use resnet_plan::winograd::MOST_PRODUCTS;
 use resnet_plan::{
     AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Pixels, PoolGeometry,
     PoolKind, Residual, Split,
@@ -77,17 +78,10 @@ impl Shape {
         self.batch * self.output[0] * (self.output[1] + self.margin) * self.outputs
     }
 
-    fn algorithm_of(&self, precision: Precision) -> Algorithm {
-        match (precision, self.algorithm) {
-            (Precision::Int8, Algorithm::WinogradRows { .. }) => Algorithm::Direct,
-            (_, algorithm) => algorithm,
-        }
-    }
-
     /// Threads with as much memory to work in as they need.
     fn team(&self, precision: Precision) -> Threads {
         let channels = [self.inputs, self.outputs];
-        let scratch = self.algorithm_of(precision).scratch_len(precision, self.kernel, self.stride, channels);
+        let scratch = self.algorithm.scratch_len(precision, self.kernel, self.stride, channels);
         Threads::new(NonZeroUsize::new(self.threads).unwrap(), size_of::<f32>() * scratch).unwrap()
     }
 
@@ -111,8 +105,7 @@ impl Shape {
             y: Pixels { start: 0, image: self.output[0] * row, row, pixel: self.outputs },
         };
         let split = if self.by_channels { Split::Channels } else { Split::Pixels };
-        let algorithms =
-            Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm_of(precision)) };
+        let algorithms = Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm) };
         Convolution { geometry, algorithms, residual, relu, split }
     }
 
@@ -178,9 +171,11 @@ fn shapes() -> impl Strategy<Value = Shape> {
             return Shape { algorithm, inputs, outputs: 128 * depth.min(2), kernel: [1, 1], ..shape };
         }
         if step == 0 && height * width <= 20 {
-            // Three or four rows of each phase. (int8 are computed directly.)
+            // Three or four rows of each phase, and no more products than are exact in int8.
             let kernel = [2 * stride[0] + 1 + words % (2 * stride[0]), kernel[1]];
-            return Shape { algorithm: Algorithm::WinogradRows { block }, kernel, ..shape };
+            let fits = kernel[0] * kernel[1] * shape.inputs <= MOST_PRODUCTS;
+            let algorithm = if fits { Algorithm::WinogradRows { block } } else { Algorithm::Direct };
+            return Shape { algorithm, kernel, ..shape };
         }
         if !(1..=2).contains(&step) || height * width > 100 {
             return shape;

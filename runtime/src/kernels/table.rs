@@ -45,7 +45,6 @@ pub struct Kernels {
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
-    pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
     pub(crate) strassen_factors: unsafe fn(&FactorTask),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
@@ -64,6 +63,7 @@ pub(crate) struct WordKernels {
     /// Integers: fetches a line a row, whatever the task says.
     pub(crate) product: unsafe fn(&Product<'_>),
     pub(crate) winograd_output: unsafe fn(&OutputTile),
+    pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
     pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
     pub(crate) strassen_last: unsafe fn(&LastTask<'_>),
     pub(crate) peak: unsafe fn(usize) -> f32,
@@ -195,9 +195,10 @@ macro_rules! kernels {
         by_kind!($simd, [$($features)?], widen_inputs, wide::InputRun, wide::inputs, {Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         by_kind!($simd, [$($features)?], widen_weights, wide::WeightRows, wide::weights, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         compile!(finish, wide::Finish<'_>, wide::finish_sums);
-        by_kind!($simd, [$($features)?], winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16});
-        by_kind!($simd, [$($features)?], winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, {Kind::F32 => F32, Kind::Bf16 => Bf16});
-        compile!(winograd_rows_output, winograd_rows::BandOutput, winograd_rows::output);
+        by_kind!($simd, [$($features)?], winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
+        by_kind!($simd, [$($features)?], winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
+        compile!(winograd_rows_output_of_floats, winograd_rows::BandOutput, winograd_rows::output::<$simd, Float>);
+        compile!(winograd_rows_output_of_integers, winograd_rows::BandOutput, winograd_rows::output::<$simd, Integer>);
         compile!(strassen_sums_of_floats, strassen::SumsTask<'_>, strassen::sums::<$simd, Float>);
         compile!(strassen_sums_of_integers, strassen::SumsTask<'_>, strassen::sums::<$simd, Integer>);
         compile!(strassen_last_of_floats, strassen::LastTask<'_>, strassen::last::<$simd, Float>);
@@ -255,6 +256,7 @@ macro_rules! kernels {
             float: WordKernels {
                 product,
                 winograd_output: winograd_output_of_floats,
+                winograd_rows_output: winograd_rows_output_of_floats,
                 strassen_sums: strassen_sums_of_floats,
                 strassen_last: strassen_last_of_floats,
                 peak,
@@ -262,6 +264,7 @@ macro_rules! kernels {
             integer: WordKernels {
                 product: product_of_pairs,
                 winograd_output: winograd_output_of_integers,
+                winograd_rows_output: winograd_rows_output_of_integers,
                 strassen_sums: strassen_sums_of_integers,
                 strassen_last: strassen_last_of_integers,
                 peak: peak_of_pairs,
@@ -275,7 +278,6 @@ macro_rules! kernels {
             winograd_input,
             winograd_rows_kernel,
             winograd_rows_input,
-            winograd_rows_output,
             strassen_factors,
             max_pool,
             average_pool,

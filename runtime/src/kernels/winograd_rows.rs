@@ -18,6 +18,7 @@
 //! Weights are stored as those of a direct sum. A band that hangs over the image's lower edge takes zeros there. An element that is not
 //! finite reaches the outputs of four rows.
 
+mod integer;
 pub(crate) mod transform;
 
 use resnet_plan::algorithm::{LARGEST_COLUMNS, SKEW};
@@ -53,9 +54,10 @@ pub(super) fn units(geometry: &ConvGeometry, block: usize) -> usize {
 pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) {
     let (_, stride) = rows_of(geometry, kind);
     let precision = kind.precision();
-    // As columns of one word each.
+    // As columns of one wide word each.
     let [run, pixel] = [geometry.run, geometry.x.pixel].map(|words| words.saturating_mul(kind.wide()));
-    let (kernel, strides, channels) = ([geometry.rows, run], [stride, pixel], [1, geometry.channels]);
+    let channels = [precision.per_word() / kind.wide(), geometry.channels];
+    let (kernel, strides) = ([geometry.rows, run], [stride, pixel]);
     let even = Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
     let computes = even && algorithm.computes_in(precision, kernel, strides, channels);
     assert!(computes, "Winograd's algorithm of rows does not compute this convolution");
@@ -106,8 +108,8 @@ struct Part<'a> {
     m_offsets: [usize; LARGEST_COLUMNS],
 }
 
-/// The scratch memory: a row of zeros; the rows of V; M, point by point; U, panel by panel. bf16: outputs that are not yet narrowed, row by
-/// row.
+/// The scratch memory: a row of zeros; the rows of V; M, point by point; U, panel by panel. narrow elements: outputs that are not yet finished, row
+/// by row.
 struct Planes<'a> {
     zeros: &'a mut [f32],
     v: &'a mut [f32],
@@ -249,7 +251,7 @@ impl<'a> Part<'a> {
             // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is
             // as long as the widest panel.
             unsafe {
-                (kernels.float.product)(&Product {
+                (kernels.of(task.kind).product)(&Product {
                     x: planes.v[point * step * row..].as_ptr(),
                     x_offsets: &self.v_offsets[..columns],
                     rows: if point + 1 < points { step } else { full },
@@ -301,7 +303,7 @@ impl<'a> Part<'a> {
         };
         // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels; there is room for as many
         // sums.
-        unsafe { (kernels.winograd_rows_output)(&output) };
+        unsafe { (kernels.of(task.kind).winograd_rows_output)(&output) };
         if is_f32 {
             return;
         }

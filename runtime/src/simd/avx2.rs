@@ -305,6 +305,12 @@ impl<const VNNI: bool> Integers for With<VNNI> {
     }
 
     #[inline(always)]
+    fn mul_i16(self, a: __m256, b: i16) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_castsi256_ps(_mm256_mullo_epi16(_mm256_castps_si256(a), _mm256_set1_epi16(b))) }
+    }
+
+    #[inline(always)]
     fn shift_i16<const N: i32>(self, a: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_castsi256_ps(_mm256_sll_epi16(_mm256_castps_si256(a), _mm_cvtsi32_si128(N))) }

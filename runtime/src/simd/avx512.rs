@@ -278,6 +278,12 @@ impl<const VNNI: bool, const BF16: bool> Integers for With<VNNI, BF16> {
     }
 
     #[inline(always)]
+    fn mul_i16(self, a: __m512, b: i16) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_mullo_epi16(_mm512_castps_si512(a), _mm512_set1_epi16(b))) }
+    }
+
+    #[inline(always)]
     fn shift_i16<const N: i32>(self, a: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512F and BW.
         unsafe { _mm512_castsi512_ps(_mm512_sll_epi16(_mm512_castps_si512(a), _mm_cvtsi32_si128(N))) }

@@ -11,6 +11,9 @@ pub(crate) trait Integers: Simd {
     /// `a - b`, two int16 a lane.
     fn sub_i16(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// `a * b`, two int16 a lane.
+    fn mul_i16(self, a: Self::Vector, b: i16) -> Self::Vector;
+
     /// `a * 2^N`, two int16 a lane.
     fn shift_i16<const N: i32>(self, a: Self::Vector) -> Self::Vector;
 

@@ -156,6 +156,11 @@ impl Integers for Scalar {
     }
 
     #[inline(always)]
+    fn mul_i16(self, a: [f32; 4], b: i16) -> [f32; 4] {
+        of_pairs(pairs(a).map(|number| number.wrapping_mul(b)))
+    }
+
+    #[inline(always)]
     fn shift_i16<const N: i32>(self, a: [f32; 4]) -> [f32; 4] {
         of_pairs(pairs(a).map(|number| number << N))
     }

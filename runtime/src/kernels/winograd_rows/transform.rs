@@ -20,10 +20,11 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use resnet_plan::winograd::BAND;
 
-use crate::kernels::wide::{Input, Kind, Weights};
+use crate::kernels::wide::{Arithmetic, Input, Kind, Weights};
 use crate::kernels::winograd::sides::times;
 use crate::kernels::winograd::transform::finish;
-use crate::simd::Simd;
+use crate::kernels::winograd_rows::integer;
+use crate::simd::Integers;
 
 /// The most points, and pairs of them.
 pub(super) const LARGEST_POINTS: usize = 7;
@@ -171,7 +172,7 @@ macro_rules! of_points {
 /// Each tap holds so many rows, and each point has room for what they become: infinity only where no tap is missing. The machine has
 /// the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn kernel<S: Simd, W: Weights<S>>(simd: S, task: &BandKernel<'_>) {
+pub(crate) unsafe fn kernel<S: Integers, W: Weights<S>>(simd: S, task: &BandKernel<'_>) {
     // SAFETY: the caller's contract.
     unsafe { of_points!(task.points, kernel_of::<S, W>(simd, task)) }
 }
@@ -179,8 +180,7 @@ pub(crate) unsafe fn kernel<S: Simd, W: Weights<S>>(simd: S, task: &BandKernel<'
 /// # Safety
 /// As [`kernel`].
 #[inline(always)]
-unsafe fn kernel_of<S: Simd, W: Weights<S>, const N: usize>(simd: S, task: &BandKernel<'_>) {
-    let points = const { &Points::of(N) };
+unsafe fn kernel_of<S: Integers, W: Weights<S>, const N: usize>(simd: S, task: &BandKernel<'_>) {
     let places = (0..task.rows * task.width).step_by(S::LANES);
     for (place, wide) in places.flat_map(|place| (0..W::WIDE).map(move |wide| (place, wide))) {
         let mut g = [simd.splat(0.0); BAND];
@@ -188,18 +188,8 @@ unsafe fn kernel_of<S: Simd, W: Weights<S>, const N: usize>(simd: S, task: &Band
             // SAFETY: the caller's contract: whole vectors.
             *g = W::row(simd, unsafe { simd.load(tap.add(place)) }, wide);
         }
-        let mut u = [g[N - 4]; N];
-        for pair in 0..points.pairs {
-            let weights = points.weights[pair];
-            let even = times(simd, weights[2], g[2], simd.mul(simd.splat(weights[0]), g[0]));
-            let odd = times(simd, weights[3], g[3], simd.mul(simd.splat(weights[1]), g[1]));
-            u[2 * pair] = simd.add(even, odd);
-            // M' is as odd as M is even.
-            u[2 * pair + 1] = if points.zero == 1 { simd.sub(even, odd) } else { simd.sub(odd, even) };
-        }
-        if points.zero == 1 {
-            u[N - 2] = simd.mul(simd.splat(points.zero_weight), g[0]);
-        }
+        let u =
+            if W::Arithmetic::INTEGER { integer::kernel(simd, g) } else { kernel_of_vector::<S, N>(simd, g) };
         // Where a row is widened, its second one comes behind it.
         let to = if W::WIDE == 1 { place } else { place + (place / task.width + wide) * task.width };
         for (point, u) in u.into_iter().enumerate() {
@@ -217,7 +207,7 @@ unsafe fn kernel_of<S: Simd, W: Weights<S>, const N: usize>(simd: S, task: &Band
 /// Each row holds `count` elements, and each point has room for them, filled up to whole vectors: infinity only where no row
 /// is missing. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn input<S: Simd, I: Input<S>>(simd: S, task: &BandInput<'_>) {
+pub(crate) unsafe fn input<S: Integers, I: Input<S>>(simd: S, task: &BandInput<'_>) {
     // SAFETY: the caller's contract.
     unsafe { of_points!(task.points, input_of::<S, I>(simd, task)) }
 }
@@ -225,8 +215,7 @@ pub(crate) unsafe fn input<S: Simd, I: Input<S>>(simd: S, task: &BandInput<'_>) 
 /// # Safety
 /// As [`input`].
 #[inline(always)]
-unsafe fn input_of<S: Simd, I: Input<S>, const N: usize>(simd: S, task: &BandInput<'_>) {
-    let points = const { &Points::of(N) };
+unsafe fn input_of<S: Integers, I: Input<S>, const N: usize>(simd: S, task: &BandInput<'_>) {
     // Nobody asks for what a missing row would be part of.
     let mut rows = [task.rows[0]; N];
     for (row, given) in rows.iter_mut().zip(task.rows) {
@@ -240,17 +229,7 @@ unsafe fn input_of<S: Simd, I: Input<S>, const N: usize>(simd: S, task: &BandInp
                 *d = I::load(simd, row, place, (task.count - place).min(S::LANES));
             }
         }
-        let mut v = [sum(simd, points.all, points.pairs + 1, &d, points.zero); N];
-        for pair in 0..points.pairs {
-            let even = sum(simd, points.others[pair], points.pairs, &d, points.zero);
-            let odd = sum(simd, points.others[pair], points.pairs, &d, points.zero + 1);
-            let point = points.powers[pair][1];
-            v[2 * pair] = times(simd, point, even, odd);
-            v[2 * pair + 1] = times(simd, -point, even, odd);
-        }
-        if points.zero == 1 {
-            v[N - 2] = sum(simd, points.all, points.pairs + 1, &d, 0);
-        }
+        let v = if I::Arithmetic::INTEGER { integer::input(simd, d) } else { input_of_vector(simd, d) };
         for (point, v) in v.into_iter().enumerate() {
             if point < N - 1 || task.rows.len() == N {
                 // SAFETY: the caller's contract: whole vectors.
@@ -264,18 +243,18 @@ unsafe fn input_of<S: Simd, I: Input<S>, const N: usize>(simd: S, task: &BandInp
 ///
 /// # Safety
 /// Each column of each point holds the channels, filled up to whole vectors, and so does the bias; the rows and columns that
-/// are inside lie in the output, where nobody else reads or writes. The machine has the instructions of `S`.
+/// are inside lie in the output, where nobody else reads or writes; integers: with room for whole vectors of channels. The machine has the
+/// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn output<S: Simd>(simd: S, task: &BandOutput) {
+pub(crate) unsafe fn output<S: Integers, A: Arithmetic>(simd: S, task: &BandOutput) {
     // SAFETY: the caller's contract.
-    unsafe { of_points!(task.points, output_of::<S>(simd, task)) }
+    unsafe { of_points!(task.points, output_of::<S, A>(simd, task)) }
 }
 
 /// # Safety
 /// As [`output`].
 #[inline(always)]
-unsafe fn output_of<S: Simd, const N: usize>(simd: S, task: &BandOutput) {
-    let points = const { &Points::of(N) };
+unsafe fn output_of<S: Integers, A: Arithmetic, const N: usize>(simd: S, task: &BandOutput) {
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
     for column in 0..task.inside[1] {
         for channel in (0..task.channels).step_by(S::LANES) {
@@ -286,20 +265,12 @@ unsafe fn output_of<S: Simd, const N: usize>(simd: S, task: &BandOutput) {
                 *m = unsafe { simd.load(task.m.add(point * task.plane + column * task.column + channel)) };
             }
             // SAFETY: the caller's contract: whole vectors.
-            let mut y = [unsafe { simd.load(task.bias.add(channel)) }; BAND];
-            for pair in 0..points.pairs {
-                let (plus, minus) = (m[2 * pair], m[2 * pair + 1]);
-                let (even, odd) = (simd.add(plus, minus), simd.sub(plus, minus));
-                let powers = points.powers[pair];
-                y[0] = simd.add(even, y[0]);
-                y[1] = times(simd, powers[1], odd, y[1]);
-                y[2] = times(simd, powers[2], even, y[2]);
-                y[3] = times(simd, powers[3], odd, y[3]);
-            }
-            if points.zero == 1 {
-                y[0] = simd.add(m[N - 2], y[0]);
-            }
-            y[BAND - 1] = simd.add(m[N - 1], y[BAND - 1]);
+            let bias = unsafe { simd.load(task.bias.add(channel)) };
+            let y = if A::INTEGER {
+                integer::output(simd, m).map(|y| simd.add_i32(y, bias))
+            } else {
+                output_of_vector(simd, m, bias)
+            };
             for (row, sum) in y.into_iter().enumerate() {
                 if row >= task.inside[0] {
                     break;
@@ -307,16 +278,82 @@ unsafe fn output_of<S: Simd, const N: usize>(simd: S, task: &BandOutput) {
                 // SAFETY: the caller's contract: of the last vector only the channels that there are get read and written.
                 unsafe {
                     let to = task.y.add(row * task.row + column * task.pixel + channel);
-                    finish(simd, sum, to, count, task.accumulate, floor);
+                    if A::INTEGER {
+                        simd.store(to, sum);
+                    } else {
+                        finish(simd, sum, to, count, task.accumulate, floor);
+                    }
                 }
             }
         }
     }
 }
 
+/// `G g` of a vector of each tap; those that there are not are zero.
+#[inline(always)]
+fn kernel_of_vector<S: Integers, const N: usize>(simd: S, g: [S::Vector; BAND]) -> [S::Vector; N] {
+    let points = const { &Points::of(N) };
+    let mut u = [g[N - 4]; N];
+    for pair in 0..points.pairs {
+        let weights = points.weights[pair];
+        let even = times(simd, weights[2], g[2], simd.mul(simd.splat(weights[0]), g[0]));
+        let odd = times(simd, weights[3], g[3], simd.mul(simd.splat(weights[1]), g[1]));
+        u[2 * pair] = simd.add(even, odd);
+        // M' is as odd as M is even.
+        u[2 * pair + 1] = if points.zero == 1 { simd.sub(even, odd) } else { simd.sub(odd, even) };
+    }
+    if points.zero == 1 {
+        u[N - 2] = simd.mul(simd.splat(points.zero_weight), g[0]);
+    }
+    u
+}
+
+/// `B^T d` of a vector of each row.
+#[inline(always)]
+fn input_of_vector<S: Integers, const N: usize>(simd: S, d: [S::Vector; N]) -> [S::Vector; N] {
+    let points = const { &Points::of(N) };
+    let mut v = [sum(simd, points.all, points.pairs + 1, &d, points.zero); N];
+    for pair in 0..points.pairs {
+        let even = sum(simd, points.others[pair], points.pairs, &d, points.zero);
+        let odd = sum(simd, points.others[pair], points.pairs, &d, points.zero + 1);
+        let point = points.powers[pair][1];
+        v[2 * pair] = times(simd, point, even, odd);
+        v[2 * pair + 1] = times(simd, -point, even, odd);
+    }
+    if points.zero == 1 {
+        v[N - 2] = sum(simd, points.all, points.pairs + 1, &d, 0);
+    }
+    v
+}
+
+/// `A^T m + bias` of a vector of each point.
+#[inline(always)]
+fn output_of_vector<S: Integers, const N: usize>(
+    simd: S,
+    m: [S::Vector; N],
+    bias: S::Vector,
+) -> [S::Vector; BAND] {
+    let points = const { &Points::of(N) };
+    let mut y = [bias; BAND];
+    for pair in 0..points.pairs {
+        let (plus, minus) = (m[2 * pair], m[2 * pair + 1]);
+        let (even, odd) = (simd.add(plus, minus), simd.sub(plus, minus));
+        let powers = points.powers[pair];
+        y[0] = simd.add(even, y[0]);
+        y[1] = times(simd, powers[1], odd, y[1]);
+        y[2] = times(simd, powers[2], even, y[2]);
+        y[3] = times(simd, powers[3], odd, y[3]);
+    }
+    if points.zero == 1 {
+        y[0] = simd.add(m[N - 2], y[0]);
+    }
+    y[BAND - 1] = simd.add(m[N - 1], y[BAND - 1]);
+    y
+}
+
 /// Every second of `d` from `first` on times so many coefficients, of which the last is 1.
 #[inline(always)]
-fn sum<S: Simd, const N: usize>(
+fn sum<S: Integers, const N: usize>(
     simd: S,
     coefficients: [f32; LARGEST_PAIRS + 1],
     count: usize,
