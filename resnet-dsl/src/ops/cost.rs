@@ -137,7 +137,7 @@ impl Layer<'_> {
             Algorithm::WinogradRows { .. } => {
                 let Some(rows) = Rows::of(conv.kernel, conv.stride, words) else { return usize::MAX };
                 let columns = y[0] * y[1].div_ceil(BAND) * y[2];
-                let products = columns * rows.runs * rows.run * filters;
+                let products = columns * rows.runs * conv.kernel[1] * x[3] * filters;
                 let sums = columns * rows.points * filters;
                 read.max(products / rate)
                     + TRANSFORM * (self.made_inputs(algorithm) + sums)
