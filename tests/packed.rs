@@ -68,6 +68,7 @@ fn what_it_is_not_packed_for() {
         let packed_for = isa.serving(Precision::F32);
         let message = error(Weights::map_for_command(Isa::Scalar, &Digits::DESCRIPTION, &file));
         assert!(message.contains(&format!("another isa: \"{packed_for}\", not \"scalar\"")), "{message}");
+        assert!(!message.contains("another spec"), "{message}");
     }
     let bytes = std::fs::read(&file).unwrap();
     let cut = scratch("cut.packed");
