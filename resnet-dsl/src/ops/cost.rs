@@ -209,7 +209,7 @@ impl Layer<'_> {
         if dots && algorithm == Algorithm::Direct { 2 * wide } else { wide }
     }
 
-    /// Words that so many numbers are computed in.
+    /// Words that so many elements are computed in.
     fn words(&self, numbers: usize) -> usize {
         wide_words(self.precision, numbers)
     }

@@ -1,11 +1,11 @@
-//! Elements that are narrower than f32, widened: bf16 to f32, and int8 to int16, of which a word holds two. The algorithms of f32 then
-//! compute with them, in words: wherever no instruction multiplies them as they are, and wherever fewer products are worth more than
-//! that.
+//! Narrow elements, widened: bf16 to f32, and int8 to int16, of which a word holds two. The algorithms of f32 then compute with them, word by
+//! word: on instruction sets that do not multiply narrow elements, and on the others where fewer products make up for their slower
+//! instruction.
 //!
-//! A word of narrow elements becomes two wide ones. Signed inputs are moved by 128 on the way, as everywhere: the sums begin with what
+//! A word of narrow elements becomes two wide ones. Signed inputs are moved by 128 on the way, as for dots: the sums begin with what
 //! that adds to them. Whoever reads inputs or weights widens them: the [`direct`] sum and [`strassen`](crate::kernels::strassen) by the
-//! functions here, [`winograd`](crate::kernels::winograd) in its transforms. Sums go through memory to the epilogue of all narrow
-//! elements.
+//! functions here, [`winograd`](crate::kernels::winograd) and [`winograd_rows`](crate::kernels::winograd_rows) in their transforms. Sums go
+//! through memory to the epilogue of all narrow elements.
 
 pub(super) mod direct;
 
@@ -51,7 +51,7 @@ impl Kind {
         self.precision() == Precision::Int8
     }
 
-    /// Wide words of a stored one.
+    /// Wide words that a stored word becomes.
     pub(crate) fn wide(self) -> usize {
         if self == Kind::F32 { 1 } else { 2 }
     }
@@ -162,7 +162,7 @@ impl<S: Integers> Weights<S> for I8 {
     }
 }
 
-/// What numbers are, where they are only added up.
+/// What elements and sums are, and how they are computed with.
 pub(crate) trait Arithmetic {
     /// Whether they are integers: inputs and weights int16, sums int32.
     const INTEGER: bool;

@@ -108,8 +108,8 @@ struct Part<'a> {
     m_offsets: [usize; LARGEST_COLUMNS],
 }
 
-/// The scratch memory: a row of zeros; the rows of V; M, point by point; U, panel by panel. narrow elements: outputs that are not yet finished, row
-/// by row.
+/// The scratch memory: a row of zeros; the rows of V; M, point by point; U, panel by panel. Narrow elements: outputs that are not yet
+/// finished, row by row.
 struct Planes<'a> {
     zeros: &'a mut [f32],
     v: &'a mut [f32],

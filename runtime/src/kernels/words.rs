@@ -1,5 +1,5 @@
-//! Direct sums by instructions that multiply words of bf16 or int8: the blocks, panels and tiles of [`conv`](crate::kernels::conv), in words; or those of
-//! [`tiles`], where there are registers for them.
+//! Direct sums by instructions that multiply words of bf16 or int8: the blocks, panels and tiles of [`conv`](crate::kernels::conv), in
+//! words; or those of [`tiles`](crate::kernels::tiles), where there are registers for them.
 
 use resnet_plan::ConvGeometry;
 

@@ -107,7 +107,7 @@ pub(super) trait Side<const N: usize, const O: usize, const K: usize, const M: u
     const PRODUCTS: [&'static [usize]; O];
     /// Whether each product is taken if all outputs but one are inside.
     const PARTIAL: [bool; N] = partial(Self::PRODUCTS[O - 2]);
-    /// Whether all numbers are integers.
+    /// Whether elements and sums are integers.
     const INTEGER: bool = false;
     /// The sums that they take.
     const TAKEN: [[bool; M]; O] = taken(Self::SUMS, Self::PRODUCTS);
