@@ -4,6 +4,7 @@
 //! Rounding is that of Intel's description (Software Developer's Manual, volume 2, `TDPBF16PS`).
 
 use crate::isa::scalar;
+use crate::kernels::peak::CHAINS;
 use crate::kernels::table::Kernels;
 use crate::kernels::tiles::{LANES, ROWS, TileConfig, TileTask, Tiles, tile_kernel};
 use crate::simd::Simd;
@@ -230,16 +231,25 @@ pub(super) fn is_available() -> bool {
     true
 }
 
-/// No yardstick: it is not there to be fast.
-fn peak(rounds: usize) -> u32 {
-    (0..rounds as u32).fold(0, |sum, round| std::hint::black_box(sum ^ round))
+/// The yardstick of the scalar kernels: that of f32 for bf16, that of int16 for int8.
+fn peak_bf16(rounds: usize) -> u32 {
+    // SAFETY: every machine has the scalar instruction set.
+    unsafe { (scalar::KERNELS.float.peak)(rounds) }.to_bits()
 }
+
+fn peak_int8(rounds: usize) -> u32 {
+    // SAFETY: as above.
+    unsafe { (scalar::KERNELS.integer.peak)(rounds) }.to_bits()
+}
+
+/// Words that a round of them multiplies: chains of four f32, or of eight int16.
+const PEAK_WORDS: usize = CHAINS * scalar::KERNELS.lanes / 2;
 
 pub(super) const KERNELS: Kernels = Kernels {
     bf16: Some(tile_kernel!("amx-emulated", Emulated<Bf16>, Emulated<Bf16>, [],
-        peak: peak, words: 1)),
+        peak: peak_bf16, words: PEAK_WORDS)),
     int8: Some(tile_kernel!("amx-emulated", Emulated<Bytes<false>>, Emulated<Bytes<true>>, [],
-        peak: peak, words: 1)),
+        peak: peak_int8, words: PEAK_WORDS)),
     ..scalar::KERNELS
 };
 

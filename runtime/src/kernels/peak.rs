@@ -10,7 +10,7 @@ use crate::kernels::wide::Arithmetic;
 use crate::simd::Integers;
 
 /// Chains of dependent multiply-adds: more than latency times units of any processor, no more than it has registers.
-const CHAINS: usize = 12;
+pub(crate) const CHAINS: usize = 12;
 /// Multiply-adds of each chain in a measurement: some milliseconds.
 const ROUNDS: usize = 1 << 20;
 
