@@ -1,4 +1,4 @@
-//! Finds the shipped specs and calibration tables, so that adding one touches nothing but its YAML file.
+//! Finds the shipped specs, calibration tables and lists of labels, so that adding one touches nothing but its file.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files = Vec::new();
     collect(&root, &mut files)?;
     files.sort();
+    let (labels, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| has_ending(file, "txt"));
     let (tables, specs): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
         file.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|e| e == "calibration"))
     });
     let mut code = String::new();
-    for (list, files) in [("SPECS", specs), ("CALIBRATIONS", tables)] {
+    for (list, files) in [("SPECS", specs), ("CALIBRATIONS", tables), ("LABELS", labels)] {
         writeln!(code, "/// Names and texts, sorted.\nconst {list}: &[(&str, &str)] = &[")?;
         for file in files {
             let name = file.strip_prefix(&root)?.with_extension("").to_string_lossy().replace('\\', "/");
-            let name = name.trim_end_matches(".calibration");
+            let name = name.trim_end_matches(".calibration").trim_start_matches("labels/");
             writeln!(code, "    ({name:?}, include_str!({:?})),", file.canonicalize()?)?;
         }
         code += "];\n";
@@ -26,12 +27,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+fn has_ending(file: &Path, ending: &str) -> bool {
+    file.extension().is_some_and(|found| found == ending)
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+        } else if has_ending(&path, "yaml") || has_ending(&path, "txt") {
             files.push(path);
         }
     }

@@ -25,20 +25,36 @@ resnet = { path = "RESNET" }
 [workspace]
 "#;
 
-/// A crate in the build's own folder, with the sources of a case.
+/// A crate in the build's own folder, with the sources of a case. A case that is more than a `main.rs` has a manifest of its own, in
+/// which `RESNET` is this workspace.
 fn user_crate(case: &Path, name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    for entry in fs::read_dir(case).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
-    }
-    let manifest = MANIFEST.replace("RESNET", &path("").display().to_string().replace('\\', "/"));
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("Cargo.toml"), manifest(MANIFEST)).unwrap();
+    copy(case, &folder);
     // The versions that this workspace is built with, so that nothing is fetched.
     fs::copy(path("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            fs::create_dir_all(&to).unwrap();
+            copy(&from, &to);
+        } else if from.ends_with("Cargo.toml") {
+            fs::write(to, manifest(&fs::read_to_string(from).unwrap())).unwrap();
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+fn manifest(text: &str) -> String {
+    text.replace("RESNET", &path("").display().to_string().replace('\\', "/"))
 }
 
 /// A debug build as everyone makes it, without a word on the profile, has frames of unoptimized kernels. Windows' main thread has
@@ -81,20 +97,50 @@ fn cargo(command: &str, folder: &Path) -> Command {
     cargo
 }
 
-// One test, since the cases share a build folder.
+// (Tests that share a build folder wait for each other.)
 #[test]
 fn user_crates() {
     let mut failed = Vec::new();
-    for case in ["good", "mistakes", "missing_file", "unknown_model", "arguments", "warning"] {
+    let cases = fs::read_dir(path("tests/macros")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut cases: Vec<_> = cases.collect();
+    cases.sort();
+    assert!(cases.len() > 10, "{cases:?}");
+    for case in cases {
         let case = path("tests/macros").join(case);
         let found = reports(&user_crate(&case, "user"));
         let file = case.join("expected.txt");
-        if std::env::var_os("BLESS").is_some() && !found.is_empty() {
-            fs::write(&file, &found).unwrap();
+        if std::env::var_os("BLESS").is_some() {
+            if found.is_empty() { drop(fs::remove_file(&file)) } else { fs::write(&file, &found).unwrap() }
         }
         if found != fs::read_to_string(&file).unwrap_or_default() {
             failed.push(format!("{}:\n{found}", file.display()));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// The examples of `docs/generated-type.md`, each in a function.
+#[test]
+fn the_page_of_the_generated_type_is_true() {
+    let page = fs::read_to_string(path("docs/generated-type.md")).unwrap();
+    let mut blocks = page.split("```rust").skip(1).map(|block| block.split_once("```").unwrap().0);
+    let mut code = blocks.next().unwrap().to_owned();
+    let mut calls = String::new();
+    for (index, block) in blocks.enumerate() {
+        let (run, block) = block.strip_prefix(",no_run").map_or((true, block), |block| (false, block));
+        code += "#[allow(unused_variables, unused_mut)]\n";
+        code +=
+            &format!("fn example_{index}() -> Result<(), Box<dyn std::error::Error>> {{{block}Ok(())}}\n");
+        calls += &if run { format!("example_{index}()?;") } else { format!("let _ = example_{index};") };
+    }
+    code += &format!("fn main() -> Result<(), Box<dyn std::error::Error>> {{ {calls} Ok(()) }}");
+    let folder = user_crate(&path("tests/macros/renamed"), "page");
+    fs::write(folder.join("Cargo.toml"), manifest(MANIFEST)).unwrap();
+    fs::write(folder.join("main.rs"), code).unwrap();
+    for shared in ["specs", "models"] {
+        fs::create_dir(folder.join(shared)).unwrap();
+        copy(&path(shared), &folder.join(shared));
+    }
+    let output = cargo("run", &folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,46 +1,76 @@
 //! NumPy files: float32 arrays, NHWC.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use npyz::WriterBuilder;
 use resnet::runtime::files;
 
-/// The images of an array: its first size.
-pub(crate) fn batch(path: &Path) -> anyhow::Result<usize> {
-    let name = path.display();
-    match *open(path)?.shape() {
-        [0, _, _, _] => bail!("{name} holds no images"),
-        [images, _, _, _] => Ok(images as usize),
-        ref shape => bail!("{name} has shape {shape:?}, a network takes [N, height, width, channels]"),
-    }
+/// An array of images that has been opened.
+pub(crate) struct Array<'a> {
+    name: String,
+    file: npyz::NpyFile<Box<dyn Read + 'a>>,
 }
 
-/// Reads an array of this shape.
-pub(crate) fn read(path: &Path, dims: [usize; 4]) -> anyhow::Result<Vec<f32>> {
-    let name = path.display();
-    let array = open(path)?;
-    let shape: Vec<usize> = array.shape().iter().map(|size| *size as usize).collect();
-    if shape != dims {
-        bail!("{name} has shape {shape:?}, the network takes {dims:?} (batch, height, width, channels)");
-    }
-    if array.order() != npyz::Order::C {
-        bail!("{name} is in Fortran order: save it with numpy.ascontiguousarray");
-    }
-    let dtype = array.dtype();
-    array
-        .data::<f32>()
-        .map_err(|_| anyhow::anyhow!("{name} holds {}, the network takes float32 (<f4)", dtype.descr()))?
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("{name} ends too early"))
+/// Whether a file that begins so is an array.
+pub(crate) fn is_array(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x93NUMPY")
 }
 
-/// Reads an array of any number of images of this shape, an image each.
-pub(crate) fn images(path: &Path, [_, height, width, channels]: [usize; 4]) -> anyhow::Result<Vec<Vec<f32>>> {
-    let numbers = read(path, [batch(path)?, height, width, channels])?;
-    Ok(numbers.chunks_exact(height * width * channels).map(<[f32]>::to_vec).collect())
+impl<'a> Array<'a> {
+    /// Opens a file.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        Self::new(name, Box::new(BufReader::new(file)))
+    }
+
+    /// Opens a file that is in memory.
+    pub(crate) fn of(name: &str, bytes: &'a [u8]) -> anyhow::Result<Self> {
+        Self::new(name.to_owned(), Box::new(bytes))
+    }
+
+    fn new(name: String, from: Box<dyn Read + 'a>) -> anyhow::Result<Self> {
+        let file = npyz::NpyFile::new(from).with_context(|| format!("{name} is not an npy file"))?;
+        let elements = file.shape().iter().try_fold(1u64, |elements, size| elements.checked_mul(*size));
+        elements.with_context(|| {
+            format!("{name} has shape {:?}, more elements than there can be", file.shape())
+        })?;
+        Ok(Array { name, file })
+    }
+
+    /// How many images it holds: its first size.
+    pub(crate) fn count(&self) -> anyhow::Result<usize> {
+        match *self.file.shape() {
+            [0, _, _, _] => bail!("{} holds no images", self.name),
+            [images, _, _, _] => Ok(images as usize),
+            ref shape => {
+                bail!("{} has shape {shape:?}, a network takes [N, height, width, channels]", self.name)
+            }
+        }
+    }
+
+    /// Its images, each of this height, width and channels.
+    pub(crate) fn images(self, [_, height, width, channels]: [usize; 4]) -> anyhow::Result<Vec<Vec<f32>>> {
+        let dims = [self.count()?, height, width, channels];
+        let Array { name, file } = self;
+        let shape: Vec<usize> = file.shape().iter().map(|size| *size as usize).collect();
+        if shape != dims {
+            bail!("{name} has shape {shape:?}, the network takes {dims:?} (batch, height, width, channels)");
+        }
+        if file.order() != npyz::Order::C {
+            bail!("{name} is in Fortran order: save it with numpy.ascontiguousarray");
+        }
+        let dtype = file.dtype();
+        let numbers: Vec<f32> = file
+            .data::<f32>()
+            .map_err(|_| anyhow::anyhow!("{name} holds {}, the network takes float32 (<f4)", dtype.descr()))?
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("{name} ends too early"))?;
+        Ok(numbers.chunks_exact(height * width * channels).map(<[f32]>::to_vec).collect())
+    }
 }
 
 /// Writes an array of this shape.
@@ -52,15 +82,4 @@ pub(crate) fn write(path: &Path, dims: [usize; 4], data: &[f32]) -> anyhow::Resu
         array.finish()
     };
     files::replace(path, write).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn open(path: &Path) -> anyhow::Result<npyz::NpyFile<BufReader<File>>> {
-    let name = path.display();
-    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-    let array =
-        npyz::NpyFile::new(BufReader::new(file)).with_context(|| format!("{name} is not an npy file"))?;
-    let elements = array.shape().iter().try_fold(1u64, |elements, size| elements.checked_mul(*size));
-    elements
-        .with_context(|| format!("{name} has shape {:?}, more elements than there can be", array.shape()))?;
-    Ok(array)
 }

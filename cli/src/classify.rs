@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::bail;
-use resnet::runtime::{Description, Isa, Program, Weights};
-use resnet_plan::Text;
+use anyhow::{Context, bail};
+use resnet::runtime::{Description, Guesser, Isa, Weights};
+use resnet::{Guess, Preprocessor};
 
-use crate::images;
+use crate::images::{self, Limit};
 use crate::machine::Machine;
 use crate::model::Settings;
+use crate::pipeline::{self, Output};
 use crate::print::{complain, say};
 use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// PNG, JPEG, BMP, GIF, WebP or PNM
+    /// PNG, JPEG, BMP, GIF, WebP or PNM; a folder: its images; -: standard input
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// A spec file (.yaml or .yml), or the name of a spec that ships
@@ -31,62 +32,61 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "K", default_value_t = 3)]
     top: usize,
     #[command(flatten)]
+    limit: Limit,
+    #[command(flatten)]
     machine: Machine,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
     let plan = arguments.settings.read(&arguments.model)?.batch(1).compile()?.plan;
-    let isa = arguments.machine.isa()?.serving(plan.description.precision);
+    let description = plan.description();
+    let mut guesser = Guesser::new(description)?;
+    let isa = arguments.machine.isa()?.serving(description.precision);
+    let images = images::sources(&arguments.images)?;
     let weights = match &arguments.weights {
-        Some(source) => arguments.despite.load(source, plan.description(), isa)?,
-        None => built_in(&arguments.model, plan.description(), isa)?,
+        Some(source) => arguments.despite.load(source, description, isa)?,
+        None => built_in(&arguments.model, description, isa)?,
     };
-    let weight_bytes = weights.bytes();
-    let (input, description) = (plan.input, plan.description.clone());
-    let mut program = Program::new(plan, weights, threads)?;
-    let widest = arguments.images.iter().map(|path| path.display().to_string().len()).max().unwrap_or(0);
-    let mut seconds = 0.0;
-    let mut failed = 0;
-    for path in &arguments.images {
-        let input = match images::read(path, input, &description.preprocessing) {
-            Ok(input) => input,
-            Err(error) => {
-                complain(format_args!("error: {error:#}"));
-                failed += 1;
-                continue;
-            }
-        };
-        let start = Instant::now();
-        let scores = program.run(&input)?;
-        let time = start.elapsed().as_secs_f64();
-        if scores.iter().any(|score| score.is_nan()) {
-            bail!(
-                "{}: the scores are no numbers: see the weights, and the spec's preprocessing",
-                path.display()
-            );
-        }
-        seconds += time;
-        let probabilities = if description.probabilities { scores.to_vec() } else { softmax(scores) };
-        let best = best(&probabilities, arguments.top);
-        let classes: Vec<String> = best
-            .into_iter()
-            .map(|class| {
-                format!("{} {:.1}%", label(&description.labels, class), probabilities[class] * 100.0)
-            })
-            .collect();
-        say!("{:widest$}  {}  ({:.2} ms)", path.display(), classes.join("  "), time * 1e3)?;
-    }
-    let done = arguments.images.len() - failed;
+    let widest = images.iter().map(|image| image.to_string().len()).max().unwrap_or(0);
+    let (mut seconds, mut failed) = (0.0, 0);
+    let reader = || {
+        let mut preprocessor = Preprocessor::new(&description.preprocessing, plan.input);
+        let (images, limit) = (&images, arguments.limit);
+        move |index: usize, input: &mut [f32]| Ok(preprocessor.apply(&images[index].open(limit)?, input)?)
+    };
+    let start = Instant::now();
+    let team =
+        pipeline::run(&plan, &weights, threads, images.len(), reader, |index, Output { values, time }| {
+            let output = match values {
+                Ok(output) => output,
+                Err(error) => {
+                    complain(format_args!("error: {error:#}"));
+                    failed += 1;
+                    return Ok(());
+                }
+            };
+            let image = &images[index];
+            let scores = guesser.scores(&output).with_context(|| image.to_string())?;
+            let guess = |guess: Guess| format!("{} {:.1}%", guess.label, guess.probability * 100.0);
+            let guesses: Vec<String> = scores.top(arguments.top.max(1)).into_iter().map(guess).collect();
+            let milliseconds = time.as_secs_f64() * 1e3;
+            seconds += time.as_secs_f64();
+            Ok(say!("{image:widest$}  {}  ({milliseconds:.2} ms)", guesses.join("  "))?)
+        })?;
+    let elapsed = start.elapsed().as_secs_f64();
+    let done = images.len() - failed;
     if done > 0 {
+        let activations = description.peak_bytes * team.programs;
         say!(
-            "\n{done} image(s) by {} on {isa}, {} thread(s): {:.2} ms an image, {} of memory (activations {}, weights {})",
+            "\n{done} image(s) by {} on {isa}, {team}: {:.2} ms an image, {:.0} images/s with reading, \
+             {} of memory (activations {}, weights {})",
             arguments.model,
-            program.threads(),
             seconds * 1e3 / done as f64,
-            size(description.peak_bytes + weight_bytes),
-            size(description.peak_bytes),
-            size(weight_bytes),
+            done as f64 / elapsed,
+            size(activations + weights.bytes()),
+            size(activations),
+            size(weights.bytes()),
         )?;
     }
     if failed > 0 { Err(anyhow::anyhow!("{failed} image(s) could not be read")) } else { Ok(()) }
@@ -99,25 +99,6 @@ fn built_in(model: &str, description: &Description, isa: Isa) -> anyhow::Result<
         "digits" => Ok(Weights::from_bytes_for(isa, description, DIGITS)?),
         _ => bail!("no weights of `{model}` are built in: give a file with --weights"),
     }
-}
-
-fn label(labels: &[Text], class: usize) -> String {
-    labels.get(class).map_or_else(|| format!("class {class}"), |label| label.to_string())
-}
-
-/// The most probable classes, the best first.
-fn best(probabilities: &[f32], count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
-    order.truncate(count.max(1));
-    order
-}
-
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
 }
 
 fn size(bytes: usize) -> String {

@@ -1,29 +1,28 @@
 //! Inputs that a network is looked at with, and the values that it computes for them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
+use resnet::Preprocessor;
 use resnet::runtime::weights::fill;
 use resnet::runtime::{Plan, Program};
 use resnet_plan::Action;
 
-use crate::{arrays, images};
+use crate::arrays::Array;
+use crate::images::{self, Limit, Source};
 
 /// Where inputs come from.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Inputs {
-    /// A folder of images
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
+    /// Images: files, or a folder of them
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    images: Vec<PathBuf>,
     /// An array of inputs (npy, float32, NHWC), or `formula` for eight that are made up
     #[arg(long, value_name = "FILE|formula")]
     inputs: Option<PathBuf>,
 }
-
-/// Of image files.
-const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pnm"];
 
 /// How many are made up.
 const MADE_UP: usize = 8;
@@ -32,26 +31,27 @@ impl Inputs {
     /// Images of the input file, if there is one.
     pub(crate) fn count(&self) -> anyhow::Result<Option<usize>> {
         match &self.inputs {
-            Some(file) if file.as_os_str() != "formula" => arrays::batch(file).map(Some),
+            Some(file) if file.as_os_str() != "formula" => Array::open(file)?.count().map(Some),
             _ => Ok(None),
         }
     }
 
     /// The inputs of a network: each as many images as it takes at a time.
     pub(crate) fn read(&self, plan: &Plan) -> anyhow::Result<Vec<Vec<f32>>> {
-        let images = match (&self.images, &self.inputs) {
-            (Some(folder), _) => files(folder)?
-                .iter()
-                .map(|path| images::read(path, plan.input, &plan.description.preprocessing))
-                .collect::<Result<_, _>>()?,
-            (None, Some(file)) if file.as_os_str() == "formula" => made_up(plan),
-            (None, Some(file)) => arrays::images(file, plan.input)?,
-            (None, None) => Vec::new(),
+        let images = match &self.inputs {
+            Some(file) if file.as_os_str() == "formula" => made_up(plan),
+            Some(file) => Array::open(file)?.images(plan.input)?,
+            None => {
+                let mut preprocessor = Preprocessor::new(&plan.description.preprocessing, plan.input);
+                let input = |source: Source| {
+                    let mut input = vec![0.0; plan.input[1..].iter().product()];
+                    preprocessor.apply(&source.open(Limit::default())?, &mut input)?;
+                    Ok(input)
+                };
+                images::sources(&self.images)?.into_iter().map(input).collect::<anyhow::Result<_>>()?
+            }
         };
         let (count, batch) = (images.len(), plan.input[0]);
-        if let (Some(folder), true) = (&self.images, images.is_empty()) {
-            bail!("there are no images in {}: files that end in {}", folder.display(), ENDINGS.join(", "));
-        }
         if let Some(index) = images.iter().position(|image| image.iter().any(|value| !value.is_finite())) {
             bail!("image {index} of the inputs has values that are infinite or NaN");
         }
@@ -68,19 +68,6 @@ fn made_up(plan: &Plan) -> Vec<Vec<f32>> {
     let input =
         |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
     (0..MADE_UP).map(input).collect()
-}
-
-/// The image files of a folder, by name.
-fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot open {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> =
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    paths.retain(|path| {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-    });
-    paths.sort();
-    Ok(paths)
 }
 
 /// A bar of so many inputs, on the terminal if there is one.

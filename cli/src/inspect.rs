@@ -1,7 +1,7 @@
 //! `resnet inspect`: what the compiler makes of a spec, stage by stage.
 
 use anyhow::bail;
-use quote::{format_ident, quote};
+use quote::format_ident;
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::Graph;
 use resnet_dsl::spec::Parsed;
@@ -85,12 +85,7 @@ fn show(
         }
         Stage::Code => {
             let compiled = spec.compile(read)?;
-            let item = codegen::Item {
-                attributes: quote!(),
-                visibility: quote!(pub),
-                name: format_ident!("Network"),
-                files: &[],
-            };
+            let item = codegen::Item::new(format_ident!("Network"));
             let tokens = codegen::generate(&compiled.plan, &item);
             let code = match syn::parse2(tokens.clone()) {
                 Ok(file) => prettyplease::unparse(&file),
@@ -117,7 +112,7 @@ fn summary_json(summary: &Summary<'_>) -> Value {
             })
         })
         .collect();
-    let Preprocessing { resize, crop, channels, scale, mean, std } = preprocessing;
+    let Preprocessing { resize, crop, channels, background, scale, mean, std } = preprocessing;
     json!({
         "network": graph.name,
         "input": input,
@@ -126,7 +121,8 @@ fn summary_json(summary: &Summary<'_>) -> Value {
         "parameters": summary.parameters(),
         "macs": summary.macs(),
         "preprocessing": {
-            "resize": resize, "crop": crop, "channels": channels.to_string(), "scale": scale, "mean": mean, "std": std,
+            "resize": resize, "crop": crop, "channels": channels.to_string(), "background": background,
+            "scale": scale, "mean": mean, "std": std,
         },
         "labels": labels,
     })

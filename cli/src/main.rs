@@ -12,6 +12,7 @@ mod layers;
 mod machine;
 mod model;
 mod pack;
+mod pipeline;
 mod print;
 mod run;
 mod verify;
@@ -33,7 +34,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compute a network's output for an input in a file.
+    /// Compute a network's outputs for inputs in files.
     Run(run::Arguments),
     /// Write weights down as the kernels read them: loading them is a mapping.
     Pack(pack::Arguments),

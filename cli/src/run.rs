@@ -1,13 +1,19 @@
-//! `resnet run`: the output of a network for an input in a file.
+//! `resnet run`: the outputs of a network for inputs in files.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context;
-use resnet::runtime::Program;
+use resnet::Preprocessor;
 
-use crate::arrays;
+use crate::arrays::{self, Array};
+use crate::images::{self, Limit, Source};
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::pipeline::{self, Output};
+use crate::print::complain;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -16,23 +22,89 @@ pub(crate) struct Arguments {
     network: Network,
     #[command(flatten)]
     weights: WeightArguments,
-    /// Input: npy, float32, NHWC
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    /// Inputs, any number: npy (float32, NHWC), images; a folder: its images; -: standard input
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    input: Vec<PathBuf>,
     /// Output: npy, float32, NHWC
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
+    limit: Limit,
+    #[command(flatten)]
     machine: Machine,
+}
+
+/// An input of one image.
+enum Input {
+    Values(Vec<f32>),
+    /// An image file that is in memory.
+    Bytes(Vec<u8>),
+    Image(Source),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
-    let model = arguments.network.read()?;
-    let plan = model.batch(arrays::batch(&arguments.input)?).compile()?.plan;
-    let input = arrays::read(&arguments.input, plan.input)?;
+    let plan = arguments.network.read()?.compile()?.plan;
+    let inputs = read(&arguments.input, plan.input)?;
     let weights = arguments.weights.load(plan.description(), isa)?;
-    let mut program = Program::new(plan, weights, threads)?;
-    let output = program.run(&input).context("running the network")?.to_vec();
-    arrays::write(&arguments.output, program.plan().output.dims, &output)
+    let reader = || {
+        let mut preprocessor = Preprocessor::new(&plan.description().preprocessing, plan.input);
+        let (inputs, limit) = (&inputs, arguments.limit);
+        move |index: usize, to: &mut [f32]| match &inputs[index] {
+            Input::Values(values) => {
+                to.copy_from_slice(values);
+                Ok(())
+            }
+            Input::Bytes(bytes) => {
+                Ok(preprocessor.apply(&limit.decode(bytes).context("standard input")?, to)?)
+            }
+            Input::Image(source) => Ok(preprocessor.apply(&source.open(limit)?, to)?),
+        }
+    };
+    let start = Instant::now();
+    let mut outputs = Vec::new();
+    let see = |_, Output { values, .. }: Output| {
+        outputs.extend(values.context("running the network")?);
+        Ok(())
+    };
+    let team = pipeline::run(&plan, &weights, threads, inputs.len(), reader, see)?;
+    let [_, height, width, channels] = plan.output.dims;
+    arrays::write(&arguments.output, [inputs.len(), height, width, channels], &outputs)?;
+    if inputs.len() > 1 {
+        let rate = inputs.len() as f64 / start.elapsed().as_secs_f64();
+        complain(format_args!("{} images on {isa}, {team}: {rate:.0} images/s", inputs.len()));
+    }
+    Ok(())
+}
+
+/// The inputs of arrays and images for a network that takes `[_, height, width, channels]`.
+fn read(paths: &[PathBuf], input: [usize; 4]) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for source in images::sources(paths)? {
+        match source {
+            Source::File(path) if begins_as_array(&path)? => {
+                inputs.extend(Array::open(&path)?.images(input)?.into_iter().map(Input::Values));
+            }
+            Source::File(_) => inputs.push(Input::Image(source)),
+            Source::StandardInput => {
+                let mut bytes = Vec::new();
+                io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+                if arrays::is_array(&bytes) {
+                    let array = Array::of("standard input", &bytes)?;
+                    inputs.extend(array.images(input)?.into_iter().map(Input::Values));
+                } else {
+                    inputs.push(Input::Bytes(bytes));
+                }
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+fn begins_as_array(path: &Path) -> anyhow::Result<bool> {
+    let name = path.display();
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    let mut bytes = Vec::new();
+    file.take(8).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    Ok(arrays::is_array(&bytes))
 }

@@ -18,8 +18,8 @@ pub mod spec;
 pub mod summary;
 
 use diag::{Diagnostic, Diagnostics};
-use ir::Graph;
-use resnet_plan::Plan;
+use ir::{Graph, Op};
+use resnet_plan::{Ending, Plan};
 use spec::metadata::{Metadata, Precision};
 use spec::{Overrides, Parsed, ReadFile};
 
@@ -63,7 +63,8 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let Parsed { graph: unoptimized, input: [batch, ..], input_span, metadata, .. } = self.parse(read)?;
+        let Parsed { graph: unoptimized, input: [batch, ..], input_span, classes, metadata, .. } =
+            self.parse(read)?;
         if let Precision::Int8(table) = &unoptimized.precision {
             let (made_for, this) = (table.spec, fingerprint(&unoptimized)?);
             if made_for != this {
@@ -88,6 +89,7 @@ impl Spec<'_> {
         plan.description.ignored = ignored.into_iter().map(Into::into).collect();
         plan.description.labels = labels.into_iter().map(Into::into).collect();
         plan.description.preprocessing = preprocessing;
+        plan.description.ending = ending(&unoptimized, classes, plan.output.dims);
         Ok(Compiled { graph, plan })
     }
 
@@ -116,6 +118,19 @@ impl Spec<'_> {
     /// Whether it is one that ships with the compiler.
     fn is_shipped(&self) -> bool {
         shipped::get(self.name) == Some(self.text)
+    }
+}
+
+/// What the output of a network is, whose spec may say how many classes there are. A dense layer at the end makes scores even if
+/// the spec says nothing.
+fn ending(graph: &Graph, classes: Option<usize>, [_, height, width, channels]: ops::Dims) -> Ending {
+    let last = graph.output().map(|output| &graph.node(output).op);
+    match last {
+        _ if [height, width] != [1, 1] => Ending::Features,
+        Some(Op::Softmax) => Ending::Probabilities,
+        Some(Op::Dense(_)) => Ending::Scores,
+        _ if classes == Some(channels) => Ending::Scores,
+        _ => Ending::Features,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The specs that ship with the compiler: every YAML file under `specs/`, found when the crate is built.
+//! What ships with the compiler: every spec and calibration table under `specs/` (YAML), and every list of labels (text), found
+//! when the crate is built.
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
@@ -12,7 +13,17 @@ pub fn calibration(name: &str) -> Option<&'static str> {
     CALIBRATIONS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// The names of all, sorted.
+/// The text of a list of labels, by the name that a spec's `labels` gives: one a line.
+pub fn labels(name: &str) -> Option<&'static str> {
+    LABELS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the lists of labels, sorted.
+pub fn label_lists() -> impl Iterator<Item = &'static str> {
+    LABELS.iter().map(|(name, _)| *name)
+}
+
+/// The names of all specs, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SPECS.iter().map(|(name, _)| *name)
 }

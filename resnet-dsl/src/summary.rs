@@ -200,8 +200,13 @@ fn resizing(preprocessing: &Preprocessing, [_, height, width, _]: Dims) -> Strin
 
 /// How the bytes of an image become values.
 fn values(preprocessing: &Preprocessing) -> String {
-    let Preprocessing { channels, scale, mean, std, .. } = preprocessing;
+    let Preprocessing { channels, background, scale, mean, std, .. } = preprocessing;
     let mut text = channels.to_string();
+    match background {
+        [255, 255, 255] => {}
+        [0, 0, 0] => text += " on black",
+        [red, green, blue] => text += &format!(" on {red} {green} {blue}"),
+    }
     text += &if *scale == 1.0 / 255.0 { ", scale 1/255".to_owned() } else { format!(", scale {scale}") };
     for (name, values, neutral) in [("mean", mean, 0.0), ("std", std, 1.0)] {
         if values.iter().any(|value| *value != neutral) {

@@ -14,7 +14,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use quote::{format_ident, quote};
+use quote::format_ident;
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::read::read;
 use resnet_dsl::ir::verify::verify;
@@ -133,12 +133,7 @@ fn plans() {
 fn code() {
     run("code", |text| {
         let compiled = with_spec(text, |spec| spec.compile(&mut file)).unwrap();
-        let item = codegen::Item {
-            attributes: quote!(),
-            visibility: quote!(pub),
-            name: format_ident!("Network"),
-            files: &[],
-        };
+        let item = codegen::Item::new(format_ident!("Network"));
         let tokens = codegen::generate(&compiled.plan, &item);
         prettyplease::unparse(&syn::parse2(tokens).unwrap())
     });

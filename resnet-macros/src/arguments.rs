@@ -4,18 +4,23 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use resnet_dsl::spec::Overrides;
 use resnet_plan::Precision;
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, LitInt, LitStr, Token, Visibility};
+use syn::{Attribute, LitInt, LitStr, Path, Token, Visibility};
 
-/// `pub struct Name; include "path", classes: 6`
+use crate::file::File;
+
+/// `($crate) pub struct Name; include "path", classes: 6`
 pub(crate) struct Resnet {
+    /// The path of the crate `resnet`, which the macro that the user calls knows.
+    pub(crate) library: TokenStream,
     pub(crate) item: Item,
     pub(crate) network: Arguments,
 }
 
 /// The type that the user asks for.
 pub(crate) struct Item {
-    pub(crate) attributes: TokenStream,
+    pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: TokenStream,
     pub(crate) name: Ident,
 }
@@ -24,29 +29,33 @@ pub(crate) struct Item {
 pub(crate) struct Arguments {
     pub(crate) source: Source,
     pub(crate) overrides: Overrides,
-    /// The calibration table's file, relative to the user's Cargo.toml.
-    pub(crate) calibration: Option<LitStr>,
+    /// The calibration table's file.
+    pub(crate) calibration: Option<File>,
+    /// The file of weights that is put into the program.
+    pub(crate) weights: Option<File>,
+    /// The path of the crate `resnet`, if the user gives it.
+    pub(crate) library: Option<Path>,
 }
 
 /// Where the spec is.
 pub(crate) enum Source {
-    /// A file, relative to the user's Cargo.toml.
-    File(LitStr),
+    /// A file.
+    File(File),
     /// A spec that is built into the compiler.
     Model(LitStr),
 }
 
 impl Parse for Resnet {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut attributes = TokenStream::new();
-        for attribute in input.call(Attribute::parse_outer)? {
-            attribute.to_tokens(&mut attributes);
-        }
+        let library;
+        syn::parenthesized!(library in input);
+        let library = library.parse()?;
+        let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse::<Visibility>()?.into_token_stream();
         input.parse::<Token![struct]>()?;
         let name = input.parse()?;
         input.parse::<Token![;]>()?;
-        Ok(Resnet { item: Item { attributes, visibility, name }, network: input.parse()? })
+        Ok(Resnet { library, item: Item { attributes, visibility, name }, network: input.parse()? })
     }
 }
 
@@ -64,23 +73,29 @@ impl Parse for Arguments {
             }
         };
         let mut overrides = Overrides::default();
-        let mut calibration = None;
+        let (mut calibration, mut weights, mut library) = (None, None, None);
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
                 break;
             }
-            let key: Ident = input.parse()?;
-            input.parse::<Token![:]>()?;
+            let key = input.call(Ident::parse_any)?;
+            if key == "crate" {
+                input.parse::<Token![=]>()?;
+            } else {
+                input.parse::<Token![:]>()?;
+            }
             let twice = match key.to_string().as_str() {
                 "classes" => overrides.classes.replace(number(&input.parse()?)?).is_some(),
                 "batch" => overrides.batch.replace(number(&input.parse()?)?).is_some(),
                 "input" => overrides.input.replace(size(&input.parse()?)?).is_some(),
                 "winograd" => overrides.winograd.replace(switch(&input.parse()?)?).is_some(),
+                "weights" => weights.replace(input.parse()?).is_some(),
+                "crate" => library.replace(input.call(Path::parse_mod_style)?).is_some(),
                 "precision" => overrides.precision.replace(precision(input, &mut calibration)?).is_some(),
                 _ => {
                     let message = format!(
-                        "unknown key `{key}`: `classes`, `input`, `batch`, `winograd` or `precision`"
+                        "unknown key `{key}`: `classes`, `input`, `batch`, `winograd`, `precision`, `weights` or `crate = path`"
                     );
                     return Err(syn::Error::new(key.span(), message));
                 }
@@ -89,12 +104,12 @@ impl Parse for Arguments {
                 return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
             }
         }
-        Ok(Arguments { source, overrides, calibration })
+        Ok(Arguments { source, overrides, calibration, weights, library })
     }
 }
 
 /// `f32`, `bf16`, `int8` or `int8 { calibration: "path" }`
-fn precision(input: ParseStream<'_>, calibration: &mut Option<LitStr>) -> syn::Result<Precision> {
+fn precision(input: ParseStream<'_>, calibration: &mut Option<File>) -> syn::Result<Precision> {
     let name: Ident = input.parse()?;
     match name.to_string().as_str() {
         "f32" => Ok(Precision::F32),
@@ -116,11 +131,25 @@ fn precision(input: ParseStream<'_>, calibration: &mut Option<LitStr>) -> syn::R
     }
 }
 
+impl Arguments {
+    /// Environment variables that its paths depend on.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let source = match &self.source {
+            Source::File(file) => Some(file),
+            Source::Model(_) => None,
+        };
+        let files = [source, self.calibration.as_ref(), self.weights.as_ref()];
+        files.into_iter().flatten().flat_map(|file| file.variables.clone()).collect()
+    }
+}
+
 impl Source {
     /// Where the user wrote it.
     pub(crate) fn span(&self) -> Span {
-        let (Source::File(text) | Source::Model(text)) = self;
-        text.span()
+        match self {
+            Source::File(file) => file.span,
+            Source::Model(name) => name.span(),
+        }
     }
 }
 

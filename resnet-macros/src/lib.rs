@@ -1,51 +1,28 @@
-//! The `resnet!` macro: a thin shell over `resnet-dsl`, which does everything but read files.
+//! The procedural macro behind `resnet!`: a thin shell over `resnet-dsl`, which does everything but read files.
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod file;
 
 use std::path::{Path, PathBuf};
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 use resnet_dsl::Spec;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::codegen;
-use syn::{LitStr, parse_macro_input};
+use syn::parse_macro_input;
 
 use arguments::{Arguments, Item, Resnet, Source};
+use file::File;
 
-/// Compiles a residual network into a type of your own.
-///
-/// ```ignore
-/// resnet::resnet! { pub struct Digits; include "specs/digits.yaml" }
-/// resnet::resnet! { pub struct Head6; model "torchvision/resnet50", classes: 6, input: 160x160x3, batch: 8 }
-/// ```
-/// A path is relative to the folder of your `Cargo.toml`; `model` names a spec that ships with the compiler. `classes`,
-/// `input` (height x width x channels), `batch`, `winograd` (`on` or `off`) and `precision` (`f32`, `bf16`, `int8` or
-/// `int8 { calibration: "table.yaml" }`) override the spec's.
+/// What `resnet::resnet!` calls, with the path of the crate `resnet` in front, in parentheses.
 #[proc_macro]
-pub fn resnet(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let Resnet { item, network } = parse_macro_input!(tokens);
-    expand(&item, &network).into()
+pub fn network(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand(&parse_macro_input!(tokens)).into()
 }
 
-/// `resnet! { pub struct ResNet50; ... }`
-///
-/// ```ignore
-/// resnet::resnet50! { include "specs/resnet50.yaml" }
-/// ```
-#[proc_macro]
-pub fn resnet50(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let network: Arguments = parse_macro_input!(tokens);
-    let item = Item {
-        attributes: TokenStream::new(),
-        visibility: quote!(pub),
-        name: Ident::new("ResNet50", Span::call_site()),
-    };
-    expand(&item, &network).into()
-}
-
-fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
+fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream {
     let mut files = Vec::new();
     let mut overrides = arguments.overrides.clone();
     let mut warnings = Vec::new();
@@ -71,19 +48,27 @@ fn expand(item: &Item, arguments: &Arguments) -> TokenStream {
     files.dedup();
     let files = existing(files);
     let Item { attributes, visibility, name } = item;
+    let weights = arguments.weights.as_ref().map(|file| (file, file.path()));
     let item = codegen::Item {
         attributes: attributes.clone(),
         visibility: visibility.clone(),
         name: name.clone(),
+        library: arguments.library.as_ref().map_or_else(|| library.clone(), |path| quote!(#path)),
+        weights: weights.as_ref().and_then(|(_, path)| path.to_str()),
         files: &files,
+        variables: &arguments.variables(),
     };
-    match compiled {
-        Ok(compiled) => {
+    let skeleton = |messages: &[String], span| codegen::skeleton(&item, messages, span, output);
+    match (compiled, &weights) {
+        (Err(messages), _) => skeleton(&messages, arguments.source.span()),
+        (Ok(_), Some((file, path))) if !path.is_file() => {
+            skeleton(&[format!("there is no file {}", path.display())], file.span)
+        }
+        (Ok(compiled), _) => {
             let network = codegen::generate(&compiled.plan, &item);
-            let warnings = codegen::warnings(&warnings, arguments.source.span());
+            let warnings = codegen::warnings(&item, &warnings, arguments.source.span());
             quote!(#network #warnings)
         }
-        Err(messages) => codegen::skeleton(&item, &messages, arguments.source.span(), output),
     }
 }
 
@@ -102,23 +87,25 @@ fn read(
             }
         },
         Source::File(file) => {
-            let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
-            let path = Path::new(&root).join(file.value());
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
-            files.extend(path.to_str().map(str::to_owned));
-            Ok((file.value(), text, path.parent().map(Path::to_owned)))
+            let path = file.path();
+            let text = text(&path, files)?;
+            Ok((file.name.clone(), text, path.parent().map(Path::to_owned)))
         }
     }
 }
 
 /// The calibration table that the user names here.
-fn calibration(file: &LitStr, files: &mut Vec<String>) -> Result<Calibration, Vec<String>> {
-    let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(file.value());
-    let text = std::fs::read_to_string(&path)
+fn calibration(file: &File, files: &mut Vec<String>) -> Result<Calibration, Vec<String>> {
+    let text = text(&file.path(), files)?;
+    Calibration::parse(&text).map_err(|errors| errors.messages(&file.name, &text))
+}
+
+/// The text of a file, which is added to `files`.
+fn text(path: &Path, files: &mut Vec<String>) -> Result<String, Vec<String>> {
+    let text = std::fs::read_to_string(path)
         .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
     files.extend(path.to_str().map(str::to_owned));
-    Calibration::parse(&text).map_err(|errors| errors.messages(&file.value(), &text))
+    Ok(text)
 }
 
 /// `include_bytes!` of a file that is missing would be a second error for the same mistake.

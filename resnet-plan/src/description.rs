@@ -36,12 +36,23 @@ pub struct Description {
     pub macs: u64,
     /// Size of the weights in bytes, batch norms folded, without padding.
     pub weight_bytes: usize,
-    /// Whether the output is the softmax's, so that it sums to one.
-    pub probabilities: bool,
+    /// What the output is.
+    pub ending: Ending,
     /// How an image becomes an input.
     pub preprocessing: Preprocessing,
     /// Names of the classes, in the order of the output; may be empty.
     pub labels: Cow<'static, [Text]>,
+}
+
+/// What a network's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Features: nothing is known of what they stand for.
+    Features,
+    /// A score for each class, of which a softmax makes probabilities.
+    Scores,
+    /// A probability for each class.
+    Probabilities,
 }
 
 /// The weights of one convolution; a dense layer is a convolution with a window as large as its input.
@@ -145,6 +156,8 @@ pub struct Preprocessing {
     pub crop: bool,
     /// Order of the channels.
     pub channels: ChannelOrder,
+    /// Red, green and blue of what is seen through an image that is not opaque.
+    pub background: [u8; 3],
     /// Multiplied with each byte before mean and deviation.
     pub scale: f32,
     /// Subtracted, a channel.
@@ -153,17 +166,23 @@ pub struct Preprocessing {
     pub std: Cow<'static, [f32]>,
 }
 
-/// Bytes as they are, red, green, blue, of an image that is resized to the input's size.
+impl Preprocessing {
+    /// Bytes as they are, red, green, blue, of an image on white that is resized to the input's size.
+    pub const BYTES: Self = Preprocessing {
+        resize: None,
+        crop: false,
+        channels: ChannelOrder::Rgb,
+        background: [255; 3],
+        scale: 1.0,
+        mean: Cow::Borrowed(&[]),
+        std: Cow::Borrowed(&[]),
+    };
+}
+
+/// [`Preprocessing::BYTES`]
 impl Default for Preprocessing {
     fn default() -> Self {
-        Preprocessing {
-            resize: None,
-            crop: false,
-            channels: ChannelOrder::Rgb,
-            scale: 1.0,
-            mean: Cow::Borrowed(&[]),
-            std: Cow::Borrowed(&[]),
-        }
+        Preprocessing::BYTES
     }
 }
 

@@ -37,8 +37,8 @@ pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};
 pub use description::{
-    BatchNorm, ChannelOrder, Description, Kernel, KernelLayout, LayerWeights, Preprocessing, Role, Text,
-    WeightTensor,
+    BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
+    Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use pixels::{Area, Dims, Fault, Pixels};

@@ -17,6 +17,70 @@ pub enum Error {
         /// The slice's.
         found: usize,
     },
+    /// Slices that do not hold as many images as outputs.
+    #[error(
+        "{found} values in and room for {room} values out: an image has {image} values and its output {output}, \
+         and there must be whole ones, as many in as out"
+    )]
+    Images {
+        /// Values of an image.
+        image: usize,
+        /// Values that there are.
+        found: usize,
+        /// Values of the output for an image.
+        output: usize,
+        /// Values that there is room for.
+        room: usize,
+    },
+    /// Bytes that do not make an image of the size that is said.
+    #[error(
+        "an image of {width} x {height} pixels needs at least one pixel and {channels} byte(s) for each, not {found} bytes"
+    )]
+    Pixels {
+        /// Pixels of a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Bytes of a pixel.
+        channels: usize,
+        /// Bytes that there are.
+        found: usize,
+    },
+    /// A file that is no image, or one that cannot be read.
+    #[cfg(feature = "image")]
+    #[error("{origin} is not an image that can be read (JPEG, PNG, WebP, GIF, BMP, PNM)")]
+    Image {
+        /// The file.
+        origin: String,
+        /// What the decoder says.
+        source: Box<image::ImageError>,
+    },
+    /// An image that is larger than the limit.
+    #[error(
+        "{origin} has {width} x {height} pixels, more than the limit of {limit}: see `Image::open_with_limit`"
+    )]
+    ImageSize {
+        /// The file.
+        origin: String,
+        /// Pixels of a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The most pixels.
+        limit: usize,
+    },
+    /// A network that ends in features, where classes are needed.
+    #[error("`{network}` ends in features: it has no classes to choose from. See `classes` in its spec")]
+    Features {
+        /// The network's name.
+        network: String,
+    },
+    /// Scores that are NaN.
+    #[error("the scores of `{network}` are NaN: see the weights, and the spec's preprocessing")]
+    NotNumbers {
+        /// The network's name.
+        network: String,
+    },
     /// A file that cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {

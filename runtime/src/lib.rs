@@ -6,7 +6,9 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`classifier`] | from an image to the names of what is in it |
 //! | [`session`], [`program`] | what runs a compiled network, and a plan as it is |
+//! | [`mod@preprocessing`], [`mod@image`] | how an image becomes an input |
 //! | [`layer`] | the safe, typed layers that compiled code calls |
 //! | [`network`] | what a compiled network is |
 //! | [`weights`] | weight files, batch-norm folding, packing |
@@ -19,13 +21,17 @@
 //! | [`mod@reference`] | naive kernels, what every test compares with; it imports nothing |
 
 pub mod arena;
+mod batches;
+pub mod classifier;
 pub mod elements;
 mod error;
 pub mod files;
+pub mod image;
 pub mod isa;
 pub mod kernels;
 pub mod layer;
 pub mod network;
+pub mod preprocessing;
 pub mod program;
 pub mod reference;
 pub mod session;
@@ -35,11 +41,14 @@ pub mod threads;
 pub mod weights;
 
 pub use arena::{Arena, Views};
+pub use classifier::{Classifier, Guess, Guesser, NoClassifier, Scores};
 pub use elements::bf16;
 pub use error::{Error, IsaError};
+pub use image::Image;
 pub use isa::Isa;
 pub use layer::{Add, Conv2d, Copy, Interior, Pool2d, Softmax, clear_halo};
-pub use network::{Context, Network};
+pub use network::{Classes, Context, Network};
+pub use preprocessing::Preprocessor;
 pub use program::Program;
 pub use session::{NoSession, Session};
 pub use tensor::{Shape, Tensor};

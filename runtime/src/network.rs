@@ -28,6 +28,23 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn forward<'a>(context: &Context<'_>, input: &Self::Input, arena: &'a mut Arena) -> &'a Self::Output;
 }
 
+/// A network whose output has a value for each class: it has a classifier.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` ends in features, not in classes",
+    label = "no classifier",
+    note = "a network has classes if its spec says `classes`, and its output is one value for each",
+    note = "for features, make a session and `run` it"
+)]
+pub trait Classes<T = ()> {}
+
+/// A network whose weights are in the program.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no weights in the program",
+    label = "nothing is embedded",
+    note = "name a file where the macro is called, `weights: \"model.safetensors\"`, or `load` one when the program runs"
+)]
+pub trait Embedded<T = ()> {}
+
 /// What layers run with.
 pub struct Context<'a> {
     /// The packed weights, and the kernels they are packed for.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use resnet_plan::{Plan, Step, Task, View, check};
 
 use crate::arena::{Arena, Place};
+use crate::batches::run_each;
 use crate::elements::{Elements, ElementsMut};
 use crate::error::Error;
 use crate::kernels;
@@ -44,6 +45,8 @@ pub struct Program {
     threads: Threads,
     sections: Vec<Passes>,
     output: Place,
+    /// A last run's images: see [`Program::run_each`].
+    spare: Vec<f32>,
 }
 
 /// A section: its calls, and how often they are made.
@@ -107,7 +110,7 @@ impl Program {
         let arena = Arena::zeroed(description.peak_bytes)?;
         let threads = Threads::new(threads, description.scratch_bytes)?;
         let output = Part::of(&plan, &plan.output).place;
-        Ok(Program { plan, weights, arena, threads, sections, output })
+        Ok(Program { plan, weights, arena, threads, sections, output, spare: Vec::new() })
     }
 
     /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. After the first run nothing is
@@ -119,6 +122,23 @@ impl Program {
     /// [`Error::Length`] if the input has another length.
     pub fn run(&mut self, input: &[f32]) -> Result<&[f32], Error> {
         self.execute(input, None)
+    }
+
+    /// The network's outputs for any number of images, one after another, whatever the plan's batch. (The last run is filled up
+    /// with zeros, and memory for that is allocated once.)
+    ///
+    /// # Errors
+    /// [`Error::Images`] if `images` is no whole number of images, or `outputs` has no room for as many outputs.
+    pub fn run_each(&mut self, images: &[f32], outputs: &mut [f32]) -> Result<(), Error> {
+        let (input, output) = (self.plan.input, self.plan.output.dims);
+        let mut spare = std::mem::take(&mut self.spare);
+        let run = |images: &[f32], give: &mut dyn FnMut(&[f32])| {
+            give(self.run(images)?);
+            Ok(())
+        };
+        let result = run_each(input, output, images, outputs, &mut spare, run);
+        self.spare = spare;
+        result
     }
 
     /// As [`Program::run`]; `observe` sees what each step of the plan has written, in order, pass after pass of a section.

@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::arena::Arena;
+use crate::batches::run_each;
 use crate::error::Error;
 use crate::network::{Context, Network, Observation, Observer, StopWatch};
+use crate::tensor::Shape;
 use crate::threads::Threads;
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
@@ -16,6 +18,8 @@ pub struct Session<N: Network> {
     threads: Threads,
     /// Whether the weights were packed for this network.
     fits: bool,
+    /// A last run's images: see [`Session::run_each`].
+    spare: Vec<f32>,
 }
 
 impl<N: Network> Session<N> {
@@ -38,7 +42,7 @@ impl<N: Network> Session<N> {
             .and_then(|arena| Ok((arena, Threads::new(threads, description.scratch_bytes)?)));
         let (arena, threads) = memory.unwrap_or_else(|error| panic!("{error}"));
         let fits = network.weights().fit(&description);
-        Session { network: network.clone(), arena, threads, fits }
+        Session { network: network.clone(), arena, threads, fits, spare: Vec::new() }
     }
 
     /// The network's output for `input`, which stays until the next run. Nothing is allocated.
@@ -51,6 +55,23 @@ impl<N: Network> Session<N> {
         self.begin()?;
         let context = Context { weights: self.network.weights(), threads: &self.threads, observer: None };
         Ok(N::forward(&context, input, &mut self.arena))
+    }
+
+    /// The network's outputs for any number of images, one after another, whatever the batch that it was compiled for. (The last
+    /// run is filled up with zeros, and memory for that is allocated once.)
+    ///
+    /// # Errors
+    /// [`Error::Images`] if `images` is no whole number of images, or `outputs` has no room for as many outputs; as
+    /// [`Session::run`].
+    pub fn run_each(&mut self, images: &[f32], outputs: &mut [f32]) -> Result<(), Error> {
+        let mut spare = std::mem::take(&mut self.spare);
+        let run = |images: &[f32], give: &mut dyn FnMut(&[f32])| {
+            give(self.run(N::Input::from_slice(images)?)?.as_slice());
+            Ok(())
+        };
+        let result = run_each(N::Input::DIMS, N::Output::DIMS, images, outputs, &mut spare, run);
+        self.spare = spare;
+        result
     }
 
     /// As [`Session::run`]; `observe` sees what each step of the plan has written, in order.
@@ -112,6 +133,10 @@ impl<O> Default for NoSession<O> {
 impl<O> NoSession<O> {
     pub fn run<I: ?Sized>(&mut self, _: &I) -> Result<&O, Error> {
         Err(Error::Length { dims: [0; 4], expected: 0, found: 0 })
+    }
+
+    pub fn run_each(&mut self, _: &[f32], _: &mut [f32]) -> Result<(), Error> {
+        Ok(())
     }
 
     pub fn threads(&self) -> usize {

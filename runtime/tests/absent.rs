@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use resnet_plan::{Description, Preprocessing};
+use resnet_plan::{Description, Ending, Preprocessing};
 use resnet_runtime::{Error, Isa, Precision, Weights};
 
 /// A network without layers.
@@ -18,7 +18,7 @@ fn empty() -> Description {
         parameters: 0,
         macs: 0,
         weight_bytes: 0,
-        probabilities: false,
+        ending: Ending::Features,
         preprocessing: Preprocessing::default(),
         labels: Vec::new().into(),
     }

@@ -5,7 +5,7 @@
 use std::panic::catch_unwind;
 
 use resnet_plan::{
-    Algorithm, BatchNorm, Cow, Description, Element, Kernel, KernelLayout, LayerWeights, Precision,
+    Algorithm, BatchNorm, Cow, Description, Element, Ending, Kernel, KernelLayout, LayerWeights, Precision,
     Preprocessing,
 };
 use resnet_runtime::{Error, Isa, Weights};
@@ -41,7 +41,7 @@ fn network(precision: Precision, layer: LayerWeights) -> Description {
         parameters: 0,
         macs: 0,
         weight_bytes: 0,
-        probabilities: false,
+        ending: Ending::Features,
         preprocessing: Preprocessing::default(),
         labels: Cow::Borrowed(&[]),
     }

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use resnet_plan::{
-    AddGeometry, Algorithm, Algorithms, ChannelOrder, ConvGeometry, Convolution, CopyGeometry, Cow,
-    Description, Element, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
+    AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow, Description, Element,
+    Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
 };
 use resnet_runtime::arena::Place;
 use resnet_runtime::elements::{Elements, ElementsMut};
@@ -295,15 +295,8 @@ impl Network for ByHand {
         parameters: 0,
         macs: 0,
         weight_bytes: 0,
-        probabilities: false,
-        preprocessing: Preprocessing {
-            resize: None,
-            crop: false,
-            channels: ChannelOrder::Rgb,
-            scale: 1.0,
-            mean: Cow::Borrowed(&[]),
-            std: Cow::Borrowed(&[]),
-        },
+        ending: Ending::Features,
+        preprocessing: Preprocessing::BYTES,
         labels: Cow::Borrowed(&[]),
     };
 

@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, KernelLayout, LayerWeights, Plan,
-    Precision, Preprocessing,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, KernelLayout, LayerWeights,
+    Plan, Precision, Preprocessing,
 };
 
 /// One line for the type's documentation.
@@ -21,15 +21,19 @@ pub(super) fn summary(plan: &Plan) -> String {
 /// The layers as a constant, and `plan::Description { .. }`, which borrows it.
 pub(super) fn description(description: &Description) -> (TokenStream, TokenStream) {
     let Description { name, precision, calibrated, layers, ignored, .. } = description;
-    let Description { probabilities, preprocessing, labels, .. } = description;
+    let Description { ending, labels, .. } = description;
     let layers = layers.iter().map(layer);
     let precision = match precision {
         Precision::F32 => quote!(F32),
         Precision::Bf16 => quote!(Bf16),
         Precision::Int8 => quote!(Int8),
     };
+    let ending = match ending {
+        Ending::Features => quote!(Features),
+        Ending::Scores => quote!(Scores),
+        Ending::Probabilities => quote!(Probabilities),
+    };
     let calibrated = optional(calibrated.map(|weights| quote!(#weights)));
-    let preprocessing = self::preprocessing(preprocessing);
     let name = text(name);
     let ignored = ignored.iter().map(|ending| text(ending));
     let labels = labels.iter().map(|label| text(label));
@@ -50,8 +54,8 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
             parameters: Self::PARAMETERS,
             macs: Self::MACS,
             weight_bytes: Self::WEIGHT_BYTES,
-            probabilities: #probabilities,
-            preprocessing: #preprocessing,
+            ending: plan::Ending::#ending,
+            preprocessing: Self::PREPROCESSING,
             labels: plan::Cow::Borrowed(LABELS),
         }
     };
@@ -136,8 +140,9 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
     }
 }
 
-fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
-    let Preprocessing { resize, crop, channels, scale, mean, std } = preprocessing;
+/// `plan::Preprocessing { .. }`
+pub(super) fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
+    let Preprocessing { resize, crop, channels, background, scale, mean, std } = preprocessing;
     let resize = optional(resize.map(|size| {
         let size = Literal::usize_unsuffixed(size);
         quote!(#size)
@@ -152,6 +157,7 @@ fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
             resize: #resize,
             crop: #crop,
             channels: plan::ChannelOrder::#channels,
+            background: [#(#background),*],
             scale: #scale,
             mean: plan::Cow::Borrowed(&[#(#mean),*]),
             std: plan::Cow::Borrowed(&[#(#std),*]),

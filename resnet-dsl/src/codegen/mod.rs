@@ -16,131 +16,43 @@ use quote::{format_ident, quote};
 
 use resnet_plan::check::MAX_VIEWS;
 use resnet_plan::{
-    Action, Buffer, Conv, Description, Dims, Element, Plan, Pool, PoolKind, Residual, Section, Split, Step,
-    View,
+    Action, Buffer, Conv, Dims, Element, Ending, Plan, Pool, PoolKind, Residual, Section, Split, Step, View,
 };
 
 mod description;
+mod item;
 mod report;
 
+pub use item::Item;
 pub use report::{skeleton, warnings};
 
-/// The type that is written.
-pub struct Item<'a> {
-    /// Doc comments and other attributes of the user's, before the type.
-    pub attributes: TokenStream,
-    /// `pub`, or what the user wrote.
-    pub visibility: TokenStream,
-    /// The type's name.
-    pub name: Ident,
-    /// Files whose change must rebuild the crate: absolute paths.
-    pub files: &'a [String],
-}
-
-/// The code of a plan. It names nothing but `::resnet` and `::core`, and is free of `unsafe`.
+/// The code of a plan. It names nothing but the library and `::core` and `::std`, and is free of `unsafe`.
 pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
-    let Item { attributes, visibility, name, files } = item;
+    let Item { name, library, .. } = item;
+    let (conditions, tracked) = (item.conditions(), item.tracked());
+    let (definition, constants, methods) =
+        (item::definition(plan, item), item::constants(plan, item), item::methods(plan, item));
     let input = tensor(Element::F32, plan.input);
     let output = tensor(plan.output.element, plan.output.dims);
     let (functions, calls) = functions(plan);
     let end = Literal::usize_unsuffixed(plan.buffers[plan.output.buffer].offset);
     let (layers, description) = description::description(&plan.description);
-    let summary = description::summary(plan);
-    let Description { parameters, macs, weight_bytes, peak_bytes, scratch_bytes, .. } = plan.description;
-    let [parameters, weight_bytes, peak_bytes, scratch_bytes] =
-        [parameters, weight_bytes, peak_bytes, scratch_bytes].map(Literal::usize_unsuffixed);
-    let macs = Literal::u64_unsuffixed(macs);
+    let classes = match plan.description.ending {
+        Ending::Features => quote!(),
+        Ending::Scores | Ending::Probabilities => quote!(impl runtime::Classes for #name {}),
+    };
     quote! {
-        #attributes
-        #[doc = #summary]
-        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-        #visibility struct #name {
-            weights: ::resnet::runtime::Weights,
-        }
+        #definition
 
+        #conditions
         const _: () = {
-            use ::resnet::runtime::{self, plan};
+            use #library::runtime::{self, plan};
 
-            #(const _: &[u8] = ::core::include_bytes!(#files);)*
+            #tracked
 
             impl #name {
-                /// Size of a session's activation arena in bytes: input copy, halos and output, whatever the threads.
-                pub const PEAK_BYTES: usize = #peak_bytes;
-                /// Working memory of each thread in bytes, beside the arena.
-                pub const SCRATCH_BYTES: usize = #scratch_bytes;
-                /// Learnable parameters.
-                pub const PARAMETERS: usize = #parameters;
-                /// Multiply-adds of one run.
-                pub const MACS: u64 = #macs;
-                /// Size of the weights in bytes, batch norms folded, without padding.
-                pub const WEIGHT_BYTES: usize = #weight_bytes;
-
-                /// Reads a safetensors file: checks every tensor, folds batch norms, packs for this machine.
-                ///
-                /// # Errors
-                /// If the file cannot be read, or does not hold exactly the tensors of this network; all faults are named.
-                pub fn load(
-                    path: impl ::core::convert::AsRef<::std::path::Path>,
-                ) -> ::core::result::Result<Self, ::resnet::Error> {
-                    runtime::Weights::load(&<Self as runtime::Network>::DESCRIPTION, path.as_ref())
-                        .map(<Self as runtime::Network>::from_weights)
-                }
-
-                /// [`Self::load`], for weights that the network's scales were not calibrated with.
-                ///
-                /// # Errors
-                /// As [`Self::load`].
-                pub fn load_despite_calibration(
-                    path: impl ::core::convert::AsRef<::std::path::Path>,
-                ) -> ::core::result::Result<Self, ::resnet::Error> {
-                    runtime::Weights::load_despite_calibration(
-                        &<Self as runtime::Network>::DESCRIPTION,
-                        path.as_ref(),
-                    )
-                    .map(<Self as runtime::Network>::from_weights)
-                }
-
-                /// [`Self::load`], under the name that packed weights go by: they are read. (`runtime::Weights::map_shared` maps
-                /// them; its caller promises that nobody changes the file meanwhile.)
-                ///
-                /// # Errors
-                /// As [`Self::load`].
-                pub fn map(
-                    path: impl ::core::convert::AsRef<::std::path::Path>,
-                ) -> ::core::result::Result<Self, ::resnet::Error> {
-                    Self::load(path)
-                }
-
-                /// The same from memory.
-                ///
-                /// # Errors
-                /// As [`Self::load`].
-                pub fn from_bytes(bytes: &[u8]) -> ::core::result::Result<Self, ::resnet::Error> {
-                    runtime::Weights::from_bytes(&<Self as runtime::Network>::DESCRIPTION, bytes)
-                        .map(<Self as runtime::Network>::from_weights)
-                }
-
-                /// Glorot-uniform weights from a seed, for those who bring none.
-                ///
-                /// # Panics
-                /// If the system does not give the memory, or `RESNET_ISA` names an instruction set that the machine lacks.
-                pub fn init(seed: u64) -> Self {
-                    <Self as runtime::Network>::from_weights(runtime::Weights::init(
-                        &<Self as runtime::Network>::DESCRIPTION,
-                        seed,
-                    ))
-                }
-
-                /// A session with one thread a core.
-                pub fn session(&self) -> runtime::Session<Self> {
-                    runtime::Session::new(self)
-                }
-
-                /// A session with so many threads, the caller's included; fewer if the system refuses some, at most
-                /// `resnet::runtime::threads::Threads::most()`.
-                pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> runtime::Session<Self> {
-                    runtime::Session::with_threads(self, threads)
-                }
+                #constants
+                #methods
             }
 
             impl runtime::Network for #name {
@@ -167,6 +79,7 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                 }
             }
 
+            #classes
             #layers
             #(#functions)*
         };

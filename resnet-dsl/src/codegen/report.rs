@@ -9,19 +9,26 @@ use crate::ops::Dims;
 
 /// One compile error a message, at `span`, and an empty shell of the type whose sessions claim to give `output`.
 pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) -> TokenStream {
-    let Item { attributes, visibility, name, files } = item;
+    let Item { attributes, visibility, name, library, .. } = item;
+    let (conditions, tracked) = (item.conditions(), item.tracked());
     let [n, h, w, c] = output.map(Literal::usize_unsuffixed);
-    let session = quote!(::resnet::runtime::NoSession<::resnet::Tensor<f32, #n, #h, #w, #c>>);
-    let errors = messages.iter().map(|message| quote_spanned!(span=> ::core::compile_error! { #message }));
+    let session = quote!(runtime::NoSession<runtime::Tensor<f32, #n, #h, #w, #c>>);
+    let result = quote!(::core::result::Result<Self, runtime::Error>);
+    let path = quote!(path: impl ::core::convert::AsRef<::std::path::Path>);
+    let errors =
+        messages.iter().map(|message| quote_spanned!(span=> #conditions ::core::compile_error! { #message }));
     quote! {
         #(#errors)*
 
-        #attributes
+        #(#attributes)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #visibility struct #name {}
 
+        #conditions
         const _: () = {
-            #(const _: &[u8] = ::core::include_bytes!(#files);)*
+            use #library::runtime::{self, plan};
+
+            #tracked
 
             #[allow(missing_docs, unused_variables)]
             impl #name {
@@ -30,17 +37,21 @@ pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) 
                 pub const PARAMETERS: usize = 0;
                 pub const MACS: u64 = 0;
                 pub const WEIGHT_BYTES: usize = 0;
-                pub fn load(
-                    path: impl ::core::convert::AsRef<::std::path::Path>,
-                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                pub const LABELS: &'static [&'static str] = &[];
+                pub const PREPROCESSING: plan::Preprocessing = plan::Preprocessing::BYTES;
+                pub fn load(#path) -> #result {
                     ::core::result::Result::Ok(Self {})
                 }
-                pub fn map(
-                    path: impl ::core::convert::AsRef<::std::path::Path>,
-                ) -> ::core::result::Result<Self, ::resnet::Error> {
+                pub fn load_despite_calibration(#path) -> #result {
                     ::core::result::Result::Ok(Self {})
                 }
-                pub fn from_bytes(bytes: &[u8]) -> ::core::result::Result<Self, ::resnet::Error> {
+                pub fn map(#path) -> #result {
+                    ::core::result::Result::Ok(Self {})
+                }
+                pub fn from_bytes(bytes: &[u8]) -> #result {
+                    ::core::result::Result::Ok(Self {})
+                }
+                pub fn embedded() -> #result {
                     ::core::result::Result::Ok(Self {})
                 }
                 pub fn init(seed: u64) -> Self {
@@ -52,15 +63,23 @@ pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) 
                 pub fn session_with(&self, threads: ::core::num::NonZeroUsize) -> #session {
                     ::core::default::Default::default()
                 }
+                pub fn classifier(&self) -> runtime::NoClassifier {
+                    runtime::NoClassifier
+                }
+                pub fn classifier_with(&self, threads: ::core::num::NonZeroUsize) -> runtime::NoClassifier {
+                    runtime::NoClassifier
+                }
             }
         };
     }
 }
 
 /// One compiler warning a message, at `span`. (Stable proc macros have no other way than the use of something deprecated.)
-pub fn warnings(messages: &[String], span: Span) -> TokenStream {
+pub fn warnings(item: &Item<'_>, messages: &[String], span: Span) -> TokenStream {
+    let conditions = item.conditions();
     let warnings = messages.iter().map(|message| {
         quote_spanned! {span=>
+            #conditions
             const _: () = {
                 #[deprecated(note = #message)]
                 const SPEC: () = ();

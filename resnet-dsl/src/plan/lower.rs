@@ -13,8 +13,8 @@ use std::collections::HashMap;
 
 use resnet_plan::check::ALIGNMENT;
 use resnet_plan::{
-    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, LayerWeights, Plan, PoolKind,
-    Residual, Section, Split, Step, View,
+    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights, Plan,
+    PoolKind, Residual, Section, Split, Step, View,
 };
 
 use crate::diag::{Diagnostic, Diagnostics};
@@ -50,7 +50,6 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         }
     }
     let Some(output) = graph.output().filter(|_| errors.is_empty()) else { return Err(errors) };
-    let probabilities = graph.node(output).op == Op::Softmax;
     let output = lowering.dense(output);
     let Lowering { mut buffers, steps, layers, .. } = lowering;
     for (index, step) in steps.iter().enumerate() {
@@ -71,7 +70,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         parameters: 0,
         macs,
         weight_bytes: 0,
-        probabilities,
+        ending: Ending::Features,
         ignored: Default::default(),
         preprocessing: Default::default(),
         labels: Default::default(),

@@ -10,6 +10,7 @@ mod lower;
 pub mod metadata;
 pub mod names;
 mod parse;
+mod preprocessing;
 mod settings;
 mod stages;
 pub mod tree;

@@ -1,16 +1,17 @@
 //! A tree becomes an [`ast`](crate::spec::ast): every key is known, of its type and within bounds, or reported.
 
-use resnet_plan::{self as plan, ChannelOrder, Preprocessing};
+use resnet_plan as plan;
 
 use crate::Spec as Source;
 use crate::calibration::Calibration;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::shipped;
 use crate::spec::ast::{BlockKind, Relu, Settings, Shortcut, Spec, StrideOn};
-use crate::spec::fields::{self, Fields, choice, flag, list, single, size, sizes, text};
+use crate::spec::fields::{self, Fields, choice, size, sizes, text};
 use crate::spec::layers::layers;
 use crate::spec::metadata::Precision;
 use crate::spec::names::{self, Names};
+use crate::spec::preprocessing::{labels, preprocessing};
 use crate::spec::settings::settings;
 use crate::spec::stages::stages;
 use crate::spec::tree::{Kind, Node};
@@ -183,65 +184,4 @@ fn input(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 3]> {
     let sides = [side("height"), side("width"), side("channels")];
     fields.finish(errors);
     Some([sides[0]?, sides[1]?, sides[2]?])
-}
-
-fn preprocessing(node: Option<&Node>, channels: usize, errors: &mut Diagnostics) -> Preprocessing {
-    let empty = Node { span: Span::default(), kind: Kind::Map(Vec::new()), written: String::new() };
-    let mut fields = Fields::of(node.unwrap_or(&empty), "preprocessing", errors);
-    let orders = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr), ("gray", ChannelOrder::Gray)];
-    let order = fields.read("channels", errors, |node, errors| choice(node, &orders, errors));
-    let numbers = |node: &Node, errors: &mut Diagnostics| {
-        let before = errors.serious();
-        let numbers = list(node, errors, single)?;
-        if numbers.len() == channels || errors.serious() > before {
-            return Some(numbers);
-        }
-        let message = format!("{} numbers for {channels} channels", numbers.len());
-        errors.push(Diagnostic::new(message, node.span));
-        None
-    };
-    let preprocessing = Preprocessing {
-        resize: fields.read("resize", errors, size),
-        crop: fields.read("crop", errors, flag).unwrap_or(false),
-        channels: order.unwrap_or(if channels == 1 { ChannelOrder::Gray } else { ChannelOrder::Rgb }),
-        scale: fields.read("scale", errors, single).unwrap_or(1.0 / 255.0),
-        mean: fields.read("mean", errors, numbers).unwrap_or_else(|| vec![0.0; channels]).into(),
-        std: fields.read("std", errors, numbers).unwrap_or_else(|| vec![1.0; channels]).into(),
-    };
-    if let Some(node) = node
-        && preprocessing.std.contains(&0.0)
-    {
-        errors.push(Diagnostic::new("a standard deviation of 0 cannot be divided by", node.span));
-    } else if let Some(node) = node
-        && !fits(&preprocessing)
-    {
-        let message = "the scale, mean and standard deviation make values of pixels that f32 cannot hold";
-        errors.push(Diagnostic::new(message, node.span).help("a value is (byte * scale - mean) / std"));
-    }
-    fields.finish(errors);
-    preprocessing
-}
-
-/// Whether all values that a pixel can become are finite: the first and the last are the extremes.
-fn fits(Preprocessing { scale, mean, std, .. }: &Preprocessing) -> bool {
-    let value = |byte: f32, (mean, std): (&f32, &f32)| (byte * scale - mean) / std;
-    mean.iter()
-        .zip(&**std)
-        .all(|channel| value(0.0, channel).is_finite() && value(255.0, channel).is_finite())
-}
-
-/// A list of names, or a file of one name a line.
-fn labels(node: &Node, read: ReadFile<'_>, errors: &mut Diagnostics) -> Option<Vec<String>> {
-    let Kind::Text(file) = &node.kind else { return list(node, errors, text) };
-    match read(file) {
-        Ok(text) => {
-            let text = text.trim_start_matches('\u{FEFF}');
-            Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
-        }
-        Err(reason) => {
-            let message = format!("cannot read the labels in {file}: {reason}");
-            errors.push(Diagnostic::new(message, node.span).help("the path is relative to the spec"));
-            None
-        }
-    }
 }
