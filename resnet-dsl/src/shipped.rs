@@ -16,3 +16,30 @@ pub fn calibration(name: &str) -> Option<&'static str> {
 pub fn names() -> impl Iterator<Item = &'static str> {
     SPECS.iter().map(|(name, _)| *name)
 }
+
+/// What to say of a name that no spec has: which one was probably meant, or else which there are.
+pub fn unknown(name: &str) -> String {
+    let known: Vec<&str> = names().collect();
+    // The name without its folder is what people remember.
+    let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let same = known.iter().copied().find(|known| last(known) == last(name));
+    match same.or_else(|| resnet_plan::nearest(name, &known)) {
+        Some(nearest) => format!("no spec `{name}` ships; did you mean `{nearest}`?"),
+        None => format!("no spec `{name}` ships; there are {}", known.join(", ")),
+    }
+}
+
+#[test]
+fn an_unknown_name_has_a_nearest_one() {
+    for (name, nearest) in [
+        ("torchvison/resnet50", "torchvision/resnet50"),
+        ("resnet5", "resnet50"),
+        ("resnet18", "torchvision/resnet18"),
+        ("timm/resnet34", "torchvision/resnet34"),
+        ("torchvision/ResNet50", "resnet50"),
+        ("digitz", "digits"),
+    ] {
+        assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean `{nearest}`?"));
+    }
+    assert!(unknown("efficientnet").ends_with("torchvision/resnet34, torchvision/resnet50"));
+}

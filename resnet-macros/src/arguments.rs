@@ -79,9 +79,11 @@ impl Parse for Arguments {
                 "winograd" => overrides.winograd.replace(switch(&input.parse()?)?).is_some(),
                 "precision" => overrides.precision.replace(precision(input, &mut calibration)?).is_some(),
                 _ => {
-                    let message = format!(
-                        "unknown key `{key}`: `classes`, `input`, `batch`, `winograd` or `precision`"
-                    );
+                    let known = ["classes", "input", "batch", "winograd", "precision"];
+                    let message = match resnet_plan::nearest(&key.to_string(), &known) {
+                        Some(nearest) => format!("unknown key `{key}`: did you mean `{nearest}`?"),
+                        None => format!("unknown key `{key}`: the keys are {}", known.join(", ")),
+                    };
                     return Err(syn::Error::new(key.span(), message));
                 }
             };
