@@ -356,7 +356,10 @@ fn a_network_without_weights() {
     std::fs::write(&weights, [&2u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
     stdout(&["bench", &spec, "--weights", &weights, "--seconds", "0.01"]);
     let message = stderr(1, &["bench", &spec, "--weights", "models/digits.safetensors"]);
-    assert!(message.contains("extra, 47 tensors: bn1.bias") && !message.contains("naming scheme"), "{message}");
+    assert!(
+        message.contains("extra, 47 tensors: bn1.bias") && !message.contains("naming scheme"),
+        "{message}"
+    );
 }
 
 #[test]

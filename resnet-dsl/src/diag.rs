@@ -172,3 +172,15 @@ impl Diagnostics {
         self.iter().map(message).collect()
     }
 }
+
+#[test]
+fn colours_change_no_text() {
+    let mut all = Diagnostics::default();
+    all.push(Diagnostic::new("a mistake", Span { start: 0, end: 4 }).label("here").help("mend it"));
+    let styled = all.render_styled("file", "text");
+    let mut parts = styled.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let plain = parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest));
+    assert_ne!(styled, plain);
+    assert_eq!(plain, all.render("file", "text"));
+}

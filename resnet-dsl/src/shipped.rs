@@ -1,5 +1,7 @@
 //! The specs that ship with the compiler: every YAML file under `specs/`, found when the crate is built.
 
+use resnet_plan::nearest;
+
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
 /// The text of a spec, by its path under `specs/` without the ending: `torchvision/resnet50`.
@@ -22,8 +24,9 @@ pub fn unknown(name: &str) -> String {
     let known: Vec<&str> = names().collect();
     // The name without its folder is what people remember.
     let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    let same = known.iter().copied().find(|known| last(known) == last(name));
-    match same.or_else(|| resnet_plan::nearest(name, &known)) {
+    let same: Vec<&str> = known.iter().copied().filter(|known| last(known) == last(name)).collect();
+    let likely = if same.is_empty() { &known } else { &same };
+    match nearest(name, likely).or(same.first().copied()) {
         Some(nearest) => format!("no spec `{name}` ships; did you mean `{nearest}`?"),
         None => format!("no spec `{name}` ships; there are {}", known.join(", ")),
     }
@@ -36,7 +39,7 @@ fn an_unknown_name_has_a_nearest_one() {
         ("resnet5", "resnet50"),
         ("resnet18", "torchvision/resnet18"),
         ("timm/resnet34", "torchvision/resnet34"),
-        ("torchvision/ResNet50", "resnet50"),
+        ("torchvision/ResNet50", "torchvision/resnet50"),
         ("digitz", "digits"),
     ] {
         assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean `{nearest}`?"));

@@ -18,7 +18,7 @@ pub(super) fn recognize(start: &[u8]) -> Option<String> {
 /// Whether a file of a kind begins so; what the kind is called; the Python that converts it, if any does.
 type Kind = (fn(&[u8]) -> bool, &'static str, &'static str);
 
-const KNOWN: [Kind; 14] = [
+const KNOWN: [Kind; 13] = [
     (|start| zip(start, |name| name.ends_with(".npy")), "an archive of NumPy arrays (.npz)", NPZ),
     (|start| zip(start, |name| KERAS_ENTRIES.contains(&name)), "a Keras file (.keras)", KERAS),
     (|start| zip(start, |name| name.contains('/')), "a PyTorch file (.pth, .pt, .bin)", PYTORCH),
@@ -57,7 +57,6 @@ const KNOWN: [Kind; 14] = [
     ),
     (|start| start.starts_with(b"\x1f\x8b"), "compressed by gzip: unpack it first", ""),
     (|start| start.starts_with(b"<"), "a web page, not what was to be downloaded from there", ""),
-    (|start| start.starts_with(b"name:"), "a spec: weights are a file of their own", ""),
 ];
 
 /// What the zip of a Keras model holds.
@@ -65,7 +64,7 @@ const KERAS_ENTRIES: [&str; 3] = ["metadata.json", "config.json", "model.weights
 
 const PYTORCH: &str = "\
 import torch; from safetensors.torch import save_file
-state = torch.load(\"FILE\", map_location=\"cpu\"); state = state.get(\"state_dict\", state)
+state = torch.load(\"FILE\", map_location=\"cpu\", weights_only=True); state = state.get(\"state_dict\", state)
 save_file({name: tensor.contiguous() for name, tensor in state.items()}, \"weights.safetensors\")
 ";
 const KERAS: &str = "\

@@ -10,18 +10,15 @@ pub(super) fn signs<'a>(
     lines("sign ").filter_map(move |(pattern, what)| {
         let (name, shape) =
             pattern.split_once(' ').map_or((pattern, None), |(name, shape)| (name, Some(shape)));
-        let shape = shape.map(|shape| shape.trim_matches(['[', ']']).split(", "));
+        let shape: Option<Vec<&str>> =
+            shape.map(|shape| shape.trim_matches(['[', ']']).split(", ").collect());
+        let is_size = |(size, dim): (&&str, &usize)| *size == "*" || *size == dim.to_string();
+        let is_shape = |dims: &[usize]| {
+            let same = |shape: &Vec<&str>| shape.len() == dims.len() && shape.iter().zip(dims).all(is_size);
+            shape.as_ref().is_none_or(same)
+        };
         let is_sign = |&(found, dims): &(&str, &[usize])| {
-            endings(found).any(|ending| matches(name, ending))
-                && shape.clone().is_none_or(|mut shape| {
-                    let mut dims = dims.iter();
-                    shape
-                        .by_ref()
-                        .zip(dims.by_ref())
-                        .all(|(size, dim)| size == "*" || size == dim.to_string())
-                        && shape.next().is_none()
-                        && dims.next().is_none()
-                })
+            is_shape(dims) && endings(found).any(|ending| matches(name, ending))
         };
         tensors.clone().find(is_sign).map(|(found, _)| (found, what))
     })
