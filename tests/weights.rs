@@ -145,13 +145,63 @@ fn kernels_whose_transform_is_infinite() {
     assert!(loaded.unwrap_err().contains("not finite: conv1.weight"));
 }
 
+fn renamed(entries: &mut BTreeMap<String, Entry>, rename: impl Fn(&str) -> String) {
+    *entries = std::mem::take(entries).into_iter().map(|(name, entry)| (rename(&name), entry)).collect();
+}
+
+/// A tensor of zeros.
+fn zeros(shape: &[usize]) -> Entry {
+    Entry { dtype: Dtype::F32, shape: shape.to_vec(), data: vec![0; 4 * shape.iter().product::<usize>()] }
+}
+
+/// What the file seems to be comes before what is wrong with it.
 #[test]
 fn another_networks_file() {
+    check("prefix", &changed(|entries| renamed(entries, |name| format!("module.{name}"))));
+    // A network trained without labels: a teacher beside it, and no classifier.
+    check(
+        "two_networks",
+        &changed(|entries| {
+            entries.retain(|name, _| !name.starts_with("fc"));
+            let teacher = entries.clone();
+            renamed(entries, |name| format!("module.encoder_q.{name}"));
+            entries
+                .extend(teacher.into_iter().map(|(name, entry)| (format!("module.encoder_k.{name}"), entry)));
+        }),
+    );
+    check("naming", &changed(|entries| renamed(entries, |name| format!("{}_", name.replace('.', "/")))));
+    check(
+        "classes",
+        &changed(|entries| {
+            entries.insert("fc.weight".to_owned(), zeros(&[5, 64]));
+            entries.insert("fc.bias".to_owned(), zeros(&[5]));
+        }),
+    );
+    check(
+        "stem",
+        &changed(|entries| {
+            entries.remove("conv1.weight");
+            for (name, shape) in [("0", [8, 3, 3, 3]), ("3", [8, 8, 3, 3]), ("6", [16, 8, 3, 3])] {
+                entries.insert(format!("conv1.{name}.weight"), zeros(&shape));
+            }
+        }),
+    );
+}
+
+/// A message fits a screen, whatever is wrong, and has every fault for programs.
+#[test]
+fn many_faults_are_a_short_message() {
     let bytes = changed(|entries| {
-        let all = std::mem::take(entries);
-        *entries = all.into_iter().map(|(name, entry)| (format!("model.{name}"), entry)).collect();
+        renamed(entries, |name| format!("net.{name}"));
+        let name = "\n".repeat(100);
+        entries.extend((0..10_000).map(|index| (format!("{index}{name}"), zeros(&[]))));
     });
-    check("other", &bytes);
+    let error = Digits::from_bytes(&bytes).err().unwrap();
+    let message = error.to_string();
+    assert!(message.lines().count() <= 20 && message.lines().all(|line| line.len() < 1000), "{message}");
+    assert_eq!(format!("{error:?}"), message, "what a program prints whose `main` returns it");
+    let resnet::Error::Weights { faults, .. } = error else { panic!("{message}") };
+    assert!(faults.len() > 10_000);
 }
 
 #[test]
@@ -173,6 +223,25 @@ fn bytes_that_are_no_safetensors_file() {
     let mut longer = good;
     longer.push(0);
     check("longer", &longer);
+    check("onnx", b"\x08\x0a\x12\x07pytorch\x1a\x062.15.0:\xd4\xf6\x09");
+}
+
+/// Files as their authors published them.
+#[test]
+fn other_frameworks_files_are_recognized() {
+    let folder = path("../shared/real/import");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: there is no {}", folder.display());
+        return;
+    }
+    for (file, expected) in [("advrob_resnet20.pth", "PyTorch"), ("mlperf_tiny_resnet8.h5", "Keras")] {
+        let error = Digits::load(folder.join(file)).err().unwrap();
+        assert!(
+            matches!(&error, resnet::Error::Format { reason, .. } if reason.contains(expected)),
+            "{error}"
+        );
+        assert!(error.to_string().contains("docs/weights.md"), "{error}");
+    }
 }
 
 #[test]
@@ -180,6 +249,40 @@ fn a_file_that_is_not_there() {
     let error = Digits::load("no/such/file.safetensors").unwrap_err();
     assert_eq!(error.to_string(), "cannot read no/such/file.safetensors");
     assert!(std::error::Error::source(&error).is_some());
+    assert!(format!("{error:?}").starts_with("cannot read no/such/file.safetensors: "), "{error:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    let error = Digits::load(env!("CARGO_TARGET_TMPDIR")).err().unwrap();
+    assert!(matches!(error, resnet::Error::Read { .. }), "{error:?}");
+    // It becomes shorter while it is read.
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("shorter.safetensors");
+    std::fs::write(&path, good()).unwrap();
+    let file = resnet::runtime::weights::File::open(&path).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(5000).unwrap();
+    let tensors = <Digits as resnet::Network>::DESCRIPTION;
+    let message = tensors.tensors().find_map(|tensor| file.tensor(&tensor).err()).unwrap();
+    assert!(message.contains("cannot read") && message.contains("shorter.safetensors"), "{message}");
+}
+
+/// Tensors that fit are no proof: where a file says what it is, that is told.
+#[test]
+fn a_file_that_is_called_another_network() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("called");
+    std::fs::create_dir_all(&folder).unwrap();
+    let network = <Digits as resnet::Network>::DESCRIPTION;
+    let doubts = |file: &str, config: &str| {
+        std::fs::write(folder.join(file), good()).unwrap();
+        std::fs::write(folder.join("config.json"), config).unwrap();
+        resnet::runtime::weights::File::open(&folder.join(file)).unwrap().doubts(&network)
+    };
+    assert_eq!(doubts("resnet50.safetensors", r#"{"architecture": "resnet50"}"#), [""; 0]);
+    assert_eq!(doubts("model.safetensors", "no JSON"), [""; 0]);
+    let [doubt] = &*doubts("model.safetensors", r#"{"architecture": "resnetblur50"}"#) else { panic!() };
+    assert!(doubt.contains("config.json beside it says resnetblur50") && doubt.contains("blurs"), "{doubt}");
+    let [doubt] = &*doubts("resnetaa50.a1h_in1k.safetensors", "{}") else { panic!() };
+    assert!(doubt.contains("its name says resnetaa50"), "{doubt}");
 }
 
 /// Half precision and double precision give what single precision gives, up to their rounding.
@@ -220,7 +323,7 @@ fn an_instruction_set_that_the_machine_does_not_have() {
         assert!(again.output().unwrap().status.success());
         return;
     }
-    let expected = "\"altivec\" is not an instruction set of this machine";
+    let expected = "no instruction set is called \"altivec\"";
     let message = Digits::from_bytes(&good()).err().unwrap().to_string();
     assert!(message.contains(expected), "{message}");
     let message = *std::panic::catch_unwind(|| Digits::init(0)).unwrap_err().downcast::<String>().unwrap();

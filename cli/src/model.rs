@@ -9,7 +9,7 @@ use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::spec::{Overrides, ReadFile};
 use resnet_dsl::{Compiled, Spec, shipped};
 
-use crate::print::complain;
+use crate::print::{complain, shown};
 
 /// The network that a command is about.
 #[derive(Debug, clap::Args)]
@@ -92,7 +92,7 @@ impl Settings {
         let model = Model { name: spec.to_owned(), text, folder, overrides };
         let warnings = model.with(|spec, read| Ok(spec.warnings(read)))?;
         if !warnings.is_empty() {
-            complain(format_args!("{}", warnings.render(&model.name, &model.text)));
+            complain(format_args!("{}", shown(&warnings, &model.name, &model.text)));
         }
         Ok(model)
     }
@@ -132,7 +132,7 @@ impl Model {
             std::fs::read_to_string(folder.join(file)).map_err(|error| error.to_string())
         };
         make(&spec, &mut read).map_err(|errors| {
-            anyhow!("{} cannot be compiled\n\n{}", self.name, errors.render(&self.name, &self.text))
+            anyhow!("{} cannot be compiled\n\n{}", self.name, shown(&errors, &self.name, &self.text))
         })
     }
 }
@@ -157,13 +157,7 @@ fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
     }
     match shipped::get(spec) {
         Some(text) => Ok((text.to_owned(), None)),
-        None => {
-            let known: Vec<&str> = shipped::names().collect();
-            bail!(
-                "no spec `{spec}` ships; there are {}. A spec of your own ends in .yaml or .yml",
-                known.join(", ")
-            )
-        }
+        None => bail!("{} (A spec of your own ends in .yaml or .yml.)", shipped::unknown(spec)),
     }
 }
 
@@ -172,7 +166,7 @@ fn table(path: &Path) -> anyhow::Result<Calibration> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the table {name}"))?;
     Calibration::parse(&text).map_err(|errors| {
-        anyhow!("{name} is no calibration table\n\n{}", errors.render(&name.to_string(), &text))
+        anyhow!("{name} is no calibration table\n\n{}", shown(&errors, &name.to_string(), &text))
     })
 }
 

@@ -1,7 +1,9 @@
 //! What commands print. A reader that leaves ends the command quietly, and no other failure to print is lost.
 
 use std::fmt::Arguments;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+
+use resnet_dsl::diag::Diagnostics;
 
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -32,4 +34,14 @@ pub(crate) fn output(text: Arguments<'_>) -> Result<(), Unwritable> {
 /// Prints a line on standard error: if nobody reads it, there is nobody to tell.
 pub(crate) fn complain(text: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The mistakes of a text, for standard error: in colours if it is a terminal and `NO_COLOR` is not set (no-color.org).
+pub(crate) fn shown(diagnostics: &Diagnostics, origin: &str, text: &str) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stderr().is_terminal() && !plain {
+        diagnostics.render_styled(origin, text)
+    } else {
+        diagnostics.render(origin, text)
+    }
 }

@@ -9,6 +9,8 @@ use resnet::runtime::weights::fill::Filler;
 use resnet::runtime::{Description, Isa, Weights, weights};
 use resnet_plan::WeightTensor;
 
+use crate::print::complain;
+
 /// The help of `--weights`, of which the last sentence is the command line's promise: see `Weights::map_for_command`.
 pub(crate) const HELP: &str = "A weight file (plain or packed), `formula` for the weights of the reference, or `init` or \
      `init:SEED` for random ones. A file must stay as it is while the command runs";
@@ -91,7 +93,12 @@ impl WeightSource {
     /// The weights, packed for an instruction set.
     pub(crate) fn load(&self, description: &Description, isa: Isa) -> Result<Weights, Error> {
         match self {
-            WeightSource::File(file) => Weights::map_for_command(isa, description, file),
+            WeightSource::File(file) => {
+                let doubts = weights::File::open(file)?.doubts(description);
+                let weights = Weights::map_for_command(isa, description, file)?;
+                doubts.iter().for_each(|doubt| complain(format_args!("warning: {doubt}")));
+                Ok(weights)
+            }
             WeightSource::Formula => Weights::formula_for(isa, description),
             WeightSource::Init(seed) => Weights::try_init_for(isa, description, *seed),
         }

@@ -85,8 +85,9 @@ fn run_refuses_what_does_not_fit() {
         (run(&good, "Cargo.toml", &[]), "is not a safetensors file"),
         (run(&good, weights, &["--threads", "0"]), "--threads must be at least 1"),
         (run(&good, weights, &["--threads", "40000"]), "--threads is at most "),
-        (run(&good, weights, &["--isa", "altivec"]), "is not an instruction set of this machine"),
-        (run(&good, weights, &["--classes", "6"]), "misshapen: fc.weight"),
+        (run(&good, weights, &["--isa", "altivec"]), "no instruction set is called \"altivec\""),
+        (run(&good, weights, &["--isa", "avx-2"]), "did you mean avx2?"),
+        (run(&good, weights, &["--classes", "6"]), "`fc.weight` has 10 classes, the network 6"),
     ] {
         assert!(message.contains(expected), "{message}\ndoes not contain {expected}");
     }
@@ -130,10 +131,9 @@ fn bench_prints_one_json_object() {
     let text = stdout(&["bench", "digits", "--batch", "7", "--weights", "init:3", "--seconds", "0.01"]);
     assert!(text.contains("batch 7") && text.contains("of the executed plan"), "{text}");
     let message = stderr(1, &["bench", "digitz"]);
-    assert!(
-        message.contains("no spec `digitz` ships") && message.contains("torchvision/resnet50"),
-        "{message}"
-    );
+    assert!(message.contains("no spec `digitz` ships; did you mean `digits`?"), "{message}");
+    let message = stderr(1, &["bench", "efficientnet"]);
+    assert!(message.contains("there are") && message.contains("torchvision/resnet50"), "{message}");
 }
 
 #[test]
@@ -355,7 +355,22 @@ fn a_network_without_weights() {
     std::fs::write(&weights, [&2u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
     stdout(&["bench", &spec, "--weights", &weights, "--seconds", "0.01"]);
     let message = stderr(1, &["bench", &spec, "--weights", "models/digits.safetensors"]);
-    assert!(message.contains("extra: conv1.weight") && !message.contains("naming scheme"), "{message}");
+    assert!(
+        message.contains("extra, 47 tensors: bn1.bias") && !message.contains("naming scheme"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_file_that_is_called_another_network_is_warned_of() {
+    let weights = scratch("resnetaa50.safetensors");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::copy(root.join("models/digits.safetensors"), &weights).unwrap();
+    let output = resnet(&["bench", "digits", "--weights", &weights, "--seconds", "0.01"]);
+    assert!(output.status.success());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message.matches("warning: ").count(), 1, "{message}");
+    assert!(message.contains("its name says resnetaa50"), "{message}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Diagnostic {
 }
 
 impl Diagnostic {
-    fn render(&self, origin: &str, text: &str) -> String {
+    fn render(&self, origin: &str, text: &str, renderer: &Renderer) -> String {
         let (title, level) = match self.severity {
             Severity::Error | Severity::Minor => ("error", Level::ERROR),
             Severity::Warning => ("warning", Level::WARNING),
@@ -103,7 +103,7 @@ impl Diagnostic {
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));
         }
-        Renderer::plain().render(&[group])
+        renderer.render(&[group])
     }
 }
 
@@ -149,16 +149,38 @@ impl Diagnostics {
 
     /// All as rustc would show them: message, file, line, column and the line's text. `origin` names the file.
     pub fn render(&self, origin: &str, text: &str) -> String {
-        let all: Vec<String> = self.iter().map(|diagnostic| diagnostic.render(origin, text)).collect();
+        self.render_by(origin, text, &Renderer::plain())
+    }
+
+    /// The same in colours, as terminals show them.
+    pub fn render_styled(&self, origin: &str, text: &str) -> String {
+        self.render_by(origin, text, &Renderer::styled())
+    }
+
+    fn render_by(&self, origin: &str, text: &str, renderer: &Renderer) -> String {
+        let all: Vec<String> =
+            self.iter().map(|diagnostic| diagnostic.render(origin, text, renderer)).collect();
         all.join("\n\n")
     }
 
     /// The same, one string each, without the `error: ` in front, which rustc adds.
     pub fn messages(&self, origin: &str, text: &str) -> Vec<String> {
         let message = |diagnostic: &Diagnostic| {
-            let text = diagnostic.render(origin, text);
+            let text = diagnostic.render(origin, text, &Renderer::plain());
             text.split_once(": ").map_or_else(|| text.clone(), |(_, message)| message.to_owned())
         };
         self.iter().map(message).collect()
     }
+}
+
+#[test]
+fn colours_change_no_text() {
+    let mut all = Diagnostics::default();
+    all.push(Diagnostic::new("a mistake", Span { start: 0, end: 4 }).label("here").help("mend it"));
+    let styled = all.render_styled("file", "text");
+    let mut parts = styled.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let plain = parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest));
+    assert_ne!(styled, plain);
+    assert_eq!(plain, all.render("file", "text"));
 }

@@ -1,6 +1,8 @@
 //! What ships with the compiler: every spec and calibration table under `specs/` (YAML), and every list of labels (text), found
 //! when the crate is built.
 
+use resnet_plan::nearest;
+
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
 /// The text of a spec, by its path under `specs/` without the ending: `torchvision/resnet50`.
@@ -26,4 +28,32 @@ pub fn label_lists() -> impl Iterator<Item = &'static str> {
 /// The names of all specs, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SPECS.iter().map(|(name, _)| *name)
+}
+
+/// What to say of a name that no spec has: which one was probably meant, or else which there are.
+pub fn unknown(name: &str) -> String {
+    let known: Vec<&str> = names().collect();
+    // The name without its folder is what people remember.
+    let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let same: Vec<&str> = known.iter().copied().filter(|known| last(known) == last(name)).collect();
+    let likely = if same.is_empty() { &known } else { &same };
+    match nearest(name, likely).or(same.first().copied()) {
+        Some(nearest) => format!("no spec `{name}` ships; did you mean `{nearest}`?"),
+        None => format!("no spec `{name}` ships; there are {}", known.join(", ")),
+    }
+}
+
+#[test]
+fn an_unknown_name_has_a_nearest_one() {
+    for (name, nearest) in [
+        ("torchvison/resnet50", "torchvision/resnet50"),
+        ("resnet5", "resnet50"),
+        ("resnet18", "torchvision/resnet18"),
+        ("timm/resnet34", "torchvision/resnet34"),
+        ("torchvision/ResNet50", "torchvision/resnet50"),
+        ("digitz", "digits"),
+    ] {
+        assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean `{nearest}`?"));
+    }
+    assert!(unknown("efficientnet").ends_with("torchvision/resnet34, torchvision/resnet50"));
 }

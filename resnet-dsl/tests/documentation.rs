@@ -7,11 +7,12 @@ use resnet_dsl::spec::Overrides;
 
 #[test]
 fn every_example_compiles() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/spec-language.md");
-    let text = std::fs::read_to_string(page).unwrap();
+    let page =
+        |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name));
+    let text = page("spec-language.md").unwrap() + &page("weights.md").unwrap();
     let examples: Vec<&str> =
         text.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
-    assert!(examples.len() >= 7, "{} examples", examples.len());
+    assert!(examples.len() >= 8, "{} examples", examples.len());
     for example in examples {
         let has = |key: &str| example.lines().any(|line| line.starts_with(key));
         let mut spec = example.to_owned();

@@ -94,9 +94,11 @@ impl Parse for Arguments {
                 "crate" => library.replace(input.call(Path::parse_mod_style)?).is_some(),
                 "precision" => overrides.precision.replace(precision(input, &mut calibration)?).is_some(),
                 _ => {
-                    let message = format!(
-                        "unknown key `{key}`: `classes`, `input`, `batch`, `winograd`, `precision`, `weights` or `crate = path`"
-                    );
+                    let known = ["classes", "input", "batch", "winograd", "precision", "weights", "crate"];
+                    let message = match resnet_plan::nearest(&key.to_string(), &known) {
+                        Some(nearest) => format!("unknown key `{key}`: did you mean `{nearest}`?"),
+                        None => format!("unknown key `{key}`: the keys are {}", known.join(", ")),
+                    };
                     return Err(syn::Error::new(key.span(), message));
                 }
             };

@@ -81,10 +81,7 @@ fn read(
     match &arguments.source {
         Source::Model(name) => match resnet_dsl::shipped::get(&name.value()) {
             Some(text) => Ok((name.value(), text.to_owned(), None)),
-            None => {
-                let known = resnet_dsl::shipped::names().collect::<Vec<_>>().join(", ");
-                Err(vec![format!("no spec `{}` ships with the compiler; there are {known}", name.value())])
-            }
+            None => Err(vec![resnet_dsl::shipped::unknown(&name.value())]),
         },
         Source::File(file) => {
             let path = file.path();

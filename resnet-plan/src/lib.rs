@@ -21,6 +21,7 @@ pub mod conv;
 pub mod copy;
 pub mod description;
 pub mod element;
+mod nearest;
 pub mod pixels;
 pub mod plan;
 pub mod pool;
@@ -41,6 +42,7 @@ pub use description::{
     Text, WeightTensor,
 };
 pub use element::{Element, Precision};
+pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};
 pub use plan::{Action, Buffer, Plan, Section, Step, View};
 pub use pool::{Pool, PoolGeometry, PoolKind};

@@ -1,10 +1,13 @@
 //! What can go wrong, and what to do about it.
 
+use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 
-/// An error of loading or running a network.
-#[derive(Debug, thiserror::Error)]
+use resnet_plan::nearest;
+
+/// An error of loading or running a network. `Debug` gives the message and what caused it, for programs whose `main` returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A slice that does not have a tensor's number of elements.
@@ -102,7 +105,7 @@ pub enum Error {
     Format {
         /// The file.
         origin: String,
-        /// Where it stops being one.
+        /// Where it stops being one, or what it is instead and how to convert it.
         reason: String,
     },
     /// A file that does not hold the weights of the network.
@@ -112,7 +115,8 @@ pub enum Error {
         origin: String,
         /// The network's name.
         network: String,
-        /// Everything that is wrong, one line each.
+        /// What the file seems to be and what to do, then everything that is wrong, one line each. The message counts faults of a
+        /// kind and shows the first of them, in at most twenty lines.
         faults: Vec<String>,
     },
     /// Scales that were made for other weights.
@@ -157,21 +161,160 @@ pub enum Error {
     Isa(#[from] IsaError),
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
 /// An instruction set that cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is not an instruction set of this machine; it has {}", .available.join(", "))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IsaError {
     /// What was asked for.
     pub name: String,
-    /// Names of those that there are.
+    /// Names of those that there are on this machine.
     pub available: Vec<&'static str>,
+    /// Names of all.
+    pub known: Vec<&'static str>,
 }
 
-/// Faults, one a line.
+impl std::error::Error for IsaError {}
+
+impl fmt::Display for IsaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IsaError { name, available, known } = self;
+        let available = available.join(", ");
+        if known.contains(&name.as_str()) {
+            return write!(f, "this machine lacks the instruction set {name}; it has {available}");
+        }
+        write!(f, "no instruction set is called {name:?}; ")?;
+        match nearest(name, known) {
+            Some(nearest) => write!(f, "did you mean {nearest}?"),
+            None => write!(f, "this machine has {available}"),
+        }
+    }
+}
+
+/// Faults in a few lines: those that many tensors can have are counted by kind, and the first of each are shown.
 struct Faults<'a>(&'a [String]);
+
+impl Faults<'_> {
+    /// What such faults begin with, and a colon.
+    const KINDS: [&'static str; 6] =
+        ["missing", "extra", "misshapen", "wrong type", "not finite", "no variance"];
+    /// The most lines, without the one before them.
+    const LINES: usize = 19;
+    /// How many of a kind are shown.
+    const SHOWN: usize = 3;
+    /// The longest fault of a kind, and the longest line, in letters.
+    const LONGEST: [usize; 2] = [100, 400];
+}
 
 impl fmt::Display for Faults<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        let mut groups: Vec<(Option<&str>, Vec<&str>)> = Vec::new();
+        for fault in self.0 {
+            let (kind, what) = match fault.split_once(": ") {
+                Some((kind, what)) if Self::KINDS.contains(&kind) => (Some(kind), what),
+                _ => (None, fault.as_str()),
+            };
+            match groups.iter_mut().find(|(known, _)| kind.is_some() && *known == kind) {
+                Some((_, list)) => list.push(what),
+                None => groups.push((kind, vec![what])),
+            }
+        }
+        let [longest, longest_line] = Self::LONGEST;
+        let line = |(kind, list): &(Option<&str>, Vec<&str>)| match (kind, &**list) {
+            (None, list) => list.concat(),
+            (Some(kind), [one]) => format!("{kind}: {one}"),
+            (Some(kind), list) => {
+                let shown: Vec<String> =
+                    list.iter().take(Self::SHOWN).map(|fault| clipped(fault, longest)).collect();
+                let rest = list.len() - shown.len();
+                let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+                format!("{kind}, {} tensors: {}{rest}", list.len(), shown.join("; "))
+            }
+        };
+        let shown = if groups.len() > Self::LINES { Self::LINES - 1 } else { groups.len() };
+        for group in &groups[..shown] {
+            write!(f, "\n  {}", clipped(&line(group), longest_line))?;
+        }
+        match groups.len() - shown {
+            0 => Ok(()),
+            rest => write!(f, "\n  and {rest} more"),
+        }
+    }
+}
+
+/// The first letters of a text, on one line whatever a file calls its tensors.
+fn clipped(text: &str, longest: usize) -> String {
+    let printable = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let clipped: String = text.chars().take(longest).map(printable).collect();
+    if text.chars().nth(longest).is_some() { clipped + "..." } else { clipped }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(faults: Vec<String>) -> Error {
+        Error::Weights { origin: "file".to_owned(), network: "net".to_owned(), faults }
+    }
+
+    #[test]
+    fn many_faults_are_a_few_lines() {
+        let each = |index: usize| {
+            let name = "layer\n.".repeat(100);
+            [
+                format!("missing: {index}{name}"),
+                format!("extra: {index}{name}"),
+                format!("odd {index}: {name}"),
+            ]
+        };
+        for faults in
+            [(0..10_000).flat_map(each).collect(), (0..10_000).map(|i| format!("fault {i}")).collect()]
+        {
+            let message = weights(faults).to_string();
+            assert_eq!(message.lines().count(), 20, "{message}");
+            assert!(message.lines().all(|line| line.chars().count() < 1000), "{message}");
+        }
+        let all = |kind: &str| (0..20).map(|i| format!("{kind}: t{i}")).collect::<Vec<_>>();
+        let message = weights([vec!["advice".to_owned()], all("missing"), all("extra")].concat()).to_string();
+        let expected = "file does not hold the weights of `net`:
+  advice
+  missing, 20 tensors: t0; t1; t2; and 17 more
+  extra, 20 tensors: t0; t1; t2; and 17 more";
+        assert_eq!(message, expected);
+    }
+
+    /// What a program prints whose `main` returns the error.
+    #[test]
+    fn debug_is_for_people() {
+        let source = std::io::Error::other("the disk is gone");
+        let error = Error::Read { path: "file".into(), source };
+        assert_eq!(format!("{error:?}"), "cannot read file: the disk is gone");
+        let error = weights(vec!["missing: a".to_owned()]);
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
+    #[test]
+    fn an_instruction_set_that_cannot_be_had() {
+        let message = |name: &str| {
+            let (available, known) = (vec!["scalar", "avx2"], vec!["scalar", "avx2", "amx"]);
+            IsaError { name: name.to_owned(), available, known }.to_string()
+        };
+        assert_eq!(message("amx"), "this machine lacks the instruction set amx; it has scalar, avx2");
+        assert_eq!(message("avx3"), "no instruction set is called \"avx3\"; did you mean avx2?");
+        assert_eq!(
+            message("altivec"),
+            "no instruction set is called \"altivec\"; this machine has scalar, avx2"
+        );
     }
 }

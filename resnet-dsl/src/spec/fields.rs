@@ -1,6 +1,8 @@
 //! The fields of a map, taken out one by one. What is missing, of the wrong type or left over becomes a diagnostic, and
 //! reading goes on with a default, so that one look reports everything.
 
+use resnet_plan::nearest;
+
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ops::{Padding, Sides};
 use crate::spec::tree::{Key, Kind, Node};
@@ -69,35 +71,13 @@ impl<'a> Fields<'a> {
     pub(crate) fn finish(self, errors: &mut Diagnostics) {
         for (key, _) in self.rest {
             let message = format!("{} has no key `{}`", self.what, key.text);
-            let nearest = nearest(&key.text, &self.known);
-            let help = match nearest {
+            let help = match nearest(&key.text, &self.known) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("the keys are {}", self.known.join(", ")),
             };
             errors.push(Diagnostic::new(message, key.span).help(help).minor());
         }
     }
-}
-
-/// The known word that is at most a third of its letters away from this one.
-pub(crate) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    let distances = known.iter().map(|known| (distance(word, known), *known));
-    distances.min().filter(|(distance, known)| *distance <= known.len().div_ceil(3)).map(|(_, known)| known)
-}
-
-/// Levenshtein's distance of the first 64 letters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 fn wrong(node: &Node, expected: &str, errors: &mut Diagnostics) {

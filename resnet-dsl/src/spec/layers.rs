@@ -84,7 +84,7 @@ fn layer(node: &Node, settings: &Settings, errors: &mut Diagnostics) -> Option<L
             LayerKind::Dense { units, bias }
         }
         unknown => {
-            let help = match fields::nearest(unknown, &KINDS) {
+            let help = match resnet_plan::nearest(unknown, &KINDS) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("there are {}", KINDS.join(", ")),
             };

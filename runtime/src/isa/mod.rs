@@ -109,6 +109,7 @@ impl Isa {
         found.ok_or_else(|| IsaError {
             name: name.to_owned(),
             available: Isa::available().into_iter().map(Isa::name).collect(),
+            known: Isa::ALL.into_iter().map(Isa::name).collect(),
         })
     }
 

@@ -1,8 +1,9 @@
 //! Weights in a safetensors file: everything is checked before anything is used.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
@@ -12,8 +13,9 @@ use safetensors::tensor::Metadata;
 
 use crate::arena::Arena;
 use crate::error::Error;
+use crate::weights::advice::{Found, advice};
 use crate::weights::mapping::{Mapping, Unchanged};
-use crate::weights::{self, Memory, packed};
+use crate::weights::{self, Memory, foreign, packed};
 
 /// An open safetensors file.
 pub struct File<'a> {
@@ -28,7 +30,42 @@ pub struct File<'a> {
 enum Source<'a> {
     Bytes(&'a [u8]),
     /// Read piece by piece, so that a file is never in memory as a whole.
-    Disk(Mutex<std::fs::File>),
+    Disk(Mutex<std::fs::File>, PathBuf),
+}
+
+/// Why a tensor cannot be had.
+pub(super) enum Fault {
+    /// What the file holds is wrong, which is told along with all other faults.
+    Unfit(String),
+    /// The system failed, which ends loading.
+    Failed(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Failed(error)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Unfit(what) => f.write_str(what),
+            Fault::Failed(error) => write!(f, "{error:?}"),
+        }
+    }
+}
+
+/// What is wrong with a file.
+///
+/// # Errors
+/// The first failure of the system.
+pub(super) fn unfit(faults: impl IntoIterator<Item = Fault>) -> Result<Vec<String>, Error> {
+    let text = |fault| match fault {
+        Fault::Unfit(what) => Ok(what),
+        Fault::Failed(error) => Err(error),
+    };
+    faults.into_iter().map(text).collect()
 }
 
 /// The largest header that is taken for one (the `safetensors` crate's own limit).
@@ -43,7 +80,7 @@ impl<'a> File<'a> {
         let read = |source| Error::Read { path: path.to_owned(), source };
         let file = std::fs::File::open(path).map_err(read)?;
         let size = file.metadata().map_err(read)?.len() as usize;
-        File::new(Source::Disk(Mutex::new(file)), size, path.display().to_string())
+        File::new(Source::Disk(Mutex::new(file), path.to_owned()), size, path.display().to_string())
     }
 
     /// The same of bytes in memory.
@@ -57,7 +94,13 @@ impl<'a> File<'a> {
     fn new(source: Source<'a>, size: usize, origin: String) -> Result<Self, Error> {
         match header(&source, size) {
             Ok((metadata, data)) => Ok(File { source, metadata, data, origin }),
-            Err(reason) => Err(Error::Format { origin, reason }),
+            Err(Fault::Failed(error)) => Err(error),
+            Err(Fault::Unfit(reason)) => {
+                let start = source.bytes(0, size.min(foreign::START))?;
+                let path = if matches!(source, Source::Disk(..)) { &origin } else { "FILE" };
+                let reason = foreign::recognize(&start).map_or(reason, |kind| kind.replace("FILE", path));
+                Err(Error::Format { origin, reason })
+            }
         }
     }
 
@@ -68,7 +111,7 @@ impl<'a> File<'a> {
     pub fn tensor(&self, tensor: &WeightTensor<'_>) -> Result<Vec<f32>, String> {
         let mut elements = Vec::new();
         self.plain()?;
-        self.read(tensor, &mut elements)?;
+        self.read(tensor, &mut elements).map_err(|fault| fault.to_string())?;
         Ok(elements.into_iter().map(f32::from_le_bytes).collect())
     }
 
@@ -87,34 +130,47 @@ impl<'a> File<'a> {
 
     /// What the file says of itself, if it is one of packed weights.
     pub(crate) fn packed(&self) -> Option<&HashMap<String, String>> {
-        let labels = self.metadata.metadata().as_ref();
+        let labels = self.labels();
         labels.filter(|_| packed::is_packed(labels))
+    }
+
+    /// Where the file is, if it is one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Disk(_, path) => Some(path),
+            Source::Bytes(_) => None,
+        }
+    }
+
+    /// What the file says of itself.
+    pub(super) fn labels(&self) -> Option<&HashMap<String, String>> {
+        self.metadata.metadata().as_ref()
     }
 
     /// The packed weights: mapped, if so asked for, or read.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(crate) fn packed_weights(&self, count: usize, map: Option<Unchanged>) -> Result<Memory, String> {
+    pub(super) fn packed_weights(&self, count: usize, map: Option<Unchanged>) -> Result<Memory, Fault> {
         let info = self.metadata.info(packed::TENSOR).filter(|info| info.dtype == Dtype::F32);
         let Some(info) = info.filter(|info| info.shape == [count]) else {
-            return Err(format!("the tensor `{}` is not {count} elements", packed::TENSOR));
+            return Err(Fault::Unfit(format!("the tensor `{}` is not {count} elements", packed::TENSOR)));
         };
         let (start, end) = info.data_offsets;
         let range = self.data + start..self.data + end;
         if let Some(unchanged) = map
-            && let Source::Disk(file) = &self.source
+            && let Source::Disk(file, _) = &self.source
         {
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(mapping) = Mapping::new(&file, range.clone(), unchanged) {
                 return Ok(Memory::Mapped(mapping));
             }
         }
-        let mut arena = Arena::zeroed(range.len()).map_err(|error| error.to_string())?;
+        let mut arena = Arena::zeroed(range.len())?;
         let mut buffer = vec![[0; 4]; 1 << 14];
         for (index, numbers) in arena.as_mut_slice().chunks_mut(1 << 14).enumerate() {
             let bytes = buffer[..numbers.len()].as_flattened_mut();
-            self.source.read(range.start + (index << 16), bytes).map_err(|error| error.to_string())?;
+            self.source.read(range.start + (index << 16), bytes)?;
             for (number, bytes) in numbers.iter_mut().zip(&buffer) {
                 *number = f32::from_le_bytes(*bytes);
             }
@@ -123,20 +179,17 @@ impl<'a> File<'a> {
     }
 
     /// What is wrong with the file as a whole: tensors that the network does not use.
-    pub(crate) fn extra(&self, network: &Description) -> Vec<String> {
+    pub(super) fn extra(&self, network: &Description) -> Vec<String> {
         let known: HashSet<&str> = network.tensors().map(|tensor| tensor.name).collect();
-        let mut names = self.metadata.offset_keys();
-        let mut faults = Vec::new();
-        if !known.is_empty() && !names.iter().any(|name| known.contains(name.as_str())) {
-            let hint = "no tensor has a name of the network's: is it another network's file, or another naming scheme?";
-            faults.push(hint.to_owned());
-        }
-        names.retain(|name| {
-            !known.contains(name.as_str()) && !network.ignored.iter().any(|ending| name.ends_with(&**ending))
-        });
-        names.sort_unstable();
-        faults.extend(names.into_iter().map(|name| format!("extra: {name}, which the network does not use")));
-        faults
+        let extra = self.found(network).into_iter().filter(|(name, _)| !known.contains(&**name));
+        extra.map(|(name, shape)| format!("extra: {name} {shape:?}")).collect()
+    }
+
+    /// Its tensors, but those that a file of such a network may hold beside the network's.
+    fn found(&self, network: &Description) -> Found<'_> {
+        let is_beside = |name: &str| network.ignored.iter().any(|ending| name.ends_with(&**ending));
+        let tensors = self.metadata.tensors().into_iter().map(|(name, info)| (name, &*info.shape));
+        tensors.filter(|(name, _)| !is_beside(name)).collect()
     }
 
     /// Its name in messages.
@@ -145,125 +198,135 @@ impl<'a> File<'a> {
     }
 
     /// The error of a file with these faults.
-    pub(crate) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
+    pub(super) fn error(&self, network: &Description, faults: Vec<String>) -> Error {
         weights::error(network, &self.origin, faults)
+    }
+
+    /// The error of a file whose tensors have these faults, with advice in front.
+    pub(super) fn unfit(&self, network: &Description, faults: Vec<String>) -> Error {
+        let path = self.path().map_or("FILE".into(), Path::to_string_lossy);
+        let advice = advice(network, &path, &self.found(network));
+        self.error(network, advice.into_iter().chain(faults).collect())
     }
 
     /// Reads a tensor's elements as little-endian f32.
     ///
     /// # Errors
-    /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be.
-    pub(crate) fn read(&self, tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>) -> Result<(), String> {
+    /// What is wrong with it: it is missing, of another shape or type, or holds what no weight can be; or it cannot be read.
+    pub(super) fn read(&self, tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>) -> Result<(), Fault> {
+        let unfit = |what| Err(Fault::Unfit(what));
         let WeightTensor { name, ref dims, role } = *tensor;
-        let info = self.metadata.info(name).ok_or_else(|| format!("missing: {name} {dims:?}"))?;
+        let Some(info) = self.metadata.info(name) else { return unfit(format!("missing: {name} {dims:?}")) };
         if info.shape != *dims {
-            return Err(format!("misshapen: {name} is {:?}, the network has {dims:?}", info.shape));
+            return unfit(format!("misshapen: {name} is {:?}, the network has {dims:?}", info.shape));
         }
         let (start, end) = info.data_offsets;
-        let range = self.data + start..self.data + end;
-        let raw = |bytes: &mut [u8]| self.source.read(range.start, bytes).map_err(|error| error.to_string());
+        let (start, length) = (self.data + start, end - start);
         to.clear();
-        let read = match info.dtype {
-            Dtype::F32 => reserve(to, range.len() / 4).and_then(|()| {
-                to.resize(range.len() / 4, [0; 4]);
-                raw(to.as_flattened_mut())
-            }),
-            Dtype::F64 => convert(range.len(), raw, to, |bytes| f64::from_le_bytes(bytes) as f32),
-            Dtype::F16 => convert(range.len(), raw, to, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => convert(range.len(), raw, to, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        match info.dtype {
+            Dtype::F32 => {
+                reserve(to, length / 4)?;
+                to.resize(length / 4, [0; 4]);
+                self.source.read(start, to.as_flattened_mut())?;
+            }
+            Dtype::F64 => {
+                convert(&self.source.bytes(start, length)?, to, |bytes| f64::from_le_bytes(bytes) as f32)?
+            }
+            Dtype::F16 => {
+                convert(&self.source.bytes(start, length)?, to, |bytes| f16::from_le_bytes(bytes).to_f32())?
+            }
+            Dtype::BF16 => {
+                convert(&self.source.bytes(start, length)?, to, |bytes| bf16::from_le_bytes(bytes).to_f32())?
+            }
             other => {
-                return Err(format!(
+                return unfit(format!(
                     "wrong type: {name} holds {other:?}, which is not one of F32, F64, F16 and BF16"
                 ));
             }
-        };
-        read.map_err(|fault| format!("unreadable: {name}: {fault}"))?;
+        }
         if let Some((place, number)) = find(to, |number| !number.is_finite()) {
-            return Err(format!("not finite: {name} has {number} at place {place}"));
+            return unfit(format!("not finite: {name} has {number} at place {place}"));
         }
         if let Role::Variance { epsilon } = role
             && let Some((place, number)) = find(to, |number| f64::from(number) + epsilon <= 0.0)
         {
-            return Err(format!("no variance: {name} has {number} at place {place}"));
+            return unfit(format!("no variance: {name} has {number} at place {place}"));
         }
         Ok(())
     }
 }
 
 impl Source<'_> {
-    fn read(&self, start: usize, to: &mut [u8]) -> std::io::Result<()> {
+    /// # Errors
+    /// If the file cannot be read, or has become shorter.
+    fn read(&self, start: usize, to: &mut [u8]) -> Result<(), Error> {
         match self {
             Source::Bytes(bytes) => {
                 to.copy_from_slice(&bytes[start..start + to.len()]);
                 Ok(())
             }
-            Source::Disk(file) => {
+            Source::Disk(file, path) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start(start as u64))?;
-                file.read_exact(to)
+                let read = file.seek(SeekFrom::Start(start as u64)).and_then(|_| file.read_exact(to));
+                read.map_err(|source| Error::Read { path: path.clone(), source })
             }
         }
+    }
+
+    /// So many bytes.
+    fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        reserve(&mut bytes, length)?;
+        bytes.resize(length, 0);
+        self.read(start, &mut bytes)?;
+        Ok(bytes)
     }
 }
 
 /// The header, and where the elements begin.
-fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), String> {
+fn header(source: &Source<'_>, size: usize) -> Result<(Metadata, usize), Fault> {
     const PREFIX: usize = 8;
-    let read = |start, length| {
-        let mut bytes = zeros(length)?;
-        source.read(start, &mut bytes).map(|()| bytes).map_err(|error| error.to_string())
-    };
+    let unfit = |what| Err(Fault::Unfit(what));
     if size < PREFIX {
-        return Err(format!("it has {size} bytes"));
+        return unfit(format!("it has {size} bytes"));
     }
-    let length = read(0, PREFIX)?.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
+    let length =
+        source.bytes(0, PREFIX)?.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > LARGEST_HEADER || length > size - PREFIX {
-        return Err(format!("its header would have {length} bytes, of {size}"));
+        return unfit(format!("its header would have {length} bytes, of {size}"));
     }
-    let metadata: Metadata =
-        serde_json::from_slice(&read(PREFIX, length)?).map_err(|error| error.to_string())?;
+    let metadata: Metadata = match serde_json::from_slice(&source.bytes(PREFIX, length)?) {
+        Ok(metadata) => metadata,
+        Err(error) => return unfit(error.to_string()),
+    };
     let data = PREFIX + length;
     // Not `data + data_len`: a header can claim any number of bytes.
     if metadata.data_len() != size - data {
         let claimed = metadata.data_len();
-        return Err(format!("by its header {claimed} bytes follow that, not {}", size - data));
+        return unfit(format!("by its header {claimed} bytes follow that, not {}", size - data));
     }
     Ok((metadata, data))
 }
 
-/// Reads elements of `N` bytes.
+/// Converts elements of `N` bytes.
 fn convert<const N: usize>(
-    length: usize,
-    raw: impl Fn(&mut [u8]) -> Result<(), String>,
+    bytes: &[u8],
     to: &mut Vec<[u8; 4]>,
     number: impl Fn([u8; N]) -> f32,
-) -> Result<(), String> {
-    let mut bytes = zeros(length)?;
-    raw(&mut bytes)?;
-    reserve(to, length / N)?;
+) -> Result<(), Error> {
+    reserve(to, bytes.len() / N)?;
     to.extend(bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes).to_le_bytes()));
     Ok(())
-}
-
-/// So many zeros.
-///
-/// # Errors
-/// If the system does not give the memory.
-fn zeros(length: usize) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    reserve(&mut bytes, length)?;
-    bytes.resize(length, 0);
-    Ok(bytes)
 }
 
 /// Makes room for so many elements, of an empty list.
 ///
 /// # Errors
 /// If the system does not give the memory.
-pub(super) fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), String> {
+pub(super) fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), Error> {
     let bytes = count.saturating_mul(size_of::<T>());
-    list.try_reserve_exact(count).map_err(|_| format!("cannot allocate {bytes} bytes of memory"))
+    list.try_reserve_exact(count).map_err(|_| Error::Memory { bytes })
 }
 
 /// The first element that is `bad`.

@@ -16,6 +16,7 @@ use resnet_plan::{Algorithm, BatchNorm, LayerWeights, Precision, Role, WeightTen
 
 use crate::kernels::winograd::fused;
 use crate::kernels::{FoldTask, Kernels, fold_panel, pack};
+use crate::weights::file::Fault;
 
 /// Reads a layer's tensors, folds them and writes panels and bias as these kernels read them.
 ///
@@ -25,11 +26,11 @@ pub(super) fn fold(
     kernels: &Kernels,
     precision: Precision,
     layer: &LayerWeights,
-    read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
+    read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault>,
     panels: &mut [f32],
     bias: &mut [f32],
     kernel: &mut Vec<[u8; 4]>,
-) -> Result<(), Vec<String>> {
+) -> Result<(), Vec<Fault>> {
     let folded = Folded::read(layer, read, kernel)?;
     let [from, to] = layer.elements;
     let moved = from.is_signed() && pack::moves_signed(kernels);
@@ -63,7 +64,7 @@ pub(super) fn fold(
         _ => is_large(*word),
     };
     let finite = finite && !(transformed && panels.iter().any(is_any_large));
-    if finite { Ok(()) } else { Err(vec![not_finite(precision, layer)]) }
+    if finite { Ok(()) } else { Err(vec![Fault::Unfit(not_finite(precision, layer))]) }
 }
 
 /// What is wrong with weights that are finite in their file, and not when they are folded.
@@ -107,9 +108,9 @@ impl Folded {
     /// What `read` finds wrong with each of them.
     fn read(
         layer: &LayerWeights,
-        read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
+        read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault>,
         kernel: &mut Vec<[u8; 4]>,
-    ) -> Result<Self, Vec<String>> {
+    ) -> Result<Self, Vec<Fault>> {
         let outputs = layer.shape[3];
         let mut faults = Vec::new();
         let mut buffer = Vec::new();

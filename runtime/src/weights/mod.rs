@@ -1,9 +1,13 @@
 //! The weights of a network: read from a file or made up, batch norms folded, packed for one instruction set.
 
+mod advice;
+mod claims;
 mod file;
 pub mod fill;
 mod fingerprint;
 mod fold;
+mod foreign;
+mod known;
 mod mapping;
 mod packed;
 
@@ -20,6 +24,7 @@ use crate::error::Error;
 use crate::isa::Isa;
 use crate::kernels::{Kernels, PackedConv, pack};
 
+use file::Fault;
 use fill::Filler;
 use fingerprint::Fingerprint;
 use mapping::{Mapping, Unchanged};
@@ -67,8 +72,12 @@ impl Weights {
     /// Reads a safetensors file, for the best instruction set or the one that `RESNET_ISA` names.
     ///
     /// # Errors
-    /// If the file cannot be read, is no safetensors file, or does not hold exactly the network's tensors, finite and in
-    /// f32, f64, f16 or bf16, also with batch norms folded in: all faults at once. If `RESNET_ISA` names what the machine does not have.
+    /// - [`Error::Read`] if the file cannot be read, [`Error::Memory`] if there is too little memory.
+    /// - [`Error::Format`] if it is no safetensors file: the message says what it is, and how to convert it.
+    /// - [`Error::Weights`] if it does not hold exactly the network's tensors, finite and in f32, f64, f16 or bf16, also with batch norms
+    ///   folded in: all faults at once.
+    /// - [`Error::Calibration`] if the network's scales were calibrated with other weights.
+    /// - [`Error::Isa`] if `RESNET_ISA` names what the machine does not have.
     pub fn load(network: &Description, path: &Path) -> Result<Self, Error> {
         Self::load_for(Isa::from_environment()?, network, path)
     }
@@ -109,7 +118,7 @@ impl Weights {
     pub fn fingerprint(network: &Description, path: &Path) -> Result<u64, Error> {
         let file = File::open(path)?;
         file.plain().map_err(|fault| file.error(network, vec![fault]))?;
-        Self::hash(network, |tensor, to| file.read(tensor, to)).map_err(|faults| file.error(network, faults))
+        Self::hash(network, |tensor, to| file.read(tensor, to))?.map_err(|faults| file.unfit(network, faults))
     }
 
     /// [`Weights::fingerprint`], of the weights of the reference.
@@ -117,8 +126,7 @@ impl Weights {
     /// # Panics
     /// If the system does not give the memory of the largest tensor.
     pub fn formula_fingerprint(network: &Description) -> u64 {
-        let found = Self::hash(network, filler(Filler::Formula));
-        found.unwrap_or_else(|faults| panic!("{}", faults.join(", ")))
+        Self::made_up(network, Filler::Formula)
     }
 
     /// [`Weights::fingerprint`], of the weights that [`Weights::init`] makes of a seed.
@@ -126,13 +134,18 @@ impl Weights {
     /// # Panics
     /// As [`Weights::formula_fingerprint`].
     pub fn init_fingerprint(network: &Description, seed: u64) -> u64 {
-        Self::hash(network, filler(Filler::Glorot { seed })).expect("made-up weights have no faults")
+        Self::made_up(network, Filler::Glorot { seed })
+    }
+
+    fn made_up(network: &Description, by: Filler) -> u64 {
+        let found = Self::hash(network, filler(by)).unwrap_or_else(|error| panic!("{error}"));
+        found.expect("made-up weights have no faults")
     }
 
     fn hash(
         network: &Description,
-        read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String>,
-    ) -> Result<u64, Vec<String>> {
+        read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault>,
+    ) -> Result<Result<u64, Vec<String>>, Error> {
         let fingerprint = Fingerprint::default();
         let mut faults = Vec::new();
         let mut numbers = Vec::new();
@@ -142,7 +155,8 @@ impl Weights {
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok(fingerprint.finish()) } else { Err(faults) }
+        let faults = file::unfit(faults)?;
+        Ok(if faults.is_empty() { Ok(fingerprint.finish()) } else { Err(faults) })
     }
 
     /// [`Weights::load`], of a file in memory.
@@ -239,7 +253,10 @@ impl Weights {
         if let Some(labels) = file.packed() {
             packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(kernels, network);
-            let memory = file.packed_weights(count, map).map_err(|fault| file.error(network, vec![fault]))?;
+            let memory = file.packed_weights(count, map).map_err(|fault| match fault {
+                Fault::Unfit(what) => file.error(network, vec![what]),
+                Fault::Failed(error) => error,
+            })?;
             let network = packed::hash(isa, network);
             return Ok(Weights { packed: Arc::new(Packed { isa, kernels, memory, places, network }) });
         }
@@ -249,8 +266,8 @@ impl Weights {
                 calibrated(network, file.origin(), found)?;
                 Ok(weights)
             }
-            Ok(_) => Err(file.error(network, extra)),
-            Err(faults) => Err(file.error(network, faults.into_iter().chain(extra).collect())),
+            Ok(_) => Err(file.unfit(network, extra)),
+            Err(faults) => Err(file.unfit(network, faults.into_iter().chain(extra).collect())),
         }
     }
 
@@ -269,7 +286,7 @@ impl Weights {
         isa: Isa,
         kernels: &'static Kernels,
         network: &Description,
-        read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync,
+        read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault> + Sync,
     ) -> Result<Result<(Self, u64), Vec<String>>, Error> {
         let (places, count) = places(kernels, network);
         let fingerprint = Fingerprint::default();
@@ -314,8 +331,8 @@ impl Weights {
         });
         let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !faults.is_empty() {
-            faults.sort();
-            return Ok(Err(faults.into_iter().flat_map(|(_, faults)| faults).collect()));
+            faults.sort_by_key(|(index, _)| *index);
+            return Ok(Err(file::unfit(faults.into_iter().flat_map(|(_, faults)| faults))?));
         }
         let network = packed::hash(isa, network);
         let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, network };
@@ -324,11 +341,10 @@ impl Weights {
 }
 
 /// Reads made-up weights.
-fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), String> + Sync {
+fn filler(filler: Filler) -> impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault> + Sync {
     move |tensor, to| {
         to.clear();
-        let WeightTensor { name, dims, .. } = tensor;
-        file::reserve(to, tensor.len()).map_err(|fault| format!("{fault}: {name} {dims:?}"))?;
+        file::reserve(to, tensor.len())?;
         to.extend(filler.elements(tensor).map(f32::to_le_bytes));
         Ok(())
     }

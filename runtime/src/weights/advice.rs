@@ -1,0 +1,120 @@
+//! What a weight file that does not fit probably is, and what to do: the lines before the list of its faults.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use resnet_plan::{Description, KernelLayout};
+
+use crate::weights::known::{endings, signs};
+
+/// A file's tensors: their names and shapes.
+pub(super) type Found<'a> = BTreeMap<String, &'a [usize]>;
+
+/// How many signs of other networks are told, and how many tensors that are missing still.
+const SHOWN: usize = 3;
+
+/// Advice on a file that has faults; `path` is what Python opens it by.
+pub(super) fn advice(network: &Description, path: &str, found: &Found<'_>) -> Vec<String> {
+    let wanted: HashMap<&str, Vec<usize>> =
+        network.tensors().map(|tensor| (tensor.name, tensor.dims)).collect();
+    let prefix = prefix(&wanted, found);
+    let mut lines = prefix.map(|prefix| strip(&wanted, path, found, prefix)).unwrap_or_default();
+    lines.extend(classes(network, found, prefix.unwrap_or_default()));
+    let unfit = found.iter().map(|(name, shape)| (name.as_str(), *shape)).filter(|(name, shape)| {
+        wanted.get(bare(name, prefix.unwrap_or_default())).is_none_or(|dims| dims != shape)
+    });
+    let signs = signs(unfit).take(SHOWN);
+    lines.extend(
+        signs.map(|(name, what)| format!("`{name}` {:?} is a sign of {what} (docs/weights.md)", found[name])),
+    );
+    if lines.is_empty() && !wanted.is_empty() && !found.keys().any(|name| wanted.contains_key(&**name)) {
+        lines.push(
+            "no tensor has a name of the network's: it is another network's file, or needs another naming scheme (`names` in \
+             docs/spec-language.md, docs/weights.md)"
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+/// The prefix, ending in `.` or `/`, behind which at least half of the network's or of the file's names stand, and more of them than
+/// without it. Of several, the last one in the order of letters.
+fn prefix<'a>(wanted: &HashMap<&str, Vec<usize>>, found: &'a Found<'_>) -> Option<&'a str> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for name in found.keys() {
+        for ending in endings(name).skip(1).filter(|ending| wanted.contains_key(ending)) {
+            *counts.entry(&name[..name.len() - ending.len()]).or_default() += 1;
+        }
+    }
+    let (prefix, count) = counts.into_iter().max_by_key(|(prefix, count)| (*count, *prefix))?;
+    let without = found.keys().filter(|name| wanted.contains_key(&***name)).count();
+    (count > without && 2 * count >= wanted.len().min(found.len())).then_some(prefix)
+}
+
+/// What stripping a prefix would do, and how it is done.
+fn strip(wanted: &HashMap<&str, Vec<usize>>, path: &str, found: &Found<'_>, prefix: &str) -> Vec<String> {
+    let fitting: HashSet<&str> = found
+        .iter()
+        .map(|(name, shape)| (bare(name, prefix), shape))
+        .filter(|(name, shape)| wanted.get(name).is_some_and(|dims| dims == **shape))
+        .map(|(name, _)| name)
+        .collect();
+    let mut unfit: Vec<&str> = wanted.keys().copied().filter(|name| !fitting.contains(name)).collect();
+    unfit.sort_unstable();
+    let with = found.keys().filter(|name| name.starts_with(prefix)).count();
+    let names = if with == found.len() {
+        format!("all {with} names begin with `{prefix}`")
+    } else {
+        format!("{with} of {} names begin with `{prefix}`", found.len())
+    };
+    // What stands beside the network is of no use, unless it is a part of it.
+    let is_beside = with < found.len() && !found.keys().any(|name| fitting.contains(&**name));
+    let only = if is_beside { format!(" if n.startswith({prefix:?})") } else { String::new() };
+    let is_left =
+        |name: &String| !wanted.contains_key(bare(name, prefix)) && (!is_beside || name.starts_with(prefix));
+    let then = match &*unfit {
+        [] if found.keys().any(is_left) => "the file has all of the network's tensors, and others".to_owned(),
+        [] => "the file fits".to_owned(),
+        unfit => {
+            let first: Vec<String> =
+                unfit.iter().take(SHOWN).map(|name| format!("{name} {:?}", wanted[name])).collect();
+            let rest = match unfit.len() - first.len() {
+                0 => String::new(),
+                rest => format!(" and {rest} more"),
+            };
+            let (some, all) = (fitting.len(), wanted.len());
+            format!("the file has {some} of the network's {all} tensors, all but {}{rest}", first.join(", "))
+        }
+    };
+    vec![
+        format!("{names}: without that, {then}. To strip it, in Python:"),
+        format!(
+            "  from safetensors.torch import *; save_file({{n.removeprefix({prefix:?}): t for n, t in \
+             load_file({path:?}).items(){only}}}, \"stripped.safetensors\")"
+        ),
+    ]
+}
+
+fn bare<'a>(name: &'a str, prefix: &str) -> &'a str {
+    name.strip_prefix(prefix).unwrap_or(name)
+}
+
+/// Whether the last layer has another number of classes in the file.
+fn classes(network: &Description, found: &Found<'_>, prefix: &str) -> Option<String> {
+    let layer = network.layers.last()?;
+    let [output, input] = match layer.kernel.layout {
+        KernelLayout::Oi => [0, 1],
+        KernelLayout::Io => [1, 0],
+        KernelLayout::Oihw | KernelLayout::Hwio => return None,
+    };
+    let kernel = layer.tensors().into_iter().find(|tensor| tensor.name == &*layer.kernel.name)?;
+    let (classes, inputs) = (kernel.dims[output], kernel.dims[input]);
+    found.iter().find_map(|(name, shape)| {
+        let count = *shape.get(output).filter(|count| **count != classes)?;
+        // The number of classes may be a part of the layer's name.
+        let named = kernel.name == bare(name, prefix)
+            || kernel.name.replace(&classes.to_string(), &count.to_string()) == bare(name, prefix);
+        (named && shape.len() == 2 && shape[input] == inputs).then(|| {
+            format!("`{name}` has {count} classes, the network {classes}: say `classes: {count}` in the macro, or --classes {count}")
+        })
+    })
+}
