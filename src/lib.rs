@@ -61,8 +61,3 @@ macro_rules! resnet {
 macro_rules! resnet50 {
     ($($tokens:tt)*) => { $crate::__network! { ($crate) pub struct ResNet50; $($tokens)* } };
 }
-
-/// The README's example, as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

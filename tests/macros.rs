@@ -7,55 +7,11 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use common::crates::{cargo, user_crate};
 use common::path;
 use serde_json::Value;
-
-const MANIFEST: &str = r#"
-[package]
-name = "user"
-edition = "2024"
-[[bin]]
-name = "user"
-path = "main.rs"
-[dependencies]
-resnet = { path = "RESNET" }
-[workspace]
-"#;
-
-/// A crate in the build's own folder, with the sources of a case. A case that is more than a `main.rs` has a manifest of its own, in
-/// which `RESNET` is this workspace.
-fn user_crate(case: &Path, name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("Cargo.toml"), manifest(MANIFEST)).unwrap();
-    copy(case, &folder);
-    // The versions that this workspace is built with, so that nothing is fetched.
-    fs::copy(path("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let from = entry.unwrap().path();
-        let to = to.join(from.file_name().unwrap());
-        if from.is_dir() {
-            fs::create_dir_all(&to).unwrap();
-            copy(&from, &to);
-        } else if from.ends_with("Cargo.toml") {
-            fs::write(to, manifest(&fs::read_to_string(from).unwrap())).unwrap();
-        } else {
-            fs::copy(from, to).unwrap();
-        }
-    }
-}
-
-fn manifest(text: &str) -> String {
-    text.replace("RESNET", &path("").display().to_string().replace('\\', "/"))
-}
 
 /// A debug build as everyone makes it, without a word on the profile, has frames of unoptimized kernels. Windows' main thread has
 /// 1 MB of stack.
@@ -89,14 +45,6 @@ fn reports(folder: &Path) -> String {
     errors.replace(&folder.display().to_string(), "$DIR")
 }
 
-/// Cargo in the folder of a user's crate.
-fn cargo(command: &str, folder: &Path) -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([command, "--offline", "--quiet"]).env_remove("RUSTFLAGS").current_dir(folder);
-    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("user-target"));
-    cargo
-}
-
 // (Tests that share a build folder wait for each other.)
 #[test]
 fn user_crates() {
@@ -117,30 +65,4 @@ fn user_crates() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-}
-
-/// The examples of `docs/generated-type.md`, each in a function.
-#[test]
-fn the_page_of_the_generated_type_is_true() {
-    let page = fs::read_to_string(path("docs/generated-type.md")).unwrap();
-    let mut blocks = page.split("```rust").skip(1).map(|block| block.split_once("```").unwrap().0);
-    let mut code = blocks.next().unwrap().to_owned();
-    let mut calls = String::new();
-    for (index, block) in blocks.enumerate() {
-        let (run, block) = block.strip_prefix(",no_run").map_or((true, block), |block| (false, block));
-        code += "#[allow(unused_variables, unused_mut)]\n";
-        code +=
-            &format!("fn example_{index}() -> Result<(), Box<dyn std::error::Error>> {{{block}Ok(())}}\n");
-        calls += &if run { format!("example_{index}()?;") } else { format!("let _ = example_{index};") };
-    }
-    code += &format!("fn main() -> Result<(), Box<dyn std::error::Error>> {{ {calls} Ok(()) }}");
-    let folder = user_crate(&path("tests/macros/renamed"), "page");
-    fs::write(folder.join("Cargo.toml"), manifest(MANIFEST)).unwrap();
-    fs::write(folder.join("main.rs"), code).unwrap();
-    for shared in ["specs", "models"] {
-        fs::create_dir(folder.join(shared)).unwrap();
-        copy(&path(shared), &folder.join(shared));
-    }
-    let output = cargo("run", &folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

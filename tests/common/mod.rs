@@ -1,6 +1,8 @@
 //! What end-to-end tests share.
 #![allow(dead_code)] // each test uses some of it
 
+pub(crate) mod crates;
+
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
