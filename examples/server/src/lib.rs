@@ -54,21 +54,19 @@ pub async fn serve(
 }
 
 async fn classify(State(queue): State<Queue<Answer>>, body: Bytes) -> Response {
-    let answer = queue.ask(body).await;
-    let failed = |status: StatusCode, message: String| (status, Json(json!({ "error": message })));
-    match answer {
+    let failed =
+        |status: StatusCode, message: &str| (status, Json(json!({ "error": message }))).into_response();
+    match queue.ask(body).await {
         Ok(Ok(guesses)) => Json(guesses.iter().map(to_json).collect::<Vec<_>>()).into_response(),
         Ok(Err(error @ (Error::Image { .. } | Error::ImageSize { .. }))) => {
-            failed(StatusCode::BAD_REQUEST, error.to_string()).into_response()
+            failed(StatusCode::BAD_REQUEST, &error.to_string())
         }
-        Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(Refusal::Full) => {
-            let busy = failed(StatusCode::SERVICE_UNAVAILABLE, "too many images wait already".into());
+            let busy = failed(StatusCode::SERVICE_UNAVAILABLE, "too many images are waiting");
             ([(RETRY_AFTER, "1")], busy).into_response()
         }
-        Err(Refusal::Broken) => {
-            failed(StatusCode::INTERNAL_SERVER_ERROR, "the image could not be classified".into()).into_response()
-        }
+        Err(Refusal::Broken) => failed(StatusCode::INTERNAL_SERVER_ERROR, "the image was not classified"),
     }
 }
 

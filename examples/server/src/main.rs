@@ -21,7 +21,9 @@ const PIXELS: usize = 25_000_000;
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let shutdown = async move { tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () } };
+    let shutdown = async move {
+        tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
+    };
     let workers = classifiers(&Digits::embedded()?, available_parallelism()?.get(), PIXELS);
     let (queue, threads) = pool::start(workers, ROOM)?;
     let listener = TcpListener::bind(&address).await?;

@@ -43,7 +43,8 @@ impl Server {
 /// The whole response, head and body.
 async fn request(address: SocketAddr, line: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
@@ -114,7 +115,8 @@ async fn a_full_queue_and_a_shutdown() {
 
 #[tokio::test]
 async fn a_panic_costs_one_request() {
-    let worker: Worker<Answer> = Box::new(|body| if body.is_empty() { panic!("as a test") } else { Ok(Vec::new()) });
+    let worker: Worker<Answer> =
+        Box::new(|body| if body.is_empty() { panic!("as a test") } else { Ok(Vec::new()) });
     let server = start(vec![worker], 1).await;
     assert!(classify(server.address, Vec::new()).await.starts_with("HTTP/1.1 500"));
     assert!(classify(server.address, vec![1]).await.starts_with("HTTP/1.1 200"));
