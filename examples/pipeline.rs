@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The best guess. A file that is no image does not keep the others from being classified.
-fn classify(classifier: &mut Classifier<Digits>, file: &PathBuf) -> Result<Guess, resnet::Error> {
+fn classify(classifier: &mut Classifier<Digits>, file: &Path) -> Result<Guess, resnet::Error> {
     let image = Image::open(file)?;
     Ok(classifier.classify(&image)?.top(1).swap_remove(0))
 }

@@ -5,7 +5,7 @@ pub mod pool;
 use std::future::Future;
 use std::num::NonZeroUsize;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, State, rejection::BytesRejection};
 use axum::http::{StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -53,9 +53,13 @@ pub async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
-async fn classify(State(queue): State<Queue<Answer>>, body: Bytes) -> Response {
+async fn classify(State(queue): State<Queue<Answer>>, body: Result<Bytes, BytesRejection>) -> Response {
     let failed =
         |status: StatusCode, message: &str| (status, Json(json!({ "error": message }))).into_response();
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return failed(rejection.status(), &rejection.body_text()),
+    };
     match queue.ask(body).await {
         Ok(Ok(guesses)) => Json(guesses.iter().map(to_json).collect::<Vec<_>>()).into_response(),
         Ok(Err(error @ (Error::Image { .. } | Error::ImageSize { .. }))) => {

@@ -78,7 +78,7 @@ async fn images_and_what_is_none() {
     ] {
         let response = classify(address, body).await;
         assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{response}");
-        assert!(response.contains(message), "{response}");
+        assert!(response.contains(r#"{"error":""#) && response.contains(message), "{response}");
     }
     assert!(request(address, "GET /health", b"").await.starts_with("HTTP/1.1 200"));
     server.end().await;
