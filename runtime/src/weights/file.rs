@@ -86,9 +86,10 @@ impl<'a> File<'a> {
     }
 
     /// What the file says of itself, if it is one of packed weights.
-    pub(crate) fn packed(&self) -> Option<&HashMap<String, String>> {
-        let labels = self.metadata.metadata().as_ref();
-        labels.filter(|_| packed::is_packed(labels))
+    pub(crate) fn packed(&self) -> Option<HashMap<&str, &str>> {
+        let labels = self.metadata.metadata().as_ref()?;
+        let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        packed::is_packed(&labels).then_some(labels)
     }
 
     /// The packed weights: mapped, if so asked for, or read.

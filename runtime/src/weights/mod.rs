@@ -237,7 +237,7 @@ impl Weights {
     ) -> Result<Self, Error> {
         let kernels = kernels_for(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
-            packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
+            packed::check(isa, network, &labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(kernels, network);
             let memory = file.packed_weights(count, map).map_err(|fault| file.error(network, vec![fault]))?;
             let network = packed::hash(isa, network);
@@ -291,7 +291,7 @@ impl Weights {
         let jobs: Vec<_> =
             network.layers.iter().zip(&places).map(|(l, p)| (l, take(&p.panels), take(&p.bias))).collect();
         let jobs = Mutex::new(jobs.into_iter().enumerate());
-        let faults = Mutex::new(Vec::new());
+        let faults = Mutex::new(vec![Vec::new(); network.layers.len()]);
         let work = || {
             let mut kernel = Vec::new();
             loop {
@@ -300,7 +300,7 @@ impl Weights {
                 if let Err(found) =
                     fold::fold(kernels, network.precision, layer, &read, panels, bias, &mut kernel)
                 {
-                    faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
+                    faults.lock().unwrap_or_else(PoisonError::into_inner)[index] = found;
                 }
             }
         };
@@ -312,10 +312,9 @@ impl Weights {
             }
             work();
         });
-        let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner).concat();
         if !faults.is_empty() {
-            faults.sort();
-            return Ok(Err(faults.into_iter().flat_map(|(_, faults)| faults).collect()));
+            return Ok(Err(faults));
         }
         let network = packed::hash(isa, network);
         let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, network };
