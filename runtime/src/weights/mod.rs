@@ -7,7 +7,6 @@ mod fold;
 mod mapping;
 mod packed;
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +18,7 @@ use crate::arena::{ALIGNMENT, Arena};
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::kernels::{Kernels, PackedConv, pack};
+use crate::threads;
 
 use fill::Filler;
 use fingerprint::Fingerprint;
@@ -304,9 +304,9 @@ impl Weights {
                 }
             }
         };
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = threads::cores().get().min(network.layers.len());
         thread::scope(|scope| {
-            for _ in 1..cores.min(network.layers.len()) {
+            for _ in 1..threads {
                 // Without it, the others do its part.
                 let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
