@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// The weights of `digits`, trained by `models/train_digits.py`.
 fn built_in(model: &str, description: &Description, isa: Isa) -> anyhow::Result<Weights> {
-    const DIGITS: &[u8] = include_bytes!("../../models/digits.safetensors");
+    const DIGITS: &[u8] = include_bytes!(env!("RESNET_DIGITS"));
     match model {
         "digits" => Ok(Weights::from_bytes_for(isa, description, DIGITS)?),
         _ => bail!("no weights of `{model}` are built in: give a file with --weights"),

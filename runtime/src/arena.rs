@@ -5,12 +5,11 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use memmap2::MmapMut;
-
 use resnet_plan::Element;
 
 use crate::elements::{Elements, ElementsMut};
 use crate::error::Error;
+use crate::maps::{self, Pages};
 use crate::tensor::Shape;
 
 pub use resnet_plan::check::{ALIGNMENT, MAX_VIEWS};
@@ -29,7 +28,7 @@ pub struct Arena {
 /// What holds the memory until the arena is dropped.
 enum Owner {
     Heap(Layout),
-    Pages { _map: MmapMut },
+    Pages { _map: Pages },
 }
 
 // SAFETY: an arena owns its memory, which is plain elements, as a `Vec<u8>` does.
@@ -90,10 +89,7 @@ impl Arena {
 
     /// The same, in huge pages if the system has them; `None` if it refuses.
     fn huge(bytes: usize) -> Option<Self> {
-        let mut map =
-            MmapMut::map_anon(bytes.checked_next_multiple_of(HUGE_PAGE)?.checked_add(HUGE_PAGE)?).ok()?;
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage); // without them it is only slower
+        let mut map = maps::pages(bytes.checked_next_multiple_of(HUGE_PAGE)?.checked_add(HUGE_PAGE)?)?;
         let skipped = map.as_ptr().align_offset(HUGE_PAGE);
         let start = NonNull::new(map.as_mut_ptr().wrapping_add(skipped))?;
         (skipped < HUGE_PAGE).then_some(Arena { start, owner: Owner::Pages { _map: map }, bytes })

@@ -17,8 +17,11 @@
 //! | `simd` | vector operations, one instruction set a file |
 //! | [`threads`] | the team that shares a layer out |
 //! | [`arena`], [`tensor`] | memory, and the fixed-shape views that are laid over it |
-//! | [`elements`], [`files`], `error` | what tensors hold; how files are written; what can go wrong |
+//! | [`elements`], [`files`], `maps`, `error` | what tensors hold; how files are written and mapped; what can go wrong |
 //! | [`mod@reference`] | naive kernels, what every test compares with; it imports nothing |
+
+// Dots and tiles are x86-64's; what they are made with is there on all machines.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports, unused_macros))]
 
 pub mod arena;
 mod batches;
@@ -30,6 +33,7 @@ pub mod image;
 pub mod isa;
 pub mod kernels;
 pub mod layer;
+mod maps;
 pub mod network;
 pub mod preprocessing;
 pub mod program;

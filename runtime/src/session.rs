@@ -9,7 +9,7 @@ use crate::batches::run_each;
 use crate::error::Error;
 use crate::network::{Context, Network, Observation, Observer, StopWatch};
 use crate::tensor::Shape;
-use crate::threads::Threads;
+use crate::threads::{self, Threads};
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
 pub struct Session<N: Network> {
@@ -28,7 +28,7 @@ impl<N: Network> Session<N> {
     /// # Panics
     /// As [`Session::with_threads`].
     pub fn new(network: &N) -> Self {
-        Self::with_threads(network, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        Self::with_threads(network, threads::cores())
     }
 
     /// A session with so many threads, the caller's included. It has fewer if the system refuses some, and at most

@@ -74,6 +74,12 @@ struct Scratch(UnsafeCell<Arena>);
 // SAFETY: in a job, each thread takes only its own, and there is one job at a time.
 unsafe impl Sync for Scratch {}
 
+/// The cores that the system lets the process use, as far as it says so. One, without the feature `threads`.
+pub fn cores() -> NonZeroUsize {
+    let cores = cfg!(feature = "threads").then(thread::available_parallelism);
+    cores.and_then(Result::ok).unwrap_or(NonZeroUsize::MIN)
+}
+
 impl Threads {
     /// A team of `count` threads, of which one is the caller's, each with so many bytes to work in. The team is smaller if the
     /// system refuses some, and has at most [`Threads::most`].
@@ -97,7 +103,7 @@ impl Threads {
             workers: Vec::new(),
             scratch: vec![scratch()?],
             scratch_len: scratch_bytes / size_of::<f32>(),
-            process: std::process::id(),
+            process: 0,
             forked: Cell::new(false),
             running: Cell::new(false),
         };
@@ -106,14 +112,15 @@ impl Threads {
             let Some(worker) = worker else { break };
             team.workers.push(worker);
             team.scratch.push(memory);
+            team.process = std::process::id(); // not on systems without threads, where there is none
         }
         Ok(team)
     }
 
-    /// The most threads of a team: 64, or four times the number of cores if that is more. More only wait for each other.
+    /// The most threads of a team: 64, or four times the number of cores if that is more. More only wait for each other. One, without
+    /// the feature `threads`.
     pub fn most() -> usize {
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        cores.saturating_mul(4).max(64)
+        if cfg!(feature = "threads") { cores().get().saturating_mul(4).max(64) } else { 1 }
     }
 
     /// Looks whether the process was forked since the team was made: then the caller's thread is all that there is of it. To be
@@ -247,7 +254,7 @@ impl Drop for Threads {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "threads"))]
 mod tests {
     use super::*;
 

@@ -12,8 +12,6 @@ use std::sync::OnceLock;
 use crate::isa::avx512bf16;
 use crate::kernels::table::Kernels;
 use crate::kernels::tiles::{LANES, ROWS, TileConfig, TileTask, Tiles, tile_kernel};
-use crate::simd::Simd;
-use crate::simd::avx512::Avx512;
 
 /// Whether the machine has AMX for bf16 and int8, and the system lets this process use it: it is asked once.
 pub(super) fn is_available() -> bool {
@@ -175,23 +173,14 @@ macro_rules! compute {
 
 /// The registers, for products of some type of elements.
 macro_rules! registers {
-    ($(#[$doc:meta])* $name:ident, integer: $integer:literal, $multiply:literal) => {
+    ($(#[$doc:meta])* $name:ident, $multiply:literal) => {
         $(#[$doc])*
-        struct $name(Avx512);
+        struct $name(());
 
         impl Tiles for $name {
-            type Simd = Avx512;
-            const INTEGER: bool = $integer;
-
             #[inline(always)]
             unsafe fn assume() -> Self {
-                // SAFETY: the caller's contract.
-                $name(unsafe { Avx512::assume() })
-            }
-
-            #[inline(always)]
-            fn simd(&self) -> Avx512 {
-                self.0
+                $name(())
             }
 
             #[inline(always)]
@@ -291,15 +280,15 @@ macro_rules! registers {
 
 registers!(
     /// bf16.
-    Bf16, integer: false, "tdpbf16ps"
+    Bf16, "tdpbf16ps"
 );
 registers!(
     /// int8, inputs that are not signed.
-    Unsigned, integer: true, "tdpbusd"
+    Unsigned, "tdpbusd"
 );
 registers!(
     /// int8, inputs that are signed.
-    Signed, integer: true, "tdpbssd"
+    Signed, "tdpbssd"
 );
 
 /// Words that are multiplied in a round of the yardstick: a product for each register of sums.

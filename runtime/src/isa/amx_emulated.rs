@@ -7,8 +7,6 @@ use crate::isa::scalar;
 use crate::kernels::peak::CHAINS;
 use crate::kernels::table::Kernels;
 use crate::kernels::tiles::{LANES, ROWS, TileConfig, TileTask, Tiles, tile_kernel};
-use crate::simd::Simd;
-use crate::simd::scalar::Scalar;
 
 /// A register.
 type Tile = [[u32; LANES]; ROWS];
@@ -24,8 +22,6 @@ struct Emulated<M> {
 
 /// What is done with a row of sums.
 trait Multiply {
-    /// Whether sums are integers.
-    const INTEGER: bool;
     /// The elements of a word, in f32.
     type Elements: Copy;
     /// The elements of a row of words.
@@ -87,20 +83,12 @@ impl<M: Multiply> Emulated<M> {
 }
 
 impl<M: Multiply> Tiles for Emulated<M> {
-    type Simd = Scalar;
-    const INTEGER: bool = M::INTEGER;
-
     unsafe fn assume() -> Self {
         Emulated {
             config: TileConfig::EMPTY,
             tiles: [[[0; LANES]; ROWS]; 8],
             multiply: std::marker::PhantomData,
         }
-    }
-
-    fn simd(&self) -> Scalar {
-        // SAFETY: every machine has it.
-        unsafe { Scalar::assume() }
     }
 
     fn configure(&mut self, config: &TileConfig) {
@@ -157,7 +145,6 @@ fn flushed(number: f32) -> f32 {
 }
 
 impl Multiply for Bf16 {
-    const INTEGER: bool = false;
     type Elements = [f32; 2];
     type Weights = [Row; 2];
 
@@ -195,7 +182,6 @@ impl Multiply for Bf16 {
 struct Bytes<const SIGNED: bool>;
 
 impl<const SIGNED: bool> Multiply for Bytes<SIGNED> {
-    const INTEGER: bool = true;
     type Elements = [f32; 4];
     type Weights = [Row; 4];
 

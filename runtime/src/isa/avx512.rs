@@ -9,4 +9,13 @@ pub(super) fn is_available() -> bool {
     avx2::is_available() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
 }
 
-pub(super) const KERNELS: Kernels = kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4);
+/// What is no convolution takes a hundredth of a network's time, and waits for the memory: wider vectors would not be faster, so
+/// programs have it once.
+pub(super) const KERNELS: Kernels = Kernels {
+    max_pool: avx2::KERNELS.max_pool,
+    average_pool: avx2::KERNELS.average_pool,
+    add: avx2::KERNELS.add,
+    convert: avx2::KERNELS.convert,
+    fold: avx2::KERNELS.fold,
+    ..kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4)
+};

@@ -18,8 +18,8 @@ impl Dot for Bf16 {
     type Sum = __m512;
     type Weight = __m512bh;
     type Input = __m512bh;
+    type Signed = Bf16;
     const INTEGER: bool = false;
-
     #[inline(always)]
     unsafe fn assume() -> Self {
         // SAFETY: the caller's contract.
@@ -67,7 +67,6 @@ pub(super) fn is_available() -> bool {
 }
 
 /// The kernel of bf16.
-const BF16: DotKernel =
-    dot_kernel!("avx512bf16", Bf16, Bf16, ["avx512f,avx512bw,avx512bf16"], tile: 6, vectors: 4);
+const BF16: DotKernel = dot_kernel!("avx512bf16", Bf16, ["avx512f,avx512bw,avx512bf16"], tile: 6, vectors: 4);
 
 pub(super) const KERNELS: Kernels = Kernels { bf16: Some(BF16), ..avx512vnni::KERNELS };

@@ -11,7 +11,7 @@ pub(super) fn is_available() -> bool {
 
 pub(super) const KERNELS: Kernels = Kernels {
     int8: Some(
-        dot_kernel!("avx512vnni", Int8<Avx512Vnni, false>, Int8<Avx512Vnni, true>, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4),
+        dot_kernel!("avx512vnni", Int8<Avx512Vnni, false>, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4),
     ),
     integer: WordKernels {
         product: product_of_pairs!(Avx512Vnni, ["avx512f,avx512bw,avx512vnni"], tile: 6, vectors: 4),

@@ -11,9 +11,7 @@ pub(super) fn is_available() -> bool {
 }
 
 pub(super) const KERNELS: Kernels = Kernels {
-    int8: Some(
-        dot_kernel!("avxvnni", Int8<AvxVnni, false>, Int8<AvxVnni, true>, ["avx2,fma,avxvnni"], tile: 6, vectors: 2),
-    ),
+    int8: Some(dot_kernel!("avxvnni", Int8<AvxVnni, false>, ["avx2,fma,avxvnni"], tile: 6, vectors: 2)),
     integer: WordKernels {
         product: product_of_pairs!(AvxVnni, ["avx2,fma,avxvnni"], tile: 6, vectors: 2),
         ..avx2::KERNELS.integer

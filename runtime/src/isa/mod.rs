@@ -8,6 +8,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
+#[cfg(feature = "emulation")]
 mod amx_emulated;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -67,8 +68,9 @@ macro_rules! instruction_sets {
 instruction_sets! {
     /// Plain Rust, for every machine.
     Scalar, "scalar", scalar, on all();
-    /// The same, but bf16 and int8 as AMX computes them, element by element: for tests, and never the best.
-    AmxEmulated, "amx-emulated", amx_emulated, on all();
+    /// The same, but bf16 and int8 as AMX computes them, element by element: for tests, with the feature `emulation`, and never the
+    /// best.
+    AmxEmulated, "amx-emulated", amx_emulated, on feature = "emulation";
     /// x86-64 with AVX2 and FMA: 8 elements at a time.
     Avx2, "avx2", avx2, on target_arch = "x86_64";
     /// The same with AVX-VNNI: 32 products of int8 at a time.

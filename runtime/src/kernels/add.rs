@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use resnet_plan::{AddGeometry, Residual};
 
-use crate::elements::{Elements, ElementsMut};
+use crate::elements::{Elements, ElementsMut, bf16};
 use crate::kernels::{Kernels, Target, must_fit, share};
 use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
@@ -51,30 +51,27 @@ pub fn add(
 /// the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
-    let before = match task.geometry.residual {
-        Residual::Quantized { signed, scale } => Some((signed, scale)),
-        Residual::Same | Residual::None => None,
-    };
+    use Residual::{None, Quantized, Same};
     // SAFETY: the caller's contract; int8 of both kinds have one size.
     unsafe {
-        match (task.x, task.y, before) {
-            (Elements::F32(x), Target::F32(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
-            (Elements::Bf16(x), Target::Bf16(y), None) => rows(simd, task, x.as_ptr(), y, y, 1.0),
-            (Elements::U8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Elements::U8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Elements::I8(x), Target::U8(y), Some((false, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Elements::I8(x), Target::I8(y), Some((true, s))) => rows(simd, task, x.as_ptr(), y, y, s),
-            (Elements::U8(x), Target::U8(y), Some((true, s))) => {
-                rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+        match (task.x, task.y, task.geometry.residual) {
+            (Elements::F32(x), Target::F32(y), Same | None) => {
+                rows::<_, _, _, f32>(simd, task, x.as_ptr(), y, true, 1.0)
             }
-            (Elements::U8(x), Target::I8(y), Some((false, s))) => {
-                rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            (Elements::Bf16(x), Target::Bf16(y), Same | None) => {
+                rows::<_, _, _, bf16>(simd, task, x.as_ptr(), y, true, 1.0)
             }
-            (Elements::I8(x), Target::U8(y), Some((true, s))) => {
-                rows::<_, _, i8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            (Elements::U8(x), Target::U8(y), Quantized { signed, scale }) => {
+                rows::<_, _, _, i8>(simd, task, x.as_ptr(), y, !signed, scale)
             }
-            (Elements::I8(x), Target::I8(y), Some((false, s))) => {
-                rows::<_, _, u8, _>(simd, task, x.as_ptr(), y.cast(), y, s)
+            (Elements::U8(x), Target::I8(y), Quantized { signed, scale }) => {
+                rows::<_, _, _, u8>(simd, task, x.as_ptr(), y, signed, scale)
+            }
+            (Elements::I8(x), Target::U8(y), Quantized { signed, scale }) => {
+                rows::<_, _, _, i8>(simd, task, x.as_ptr(), y, !signed, scale)
+            }
+            (Elements::I8(x), Target::I8(y), Quantized { signed, scale }) => {
+                rows::<_, _, _, u8>(simd, task, x.as_ptr(), y, signed, scale)
             }
             _ => panic!("there is no sum of these elements"),
         }
@@ -82,16 +79,18 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
 }
 
 /// # Safety
-/// As [`run`], for these pointers: `old` is `y`, as it is before.
+/// As [`run`], for these pointers. What `y` holds before is elements of its own type, if it is the `same`, or of the `Other`, which has
+/// the same size.
 #[inline(always)]
-unsafe fn rows<S: Simd, X: Stored<S>, R: Stored<S>, Y: Stored<S>>(
+unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S>, Other: Stored<S>>(
     simd: S,
     task: &AddTask<'_>,
     x: *const X,
-    old: *const R,
     y: *mut Y,
+    same: bool,
     scale: f32,
 ) {
+    const { assert!(size_of::<Other>() == size_of::<Y>()) };
     let AddGeometry { size: [height, width], channels, .. } = task.geometry;
     let (from, to) = (task.geometry.x, task.geometry.y);
     let (x_scale, y_scale) = (simd.splat(task.geometry.scale), simd.splat(scale));
@@ -104,12 +103,13 @@ unsafe fn rows<S: Simd, X: Stored<S>, R: Stored<S>, Y: Stored<S>>(
                 // SAFETY: the pixel lies in both, and has `rest` channels from `channel` on.
                 unsafe {
                     let x = X::load(simd, x.add(from.at(image, row, column) + channel), rest);
-                    let old = R::load(simd, old.add(place), rest);
+                    let y = y.add(place);
+                    let old = if same { Y::load(simd, y, rest) } else { Other::load(simd, y.cast(), rest) };
                     let mut sum = simd.add(simd.mul(x, x_scale), simd.mul(old, y_scale));
                     if task.relu {
                         sum = simd.at_least(simd.splat(0.0), sum);
                     }
-                    Y::store(simd, y.add(place), sum, rest);
+                    Y::store(simd, y, sum, rest);
                 }
             }
         }

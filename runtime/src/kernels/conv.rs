@@ -47,6 +47,8 @@ pub(crate) struct ConvTask<'a> {
     pub(crate) scale: *const f32,
     pub(crate) bias: *const f32,
     pub(crate) y: Target,
+    /// Makes outputs of sums: not for f32.
+    pub(crate) finish: unsafe fn(&Epilogue<'_>),
     /// Pixels, or tiles, blocks or pairs of them.
     pub(crate) units: Range<usize>,
     pub(crate) panel_range: Range<usize>,
@@ -59,6 +61,7 @@ impl ConvTask<'_> {
         Epilogue {
             scale: self.scale.wrapping_add(channels.start),
             bias: self.bias.wrapping_add(channels.start),
+            sums: std::ptr::null(),
             y: self.y.offset(channels.start),
             y_offsets: &[],
             channels: channels.len(),
@@ -140,6 +143,7 @@ pub fn convolve(
         bias: list(2),
         // One pointer for all threads: an address and a type.
         y: Target::of(y),
+        finish: kernels.of(kind).finish,
         units: 0..0,
         panel_range: 0..0,
     };

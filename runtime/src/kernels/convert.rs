@@ -13,13 +13,14 @@ use crate::kernels::{Kernels, Target, copy, must_fit, share};
 use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
-/// The rows, counted through all images, that one thread does.
+/// Elements that lie next to each other, to be converted.
 pub(crate) struct ConvertTask<'a> {
-    geometry: CopyGeometry,
-    scale: f32,
     x: Elements<'a>,
+    /// The first of them.
+    first: usize,
+    count: usize,
+    scale: f32,
     y: Target,
-    rows: Range<usize>,
 }
 
 /// `y = x * scale`, rounded to what `y` holds, shared out over threads. Where both hold the same type it is a [`copy`], and
@@ -48,19 +49,29 @@ pub fn convert(
             let y = Target::of(y);
             let count = threads.count();
             threads.run(|index, _| {
-                let rows = share(geometry.batch * geometry.size[0], index, count);
-                let task = ConvertTask { geometry: *geometry, scale, x, y, rows };
-                // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads
-                // do not meet, and `y` is borrowed exclusively.
-                unsafe { (kernels.convert)(&task) }
+                let part = share(geometry.batch * geometry.size[0], index, count);
+                let convert = |first, count, y| {
+                    let task = ConvertTask { x, first, count, scale, y };
+                    // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; a line has room
+                    // for so many elements.
+                    unsafe { (kernels.convert)(&task) }
+                };
+                // SAFETY: the assertions hold for every pixel; the rows of two threads do not meet, and `y` is borrowed exclusively.
+                unsafe {
+                    match y {
+                        Target::F32(y) => rows(geometry, part, convert, Target::F32, y),
+                        Target::Bf16(y) => rows(geometry, part, convert, Target::Bf16, y),
+                        Target::U8(y) => rows(geometry, part, convert, Target::U8, y),
+                        Target::I8(y) => rows(geometry, part, convert, Target::I8, y),
+                    }
+                }
             });
         }
     }
 }
 
 /// # Safety
-/// The pixels of the task's rows lie in `x` and in `y`, the latter where nobody else reads or writes. The machine has the
-/// instructions of `S`.
+/// So many elements lie in `x` from the first on; there is room for them at `y`. The machine has the instructions of `S`.
 ///
 /// # Panics
 /// If types differ and neither is f32.
@@ -69,13 +80,28 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &ConvertTask<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.x, task.y) {
-            (Elements::F32(x), Target::Bf16(y)) => rows(simd, task, x.as_ptr(), y),
-            (Elements::F32(x), Target::U8(y)) => rows(simd, task, x.as_ptr(), y),
-            (Elements::F32(x), Target::I8(y)) => rows(simd, task, x.as_ptr(), y),
-            (Elements::Bf16(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
-            (Elements::U8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
-            (Elements::I8(x), Target::F32(y)) => rows(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::Bf16(y)) => line(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::U8(y)) => line(simd, task, x.as_ptr(), y),
+            (Elements::F32(x), Target::I8(y)) => line(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::F32(y)) => line(simd, task, x.as_ptr(), y),
+            (Elements::U8(x), Target::F32(y)) => line(simd, task, x.as_ptr(), y),
+            (Elements::I8(x), Target::F32(y)) => line(simd, task, x.as_ptr(), y),
             _ => panic!("there is no conversion between these types"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`run`], for these pointers.
+#[inline(always)]
+unsafe fn line<S: Simd, X: Stored<S>, Y: Stored<S>>(simd: S, task: &ConvertTask<'_>, x: *const X, y: *mut Y) {
+    let scale = simd.splat(task.scale);
+    for place in (0..task.count).step_by(S::LANES) {
+        let count = S::LANES.min(task.count - place);
+        // SAFETY: the caller's contract.
+        unsafe {
+            let number = X::load(simd, x.add(task.first + place), count);
+            Y::store(simd, y.add(place), simd.mul(number, scale), count);
         }
     }
 }
@@ -85,35 +111,32 @@ const LINE: usize = 96;
 /// The most channels of the pixels that are written at once: images have three, and zeros behind them.
 const QUAD: usize = 4;
 
+/// `convert` writes so many elements, from a first one on, to a line, which is a `target`.
+///
 /// # Safety
-/// As [`run`], for these pointers.
-#[inline(always)]
-unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S> + Default>(
-    simd: S,
-    task: &ConvertTask<'_>,
-    x: *const X,
+/// The pixels of the rows, counted through all images, lie in `y` where nobody else reads or writes.
+unsafe fn rows<Y: Copy + Default>(
+    geometry: &CopyGeometry,
+    part: Range<usize>,
+    convert: impl Fn(usize, usize, Target),
+    target: fn(*mut Y) -> Target,
     y: *mut Y,
 ) {
-    let CopyGeometry { size: [height, width], channels, front, back, x: from, y: to, .. } = task.geometry;
-    let scale = simd.splat(task.scale);
+    let CopyGeometry { size: [height, width], channels, front, back, x: from, y: to, .. } = *geometry;
     // A run of elements that lie next to each other in the input: as many whole pixels as fit, or a part of one.
     let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
     let quads = front == 0 && channels < QUAD && channels + back == QUAD;
     let mut line = [Y::default(); LINE];
-    for number in task.rows.clone() {
+    for number in part {
         let (image, row) = (number / height, number % height);
         for column in (0..width).step_by(together) {
             let pixels = together.min(width - column);
             let total = pixels * channels;
             for first in (0..total).step_by(LINE) {
                 let part = LINE.min(total - first);
-                // SAFETY: the pixels lie in both; the line has room for the part.
+                convert(from.at(image, row, column) + first, part, target(line.as_mut_ptr()));
+                // SAFETY: the pixels lie in the output; the line has the part.
                 unsafe {
-                    for place in (0..part).step_by(S::LANES) {
-                        let count = S::LANES.min(part - place);
-                        let number = X::load(simd, x.add(from.at(image, row, column) + first + place), count);
-                        Y::store(simd, line.as_mut_ptr().add(place), simd.mul(number, scale), count);
-                    }
                     if quads {
                         let y = y.add(to.at(image, row, column));
                         match channels {

@@ -78,9 +78,10 @@ pub(crate) trait Dot: Copy {
     type Weight: Copy;
     /// A word of the input, in every lane.
     type Input: Copy;
+    /// For signed inputs: the same, if [`Dot::INTEGER`] is false.
+    type Signed: Dot<Simd = Self::Simd>;
     /// Whether sums are integers.
     const INTEGER: bool;
-
     /// # Safety
     /// The machine must have the instruction set.
     unsafe fn assume() -> Self;
@@ -118,8 +119,8 @@ impl<S: Vnni, const SIGNED: bool> Dot for Int8<S, SIGNED> {
     type Sum = S::Vector;
     type Weight = S::Vector;
     type Input = S::Vector;
+    type Signed = Int8<S, true>;
     const INTEGER: bool = true;
-
     #[inline(always)]
     unsafe fn assume() -> Self {
         // SAFETY: the caller's contract.
@@ -173,8 +174,8 @@ struct Sums([u32; TILE_WORDS]);
 /// those of the next one are on their way, so that the processor can do both at once.
 ///
 /// # Safety
-/// For each pixel, its runs lie in the input; weights, start and epilogue hold what they say, and the contract of
-/// [`epilogue::run`] holds. The machine has the instructions of `D`.
+/// For each pixel, its runs lie in the input; weights and start hold what they say, and the contract of the
+/// epilogue holds. The machine has the instructions of `D`.
 #[inline(always)]
 pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(dot: D, task: &DotTask<'_>) {
     const { assert!(TILE * VECTORS * D::Simd::LANES <= TILE_WORDS) };
@@ -186,33 +187,45 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
     while before < task.x_offsets.len() {
         let pixels = next_tile(task.x_offsets.len() - first, TILE);
         macro_rules! instance {
-            ($vectors:literal) => {
+            ($dot:ty, $vectors:literal) => {
                 // SAFETY: the caller's contract; an instance takes as many pixels and vectors as there are, for which there is
                 // room.
                 unsafe {
+                    let dot = <$dot>::assume();
                     match pixels {
                         0 => {}
-                        1 => tile::<D, 1, $vectors>(dot, task, first, prefetch, to),
-                        2 => tile::<D, 2, $vectors>(dot, task, first, prefetch, to),
-                        3 => tile::<D, 3, $vectors>(dot, task, first, prefetch, to),
-                        4 => tile::<D, 4, $vectors>(dot, task, first, prefetch, to),
-                        5 if TILE >= 5 => tile::<D, 5, $vectors>(dot, task, first, prefetch, to),
-                        6 if TILE >= 6 => tile::<D, 6, $vectors>(dot, task, first, prefetch, to),
+                        1 => tile::<$dot, 1, $vectors>(dot, task, first, prefetch, to),
+                        2 => tile::<$dot, 2, $vectors>(dot, task, first, prefetch, to),
+                        3 => tile::<$dot, 3, $vectors>(dot, task, first, prefetch, to),
+                        4 => tile::<$dot, 4, $vectors>(dot, task, first, prefetch, to),
+                        5 if TILE >= 5 => tile::<$dot, 5, $vectors>(dot, task, first, prefetch, to),
+                        6 if TILE >= 6 => tile::<$dot, 6, $vectors>(dot, task, first, prefetch, to),
                         pixels => unreachable!("a tile has at most {TILE} pixels, not {pixels}"),
                     }
                 }
             };
         }
-        match vectors {
-            1 => instance!(1),
-            2 => instance!(2),
-            3 if VECTORS >= 3 => instance!(3),
-            4 if VECTORS >= 4 => instance!(4),
-            vectors => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
+        match (vectors, D::INTEGER && task.signed) {
+            (1, false) => instance!(D, 1),
+            (2, false) => instance!(D, 2),
+            (3, false) if VECTORS >= 3 => instance!(D, 3),
+            (4, false) if VECTORS >= 4 => instance!(D, 4),
+            (1, true) => instance!(D::Signed, 1),
+            (2, true) => instance!(D::Signed, 2),
+            (3, true) if VECTORS >= 3 => instance!(D::Signed, 3),
+            (4, true) if VECTORS >= 4 => instance!(D::Signed, 4),
+            (vectors, _) => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
         }
         let y_offsets = &task.epilogue.y_offsets[before..first];
         // SAFETY: the caller's contract; the sums of these pixels were written in the round before.
-        unsafe { epilogue::run(dot.simd(), D::INTEGER, &Epilogue { y_offsets, ..task.epilogue }, from) };
+        unsafe {
+            let epilogue = Epilogue { sums: from, y_offsets, ..task.epilogue };
+            if D::INTEGER {
+                epilogue::of_integers(dot.simd(), &epilogue);
+            } else {
+                epilogue::of_floats(dot.simd(), &epilogue);
+            }
+        }
         (before, first) = (first, first + pixels);
         (to, from) = (from, to);
         prefetch = prefetch.wrapping_add(task.rows * task.run * LINE);
@@ -300,7 +313,7 @@ pub(crate) unsafe fn peak<D: Dot>(dot: D, rounds: usize) -> u32 {
 /// The [`DotKernel`] of an instruction set for a type of elements, compiled under its target features: for inputs that are not
 /// signed, and for those that are.
 macro_rules! dot_kernel {
-    ($isa:literal, $unsigned:ty, $signed:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal) => {{
+    ($isa:literal, $dot:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal) => {{
         use crate::kernels::dot::{self, Dot};
         use crate::simd::Simd;
 
@@ -309,13 +322,7 @@ macro_rules! dot_kernel {
         $(#[target_feature(enable = $features)])?
         unsafe fn compute(task: &dot::DotTask<'_>) {
             // SAFETY: the caller's contract.
-            unsafe {
-                if task.signed {
-                    dot::compute::<$signed, $tile, $vectors>(<$signed>::assume(), task)
-                } else {
-                    dot::compute::<$unsigned, $tile, $vectors>(<$unsigned>::assume(), task)
-                }
-            }
+            unsafe { dot::compute::<$dot, $tile, $vectors>(<$dot>::assume(), task) }
         }
 
         /// # Safety
@@ -323,10 +330,10 @@ macro_rules! dot_kernel {
         $(#[target_feature(enable = $features)])?
         unsafe fn peak(rounds: usize) -> u32 {
             // SAFETY: the caller's contract.
-            unsafe { dot::peak(<$unsigned>::assume(), rounds) }
+            unsafe { dot::peak(<$dot>::assume(), rounds) }
         }
 
-        const LANES: usize = <<$unsigned as Dot>::Simd as Simd>::LANES;
+        const LANES: usize = <<$dot as Dot>::Simd as Simd>::LANES;
         dot::DotKernel {
             isa: $isa,
             lanes: LANES,
@@ -334,7 +341,7 @@ macro_rules! dot_kernel {
             moves_signed: true,
             method: dot::Method::Vectors($tile, compute),
             peak,
-            peak_words: dot::peak_words::<$unsigned>(),
+            peak_words: dot::peak_words::<$dot>(),
         }
     }};
 }

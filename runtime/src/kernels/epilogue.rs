@@ -18,6 +18,8 @@ use crate::simd::{Simd, Stored};
 /// What becomes of the sums of a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Epilogue<'a> {
+    /// The sums of one pixel after another: f32, or i32.
+    pub(crate) sums: *const u32,
     /// The panel's scales, filled up to whole vectors: int8 only.
     pub(crate) scale: *const f32,
     /// The panel's biases, filled up to whole vectors: int8 only.
@@ -36,49 +38,56 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) relu: bool,
 }
 
-/// Writes a tile. `sums` are those of one pixel after another: f32, or i32 if they are `integers`.
+/// Writes a tile of int8, whose sums are i32.
 ///
 /// # Safety
-/// `sums` are there for each pixel. Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias
+/// The sums are there for each pixel. Each pixel's channels lie in the output, where nobody else reads or writes; scale and bias
 /// hold what they say. The machine has the instructions of `S`.
 ///
 /// # Panics
-/// If there is no such combination of sums, residual and output.
+/// If there is no such combination of residual and output.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(simd: S, integers: bool, task: &Epilogue<'_>, sums: *const u32) {
+pub(crate) unsafe fn of_integers<S: Simd>(simd: S, task: &Epilogue<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
-        if integers {
-            match (task.y, task.residual) {
-                (Target::F32(y), Residual::None) => rows::<_, Scaled, f32, f32>(simd, task, sums, None, y),
-                (Target::U8(y), Residual::None) => rows::<_, Scaled, u8, u8>(simd, task, sums, None, y),
-                (Target::I8(y), Residual::None) => rows::<_, Scaled, i8, i8>(simd, task, sums, None, y),
-                (Target::U8(y), Residual::Quantized { signed: false, scale }) => {
-                    rows::<_, Scaled, u8, u8>(simd, task, sums, Some(scale), y);
-                }
-                (Target::U8(y), Residual::Quantized { signed: true, scale }) => {
-                    rows::<_, Scaled, i8, u8>(simd, task, sums, Some(scale), y);
-                }
-                (Target::I8(y), Residual::Quantized { signed: false, scale }) => {
-                    rows::<_, Scaled, u8, i8>(simd, task, sums, Some(scale), y);
-                }
-                (Target::I8(y), Residual::Quantized { signed: true, scale }) => {
-                    rows::<_, Scaled, i8, i8>(simd, task, sums, Some(scale), y);
-                }
-                _ => unreachable!("int8 sums become int8, with an int8 residual, or f32 without one"),
+        match (task.y, task.residual) {
+            (Target::F32(y), Residual::None) => rows::<_, Scaled, f32, f32>(simd, task, None, y),
+            (Target::U8(y), Residual::None) => rows::<_, Scaled, u8, u8>(simd, task, None, y),
+            (Target::I8(y), Residual::None) => rows::<_, Scaled, i8, i8>(simd, task, None, y),
+            (Target::U8(y), Residual::Quantized { signed: false, scale }) => {
+                rows::<_, Scaled, u8, u8>(simd, task, Some(scale), y);
             }
-        } else {
-            match (task.y, task.residual) {
-                (Target::F32(y), Residual::None) => rows::<_, Plain, f32, f32>(simd, task, sums, None, y),
-                (Target::Bf16(y), Residual::None) => rows::<_, Plain, bf16, bf16>(simd, task, sums, None, y),
-                (Target::F32(y), Residual::Same) => {
-                    rows::<_, Plain, f32, f32>(simd, task, sums, Some(1.0), y)
-                }
-                (Target::Bf16(y), Residual::Same) => {
-                    rows::<_, Plain, bf16, bf16>(simd, task, sums, Some(1.0), y);
-                }
-                _ => unreachable!("bf16 sums become bf16 or f32, with a residual of the same type"),
+            (Target::U8(y), Residual::Quantized { signed: true, scale }) => {
+                rows::<_, Scaled, i8, u8>(simd, task, Some(scale), y);
             }
+            (Target::I8(y), Residual::Quantized { signed: false, scale }) => {
+                rows::<_, Scaled, u8, i8>(simd, task, Some(scale), y);
+            }
+            (Target::I8(y), Residual::Quantized { signed: true, scale }) => {
+                rows::<_, Scaled, i8, i8>(simd, task, Some(scale), y);
+            }
+            _ => unreachable!("int8 sums become int8, with an int8 residual, or f32 without one"),
+        }
+    }
+}
+
+/// Writes a tile of bf16, whose sums are f32.
+///
+/// # Safety
+/// As [`of_integers`].
+///
+/// # Panics
+/// If there is no such combination of residual and output.
+#[inline(always)]
+pub(crate) unsafe fn of_floats<S: Simd>(simd: S, task: &Epilogue<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (task.y, task.residual) {
+            (Target::F32(y), Residual::None) => rows::<_, Plain, f32, f32>(simd, task, None, y),
+            (Target::Bf16(y), Residual::None) => rows::<_, Plain, bf16, bf16>(simd, task, None, y),
+            (Target::F32(y), Residual::Same) => rows::<_, Plain, f32, f32>(simd, task, Some(1.0), y),
+            (Target::Bf16(y), Residual::Same) => rows::<_, Plain, bf16, bf16>(simd, task, Some(1.0), y),
+            _ => unreachable!("bf16 sums become bf16 or f32, with a residual of the same type"),
         }
     }
 }
@@ -133,12 +142,11 @@ impl<S: Simd> Sums<S> for Scaled {
 }
 
 /// # Safety
-/// As [`run`]; the output holds elements `R` where there is a residual, which has the size of `Y`.
+/// As [`of_integers`]; the output holds elements `R` where there is a residual, which has the size of `Y`.
 #[inline(always)]
 unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     simd: S,
     task: &Epilogue<'_>,
-    sums: *const u32,
     residual: Option<f32>,
     y: *mut Y,
 ) {
@@ -153,7 +161,7 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
             let parameters: [V::Parameters; 4] = std::array::from_fn(|index| {
                 V::parameters(simd, task, channel + index.min(S::PACKED - 1) * S::LANES)
             });
-            let mut from = sums.add(channel);
+            let mut from = task.sums.add(channel);
             for offset in task.y_offsets {
                 let to = y.add(offset + channel);
                 // (In a closure, vector operations would be calls.)
@@ -173,7 +181,7 @@ unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
         // SAFETY: the caller's contract; pixels' sums are as far apart as it says, and hold a vector from `channel` on.
         unsafe {
             let parameters = V::parameters(simd, task, channel);
-            let mut from = sums.add(channel);
+            let mut from = task.sums.add(channel);
             for offset in task.y_offsets {
                 let to = y.add(offset + channel);
                 let value = finished::<S, V, R, Y>(simd, parameters, from, to, count, factor, floor);

@@ -58,84 +58,87 @@ pub(crate) fn fold_panel(kernels: &Kernels, mut task: FoldTask<'_>) {
 /// Fills the panel. (Plain loops over lanes, which the compiler turns into an instruction set's own vectors.)
 #[inline(always)]
 pub(crate) fn run(task: &mut FoldTask<'_>) {
-    let (inputs, window) = (task.inputs, task.window);
-    match task.algorithm {
-        Algorithm::Strassen { .. } => return halves(task),
-        Algorithm::Winograd { output, fused: true, .. } => return windows(task, output),
-        Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => {}
-    }
+    // Rows are made of blocks of the kernel: by Strassen's algorithm its four quarters, else all of it.
+    let [blocks, inputs, outputs] = match task.algorithm {
+        Algorithm::Strassen { .. } => [4, task.inputs / 2, task.scale.len() / 2],
+        _ => [1, task.inputs, task.scale.len()],
+    };
+    let (window, stored) = (task.window, inputs.next_multiple_of(task.precision.per_word()));
     let step = (ROWS / window).max(1);
-    let mut stage = vec![[0.0; LANES]; step * window];
+    let mut stages = vec![[0.0; LANES]; blocks * step * window];
+    let mut largest = [0.0f64; LANES];
     task.steps.fill(1.0);
-    if task.precision == Precision::Int8 {
-        let mut largest = [0.0f64; LANES];
-        for first in (0..inputs).step_by(step) {
-            let count = step.min(inputs - first);
-            fill(task, task.outputs.clone(), first, count, &mut stage);
-            for row in &stage[..count * window] {
-                for (largest, number) in largest.iter_mut().zip(row) {
-                    *largest = largest.max(number.abs());
+    let passes: &[Pass] =
+        if task.precision == Precision::Int8 { &[Pass::Measure, Pass::Write] } else { &[Pass::Write] };
+    for (pass, first) in
+        passes.iter().flat_map(|pass| (0..inputs).step_by(step).map(move |first| (pass, first)))
+    {
+        let count = step.min(inputs - first);
+        for (block, stage) in stages.chunks_exact_mut(step * window).enumerate() {
+            let (down, right) = (block / 2 * inputs, block % 2 * outputs);
+            let outputs = task.outputs.start + right..task.outputs.end + right;
+            fill(task, outputs, first + down, count, stage);
+        }
+        match (pass, task.algorithm) {
+            (Pass::Measure, _) => {
+                for row in &stages[..count * window] {
+                    for (largest, number) in largest.iter_mut().zip(row) {
+                        *largest = largest.max(number.abs());
+                    }
+                }
+                for (step, largest) in task.steps.iter_mut().zip(largest) {
+                    *step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
                 }
             }
-        }
-        for (step, largest) in task.steps.iter_mut().zip(largest) {
-            *step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-        }
-    }
-    let stored = inputs.next_multiple_of(task.precision.per_word());
-    for first in (0..inputs).step_by(step) {
-        let count = step.min(inputs - first);
-        fill(task, task.outputs.clone(), first, count, &mut stage);
-        for (index, rows) in stage.chunks_exact(window).take(count).enumerate() {
-            let input = first + index;
-            for (position, row) in rows.iter().enumerate() {
-                write(task, position * stored + input, row);
+            (Pass::Write, Algorithm::Winograd { output, fused: true, .. }) => {
+                windows(task, output, first, &stages[..count * window]);
+            }
+            (Pass::Write, _) => {
+                let mut products = [[0.0; LANES]; PRODUCTS];
+                for index in 0..count * window {
+                    let rows = if blocks == 1 {
+                        &stages[index..=index]
+                    } else {
+                        factors(&stages, index, &mut products);
+                        &products
+                    };
+                    for (plane, row) in rows.iter().enumerate() {
+                        write(task, (plane + index % window) * stored + first + index / window, row);
+                    }
+                }
             }
         }
     }
 }
 
-/// Strassen's factors of a panel: its blocks and their sums, plane after plane.
+/// What is done with the rows that were read.
+enum Pass {
+    /// int8: their largest elements give the scales.
+    Measure,
+    Write,
+}
+
+/// Strassen's factors of a row of each block: the blocks and their sums.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // a row of each of four stages
-fn halves(task: &mut FoldTask<'_>) {
-    let (inputs, outputs) = (task.inputs / 2, task.scale.len() / 2);
-    let mut stages = [(); 4].map(|()| vec![[0.0; LANES]; ROWS]);
-    for first in (0..inputs).step_by(ROWS) {
-        let count = ROWS.min(inputs - first);
-        for (block, stage) in stages.iter_mut().enumerate() {
-            let (down, right) = (block / 2 * inputs, block % 2 * outputs);
-            let outputs = task.outputs.start + right..task.outputs.end + right;
-            fill(task, outputs, first + down, count, stage);
-        }
-        for index in 0..count {
-            for plane in 0..PRODUCTS {
-                let row = std::array::from_fn(|lane| {
-                    strassen::factors([0, 1, 2, 3].map(|block: usize| stages[block][index][lane]))[plane]
-                });
-                write(task, plane * inputs + first + index, &row);
-            }
+fn factors(stages: &[Row], index: usize, products: &mut [Row; PRODUCTS]) {
+    for lane in 0..LANES {
+        let row = strassen::factors([0, 1, 2, 3].map(|block| stages[block * ROWS + index][lane]));
+        for (product, number) in products.iter_mut().zip(row) {
+            product[lane] = number;
         }
     }
 }
 
 /// Winograd's panels within a panel, where products transform their weights: input by input, the window's elements.
 #[inline(always)]
-fn windows(task: &mut FoldTask<'_>, output: usize) {
-    let (inputs, window) = (task.inputs, task.window);
-    let scale: Vec<f64> = (0..window).map(|position| fused::scale(output, position)).collect();
-    let step = (ROWS / window).max(1);
-    let mut stage = vec![[0.0; LANES]; step * window];
-    for first in (0..inputs).step_by(step) {
-        let count = step.min(inputs - first);
-        fill(task, task.outputs.clone(), first, count, &mut stage);
-        let width = task.part;
-        for (part, panel) in task.panel.chunks_exact_mut(inputs * window * width).enumerate() {
-            let rows = panel[first * window * width..].chunks_exact_mut(width);
-            for ((to, row), scale) in rows.zip(&stage[..count * window]).zip(scale.iter().cycle()) {
-                for (to, number) in to.iter_mut().zip(&row[part * width..]) {
-                    *to = (number * scale) as f32;
-                }
+fn windows(task: &mut FoldTask<'_>, output: usize, first: usize, stage: &[Row]) {
+    let FoldTask { inputs, window, part: width, .. } = *task;
+    for (part, panel) in task.panel.chunks_exact_mut(inputs * window * width).enumerate() {
+        let rows = panel[first * window * width..].chunks_exact_mut(width);
+        for (index, (to, row)) in rows.zip(stage).enumerate() {
+            let scale = fused::scale(output, index % window);
+            for (to, number) in to.iter_mut().zip(&row[part * width..]) {
+                *to = (number * scale) as f32;
             }
         }
     }

@@ -66,7 +66,9 @@ pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask<'_>) {
         match (task.x, task.y) {
             (Elements::U8(x), Target::U8(y)) => max_of_bytes(task, x.as_ptr(), y),
             (Elements::I8(x), Target::I8(y)) => max_of_bytes(task, x.as_ptr(), y),
-            _ => typed::<S, Max>(simd, task),
+            (Elements::F32(x), Target::F32(y)) => run::<S, Max, _>(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::Bf16(y)) => run::<S, Max, _>(simd, task, x.as_ptr(), y),
+            _ => panic!("there is no pooling from one type to another"),
         }
     }
 }
@@ -76,13 +78,21 @@ pub(crate) unsafe fn max<S: Simd>(simd: S, task: &PoolTask<'_>) {
 #[inline(always)]
 pub(crate) unsafe fn average<S: Simd>(simd: S, task: &PoolTask<'_>) {
     // SAFETY: the caller's contract.
-    unsafe { typed::<S, Mean>(simd, task) }
+    unsafe {
+        match (task.x, task.y) {
+            (Elements::F32(x), Target::F32(y)) => run::<S, Mean, _>(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::Bf16(y)) => run::<S, Mean, _>(simd, task, x.as_ptr(), y),
+            (Elements::U8(x), Target::U8(y)) => run::<S, Mean, _>(simd, task, x.as_ptr(), y),
+            (Elements::I8(x), Target::I8(y)) => run::<S, Mean, _>(simd, task, x.as_ptr(), y),
+            _ => panic!("there is no pooling from one type to another"),
+        }
+    }
 }
 
 /// A way of making one number of many.
 trait Fold {
-    /// The most rows and columns that are folded in f32.
-    const BLOCK: usize;
+    /// The most rows and columns that are folded in f32, if it is not all.
+    const BLOCK: Option<usize>;
     fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
     fn finish<S: Simd>(simd: S, sum: S::Vector, count: usize, scale: f32) -> S::Vector;
 }
@@ -91,7 +101,7 @@ struct Max;
 struct Mean;
 
 impl Fold for Max {
-    const BLOCK: usize = usize::MAX;
+    const BLOCK: Option<usize> = None;
 
     #[inline(always)]
     fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
@@ -105,7 +115,7 @@ impl Fold for Max {
 }
 
 impl Fold for Mean {
-    const BLOCK: usize = 7;
+    const BLOCK: Option<usize> = Some(7);
 
     #[inline(always)]
     fn fold<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
@@ -115,22 +125,6 @@ impl Fold for Mean {
     #[inline(always)]
     fn finish<S: Simd>(simd: S, sum: S::Vector, count: usize, scale: f32) -> S::Vector {
         simd.mul(sum, simd.splat((f64::from(scale) / count as f64) as f32))
-    }
-}
-
-/// # Safety
-/// As [`max`].
-#[inline(always)]
-unsafe fn typed<S: Simd, F: Fold>(simd: S, task: &PoolTask<'_>) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match (task.x, task.y) {
-            (Elements::F32(x), Target::F32(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Elements::Bf16(x), Target::Bf16(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Elements::U8(x), Target::U8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            (Elements::I8(x), Target::I8(y)) => run::<S, F, _>(simd, task, x.as_ptr(), y),
-            _ => panic!("there is no pooling from one type to another"),
-        }
     }
 }
 
@@ -149,17 +143,15 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                 _ => rows.len().saturating_mul(columns.len()),
             };
             let window = [rows.clone(), columns.clone()];
-            let one = rows.len() <= F::BLOCK && columns.len() <= F::BLOCK;
             for channel in (0..channels).step_by(S::LANES) {
                 let rest = (channels - channel).min(S::LANES);
                 // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has `rest`
                 // channels from `channel` on.
                 unsafe {
                     let from = from.add(x.at(image, 0, 0) + channel);
-                    let sum = if one {
-                        block::<S, F, T>(simd, from, x, &window, rest)
-                    } else {
-                        blocks::<S, F, T>(simd, from, x, &window, rest)
+                    let sum = match F::BLOCK {
+                        None => block::<S, F, T>(simd, from, x, &window, rest),
+                        Some(side) => blocks::<S, F, T>(simd, from, x, &window, rest, side),
                     };
                     let result = F::finish(simd, sum, count, scale);
                     T::store(simd, to.add(y.at(image, row, column) + channel), result, rest);
@@ -196,7 +188,7 @@ unsafe fn block<S: Simd, F: Fold, T: Stored<S>>(
     }
 }
 
-/// The sum of a window's blocks.
+/// The sum of a window's blocks, at most so many rows and columns each; if there is one, it is all.
 ///
 /// # Safety
 /// As [`block`].
@@ -205,17 +197,25 @@ unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>>(
     simd: S,
     from: *const T,
     x: &Pixels,
-    [rows, columns]: &[Range<usize>; 2],
+    window: &[Range<usize>; 2],
     channels: usize,
+    side: usize,
 ) -> S::Vector {
     const LANES: usize = 16;
     const { assert!(S::LANES <= LANES) };
+    let [rows, columns] = window;
     let (mut totals, mut sums) = ([0.0f64; LANES], [0.0f32; LANES]);
-    for top in rows.clone().step_by(F::BLOCK) {
-        for left in columns.clone().step_by(F::BLOCK) {
-            let part = [top..rows.end.min(top + F::BLOCK), left..columns.end.min(left + F::BLOCK)];
+    for top in rows.clone().step_by(side) {
+        for left in columns.clone().step_by(side) {
+            let part = [top..rows.end.min(top + side), left..columns.end.min(left + side)];
             // SAFETY: the caller's contract, for a part of the window; a vector has at most so many lanes.
-            unsafe { simd.store(sums.as_mut_ptr(), block::<S, F, T>(simd, from, x, &part, channels)) };
+            unsafe {
+                let sum = block::<S, F, T>(simd, from, x, &part, channels);
+                if part == *window {
+                    return sum;
+                }
+                simd.store(sums.as_mut_ptr(), sum);
+            }
             for (total, sum) in totals.iter_mut().zip(sums) {
                 *total += f64::from(sum);
             }

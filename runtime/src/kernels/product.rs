@@ -59,7 +59,7 @@ pub(crate) struct Begun<'a> {
     pub(crate) offsets: &'a [usize],
 }
 
-/// What a tile fetches for a row of the weights.
+/// What a tile of a whole panel fetches for a row of the weights; those of the last panel, if it is narrower, fetch a line.
 #[derive(Clone, Copy)]
 pub(crate) enum Fetch {
     /// A line that is read once: by as many tiles as there are, and then no more.
@@ -99,8 +99,8 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
     }
 }
 
-/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill, which fetch up to `LINES` lines a row, to
-/// be read `ONCE` or again.
+/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill: a whole panel's `VECTORS`, unless they fetch
+/// one line a row, to be read again. They fetch `LINES` lines a row, to be read `ONCE` or again.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes, and among sums that
@@ -118,7 +118,7 @@ pub(crate) unsafe fn compute<
     product: &Product<'_>,
 ) {
     macro_rules! instance {
-        ($vectors:literal, $lines:literal) => {{
+        ($vectors:literal) => {{
             let pixels = product.x_offsets.len();
             let (mut first, mut prefetch) = (0, product.prefetch);
             while first < pixels {
@@ -126,34 +126,30 @@ pub(crate) unsafe fn compute<
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
-                        1 => tile::<N, S, 1, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        2 => tile::<N, S, 2, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        3 => tile::<N, S, 3, $vectors, $lines, ONCE>(simd, product, first, prefetch),
-                        4 => tile::<N, S, 4, $vectors, $lines, ONCE>(simd, product, first, prefetch),
+                        1 => tile::<N, S, 1, $vectors, LINES, ONCE>(simd, product, first, prefetch),
+                        2 => tile::<N, S, 2, $vectors, LINES, ONCE>(simd, product, first, prefetch),
+                        3 => tile::<N, S, 3, $vectors, LINES, ONCE>(simd, product, first, prefetch),
+                        4 => tile::<N, S, 4, $vectors, LINES, ONCE>(simd, product, first, prefetch),
                         5 if TILE > 4 => {
-                            tile::<N, S, 5, $vectors, $lines, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 5, $vectors, LINES, ONCE>(simd, product, first, prefetch)
                         }
                         6 if TILE > 4 => {
-                            tile::<N, S, 6, $vectors, $lines, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 6, $vectors, LINES, ONCE>(simd, product, first, prefetch)
                         }
                         size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
                 }
-                prefetch = prefetch.wrapping_add($lines * product.prefetch_apart);
+                prefetch = prefetch.wrapping_add(LINES * product.prefetch_apart);
                 first += size;
             }
         }};
     }
-    match (product.channels.div_ceil(S::LANES), LINES) {
-        (1, _) => instance!(1, 1),
-        (2, 1) => instance!(2, 1),
-        (2, _) => instance!(2, 2),
-        (3, 1) if VECTORS >= 3 => instance!(3, 1),
-        (3, _) if VECTORS >= 3 => instance!(3, 2),
-        (4, 1) if VECTORS >= 4 => instance!(4, 1),
-        (4, 2) if VECTORS >= 4 => instance!(4, 2),
-        (4, _) if VECTORS >= 4 => instance!(4, 4),
-        (vectors, _) => unreachable!("a panel has 1 to {VECTORS} vectors, not {vectors}"),
+    match product.channels.div_ceil(S::LANES) {
+        1 if LINES == 1 && !ONCE => instance!(1),
+        2 if LINES == 1 && !ONCE || VECTORS == 2 => instance!(2),
+        3 if LINES == 1 && !ONCE && VECTORS > 3 => instance!(3),
+        4 if VECTORS == 4 => instance!(4),
+        vectors => unreachable!("no kernel for {vectors} vectors of {VECTORS}"),
     }
 }
 

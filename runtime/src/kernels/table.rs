@@ -7,11 +7,12 @@ use resnet_plan::{Class, Precision};
 use crate::kernels::add::AddTask;
 use crate::kernels::convert::ConvertTask;
 use crate::kernels::dot::{DotKernel, Method};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
-use crate::kernels::wide::{Finish, InputRun, Kind, WeightRows};
+use crate::kernels::wide::{InputRun, Kind, WeightRows};
 use crate::kernels::winograd::row_product::RowProduct;
 use crate::kernels::winograd::transform::{InputTile, KernelTile, OutputTile};
 use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput};
@@ -37,7 +38,6 @@ pub struct Kernels {
     pub(crate) integer: WordKernels,
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
-    pub(crate) finish: unsafe fn(&Finish<'_>),
     /// A function for each row of the transformed weights.
     pub(crate) row_products_of_four: [unsafe fn(&RowProduct<'_>); 6],
     pub(crate) row_products_of_two: [unsafe fn(&RowProduct<'_>); 4],
@@ -66,6 +66,8 @@ pub(crate) struct WordKernels {
     pub(crate) winograd_rows_output: unsafe fn(&BandOutput),
     pub(crate) strassen_sums: unsafe fn(&SumsTask<'_>),
     pub(crate) strassen_last: unsafe fn(&LastTask<'_>),
+    /// Makes outputs of sums: bf16 of those of f32, int8 of those of integers.
+    pub(crate) finish: unsafe fn(&Epilogue<'_>),
     pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
@@ -166,7 +168,7 @@ macro_rules! kernels {
         use crate::kernels::winograd::{row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
         use crate::kernels::product::{self, Fetch, Product};
-        use crate::kernels::{self, fold, peak, pool, strassen, wide};
+        use crate::kernels::{self, epilogue, fold, peak, pool, strassen, wide};
         use crate::kernels::table::{WordKernels, by_kind, compiled};
         use crate::kernels::wide::{Float, Integer, Kind};
         use crate::simd::Simd;
@@ -194,7 +196,8 @@ macro_rules! kernels {
         compile!(winograd_output_of_integers, winograd::OutputTile, winograd::output::<$simd, Integer>);
         by_kind!($simd, [$($features)?], widen_inputs, wide::InputRun, wide::inputs, {Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         by_kind!($simd, [$($features)?], widen_weights, wide::WeightRows, wide::weights, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
-        compile!(finish, wide::Finish<'_>, wide::finish_sums);
+        compile!(finish_floats, epilogue::Epilogue<'_>, epilogue::of_floats);
+        compile!(finish_integers, epilogue::Epilogue<'_>, epilogue::of_integers);
         by_kind!($simd, [$($features)?], winograd_rows_kernel, winograd_rows::BandKernel<'_>, winograd_rows::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         by_kind!($simd, [$($features)?], winograd_rows_input, winograd_rows::BandInput<'_>, winograd_rows::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         compile!(winograd_rows_output_of_floats, winograd_rows::BandOutput, winograd_rows::output::<$simd, Float>);
@@ -216,10 +219,11 @@ macro_rules! kernels {
             // SAFETY: the caller's contract.
             unsafe {
                 match task.fetch {
+                    _ if !<$simd>::FETCHES || task.channels.div_ceil(<$simd>::LANES) < $vectors => product_one(task),
                     Fetch::Once => product_once(task),
                     Fetch::One => product_one(task),
-                    Fetch::Two => product_two(task),
-                    Fetch::Four => product_four(task),
+                    Fetch::Four if $vectors > 2 => product_four(task),
+                    Fetch::Two | Fetch::Four => product_two(task),
                 }
             }
         }
@@ -259,6 +263,7 @@ macro_rules! kernels {
                 winograd_rows_output: winograd_rows_output_of_floats,
                 strassen_sums: strassen_sums_of_floats,
                 strassen_last: strassen_last_of_floats,
+                finish: finish_floats,
                 peak,
             },
             integer: WordKernels {
@@ -267,11 +272,11 @@ macro_rules! kernels {
                 winograd_rows_output: winograd_rows_output_of_integers,
                 strassen_sums: strassen_sums_of_integers,
                 strassen_last: strassen_last_of_integers,
+                finish: finish_integers,
                 peak: peak_of_pairs,
             },
             widen_inputs,
             widen_weights,
-            finish,
             row_products_of_four: [row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)],
             row_products_of_two: [row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)],
             winograd_kernel,

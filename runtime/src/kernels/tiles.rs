@@ -19,9 +19,8 @@ use std::mem::MaybeUninit;
 use resnet_plan::ConvGeometry;
 
 use crate::kernels::conv::ConvTask;
-use crate::kernels::epilogue::{self, Epilogue};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::LINE;
-use crate::simd::Simd;
 
 /// Rows of a register: pixels, or words of weights.
 pub(crate) const ROWS: usize = 16;
@@ -40,17 +39,9 @@ const NOWHERE: usize = usize::MAX;
 /// The operations of tile registers: eight, of which 0 to 3 are sums, 4 and 5 inputs, 6 and 7 weights. A value of the type shows
 /// that the machine has them.
 pub(crate) trait Tiles: Sized {
-    /// The same machine's operations on f32.
-    type Simd: Simd;
-    /// Whether sums are integers.
-    const INTEGER: bool;
-
     /// # Safety
     /// The machine must have the instruction set, and the system let this process use it.
     unsafe fn assume() -> Self;
-
-    /// The operations on f32.
-    fn simd(&self) -> Self::Simd;
 
     /// Gives this thread's registers a shape.
     fn configure(&mut self, config: &TileConfig);
@@ -167,7 +158,12 @@ impl Tiling {
             Dim { count: height, x: x.row, y: y.row },
             Dim { count: width, x: x.pixel, y: y.pixel },
         ];
-        dims.sort_by_key(|dim| dim.count > 1);
+        // Three are sorted by three exchanges. (The library's `sort` is 7 kB of code.)
+        for (first, second) in [(0, 1), (1, 2), (0, 1)] {
+            if dims[first].count > 1 && dims[second].count == 1 {
+                dims.swap(first, second);
+            }
+        }
         // One pixel has no neighbour, however far away.
         let step = if dims[2].count > 1 { dims[2].x } else { 0 };
         let of = |merged: usize, length: usize| {
@@ -264,7 +260,6 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
     let words = (1..=LANES).rev().find(|words| run.is_multiple_of(*words)).unwrap_or(1);
     let block_bytes = 4 * pixels * tiling.step;
     let block = (BLOCK_BYTES / block_bytes.max(1)).clamp(2, BLOCK) & !1;
-    let simd = tiles.simd();
     let mut registers = Configured(tiles);
     registers.0.configure(&TileConfig::new(pixels, words));
     let mut sums = MaybeUninit::<Sums>::uninit();
@@ -279,6 +274,7 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
         let pairs = count.div_ceil(2);
         for panel in task.panel_range.clone() {
             let first = panel * PANEL;
+            let finish = task.finish;
             let epilogue = task.epilogue(first..geometry.channels.min(first + PANEL), LANES);
             let (width, vectors) = (epilogue.width, epilogue.width / LANES);
             let prefetches = (4 * width * words).div_ceil(64).div_ceil(pairs);
@@ -310,8 +306,7 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
                     let mut row = 0;
                     for y_offsets in y_offsets.split(|y| *y == NOWHERE) {
                         if !y_offsets.is_empty() {
-                            let task = Epilogue { y_offsets, ..epilogue };
-                            epilogue::run(simd, T::INTEGER, &task, sums.add(row * width));
+                            finish(&Epilogue { sums: sums.add(row * width), y_offsets, ..epilogue });
                         }
                         row += y_offsets.len() + 1;
                     }

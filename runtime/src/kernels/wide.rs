@@ -15,7 +15,7 @@ use resnet_plan::Precision;
 
 use crate::elements::{Elements, bf16};
 use crate::kernels::conv::ConvTask;
-use crate::kernels::epilogue::{self, Epilogue};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::table::Kernels;
 use crate::simd::{Integers, Simd};
 
@@ -313,24 +313,6 @@ pub(crate) unsafe fn weights<S: Simd, W: Weights<S>>(simd: S, task: &WeightRows)
     }
 }
 
-/// Sums of a tile or block that become outputs.
-pub(crate) struct Finish<'a> {
-    /// Whether they are integers.
-    pub(crate) integers: bool,
-    pub(crate) epilogue: Epilogue<'a>,
-    pub(crate) sums: *const f32,
-}
-
-/// Writes them.
-///
-/// # Safety
-/// As [`epilogue::run`].
-#[inline(always)]
-pub(crate) unsafe fn finish_sums<S: Simd>(simd: S, task: &Finish<'_>) {
-    // SAFETY: the caller's contract.
-    unsafe { epilogue::run(simd, task.integers, &task.epilogue, task.sums.cast()) }
-}
-
 /// The outputs of some channels of some pixels, whose sums are so far apart from one pixel to the next.
 ///
 /// # Safety
@@ -344,7 +326,7 @@ pub(super) unsafe fn finish(
     sums: *const f32,
     width: usize,
 ) {
-    let epilogue = Epilogue { y_offsets, width, ..task.epilogue(channels, kernels.lanes) };
+    let epilogue = Epilogue { sums: sums.cast(), y_offsets, width, ..task.epilogue(channels, kernels.lanes) };
     // SAFETY: the caller's contract; `kernels` shows that the machine has the instruction set.
-    unsafe { (kernels.finish)(&Finish { integers: task.kind.is_integer(), epilogue, sums }) };
+    unsafe { (task.finish)(&epilogue) };
 }

@@ -33,6 +33,7 @@ impl<const VNNI: bool> Simd for With<VNNI> {
     type Vector = __m256;
     const LANES: usize = 8;
     const PACKED: usize = 2;
+    const FETCHES: bool = true;
 
     #[inline(always)]
     unsafe fn assume() -> Self {

@@ -29,6 +29,7 @@ impl<const VNNI: bool, const BF16: bool> Simd for With<VNNI, BF16> {
     type Vector = __m512;
     const LANES: usize = 16;
     const PACKED: usize = 4;
+    const FETCHES: bool = true;
 
     #[inline(always)]
     unsafe fn assume() -> Self {

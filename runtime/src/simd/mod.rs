@@ -24,6 +24,8 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Vectors that are stored together as bf16 or int8: at most four.
     const PACKED: usize;
+    /// Whether a prefetch does anything.
+    const FETCHES: bool;
 
     /// # Safety
     /// The machine must have the instruction set.
@@ -153,7 +155,7 @@ pub(crate) trait Simd: Copy {
     }
 }
 
-/// The first `count` elements of a vector's, in memory that may be read as a whole.
+/// The first `count` elements of a vector's, in memory that may be read as a whole, and zeros.
 ///
 /// # Safety
 /// `from` must be valid for reads of `count <= N` elements.

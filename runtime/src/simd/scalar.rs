@@ -10,7 +10,8 @@ pub(crate) struct Scalar(());
 impl Simd for Scalar {
     type Vector = [f32; 4];
     const LANES: usize = 4;
-    const PACKED: usize = 4;
+    const PACKED: usize = 1;
+    const FETCHES: bool = false;
 
     #[inline(always)]
     unsafe fn assume() -> Self {
@@ -36,12 +37,8 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize) -> [f32; 4] {
-        let mut vector = [0.0; 4];
-        for (lane, number) in vector.iter_mut().enumerate().take(count) {
-            // SAFETY: `lane < count`, which the caller's contract covers.
-            *number = unsafe { *from.add(lane) };
-        }
-        vector
+        // SAFETY: the caller's contract.
+        unsafe { some(from, count) }
     }
 
     #[inline(always)]
@@ -52,10 +49,8 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, value: [f32; 4], count: usize) {
-        for (lane, number) in value.into_iter().enumerate().take(count) {
-            // SAFETY: `lane < count`, which the caller's contract covers.
-            unsafe { *to.add(lane) = number };
-        }
+        // SAFETY: the caller's contract.
+        unsafe { put(to, value, count) }
     }
 
     #[inline(always)]
@@ -108,37 +103,37 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16, count: usize) -> [f32; 4] {
         // SAFETY: the caller's contract.
-        unsafe { gather::<_, 4>(from, count) }.map(bf16::to_f32)
+        unsafe { some::<_, 4>(from, count) }.map(bf16::to_f32)
     }
 
     #[inline(always)]
     unsafe fn load_u8(self, from: *const u8, count: usize) -> [f32; 4] {
         // SAFETY: the caller's contract.
-        unsafe { gather::<_, 4>(from, count) }.map(f32::from)
+        unsafe { some::<_, 4>(from, count) }.map(f32::from)
     }
 
     #[inline(always)]
     unsafe fn load_i8(self, from: *const i8, count: usize) -> [f32; 4] {
         // SAFETY: the caller's contract.
-        unsafe { gather::<_, 4>(from, count) }.map(f32::from)
+        unsafe { some::<_, 4>(from, count) }.map(f32::from)
     }
 
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16, value: [f32; 4], count: usize) {
         // SAFETY: the caller's contract.
-        unsafe { scatter(to, value.map(bf16::from_f32), count) }
+        unsafe { put(to, value.map(bf16::from_f32), count) }
     }
 
     #[inline(always)]
     unsafe fn store_u8(self, to: *mut u8, value: [f32; 4], count: usize) {
         // SAFETY: the caller's contract.
-        unsafe { scatter(to, value.map(|number| rounded(number, 0.0, 255.0) as u8), count) }
+        unsafe { put(to, value.map(|number| rounded(number, 0.0, 255.0) as u8), count) }
     }
 
     #[inline(always)]
     unsafe fn store_i8(self, to: *mut i8, value: [f32; 4], count: usize) {
         // SAFETY: the caller's contract.
-        unsafe { scatter(to, value.map(|number| rounded(number, -128.0, 127.0) as i8), count) }
+        unsafe { put(to, value.map(|number| rounded(number, -128.0, 127.0) as i8), count) }
     }
 }
 
@@ -226,8 +221,40 @@ impl Integers for Scalar {
     #[inline(always)]
     unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> [f32; 4] {
         // SAFETY: the caller's contract.
-        let bytes = unsafe { gather::<_, 8>(from, 2 * count) };
+        let bytes = unsafe { some::<_, 8>(from, 2 * count) };
         of_pairs(bytes.map(|byte| i16::from(if MOVED { byte ^ 0x80 } else { byte })))
+    }
+}
+
+/// [`gather`], of a whole vector without a loop. What is left behind whole vectors is a call: inlined, it would be most of the code.
+///
+/// # Safety
+/// As [`gather`].
+#[inline(always)]
+unsafe fn some<T: Copy + Default, const N: usize>(from: *const T, count: usize) -> [T; N] {
+    #[inline(never)]
+    unsafe fn part<T: Copy + Default, const N: usize>(from: *const T, count: usize) -> [T; N] {
+        // SAFETY: the caller's contract.
+        unsafe { gather(from, count) }
+    }
+    // SAFETY: the caller's contract.
+    unsafe { if count == N { from.cast::<[T; N]>().read_unaligned() } else { part(from, count) } }
+}
+
+/// [`scatter`], as [`some`].
+///
+/// # Safety
+/// As [`scatter`].
+#[inline(always)]
+unsafe fn put<T: Copy, const N: usize>(to: *mut T, numbers: [T; N], count: usize) {
+    #[inline(never)]
+    unsafe fn part<T: Copy, const N: usize>(to: *mut T, numbers: &[T; N], count: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { scatter(to, *numbers, count) }
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        if count == N { to.cast::<[T; N]>().write_unaligned(numbers) } else { part(to, &numbers, count) }
     }
 }
 

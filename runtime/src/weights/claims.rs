@@ -35,7 +35,7 @@ impl File<'_> {
 
     /// Where an architecture may be named, and the text there.
     fn claims(&self) -> Vec<(&'static str, String)> {
-        let labels = self.labels().into_iter().flat_map(|labels| labels.values().cloned());
+        let labels = self.labels().into_iter().flat_map(|labels| labels.into_values().map(str::to_owned));
         let mut claims: Vec<_> = labels.map(|label| ("its metadata", label)).collect();
         if let Some(path) = self.path() {
             claims.extend(architecture(path).map(|name| ("config.json beside it", name)));

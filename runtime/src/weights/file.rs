@@ -129,9 +129,8 @@ impl<'a> File<'a> {
     }
 
     /// What the file says of itself, if it is one of packed weights.
-    pub(crate) fn packed(&self) -> Option<&HashMap<String, String>> {
-        let labels = self.labels();
-        labels.filter(|_| packed::is_packed(labels))
+    pub(crate) fn packed(&self) -> Option<HashMap<&str, &str>> {
+        self.labels().filter(packed::is_packed)
     }
 
     /// Where the file is, if it is one.
@@ -143,8 +142,9 @@ impl<'a> File<'a> {
     }
 
     /// What the file says of itself.
-    pub(super) fn labels(&self) -> Option<&HashMap<String, String>> {
-        self.metadata.metadata().as_ref()
+    pub(super) fn labels(&self) -> Option<HashMap<&str, &str>> {
+        let labels = self.metadata.metadata().as_ref()?;
+        Some(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect())
     }
 
     /// The packed weights: mapped, if so asked for, or read.

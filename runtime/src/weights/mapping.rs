@@ -7,11 +7,11 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
 use resnet_plan::Description;
 
 use crate::error::Error;
 use crate::isa::Isa;
+use crate::maps::{self, Mapped};
 use crate::weights::{Weights, file};
 
 impl Weights {
@@ -49,7 +49,7 @@ pub(crate) struct Unchanged(());
 
 /// A part of a mapped file, as f32.
 pub(crate) struct Mapping {
-    map: Mmap,
+    map: Mapped,
     bytes: Range<usize>,
 }
 
@@ -57,8 +57,8 @@ impl Mapping {
     /// Maps the bytes of a file that are little-endian f32; `None` if the system does not, or they are not aligned, or this
     /// machine keeps bytes the other way round.
     pub(super) fn new(file: &File, bytes: Range<usize>, _: Unchanged) -> Option<Mapping> {
-        // SAFETY: the mapping is private and read-only, and nobody changes the file: that was promised.
-        let map = unsafe { Mmap::map(file) }.ok()?;
+        // SAFETY: nobody changes the file: that was promised.
+        let map = unsafe { maps::file(file) }?;
         let aligned = map.get(bytes.clone())?.as_ptr().cast::<f32>().is_aligned();
         (aligned && cfg!(target_endian = "little")).then_some(Mapping { map, bytes })
     }

@@ -11,7 +11,6 @@ mod known;
 mod mapping;
 mod packed;
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +22,7 @@ use crate::arena::{ALIGNMENT, Arena};
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::kernels::{Kernels, PackedConv, pack};
+use crate::threads;
 
 use file::Fault;
 use fill::Filler;
@@ -251,7 +251,7 @@ impl Weights {
     ) -> Result<Self, Error> {
         let kernels = kernels_for(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
-            packed::check(isa, network, labels).map_err(|faults| file.error(network, faults))?;
+            packed::check(isa, network, &labels).map_err(|faults| file.error(network, faults))?;
             let (places, count) = places(kernels, network);
             let memory = file.packed_weights(count, map).map_err(|fault| match fault {
                 Fault::Unfit(what) => file.error(network, vec![what]),
@@ -308,7 +308,7 @@ impl Weights {
         let jobs: Vec<_> =
             network.layers.iter().zip(&places).map(|(l, p)| (l, take(&p.panels), take(&p.bias))).collect();
         let jobs = Mutex::new(jobs.into_iter().enumerate());
-        let faults = Mutex::new(Vec::new());
+        let faults = Mutex::new(network.layers.iter().map(|_| Vec::new()).collect::<Vec<_>>());
         let work = || {
             let mut kernel = Vec::new();
             loop {
@@ -317,22 +317,22 @@ impl Weights {
                 if let Err(found) =
                     fold::fold(kernels, network.precision, layer, &read, panels, bias, &mut kernel)
                 {
-                    faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, found));
+                    faults.lock().unwrap_or_else(PoisonError::into_inner)[index] = found;
                 }
             }
         };
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = threads::cores().get().min(network.layers.len());
         thread::scope(|scope| {
-            for _ in 1..cores.min(network.layers.len()) {
+            for _ in 1..threads {
                 // Without it, the others do its part.
                 let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });
-        let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let faults = file::unfit(faults.into_iter().flatten())?;
         if !faults.is_empty() {
-            faults.sort_by_key(|(index, _)| *index);
-            return Ok(Err(file::unfit(faults.into_iter().flat_map(|(_, faults)| faults))?));
+            return Ok(Err(faults));
         }
         let network = packed::hash(isa, network);
         let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, network };

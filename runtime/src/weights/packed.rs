@@ -34,30 +34,25 @@ fn labels(isa: Isa, network: &Description) -> [(&'static str, String); 6] {
 }
 
 /// Whether a file's metadata says that it is packed.
-pub(super) fn is_packed(metadata: Option<&HashMap<String, String>>) -> bool {
-    metadata.and_then(|labels| labels.get("format")).is_some_and(|format| format == "resnet packed weights")
+pub(super) fn is_packed(labels: &HashMap<&str, &str>) -> bool {
+    labels.get("format").is_some_and(|format| *format == "resnet packed weights")
 }
 
 /// Looks whether a packed file was packed for this network and instruction set.
 ///
 /// # Errors
 /// Everything that differs.
-pub(super) fn check(
-    isa: Isa,
-    network: &Description,
-    found: &HashMap<String, String>,
-) -> Result<(), Vec<String>> {
-    let nothing = String::new();
+pub(super) fn check(isa: Isa, network: &Description, found: &HashMap<&str, &str>) -> Result<(), Vec<String>> {
     let mut differing: Vec<(&str, String)> = labels(isa, network)
         .into_iter()
-        .filter(|(key, expected)| found.get(*key) != Some(expected))
+        .filter(|(key, expected)| found.get(key) != Some(&expected.as_str()))
         .collect();
     // The hash is also one of the instruction set and the precision: where those differ, it says nothing of the spec.
     if differing.iter().any(|(key, _)| matches!(*key, "isa" | "precision")) {
         differing.retain(|(key, _)| *key != "spec");
     }
     let fault = |(key, expected): (&str, String)| {
-        let found = found.get(key).unwrap_or(&nothing);
+        let found = found.get(key).unwrap_or(&"");
         format!("packed for another {key}: {found:?}, not {expected:?} (pack the weights again)")
     };
     let faults: Vec<String> = differing.into_iter().map(fault).collect();

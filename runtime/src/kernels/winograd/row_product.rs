@@ -109,7 +109,6 @@ unsafe fn group<
             (2, 0) => instance!(2, 0),
             (2, 1) => instance!(2, 1),
             (2, _) => instance!(2, 2),
-            (3, 0) if GROUP > 2 => instance!(3, 0),
             (3, _) if GROUP > 2 => instance!(3, 3),
             (4, 0) if GROUP > 2 => instance!(4, 0),
             (4, 2) if GROUP > 2 => instance!(4, 2),

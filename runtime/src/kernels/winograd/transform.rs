@@ -186,21 +186,16 @@ unsafe fn input_of<
     task: &InputTile<'_>,
 ) {
     let count = task.channels.len();
-    let (whole, rest) = (count / S::LANES * S::LANES, count % S::LANES);
-    // SAFETY: the caller's contract; `rest` elements are left behind the whole vectors.
+    // All outputs are inside but at the edges: the instance for whole vectors of those tiles has no branches.
+    let plain = if task.inside == [O, O] { count - count % S::LANES } else { 0 };
+    // SAFETY: the caller's contract, for each vector, of which the last one may be a part.
     unsafe {
-        // All outputs are inside but at the edges: that instance has no branches.
-        if task.inside == [O, O] {
-            for place in (0..whole).step_by(S::LANES) {
-                input_vector::<S, I, L, N, O, K, M>(simd, task, place, S::LANES, [O, O]);
-            }
-        } else {
-            for place in (0..whole).step_by(S::LANES) {
-                input_vector::<S, I, L, N, O, K, M>(simd, task, place, S::LANES, task.inside);
-            }
+        for place in (0..plain).step_by(S::LANES) {
+            input_vector::<S, I, L, N, O, K, M>(simd, task, place, S::LANES, [O, O]);
         }
-        if rest > 0 {
-            input_vector::<S, I, L, N, O, K, M>(simd, task, whole, rest, task.inside);
+        for place in (plain..count).step_by(S::LANES) {
+            let count = (count - place).min(S::LANES);
+            input_vector::<S, I, L, N, O, K, M>(simd, task, place, count, task.inside);
         }
     }
 }
@@ -281,22 +276,16 @@ unsafe fn output_of<
     simd: S,
     task: &OutputTile,
 ) {
-    let whole = task.channels / S::LANES * S::LANES;
-    let rest = task.channels - whole;
-    // SAFETY: the caller's contract; `rest` channels are left behind the whole vectors.
+    // As for inputs.
+    let plain = if task.inside == [O, O] { task.channels - task.channels % S::LANES } else { 0 };
+    // SAFETY: the caller's contract, for each vector, of which the last one may be a part.
     unsafe {
-        // As for inputs.
-        if task.inside == [O, O] {
-            for channel in (0..whole).step_by(S::LANES) {
-                output_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, [O, O]);
-            }
-        } else {
-            for channel in (0..whole).step_by(S::LANES) {
-                output_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, task.inside);
-            }
+        for channel in (0..plain).step_by(S::LANES) {
+            output_vector::<S, L, N, O, K, M>(simd, task, channel, S::LANES, [O, O]);
         }
-        if rest > 0 {
-            output_vector::<S, L, N, O, K, M>(simd, task, whole, rest, task.inside);
+        for channel in (plain..task.channels).step_by(S::LANES) {
+            let count = (task.channels - channel).min(S::LANES);
+            output_vector::<S, L, N, O, K, M>(simd, task, channel, count, task.inside);
         }
     }
 }
