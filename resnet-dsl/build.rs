@@ -1,4 +1,5 @@
-//! Finds the shipped specs, calibration tables and lists of labels, so that adding one touches nothing but its file.
+//! Finds the shipped specs, calibration tables and lists of labels, so that adding one touches nothing but its file; and the page of
+//! the generated type.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,9 @@ use std::path::{Path, PathBuf};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     // A package holds them; in the repository it is a link, which is a text file where Git makes no links.
-    let root = here.join(if here.join("specs").is_dir() { "specs" } else { "../specs" });
+    let root = |name: &str| here.join(if here.join(name).is_dir() { "" } else { ".." }).join(name);
+    let page = root("docs").join("generated-type.md").canonicalize()?;
+    let root = root("specs");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     collect(&root, &mut files)?;
@@ -15,7 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (tables, specs): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
         file.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|e| e == "calibration"))
     });
-    let mut code = String::new();
+    let mut code = format!(
+        "/// The page of the generated type.\npub(crate) const PAGE: &str = include_str!({page:?});\n"
+    );
     for (list, files) in [("SPECS", specs), ("CALIBRATIONS", tables), ("LABELS", labels)] {
         writeln!(code, "/// Names and texts, sorted.\nconst {list}: &[(&str, &str)] = &[")?;
         for file in files {

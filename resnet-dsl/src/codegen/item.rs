@@ -6,6 +6,7 @@ use quote::quote;
 use resnet_plan::{Description, Ending, Plan};
 
 use super::description;
+use crate::shipped;
 
 /// The type that is asked for.
 pub struct Item<'a> {
@@ -67,8 +68,8 @@ impl Item<'_> {
 
 /// The lines below a heading of the page.
 fn section(member: &str) -> impl Iterator<Item = &'static str> {
-    const PAGE: &str = include_str!("../../docs/generated-type.md");
-    let lines = PAGE.lines().skip_while(move |line| line.strip_prefix("### ") != Some(member)).skip(1);
+    let lines =
+        shipped::PAGE.lines().skip_while(move |line| line.strip_prefix("### ") != Some(member)).skip(1);
     lines.take_while(|line| !line.starts_with("## ") && !line.starts_with("### "))
 }
 
