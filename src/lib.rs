@@ -36,7 +36,7 @@ pub use resnet_macros::network as __network;
 /// | argument | |
 /// |---|---|
 /// | `weights: "file"` | Puts the weights into the program: see `embedded` of the type. |
-/// | `classes: 6` | Instead of the spec's; so are the next ones. |
+/// | `classes: 6` | Overrides the spec, as the next four do. |
 /// | `input: 160x160x3` | Height x width x channels. |
 /// | `batch: 8` | Images a run. |
 /// | `winograd: off` | Whether convolutions may be computed by Winograd's algorithm. |

@@ -28,7 +28,7 @@ impl Default for Limit {
     }
 }
 
-/// Of image files.
+/// Endings of image files.
 const ENDINGS: [&str; 10] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm", "pbm", "pnm"];
 
 /// Files as they are, the images of folders by name, and `-`: standard input.

@@ -17,7 +17,7 @@ pub(crate) struct Network {
     /// A spec file (.yaml or .yml), or the name of a spec that ships, as torchvision/resnet50
     #[arg(value_name = "SPEC")]
     spec: String,
-    /// Images a run [default: the spec's; run: those of the input; calibrate: 1; verify: up to 16]
+    /// Images a run [default: the spec's; calibrate: 1; verify: up to 16]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     #[command(flatten)]

@@ -128,8 +128,8 @@ fn ending(graph: &Graph, classes: Option<usize>, [_, height, width, channels]: o
     match last {
         _ if [height, width] != [1, 1] => Ending::Features,
         Some(Op::Softmax) => Ending::Probabilities,
-        Some(Op::Dense(_)) => Ending::Scores,
-        _ if classes == Some(channels) => Ending::Scores,
+        Some(Op::Dense(_)) => Ending::Logits,
+        _ if classes == Some(channels) => Ending::Logits,
         _ => Ending::Features,
     }
 }

@@ -58,16 +58,23 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
         files: &files,
         variables: &arguments.variables(),
     };
-    let skeleton = |messages: &[String], span| codegen::skeleton(&item, messages, span, output);
-    match (compiled, &weights) {
-        (Err(messages), _) => skeleton(&messages, arguments.source.span()),
-        (Ok(_), Some((file, path))) if !path.is_file() => {
-            skeleton(&[format!("there is no file {}", path.display())], file.span)
+    let unusable = |path: &Path| !path.is_file() || path.to_str().is_none();
+    let mut mistakes = match weights.as_ref().filter(|(_, path)| unusable(path)) {
+        Some((file, path)) => {
+            vec![(format!("there is no file {} with a name in UTF-8", path.display()), file.span)]
         }
-        (Ok(compiled), _) => {
+        None => Vec::new(),
+    };
+    match compiled {
+        Ok(compiled) if mistakes.is_empty() => {
             let network = codegen::generate(&compiled.plan, &item);
             let warnings = codegen::warnings(&item, &warnings, arguments.source.span());
             quote!(#network #warnings)
+        }
+        Ok(_) => codegen::skeleton(&item, &mistakes, output),
+        Err(messages) => {
+            mistakes.extend(messages.into_iter().map(|message| (message, arguments.source.span())));
+            codegen::skeleton(&item, &mistakes, output)
         }
     }
 }

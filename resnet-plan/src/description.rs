@@ -49,8 +49,8 @@ pub struct Description {
 pub enum Ending {
     /// Features: nothing is known of what they stand for.
     Features,
-    /// A score for each class, of which a softmax makes probabilities.
-    Scores,
+    /// A logit for each class, of which a softmax makes probabilities.
+    Logits,
     /// A probability for each class.
     Probabilities,
 }
@@ -150,7 +150,8 @@ pub enum Role {
 /// How an image becomes an input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessing {
-    /// Resize the shorter side to this many pixels first; `None`: resize straight to the input's size.
+    /// Resize the shorter side to this many pixels first; `None`: with `crop` do not resize,
+    /// without it resize straight to the input's size.
     pub resize: Option<usize>,
     /// Whether the middle of the resized image is cut out; if not, it is resized to the input's size, aspect lost.
     pub crop: bool,

@@ -44,7 +44,7 @@ pub struct Guess {
     pub class: usize,
     /// Its name in the spec, or `class 7` where the spec names none.
     pub label: Text,
-    /// From 0 to 1; those of all classes are one together.
+    /// From 0 to 1; those of all classes sum to 1.
     pub probability: f32,
 }
 
@@ -96,7 +96,7 @@ impl Guesser {
     pub fn new(description: &Description) -> Result<Self, Error> {
         match description.ending {
             Ending::Features => Err(Error::Features { network: description.name.to_string() }),
-            Ending::Scores | Ending::Probabilities => Ok(Self::of(description.clone())),
+            Ending::Logits | Ending::Probabilities => Ok(Self::of(description.clone())),
         }
     }
 

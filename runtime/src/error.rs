@@ -50,17 +50,16 @@ pub enum Error {
         found: usize,
     },
     /// A file that is no image, or one that cannot be read.
-    #[cfg(feature = "image")]
     #[error("{origin} is not an image that can be read (JPEG, PNG, WebP, GIF, BMP, PNM)")]
     Image {
         /// The file.
         origin: String,
         /// What the decoder says.
-        source: Box<image::ImageError>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An image that is larger than the limit.
     #[error(
-        "{origin} has {width} x {height} pixels, more than the limit of {limit}: see `Image::open_with_limit`"
+        "{origin} has {width} x {height} pixels, more than the limit of {limit}: see `open_with_limit` and `decode_with_limit`"
     )]
     ImageSize {
         /// The file.

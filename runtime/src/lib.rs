@@ -7,6 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`classifier`] | from an image to the names of what is in it |
+//! | `batches` | any number of images, for a network of a fixed batch |
 //! | [`session`], [`program`] | what runs a compiled network, and a plan as it is |
 //! | [`mod@preprocessing`], [`mod@image`] | how an image becomes an input |
 //! | [`layer`] | the safe, typed layers that compiled code calls |

@@ -27,7 +27,7 @@ mod system {
     }
 }
 
-/// The same, of nothing that there ever is.
+/// Without the feature: nothing is mapped.
 #[cfg(not(feature = "mmap"))]
 mod system {
     pub(crate) type Pages = Box<[u8]>;

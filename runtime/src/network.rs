@@ -28,7 +28,8 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn forward<'a>(context: &Context<'_>, input: &Self::Input, arena: &'a mut Arena) -> &'a Self::Output;
 }
 
-/// A network whose output has a value for each class: it has a classifier.
+/// A network whose output has a value for each class: it has a classifier. (`T` is there for a method of a type that lacks this: a
+/// bound that depends on a parameter is looked at where the method is called, so that only a call is an error.)
 #[diagnostic::on_unimplemented(
     message = "`{Self}` ends in features, not in classes",
     label = "no classifier",
@@ -37,7 +38,7 @@ pub trait Network: Clone + Send + Sync + 'static {
 )]
 pub trait Classes<T = ()> {}
 
-/// A network whose weights are in the program.
+/// A network whose weights are in the program. (`T`: as in [`Classes`].)
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no weights in the program",
     label = "nothing is embedded",

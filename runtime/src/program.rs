@@ -45,7 +45,7 @@ pub struct Program {
     threads: Threads,
     sections: Vec<Passes>,
     output: Place,
-    /// A last run's images: see [`Program::run_each`].
+    /// Input of a run that is not full: see [`Program::run_each`].
     spare: Vec<f32>,
 }
 

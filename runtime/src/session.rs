@@ -18,7 +18,7 @@ pub struct Session<N: Network> {
     threads: Threads,
     /// Whether the weights were packed for this network.
     fits: bool,
-    /// A last run's images: see [`Session::run_each`].
+    /// Input of a run that is not full: see [`Session::run_each`].
     spare: Vec<f32>,
 }
 

@@ -30,7 +30,7 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
     };
     let ending = match ending {
         Ending::Features => quote!(Features),
-        Ending::Scores => quote!(Scores),
+        Ending::Logits => quote!(Logits),
         Ending::Probabilities => quote!(Probabilities),
     };
     let calibrated = optional(calibrated.map(|weights| quote!(#weights)));

@@ -60,7 +60,10 @@ impl Item<'_> {
         let lines = section(member).map(|line| match line.trim() {
             // (Examples of a user's type cannot be tested in the user's crate.)
             "```rust" | "```rust,no_run" => "```text".to_owned(),
-            _ => format!(" {}", line.replace("### ", " ").replace("Digits", &self.name.to_string())),
+            _ => format!(
+                " {}",
+                line.strip_prefix("###").unwrap_or(line).replace("Digits", &self.name.to_string())
+            ),
         });
         quote!(#(#[doc = #lines])*)
     }
@@ -145,7 +148,7 @@ pub(super) fn methods(plan: &Plan, item: &Item<'_>) -> TokenStream {
         },
     };
     let classifiers = match plan.description.ending {
-        Ending::Scores | Ending::Probabilities => quote! {
+        Ending::Logits | Ending::Probabilities => quote! {
             #classifier
             pub fn classifier(&self) -> runtime::Classifier<Self> {
                 runtime::Classifier::new(self)

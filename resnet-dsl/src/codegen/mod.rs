@@ -39,7 +39,7 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
     let (layers, description) = description::description(&plan.description);
     let classes = match plan.description.ending {
         Ending::Features => quote!(),
-        Ending::Scores | Ending::Probabilities => quote!(impl runtime::Classes for #name {}),
+        Ending::Logits | Ending::Probabilities => quote!(impl runtime::Classes for #name {}),
     };
     quote! {
         #definition

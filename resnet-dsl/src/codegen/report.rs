@@ -7,16 +7,17 @@ use quote::{quote, quote_spanned};
 use crate::codegen::Item;
 use crate::ops::Dims;
 
-/// One compile error a message, at `span`, and an empty shell of the type whose sessions claim to give `output`.
-pub fn skeleton(item: &Item<'_>, messages: &[String], span: Span, output: Dims) -> TokenStream {
+/// One compile error a message, at its span, and an empty shell of the type whose sessions claim to give `output`.
+pub fn skeleton(item: &Item<'_>, messages: &[(String, Span)], output: Dims) -> TokenStream {
     let Item { attributes, visibility, name, library, .. } = item;
     let (conditions, tracked) = (item.conditions(), item.tracked());
     let [n, h, w, c] = output.map(Literal::usize_unsuffixed);
     let session = quote!(runtime::NoSession<runtime::Tensor<f32, #n, #h, #w, #c>>);
     let result = quote!(::core::result::Result<Self, runtime::Error>);
     let path = quote!(path: impl ::core::convert::AsRef<::std::path::Path>);
-    let errors =
-        messages.iter().map(|message| quote_spanned!(span=> #conditions ::core::compile_error! { #message }));
+    let errors = messages
+        .iter()
+        .map(|(message, span)| quote_spanned!(*span=> #conditions ::core::compile_error! { #message }));
     quote! {
         #(#errors)*
 

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use super::{Channels, Image};
 use crate::error::Error;
@@ -17,8 +17,8 @@ impl Image<'static> {
     /// Reads a file: JPEG, PNG, WebP, GIF (its first image), BMP or PNM, known by its first bytes.
     ///
     /// The image is upright: a camera's EXIF orientation is applied. 16 bits a channel are rounded to 8, palettes and CMYK become
-    /// red, green and blue, alpha stays until the background is known. Color profiles (ICC) are ignored, as most training code does:
-    /// bytes are taken as they are.
+    /// red, green and blue, alpha stays until the background is known. Color profiles (ICC) are ignored: colors are
+    /// not converted.
     ///
     /// # Errors
     /// [`Error::Read`] if the file cannot be read, [`Error::Image`] if it is no image that can be read, [`Error::ImageSize`] if it
@@ -55,7 +55,12 @@ impl Image<'static> {
 }
 
 fn read(source: impl BufRead + Seek, origin: &str, limit: usize) -> Result<Image<'static>, Error> {
-    let error = |source| Error::Image { origin: origin.to_owned(), source: Box::new(source) };
+    let error = |error| match error {
+        ImageError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => {
+            Error::Read { path: origin.into(), source }
+        }
+        other => Error::Image { origin: origin.to_owned(), source: Box::new(other) },
+    };
     let reader = ImageReader::new(source).with_guessed_format().map_err(|io| error(io.into()))?;
     let mut decoder = reader.into_decoder().map_err(error)?;
     let (width, height) = decoder.dimensions();

@@ -41,7 +41,7 @@ pub struct Preprocessor {
 struct Window {
     /// What is cut out.
     cut: Range<usize>,
-    /// Zero bytes before that.
+    /// Rows or columns of padding before it: zero bytes.
     before: usize,
 }
 

@@ -134,7 +134,7 @@ impl Axis {
     }
 }
 
-/// A sum of weights, which are about one together, times bytes; rounded. (Sums wrap only for more inputs than there are bytes of
+/// A sum of weights, which sum to about 1, times bytes; rounded. (Sums wrap only for more inputs than there are bytes of
 /// memory for.)
 fn byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8

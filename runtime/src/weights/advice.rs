@@ -1,27 +1,28 @@
 //! What a weight file that does not fit probably is, and what to do: the lines before the list of its faults.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use resnet_plan::{Description, KernelLayout};
 
 use crate::weights::known::{endings, signs};
 
-/// A file's tensors: their names and shapes.
-pub(super) type Found<'a> = BTreeMap<String, &'a [usize]>;
+/// Tensors: their names and shapes. (One type for a network's and a file's: the program is smaller.)
+pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// How many signs of other networks are told, and how many tensors that are missing still.
 const SHOWN: usize = 3;
 
 /// Advice on a file that has faults; `path` is what Python opens it by.
-pub(super) fn advice(network: &Description, path: &str, found: &Found<'_>) -> Vec<String> {
-    let wanted: HashMap<&str, Vec<usize>> =
-        network.tensors().map(|tensor| (tensor.name, tensor.dims)).collect();
+pub(super) fn advice(network: &Description, path: &str, found: &Shapes) -> Vec<String> {
+    let wanted = shapes(network.tensors().map(|tensor| (tensor.name, tensor.dims)));
     let prefix = prefix(&wanted, found);
-    let mut lines = prefix.map(|prefix| strip(&wanted, path, found, prefix)).unwrap_or_default();
-    lines.extend(classes(network, found, prefix.unwrap_or_default()));
-    let unfit = found.iter().map(|(name, shape)| (name.as_str(), *shape)).filter(|(name, shape)| {
-        wanted.get(bare(name, prefix.unwrap_or_default())).is_none_or(|dims| dims != shape)
-    });
+    let mut lines = prefix.as_ref().map(|prefix| strip(&wanted, path, found, prefix)).unwrap_or_default();
+    let prefix = prefix.unwrap_or_default();
+    lines.extend(classes(network, found, &prefix));
+    let unfit = found
+        .iter()
+        .map(|(name, shape)| (name.as_str(), shape.as_slice()))
+        .filter(|(name, shape)| wanted.get(bare(name, &prefix)).is_none_or(|dims| dims != shape));
     let signs = signs(unfit).take(SHOWN);
     lines.extend(
         signs.map(|(name, what)| format!("`{name}` {:?} is a sign of {what} (docs/weights.md)", found[name])),
@@ -38,28 +39,30 @@ pub(super) fn advice(network: &Description, path: &str, found: &Found<'_>) -> Ve
 
 /// The prefix, ending in `.` or `/`, behind which at least half of the network's or of the file's names stand, and more of them than
 /// without it. Of several, the last one in the order of letters.
-fn prefix<'a>(wanted: &HashMap<&str, Vec<usize>>, found: &'a Found<'_>) -> Option<&'a str> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+fn prefix(wanted: &Shapes, found: &Shapes) -> Option<String> {
+    // Of each prefix, the lengths of the names behind it.
+    let mut behind = Shapes::new();
     for name in found.keys() {
-        for ending in endings(name).skip(1).filter(|ending| wanted.contains_key(ending)) {
-            *counts.entry(&name[..name.len() - ending.len()]).or_default() += 1;
+        for ending in endings(name).skip(1).filter(|ending| wanted.contains_key(*ending)) {
+            behind.entry(name[..name.len() - ending.len()].to_owned()).or_default().push(ending.len());
         }
     }
-    let (prefix, count) = counts.into_iter().max_by_key(|(prefix, count)| (*count, *prefix))?;
-    let without = found.keys().filter(|name| wanted.contains_key(&***name)).count();
+    // (Of equals, the last in the map's order.)
+    let (prefix, lengths) = behind.into_iter().max_by_key(|(_, lengths)| lengths.len())?;
+    let count = lengths.len();
+    let without = found.keys().filter(|name| wanted.contains_key(*name)).count();
     (count > without && 2 * count >= wanted.len().min(found.len())).then_some(prefix)
 }
 
 /// What stripping a prefix would do, and how it is done.
-fn strip(wanted: &HashMap<&str, Vec<usize>>, path: &str, found: &Found<'_>, prefix: &str) -> Vec<String> {
-    let fitting: HashSet<&str> = found
+fn strip(wanted: &Shapes, path: &str, found: &Shapes, prefix: &str) -> Vec<String> {
+    let fitting = found
         .iter()
         .map(|(name, shape)| (bare(name, prefix), shape))
-        .filter(|(name, shape)| wanted.get(name).is_some_and(|dims| dims == **shape))
-        .map(|(name, _)| name)
-        .collect();
-    let mut unfit: Vec<&str> = wanted.keys().copied().filter(|name| !fitting.contains(name)).collect();
-    unfit.sort_unstable();
+        .filter(|(name, shape)| wanted.get(*name).is_some_and(|dims| dims == *shape))
+        .map(|(name, shape)| (name, shape.clone()));
+    let fitting = shapes(fitting);
+    let unfit: Vec<&String> = wanted.keys().filter(|name| !fitting.contains_key(*name)).collect();
     let with = found.keys().filter(|name| name.starts_with(prefix)).count();
     let names = if with == found.len() {
         format!("all {with} names begin with `{prefix}`")
@@ -67,7 +70,7 @@ fn strip(wanted: &HashMap<&str, Vec<usize>>, path: &str, found: &Found<'_>, pref
         format!("{with} of {} names begin with `{prefix}`", found.len())
     };
     // What stands beside the network is of no use, unless it is a part of it.
-    let is_beside = with < found.len() && !found.keys().any(|name| fitting.contains(&**name));
+    let is_beside = with < found.len() && !found.keys().any(|name| fitting.contains_key(name));
     let only = if is_beside { format!(" if n.startswith({prefix:?})") } else { String::new() };
     let is_left =
         |name: &String| !wanted.contains_key(bare(name, prefix)) && (!is_beside || name.starts_with(prefix));
@@ -76,7 +79,7 @@ fn strip(wanted: &HashMap<&str, Vec<usize>>, path: &str, found: &Found<'_>, pref
         [] => "the file fits".to_owned(),
         unfit => {
             let first: Vec<String> =
-                unfit.iter().take(SHOWN).map(|name| format!("{name} {:?}", wanted[name])).collect();
+                unfit.iter().take(SHOWN).map(|name| format!("{name} {:?}", wanted[*name])).collect();
             let rest = match unfit.len() - first.len() {
                 0 => String::new(),
                 rest => format!(" and {rest} more"),
@@ -94,12 +97,19 @@ fn strip(wanted: &HashMap<&str, Vec<usize>>, path: &str, found: &Found<'_>, pref
     ]
 }
 
+/// A map, made one by one: `collect` would sort, by much code.
+pub(super) fn shapes<'a>(tensors: impl Iterator<Item = (&'a str, Vec<usize>)>) -> Shapes {
+    let mut shapes = Shapes::new();
+    tensors.for_each(|(name, shape)| drop(shapes.insert(name.to_owned(), shape)));
+    shapes
+}
+
 fn bare<'a>(name: &'a str, prefix: &str) -> &'a str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
 
 /// Whether the last layer has another number of classes in the file.
-fn classes(network: &Description, found: &Found<'_>, prefix: &str) -> Option<String> {
+fn classes(network: &Description, found: &Shapes, prefix: &str) -> Option<String> {
     let layer = network.layers.last()?;
     let [output, input] = match layer.kernel.layout {
         KernelLayout::Oi => [0, 1],

@@ -1,6 +1,6 @@
 //! Weights in a safetensors file: everything is checked before anything is used.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use safetensors::tensor::Metadata;
 
 use crate::arena::Arena;
 use crate::error::Error;
-use crate::weights::advice::{Found, advice};
+use crate::weights::advice::{Shapes, advice, shapes};
 use crate::weights::mapping::{Mapping, Unchanged};
 use crate::weights::{self, Memory, foreign, packed};
 
@@ -180,16 +180,18 @@ impl<'a> File<'a> {
 
     /// What is wrong with the file as a whole: tensors that the network does not use.
     pub(super) fn extra(&self, network: &Description) -> Vec<String> {
-        let known: HashSet<&str> = network.tensors().map(|tensor| tensor.name).collect();
-        let extra = self.found(network).into_iter().filter(|(name, _)| !known.contains(&**name));
+        let mut extra = self.found(network);
+        network.tensors().for_each(|tensor| drop(extra.remove(tensor.name)));
+        let extra = extra.into_iter();
         extra.map(|(name, shape)| format!("extra: {name} {shape:?}")).collect()
     }
 
     /// Its tensors, but those that a file of such a network may hold beside the network's.
-    fn found(&self, network: &Description) -> Found<'_> {
+    fn found(&self, network: &Description) -> Shapes {
         let is_beside = |name: &str| network.ignored.iter().any(|ending| name.ends_with(&**ending));
-        let tensors = self.metadata.tensors().into_iter().map(|(name, info)| (name, &*info.shape));
-        tensors.filter(|(name, _)| !is_beside(name)).collect()
+        let names = self.metadata.offset_keys();
+        let names = names.iter().map(String::as_str).filter(|name| !is_beside(name));
+        shapes(names.filter_map(|name| Some((name, self.metadata.info(name)?.shape.clone()))))
     }
 
     /// Its name in messages.
@@ -205,7 +207,8 @@ impl<'a> File<'a> {
     /// The error of a file whose tensors have these faults, with advice in front.
     pub(super) fn unfit(&self, network: &Description, faults: Vec<String>) -> Error {
         let path = self.path().map_or("FILE".into(), Path::to_string_lossy);
-        let advice = advice(network, &path, &self.found(network));
+        let advice =
+            if cfg!(feature = "advice") { advice(network, &path, &self.found(network)) } else { Vec::new() };
         self.error(network, advice.into_iter().chain(faults).collect())
     }
 

@@ -159,6 +159,9 @@ fn windows<
     L::kernel(simd, [first, middle, last])
 }
 
+/// Lanes of the scalar kernels, which are no vectors.
+const FEW_LANES: usize = 4;
+
 /// `B^T d B`, all channels of a tile.
 ///
 /// # Safety
@@ -186,8 +189,9 @@ unsafe fn input_of<
     task: &InputTile<'_>,
 ) {
     let count = task.channels.len();
-    // All outputs are inside but at the edges: the instance for whole vectors of those tiles has no branches.
-    let plain = if task.inside == [O, O] { count - count % S::LANES } else { 0 };
+    // All outputs are inside but at the edges: the instance for whole vectors of those tiles has no branches. The
+    // scalar kernels do without: it would be a third of their code.
+    let plain = if S::LANES > FEW_LANES && task.inside == [O, O] { count - count % S::LANES } else { 0 };
     // SAFETY: the caller's contract, for each vector, of which the last one may be a part.
     unsafe {
         for place in (0..plain).step_by(S::LANES) {
@@ -277,7 +281,11 @@ unsafe fn output_of<
     task: &OutputTile,
 ) {
     // As for inputs.
-    let plain = if task.inside == [O, O] { task.channels - task.channels % S::LANES } else { 0 };
+    let plain = if S::LANES > FEW_LANES && task.inside == [O, O] {
+        task.channels - task.channels % S::LANES
+    } else {
+        0
+    };
     // SAFETY: the caller's contract, for each vector, of which the last one may be a part.
     unsafe {
         for channel in (0..plain).step_by(S::LANES) {
