@@ -168,6 +168,12 @@ fn no_size_is_too_odd() {
             assert_eq!(found.len(), h * w * channels);
         }
     }
+    // The intermediate image would have 224 x 3 bytes for each of its rows.
+    let column: Vec<u8> = (0..3_000_000).map(|index| (index / 30_000) as u8).collect();
+    let (found, _) = bytes(&Image::rgb8(&column, 1, 1_000_000).unwrap(), "s100x224", [255; 3]);
+    for (row, bytes) in found.chunks(224 * 3).enumerate() {
+        assert!(bytes.iter().all(|byte| byte.abs_diff(row as u8) <= 1), "{row}: {bytes:?}");
+    }
     let image = Image::gray8(&[7], 1, 1).unwrap();
     let mut preprocessor = Preprocessor::new(&Preprocessing::default(), [1, 2, 2, 3]);
     let mut input = [0.0; 12];

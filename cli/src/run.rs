@@ -43,8 +43,9 @@ enum Input {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
+    let threads = arguments.machine.threads()?;
     let plan = arguments.network.read()?.compile()?.plan;
+    let isa = arguments.machine.isa()?.serving(plan.description().precision);
     let inputs = read(&arguments.input, plan.input)?;
     let weights = arguments.weights.load(plan.description(), isa)?;
     let reader = || {
@@ -64,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut outputs = Vec::new();
     let see = |_, Output { values, .. }: Output| {
-        outputs.extend(values.context("running the network")?);
+        outputs.extend(values?);
         Ok(())
     };
     let team = pipeline::run(&plan, &weights, threads, inputs.len(), reader, see)?;

@@ -61,7 +61,7 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
     let unusable = |path: &Path| !path.is_file() || path.to_str().is_none();
     let mut mistakes = match weights.as_ref().filter(|(_, path)| unusable(path)) {
         Some((file, path)) => {
-            vec![(format!("there is no file {} with a name in UTF-8", path.display()), file.span)]
+            vec![(format!("{} is no file (with a name in UTF-8)", path.display()), file.span)]
         }
         None => Vec::new(),
     };

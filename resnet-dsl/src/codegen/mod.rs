@@ -45,6 +45,7 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
         #definition
 
         #conditions
+        #[allow(deprecated)]
         const _: () = {
             use #library::runtime::{self, plan};
 

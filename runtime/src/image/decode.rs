@@ -83,5 +83,6 @@ fn read(source: impl BufRead + Seek, origin: &str, limit: usize) -> Result<Image
         (false, true) => (image.into_rgb8().into_raw(), Channels::Rgb),
         (false, false) => (image.into_luma8().into_raw(), Channels::Gray),
     };
-    Image::new(Cow::Owned(bytes), width, height, channels)
+    let image = Image::new(Cow::Owned(bytes), width, height, channels);
+    image.map_err(|_| Error::Image { origin: origin.to_owned(), source: "it has no pixels".into() })
 }

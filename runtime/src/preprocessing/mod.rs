@@ -36,6 +36,9 @@ pub struct Preprocessor {
     flat: Vec<u8>,
 }
 
+/// Pixels of an image whose memory is given back once another size comes.
+const LARGE: usize = 1 << 24;
+
 /// Where the input lies in a resized image, in one direction.
 #[derive(Clone, Debug, Default)]
 struct Window {
@@ -100,6 +103,11 @@ impl Preprocessor {
 
     /// Sizes of all stages, for images of this size.
     fn prepare(&mut self, size: [usize; 2]) {
+        // What a very large image needed is not kept for those after it.
+        if self.size.is_some_and(|[height, width]| height.saturating_mul(width) > LARGE) {
+            self.resizes = Default::default();
+            self.flat = Vec::new();
+        }
         let Preprocessing { resize, crop, .. } = self.how;
         let input = [self.input[0], self.input[1]].map(|side| side.max(1));
         let first = match resize.map(|side| side.max(1)) {

@@ -12,6 +12,10 @@
 
 use std::ops::Range;
 
+/// The most bytes between columns and rows. Where there would be more, as for an image of one column and millions of rows, rows come
+/// first if that is less: a byte may then differ by 1 (it is the order that Pillow has for such images from version 13 on).
+const MOST_BETWEEN: usize = 1 << 26;
+
 /// Bits behind the binary point of a weight.
 const PRECISION: u32 = 22;
 
@@ -55,13 +59,22 @@ impl Resize {
         let row = columns.inputs.len() * CHANNELS;
         let image_row = width * CHANNELS;
         between.clear();
+        output.clear();
+        output.resize(rows.inputs.len() * row, 0);
+        if needed.len() * row > MOST_BETWEEN && rows.inputs.len() * image_row < needed.len() * row {
+            between.resize(rows.inputs.len() * image_row, 0);
+            let from = &image[needed.start * image_row..];
+            rows.across(from, needed.start, between.chunks_exact_mut(image_row));
+            for (output, input) in output.chunks_exact_mut(row.max(1)).zip(between.chunks_exact(image_row)) {
+                columns.along::<CHANNELS>(input.as_chunks().0, output.as_chunks_mut().0);
+            }
+            return output;
+        }
         between.resize(needed.len() * row, 0);
         let input_rows = image[needed.start * image_row..].chunks_exact(image_row);
         for (output, input) in between.chunks_exact_mut(row.max(1)).zip(input_rows) {
             columns.along::<CHANNELS>(input.as_chunks().0, output.as_chunks_mut().0);
         }
-        output.clear();
-        output.resize(rows.inputs.len() * row, 0);
         rows.across(between, needed.start, output.chunks_exact_mut(row.max(1)));
         output
     }

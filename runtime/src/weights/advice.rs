@@ -42,8 +42,11 @@ pub(super) fn advice(network: &Description, path: &str, found: &Shapes) -> Vec<S
 fn prefix(wanted: &Shapes, found: &Shapes) -> Option<String> {
     // Of each prefix, the lengths of the names behind it.
     let mut behind = Shapes::new();
+    let longest = wanted.keys().map(String::len).max().unwrap_or(0);
     for name in found.keys() {
-        for ending in endings(name).skip(1).filter(|ending| wanted.contains_key(*ending)) {
+        for ending in
+            endings(name).skip(1).filter(|ending| ending.len() <= longest && wanted.contains_key(*ending))
+        {
             behind.entry(name[..name.len() - ending.len()].to_owned()).or_default().push(ending.len());
         }
     }

@@ -1,5 +1,6 @@
 //! What a weight file is said to hold, beside its tensors.
 
+use std::io::Read;
 use std::path::Path;
 
 use resnet_plan::Description;
@@ -47,7 +48,13 @@ impl File<'_> {
 
 /// The architecture that a `config.json` beside a file names.
 fn architecture(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path.with_file_name("config.json")).ok()?;
+    /// More than any such file has.
+    const MOST: u64 = 1 << 20;
+    let path = path.with_file_name("config.json");
+    // (What is no file, as a pipe, might never end.)
+    let file = path.is_file().then(|| std::fs::File::open(&path).ok())??;
+    let mut text = String::new();
+    file.take(MOST).read_to_string(&mut text).ok()?;
     let config: serde_json::Value = serde_json::from_str(&text).ok()?;
     Some(config.get("architecture")?.as_str()?.to_owned())
 }
