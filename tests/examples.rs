@@ -6,7 +6,8 @@ use std::process::Command;
 fn output(example: &str, arguments: &[&str]) -> String {
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap().join("examples");
-    let output = Command::new(folder.join(example)).args(arguments).output().unwrap();
+    let output = Command::new(folder.join(example)).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{example}: {error}: `cargo build --examples` first"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -1,6 +1,7 @@
 //! The images that a command line names: files, folders of them, and standard input.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,10 @@ use anyhow::{Context, anyhow, bail};
 use resnet::{Error, Image};
 
 /// An image that a command line names.
-#[derive(Clone, Debug)]
 pub(crate) enum Source {
     File(PathBuf),
-    StandardInput,
+    /// Standard input or a pipe, which can be read once: its name, and what it held.
+    Stream(String, Vec<u8>),
 }
 
 /// How large images may be.
@@ -36,16 +37,20 @@ pub(crate) fn sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            if sources.iter().any(|source| matches!(source, Source::StandardInput)) {
+            if sources.iter().any(|source| matches!(source, Source::Stream(name, _) if name == "-")) {
                 bail!("standard input (-) is named twice, and can be read once");
             }
-            sources.push(Source::StandardInput);
+            sources.push(stream("-", std::io::stdin())?);
         } else if path.is_dir() {
             let files = files(path)?;
             if files.is_empty() {
                 bail!("there are no images in {}: files that end in {}", path.display(), ENDINGS.join(", "));
             }
             sources.extend(files.into_iter().map(Source::File));
+        } else if path.exists() && !path.is_file() {
+            let name = path.display().to_string();
+            let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+            sources.push(stream(&name, file)?);
         } else {
             sources.push(Source::File(path.clone()));
         }
@@ -58,21 +63,15 @@ impl Source {
     pub(crate) fn open(&self, limit: Limit) -> anyhow::Result<Image<'static>> {
         match self {
             Source::File(path) => limit.explain(Image::open_with_limit(path, limit.max_pixels)),
-            Source::StandardInput => {
-                let mut bytes = Vec::new();
-                std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-                limit.decode(&bytes).context("standard input")
+            Source::Stream(name, bytes) => {
+                let image = Image::decode_with_limit(bytes, limit.max_pixels);
+                limit.explain(image).with_context(|| name.clone())
             }
         }
     }
 }
 
 impl Limit {
-    /// Reads an image in memory.
-    pub(crate) fn decode(self, bytes: &[u8]) -> anyhow::Result<Image<'static>> {
-        self.explain(Image::decode_with_limit(bytes, self.max_pixels))
-    }
-
     fn explain(self, image: Result<Image<'static>, Error>) -> anyhow::Result<Image<'static>> {
         image.map_err(|error| match error {
             Error::ImageSize { origin, width, height, limit } => {
@@ -87,9 +86,20 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::File(path) => path.display().fmt(f),
-            Source::StandardInput => f.write_str("-"),
+            Source::Stream(name, _) => f.write_str(name),
         }
     }
+}
+
+/// What a stream holds, which may have no end.
+fn stream(name: &str, from: impl Read) -> anyhow::Result<Source> {
+    const MOST: u64 = 1 << 30;
+    let mut bytes = Vec::new();
+    from.take(MOST + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    if bytes.len() as u64 > MOST {
+        bail!("{name} has no end within {MOST} bytes");
+    }
+    Ok(Source::Stream(name.to_owned(), bytes))
 }
 
 /// The image files of a folder, by name.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, bail};
 use resnet::runtime::Isa;
-use resnet::runtime::threads::Threads;
+use resnet::runtime::threads::{self, Threads};
 
 /// Threads and instruction set, as every command takes them.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ impl Machine {
     pub(crate) fn threads(&self) -> anyhow::Result<NonZeroUsize> {
         let most = Threads::most();
         match self.threads {
-            None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+            None => Ok(threads::cores()),
             Some(count) if count > most => bail!("--threads is at most {most} on this machine"),
             Some(count) => NonZeroUsize::new(count).context("--threads must be at least 1"),
         }

@@ -7,7 +7,8 @@
 //!               this thread gives the outputs in the order of the images
 //! ```
 //! A program on each core computes more images a second than one program on all cores: no thread waits for another, and one reads
-//! (decodes, resizes) while others compute. Outputs have the same bits either way.
+//! (decodes, resizes) while others compute. Outputs have the same bits either way. Those that are ready before their turn wait, which is
+//! a few unless one image takes as long as many.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -36,7 +36,7 @@ pub(crate) fn complain(text: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// The mistakes of a text, for standard error: in colours if it is a terminal and `NO_COLOR` is not set (no-color.org).
+/// The mistakes of a text, for standard error: in colors if it is a terminal and `NO_COLOR` is not set (no-color.org).
 pub(crate) fn shown(diagnostics: &Diagnostics, origin: &str, text: &str) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if io::stderr().is_terminal() && !plain {

@@ -1,7 +1,7 @@
 //! `resnet run`: the outputs of a network for inputs in files.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -37,8 +37,6 @@ pub(crate) struct Arguments {
 /// An input of one image.
 enum Input {
     Values(Vec<f32>),
-    /// An image file that is in memory.
-    Bytes(Vec<u8>),
     Image(Source),
 }
 
@@ -55,9 +53,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Input::Values(values) => {
                 to.copy_from_slice(values);
                 Ok(())
-            }
-            Input::Bytes(bytes) => {
-                Ok(preprocessor.apply(&limit.decode(bytes).context("standard input")?, to)?)
             }
             Input::Image(source) => Ok(preprocessor.apply(&source.open(limit)?, to)?),
         }
@@ -83,20 +78,13 @@ fn read(paths: &[PathBuf], input: [usize; 4]) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for source in images::sources(paths)? {
         match source {
-            Source::File(path) if begins_as_array(&path)? => {
-                inputs.extend(Array::open(&path)?.images(input)?.into_iter().map(Input::Values));
+            Source::File(ref path) if begins_as_array(path)? => {
+                inputs.extend(Array::open(path)?.images(input)?.into_iter().map(Input::Values));
             }
-            Source::File(_) => inputs.push(Input::Image(source)),
-            Source::StandardInput => {
-                let mut bytes = Vec::new();
-                io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-                if arrays::is_array(&bytes) {
-                    let array = Array::of("standard input", &bytes)?;
-                    inputs.extend(array.images(input)?.into_iter().map(Input::Values));
-                } else {
-                    inputs.push(Input::Bytes(bytes));
-                }
+            Source::Stream(name, bytes) if arrays::is_array(&bytes) => {
+                inputs.extend(Array::of(&name, &bytes)?.images(input)?.into_iter().map(Input::Values));
             }
+            source => inputs.push(Input::Image(source)),
         }
     }
     Ok(inputs)

@@ -49,6 +49,11 @@ fn standard_input_is_an_image() {
     let text = piped(&["classify", "-", "--top", "1"], "examples/images/4-handwritten.png");
     assert!(text.starts_with("-  4 "), "{text}");
     assert!(stderr(1, &["classify", "-", "-"]).contains("named twice"));
+    if cfg!(unix) {
+        // A pipe by its name, as a shell's `<(..)` is.
+        let text = piped(&["classify", "/dev/stdin", "--top", "1"], "examples/images/4-handwritten.png");
+        assert!(text.starts_with("/dev/stdin  4 "), "{text}");
+    }
 }
 
 /// `run` takes arrays and images, any number, whatever the batch: the outputs are those of each alone.

@@ -152,7 +152,7 @@ impl Diagnostics {
         self.render_by(origin, text, &Renderer::plain())
     }
 
-    /// The same in colours, as terminals show them.
+    /// The same in colors, as terminals show them.
     pub fn render_styled(&self, origin: &str, text: &str) -> String {
         self.render_by(origin, text, &Renderer::styled())
     }
@@ -174,7 +174,7 @@ impl Diagnostics {
 }
 
 #[test]
-fn colours_change_no_text() {
+fn colors_change_no_text() {
     let mut all = Diagnostics::default();
     all.push(Diagnostic::new("a mistake", Span { start: 0, end: 4 }).label("here").help("mend it"));
     let styled = all.render_styled("file", "text");

@@ -18,7 +18,8 @@ use crate::error::Error;
 use crate::image::{Channels, Image};
 use resize::Resize;
 
-/// Makes inputs of images, for one network. After the first image of a size it allocates nothing.
+/// Makes inputs of images, for one network. After the first image of a size it allocates nothing. (The memory that an image of more
+/// than 16 million pixels needs is given back when one of another size comes.)
 #[derive(Clone, Debug)]
 pub struct Preprocessor {
     how: Preprocessing,

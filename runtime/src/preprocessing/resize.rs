@@ -7,6 +7,7 @@
 //! for each input row that the window needs:  row of the window's columns = taps of the columns over the input row
 //! for each row of the window:                taps of the rows over those
 //! ```
+//! (An image with far more rows than columns needs less memory the other way round: see [`MOST_BETWEEN`].)
 //! Training code resizes with this filter (torchvision's `Resize` on PIL images), and a network's scores change with the filter. Only
 //! a window of the result is computed: what a crop leaves.
 
