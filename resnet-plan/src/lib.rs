@@ -15,6 +15,7 @@
 //! | [`description`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
 #![forbid(unsafe_code)]
 
+pub mod activation;
 pub mod algorithm;
 pub mod check;
 pub mod conv;
@@ -33,13 +34,14 @@ pub mod winograd;
 /// What descriptions hold text and lists as.
 pub use std::borrow::Cow;
 
+pub use activation::Activation;
 pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};
 pub use description::{
     BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
-    Text, WeightTensor,
+    Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use nearest::nearest;
