@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`element`] | what values hold, and precisions |
 //! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
+//! | [`activation`] | functions of one element that layers end with |
 //! | [`conv`], [`pool`], [`copy`] | geometry: made and checked by constant functions, taken by kernels |
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`task`] | steps over buffers; what a step asks of a kernel |
@@ -15,6 +16,7 @@
 //! | [`description`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
 #![forbid(unsafe_code)]
 
+pub mod activation;
 pub mod algorithm;
 pub mod check;
 pub mod conv;
@@ -33,6 +35,7 @@ pub mod winograd;
 /// What descriptions hold text and lists as.
 pub use std::borrow::Cow;
 
+pub use activation::Activation;
 pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};

@@ -13,8 +13,8 @@ use std::collections::HashMap;
 
 use resnet_plan::check::ALIGNMENT;
 use resnet_plan::{
-    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights, Plan,
-    PoolKind, Residual, Section, Split, Step, View,
+    Action, Activation, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending,
+    LayerWeights, Plan, PoolKind, Residual, Section, Split, Step, View,
 };
 
 use crate::diag::{Diagnostic, Diagnostics};
@@ -119,7 +119,12 @@ impl Lowering<'_> {
             }
             (Op::Add { relu }, Some(read)) => {
                 let residual = self.views[&operands[1]].element;
-                self.accumulate(value, operands[1], read, Action::Add { residual, relu: *relu });
+                self.accumulate(
+                    value,
+                    operands[1],
+                    read,
+                    Action::Add { residual, activation: rectified(*relu) },
+                );
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
             (Op::AveragePool(average), read) => {
@@ -262,12 +267,17 @@ impl Lowering<'_> {
             stride: conv.stride,
             from: [first_row, first_column],
             residual: Residual::of(residual, element(node)),
-            relu: conv.relu,
+            activation: rectified(conv.relu),
             algorithms,
             split: conv.split.unwrap_or(Split::Pixels),
         };
         Ok(Action::Conv { layer: self.layers.len() - 1, conv })
     }
+}
+
+/// The activation of a node that may rectify.
+fn rectified(relu: bool) -> Activation {
+    if relu { Activation::Relu } else { Activation::None }
 }
 
 fn pooling(node: &Node, kind: PoolKind, pool: &Pool) -> Result<Action, Diagnostic> {
