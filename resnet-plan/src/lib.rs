@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`element`] | what values hold, and precisions |
 //! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
+//! | [`activation`] | functions of one element that layers end with |
 //! | [`conv`], [`pool`], [`copy`] | geometry: made and checked by constant functions, taken by kernels |
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`task`] | steps over buffers; what a step asks of a kernel |

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::activation::Activation;
 use crate::conv::Conv;
 use crate::description::Description;
 use crate::element::Element;
@@ -110,8 +111,8 @@ pub enum Action {
     Add {
         /// What is already there.
         residual: Element,
-        /// Whether negative sums become zero.
-        relu: bool,
+        /// What becomes of the sums.
+        activation: Activation,
     },
     /// Softmax over channels.
     Softmax,

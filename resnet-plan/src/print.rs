@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::activation::Activation;
 use crate::conv::Conv;
 use crate::element::Element;
 use crate::pixels::plus;
@@ -78,13 +79,13 @@ impl fmt::Display for Action {
             Action::Copy => f.write_str("copy"),
             Action::Conv { layer, conv } => {
                 let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
-                let Conv { residual, relu, algorithms, split, .. } = conv;
+                let Conv { residual, activation, algorithms, split, .. } = conv;
                 write!(
                     f,
                     "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithms}, split {split}"
                 )?;
                 f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
-                f.write_str(if *relu { ", relu" } else { "" })
+                write_activation(f, *activation)
             }
             Action::Pool(Pool { kind, window: [h, w], stride: [down, right], .. }) => {
                 write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
@@ -92,8 +93,19 @@ impl fmt::Display for Action {
             Action::Subsample { stride: [down, right], front, .. } => {
                 write!(f, "subsample /{down}x{right}, {front} zero channels in front")
             }
-            Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
+            Action::Add { activation, .. } => {
+                f.write_str("add")?;
+                write_activation(f, *activation)
+            }
             Action::Softmax => f.write_str("softmax"),
         }
+    }
+}
+
+/// `, relu`, if there is one.
+fn write_activation(f: &mut fmt::Formatter<'_>, activation: Activation) -> fmt::Result {
+    match activation {
+        Activation::None => Ok(()),
+        _ => write!(f, ", {activation}"),
     }
 }

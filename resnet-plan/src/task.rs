@@ -1,5 +1,6 @@
 //! What a step asks of a kernel: its geometry, checked, and that there is a kernel for its elements.
 
+use crate::activation::Activation;
 use crate::conv::{Convolution, Residual};
 use crate::copy::{AddGeometry, CopyGeometry};
 use crate::element::Element;
@@ -14,8 +15,8 @@ pub enum Task {
     Conv(Convolution, usize),
     /// A pooling layer.
     Pool(PoolGeometry),
-    /// A sum, and whether negative sums become zero.
-    Add(AddGeometry, bool),
+    /// A sum, and what becomes of it.
+    Add(AddGeometry, Activation),
     /// A copy, and what elements are multiplied with if they are converted.
     Copy(CopyGeometry, f32),
     /// Softmax over so many channels.
@@ -70,11 +71,11 @@ impl Step {
                 require(from == to.element || from == Element::F32 || to.element == Element::F32)?;
                 Task::Copy(CopyGeometry::whole(x, y, alike)?, scale)
             }
-            Action::Add { residual, relu } => {
+            Action::Add { residual, activation } => {
                 let int8 = from.is_quantized() && to.element.is_quantized() && residual.is_quantized();
                 require(int8 || from == to.element && residual == to.element)?;
                 let residual = Residual::of(Some(residual), to.element);
-                Task::Add(AddGeometry::new(x, y, scale, residual)?, relu)
+                Task::Add(AddGeometry::new(x, y, scale, residual)?, activation)
             }
             Action::Softmax => {
                 require(from == Element::F32 && to.element == Element::F32)?;

@@ -5,7 +5,9 @@
 
 use std::marker::PhantomData;
 
-use resnet_plan::{AddGeometry, Area, Conv, Convolution, CopyGeometry, Fault, Pool, PoolGeometry, Residual};
+use resnet_plan::{
+    Activation, AddGeometry, Area, Conv, Convolution, CopyGeometry, Fault, Pool, PoolGeometry, Residual,
+};
 
 use crate::elements::{Element, ElementsMut};
 use crate::kernels;
@@ -36,7 +38,7 @@ pub struct Pool2d<X, Y> {
 /// A value added to another, in place.
 pub struct Add<X, Y> {
     geometry: AddGeometry,
-    relu: bool,
+    activation: Activation,
     tensors: Tensors<X, Y>,
 }
 
@@ -65,7 +67,7 @@ impl<X: Shape, Y: Shape> Conv2d<X, Y> {
         }
     }
 
-    /// `y = relu?(conv(x) + y?)`, with the weights of layer `layer`.
+    /// `y = activation(conv(x) + y?)`, with the weights of layer `layer`.
     pub fn run(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y) {
         let Context { weights, threads, .. } = context;
         let (x, layer) = (X::Element::elements(x.as_slice()), weights.layer(layer));
@@ -97,17 +99,23 @@ impl<X: Shape, Y: Shape> Add<X, Y> {
     ///
     /// # Panics
     /// (In a constant: does not compile.) See [`AddGeometry::new`].
-    pub const fn new(from: Interior, to: Interior, relu: bool, scale: f32, residual: Residual) -> Self {
+    pub const fn new(
+        from: Interior,
+        to: Interior,
+        activation: Activation,
+        scale: f32,
+        residual: Residual,
+    ) -> Self {
         match AddGeometry::new(area::<X>(from), area::<Y>(to), scale, residual) {
-            Ok(geometry) => Add { geometry, relu, tensors: PhantomData },
+            Ok(geometry) => Add { geometry, activation, tensors: PhantomData },
             Err(fault) => refuse(fault),
         }
     }
 
-    /// `y = relu?(y + x)`
+    /// `y = activation(y + x)`
     pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
         let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
-        context.step(y, |y| kernels::add(table, context.threads, &self.geometry, self.relu, x, y));
+        context.step(y, |y| kernels::add(table, context.threads, &self.geometry, self.activation, x, y));
     }
 }
 

@@ -229,7 +229,9 @@ impl Call {
                 kernels::convolve(table, threads, convolution, x, weights.layer(*layer), y);
             }
             (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
-            (Task::Add(geometry, relu), x, y) => kernels::add(table, threads, geometry, *relu, x, y),
+            (Task::Add(geometry, activation), x, y) => {
+                kernels::add(table, threads, geometry, *activation, x, y);
+            }
             (Task::Copy(geometry, scale), x, y) => {
                 kernels::convert(table, threads, geometry, *scale, x, y);
             }

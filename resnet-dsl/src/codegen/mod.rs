@@ -16,7 +16,8 @@ use quote::{format_ident, quote};
 
 use resnet_plan::check::MAX_VIEWS;
 use resnet_plan::{
-    Action, Buffer, Conv, Dims, Element, Ending, Plan, Pool, PoolKind, Residual, Section, Split, Step, View,
+    Action, Activation, Buffer, Conv, Dims, Element, Ending, Plan, Pool, PoolKind, Residual, Section, Split,
+    Step, View,
 };
 
 mod description;
@@ -301,9 +302,9 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
     let from = interior(read);
     let (layer, made, call) = match step.action {
         Action::Conv { layer, conv } => {
-            let Conv { kernel, stride, from, residual, relu, algorithms, split } = conv;
+            let Conv { kernel, stride, from, residual, activation, algorithms, split } = conv;
             let layer = Literal::usize_unsuffixed(layer - first);
-            let residual = self::residual(residual);
+            let (residual, activation) = (self::residual(residual), self::activation(activation));
             let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
             let split = match split {
                 Split::Pixels => quote!(plan::Split::Pixels),
@@ -312,8 +313,8 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             let algorithms = description::algorithms(algorithms);
             let conv = quote! {
                 plan::Conv {
-                    kernel: #kernel, stride: #stride, from: #from, residual: #residual, relu: #relu,
-                    algorithms: #algorithms, split: #split,
+                    kernel: #kernel, stride: #stride, from: #from, residual: #residual,
+                    activation: #activation, algorithms: #algorithms, split: #split,
                 }
             };
             (quote!(Conv2d), quote!(new(#conv, #to)), quote!(run(context, layer + #layer, #x, #y)))
@@ -339,9 +340,11 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
             let made = quote!(subsample(#stride, #front, #channels, #from, #to));
             (quote!(Copy), made, quote!(run(context, #x, #y)))
         }
-        Action::Add { residual, relu } => {
+        Action::Add { residual, activation } => {
             let residual = self::residual(Residual::of(Some(residual), step.write.element));
-            (quote!(Add), quote!(new(#from, #to, #relu, #scale, #residual)), quote!(run(context, #x, #y)))
+            let activation = self::activation(activation);
+            let made = quote!(new(#from, #to, #activation, #scale, #residual));
+            (quote!(Add), made, quote!(run(context, #x, #y)))
         }
         Action::Softmax => (quote!(Softmax), quote!(new()), quote!(run(context, #x, #y))),
         Action::Copy | Action::Input | Action::Clear => {
@@ -377,6 +380,17 @@ fn residual(residual: Residual) -> TokenStream {
         Residual::Same => quote!(plan::Residual::Same),
         Residual::Quantized { signed, scale } => {
             quote!(plan::Residual::Quantized { signed: #signed, scale: #scale })
+        }
+    }
+}
+
+/// `plan::Activation::..`
+fn activation(activation: Activation) -> TokenStream {
+    match activation {
+        Activation::LeakyRelu(slope) => quote!(plan::Activation::LeakyRelu(#slope)),
+        plain => {
+            let name = Ident::new(&format!("{plain:?}"), Span::call_site());
+            quote!(plan::Activation::#name)
         }
     }
 }

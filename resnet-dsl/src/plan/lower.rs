@@ -123,7 +123,7 @@ impl Lowering<'_> {
                     value,
                     operands[1],
                     read,
-                    Action::Add { residual, relu: !activation.is_none() },
+                    Action::Add { residual, activation: activation.function },
                 );
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
@@ -267,7 +267,7 @@ impl Lowering<'_> {
             stride: conv.stride,
             from: [first_row, first_column],
             residual: Residual::of(residual, element(node)),
-            relu: !conv.activation.is_none(),
+            activation: conv.activation.function,
             algorithms,
             split: conv.split.unwrap_or(Split::Pixels),
         };
