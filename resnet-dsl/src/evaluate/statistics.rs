@@ -12,7 +12,8 @@ pub fn group_norm(x: &Array, norm: &GroupNorm, affine: &Affine) -> Array {
         let Some([mean, deviation]) = moments.next() else { return };
         for place in places {
             let channel = place % x.dims[3] - first;
-            y.data[*place] = (x.data[*place] - mean) / deviation * affine.scale[channel] + affine.beta[channel];
+            y.data[*place] =
+                (x.data[*place] - mean) / deviation * affine.scale[channel] + affine.beta[channel];
         }
     });
     y
