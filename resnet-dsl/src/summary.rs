@@ -153,7 +153,7 @@ fn kind(op: &Op) -> String {
             }
             text
         }
-        Op::BatchNorm(norm) => format!("batch norm, epsilon {:e}", norm.epsilon),
+        Op::BatchNorm { norm, .. } => format!("batch norm, epsilon {:e}", norm.epsilon),
         Op::MaxPool(pool) => format!("max pool {}", pooling(pool)),
         Op::AveragePool(AveragePool { pool: None, .. }) => "average pool, global".to_owned(),
         Op::AveragePool(AveragePool { pool: Some(pool), count_padding }) => {
@@ -164,9 +164,7 @@ fn kind(op: &Op) -> String {
             format!("subsample, stride {}, {front} + {back} zero channels", Text(*stride))
         }
         Op::Dense(Dense { bias, .. }) => if bias.is_some() { "dense, bias" } else { "dense" }.to_owned(),
-        Op::Input(_) | Op::Relu | Op::Add { .. } | Op::Flatten | Op::Softmax | Op::Convert => {
-            op.name().to_owned()
-        }
+        _ => op.name().to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::activation::Activation;
 use crate::conv::{Conv, Convolution, Residual};
 use crate::copy::{AddGeometry, CopyGeometry};
 use crate::element::Element;
@@ -40,8 +41,8 @@ pub enum Action {
     Add {
         /// What is already there.
         residual: Element,
-        /// Whether negative sums become zero.
-        relu: bool,
+        /// What becomes of the sums.
+        activation: Activation,
     },
     /// Softmax over channels.
     Softmax,
@@ -63,8 +64,8 @@ pub enum Task {
     Conv(Convolution, usize),
     /// A pooling layer.
     Pool(PoolGeometry),
-    /// A sum, and whether negative sums become zero.
-    Add(AddGeometry, bool),
+    /// A sum, and what becomes of it.
+    Add(AddGeometry, Activation),
     /// A copy, and what elements are multiplied with if they are converted.
     Copy(CopyGeometry, f32),
     /// Softmax over so many channels.
@@ -138,10 +139,10 @@ impl Task {
                 let has_kernel = equal || matches!(from, Element::F32) || matches!(to, Element::F32);
                 (has_kernel, Task::Copy(try_const!(CopyGeometry::whole(x, y, alike)), scale))
             }
-            Action::Add { residual, relu } => {
+            Action::Add { residual, activation } => {
                 let has_kernel = int8 && residual.is_quantized() || equal && residual.equals(to);
                 let residual = Residual::of(Some(residual), to);
-                (has_kernel, Task::Add(try_const!(AddGeometry::new(x, y, scale, residual)), relu))
+                (has_kernel, Task::Add(try_const!(AddGeometry::new(x, y, scale, residual)), activation))
             }
             Action::Softmax => {
                 try_const!(same_dense(&x, &y));
@@ -172,13 +173,13 @@ impl fmt::Display for Action {
             Action::Copy => f.write_str("copy"),
             Action::Conv { layer, conv } => {
                 let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
-                let Conv { residual, relu, algorithms, split, .. } = conv;
+                let Conv { residual, activation, algorithms, split, .. } = conv;
                 write!(
                     f,
                     "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithms}, split {split}"
                 )?;
                 f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
-                f.write_str(if *relu { ", relu" } else { "" })
+                write_activation(f, *activation)
             }
             Action::Pool(Pool { kind, window: [h, w], stride: [down, right], .. }) => {
                 write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
@@ -186,8 +187,19 @@ impl fmt::Display for Action {
             Action::Subsample { stride: [down, right], front, .. } => {
                 write!(f, "subsample /{down}x{right}, {front} zero channels in front")
             }
-            Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
+            Action::Add { activation, .. } => {
+                f.write_str("add")?;
+                write_activation(f, *activation)
+            }
             Action::Softmax => f.write_str("softmax"),
         }
+    }
+}
+
+/// `, relu`, if there is one.
+fn write_activation(f: &mut fmt::Formatter<'_>, activation: Activation) -> fmt::Result {
+    match activation {
+        Activation::None => Ok(()),
+        _ => write!(f, ", {activation}"),
     }
 }

@@ -109,6 +109,32 @@ pub struct BatchNorm {
     pub variance: Text,
     /// Added to the variance.
     pub epsilon: f64,
+    /// The first channel that is normalized and the end: the others are left as they are, and tensors have an element for each of
+    /// these. `None`: all.
+    pub channels: Option<[usize; 2]>,
+}
+
+/// The slopes of a PReLU in a weight file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slope {
+    /// Tensor name.
+    pub name: Text,
+    /// Whether there is one for all channels, not one for each.
+    pub single: bool,
+}
+
+impl BatchNorm {
+    /// Channels that are normalized, of so many.
+    pub fn normalized(&self, channels: usize) -> usize {
+        self.channels.map_or(channels, |[first, end]| end.saturating_sub(first))
+    }
+}
+
+impl Slope {
+    /// Elements of the tensor, for so many channels.
+    pub fn len(&self, channels: usize) -> usize {
+        if self.single { 1 } else { channels }
+    }
 }
 
 /// A tensor of a weight file.
@@ -145,6 +171,10 @@ pub enum Role {
         /// What is added to it.
         epsilon: f64,
     },
+    /// The slopes of a PReLU.
+    Slope,
+    /// The exponent of a generalized mean.
+    Exponent,
 }
 
 /// How an image becomes an input.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`element`] | what values hold, and precisions |
 //! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
+//! | [`activation`] | functions of one element that layers end with |
 //! | [`conv`], [`pool`], [`copy`] | geometry: made and checked by constant functions, taken by kernels |
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod activation;
 pub mod algorithm;
 pub mod check;
 pub mod conv;
@@ -34,13 +36,14 @@ pub mod winograd;
 pub use std::borrow::Cow;
 
 pub use action::{Action, Operand, Task};
+pub use activation::Activation;
 pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};
 pub use description::{
     BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
-    Text, WeightTensor,
+    Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use nearest::nearest;

@@ -87,7 +87,7 @@ pub(crate) fn compute(
             kernels::convolve(table, threads, convolution, x, weights.layer(first[0] + layer), y);
         }
         (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
-        (Task::Add(geometry, relu), x, y) => kernels::add(table, threads, geometry, *relu, x, y),
+        (Task::Add(geometry, activation), x, y) => kernels::add(table, threads, geometry, *activation, x, y),
         (Task::Copy(geometry, scale), x, y) => kernels::convert(table, threads, geometry, *scale, x, y),
         (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => kernels::softmax(*channels, x, y),
         (Task::Softmax(_), ..) => unreachable!("a softmax is of f32"),

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use resnet_plan::{
-    Action, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow, Description,
-    Element, Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
+    Action, Activation, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow,
+    Description, Element, Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
 };
 use resnet_runtime::arena::Place;
 use resnet_runtime::elements::{Elements, ElementsMut};
@@ -38,7 +38,7 @@ const CONVOLUTION: Convolution = Convolution {
     },
     algorithms: Algorithms::all(Algorithm::Direct),
     residual: Residual::None,
-    relu: false,
+    activation: Activation::None,
     split: Split::Pixels,
 };
 const COPY: CopyGeometry =
@@ -218,7 +218,7 @@ fn a_sum_whose_output_begins_before_the_slice() {
                 isa.kernels(),
                 &team(),
                 &geometry,
-                false,
+                Activation::None,
                 Elements::F32(&[1.0; 16]),
                 ElementsMut::F32(y),
             );
@@ -337,7 +337,7 @@ fn an_instruction_set_that_is_not_there() {
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::Bf16(halves), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::U8(bytes), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| {
-            kernels::add(isa.kernels(), &team, &ADD, false, Elements::F32(x), ElementsMut::F32(y))
+            kernels::add(isa.kernels(), &team, &ADD, Activation::None, Elements::F32(x), ElementsMut::F32(y))
         });
         refuses(&message, 7.0, |y| {
             kernels::pool(isa.kernels(), &team, &POOL, Elements::F32(x), ElementsMut::F32(y))

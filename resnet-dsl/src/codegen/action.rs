@@ -2,7 +2,7 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
-use resnet_plan::{Action, Conv, Pool, Residual};
+use resnet_plan::{Action, Activation, Conv, Pool, Residual};
 
 use super::{description, pair};
 
@@ -28,9 +28,9 @@ pub(super) fn action(action: Action, [first_layer, _]: [usize; 2]) -> TokenStrea
             let [front, channels] = [front, channels].map(Literal::usize_unsuffixed);
             quote!(Subsample { stride: #stride, front: #front, channels: #channels })
         }
-        Action::Add { residual, relu } => {
-            let residual = description::element(residual);
-            quote!(Add { residual: #residual, relu: #relu })
+        Action::Add { residual, activation } => {
+            let (residual, activation) = (description::element(residual), self::activation(activation));
+            quote!(Add { residual: #residual, activation: #activation })
         }
         Action::Input | Action::Clear | Action::Copy | Action::Softmax => {
             let name = format_ident!("{action:?}");
@@ -41,7 +41,7 @@ pub(super) fn action(action: Action, [first_layer, _]: [usize; 2]) -> TokenStrea
 }
 
 fn conv(conv: Conv) -> TokenStream {
-    let Conv { kernel, stride, from, residual, relu, algorithms, split } = conv;
+    let Conv { kernel, stride, from, residual, activation, algorithms, split } = conv;
     let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
     let residual = match residual {
         Residual::None => quote!(None),
@@ -49,10 +49,22 @@ fn conv(conv: Conv) -> TokenStream {
         Residual::Quantized { signed, scale } => quote!(Quantized { signed: #signed, scale: #scale }),
     };
     let (algorithms, split) = (description::algorithms(algorithms), format_ident!("{split:?}"));
+    let activation = self::activation(activation);
     quote! {
         plan::Conv {
-            kernel: #kernel, stride: #stride, from: #from, residual: plan::Residual::#residual, relu: #relu,
+            kernel: #kernel, stride: #stride, from: #from, residual: plan::Residual::#residual, activation: #activation,
             algorithms: #algorithms, split: plan::Split::#split,
+        }
+    }
+}
+
+/// `plan::Activation::..`
+fn activation(activation: Activation) -> TokenStream {
+    match activation {
+        Activation::LeakyRelu(slope) => quote!(plan::Activation::LeakyRelu(#slope)),
+        plain => {
+            let name = format_ident!("{plain:?}");
+            quote!(plan::Activation::#name)
         }
     }
 }

@@ -131,11 +131,15 @@ pub(super) fn element(element: Element) -> TokenStream {
 }
 
 fn batch_norm(norm: &BatchNorm) -> TokenStream {
-    let BatchNorm { gamma, beta, mean, variance, epsilon } = norm;
+    let BatchNorm { gamma, beta, mean, variance, epsilon, channels } = norm;
+    let channels = optional(channels.map(|[first, end]| {
+        let [first, end] = [first, end].map(Literal::usize_unsuffixed);
+        quote!([#first, #end])
+    }));
     let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(|name| text(name));
     quote! {
         plan::BatchNorm {
-            gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon,
+            gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon, channels: #channels,
         }
     }
 }

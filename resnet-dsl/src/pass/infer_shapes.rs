@@ -62,7 +62,9 @@ fn too_large(op: &Op, inputs: &[Dims], output: Dims) -> bool {
     let product = |sizes: &[usize]| sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     let fits = |elements: Option<usize>| elements.is_some_and(|elements| elements <= LARGEST);
     let kernel = match (op, inputs) {
-        (Op::Conv2d(conv), [x, ..]) => product(&[conv.kernel[0], conv.kernel[1], x[3], conv.filters]),
+        (Op::Conv2d(conv), [x, ..]) => {
+            product(&[conv.kernel[0], conv.kernel[1], x[3] / conv.groups, conv.filters])
+        }
         (Op::Dense(dense), [x, ..]) => product(&[x[3], dense.units]),
         _ => Some(1),
     };

@@ -117,9 +117,14 @@ impl Lowering<'_> {
                     None => self.compute(value, Some(read), action),
                 }
             }
-            (Op::Add { relu }, Some(read)) => {
+            (Op::Add { activation }, Some(read)) => {
                 let residual = self.views[&operands[1]].element;
-                self.accumulate(value, operands[1], read, Action::Add { residual, relu: *relu });
+                self.accumulate(
+                    value,
+                    operands[1],
+                    read,
+                    Action::Add { residual, activation: activation.function },
+                );
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
             (Op::AveragePool(average), read) => {
@@ -162,7 +167,7 @@ impl Lowering<'_> {
     fn accumulate(&mut self, value: Value, residual: Value, read: View, action: Action) {
         let node = self.graph.node(value);
         let mut write = self.views[&residual];
-        if self.last_use(residual) > self.position[&value] || self.graph.output() == Some(residual) {
+        if self.last_use(residual) > self.position[&value] || self.graph.is_output(residual) {
             let copy = self.allocate(self.graph.node(residual), dims(self.graph, residual), node.halo);
             self.step(node, Action::Copy, Some(write), copy);
             write = copy;
@@ -262,7 +267,7 @@ impl Lowering<'_> {
             stride: conv.stride,
             from: [first_row, first_column],
             residual: Residual::of(residual, element(node)),
-            relu: conv.relu,
+            activation: conv.activation.function,
             algorithms,
             split: conv.split.unwrap_or(Split::Pixels),
         };

@@ -15,7 +15,7 @@ use resnet_plan::{Algorithm, Algorithms, BatchNorm, Kernel, KernelLayout, Text};
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ir::{Graph, Node, Op, Value};
-use crate::ops::{self, Padding, Sides};
+use crate::ops::{self, Activation, Padding, Sides};
 use crate::spec::Parsed;
 use crate::spec::ast::{self, Block, BlockKind, Relu, Shortcut, Spec, StrideOn};
 use crate::spec::metadata::Metadata;
@@ -96,7 +96,9 @@ fn tensors(op: &Op) -> Vec<&str> {
             };
             std::iter::once(&*weights.tensor().name).chain(bias).collect()
         }
-        Op::BatchNorm(BatchNorm { gamma, beta, mean, variance, .. }) => vec![gamma, beta, mean, variance],
+        Op::BatchNorm { norm: BatchNorm { gamma, beta, mean, variance, .. }, .. } => {
+            vec![gamma, beta, mean, variance]
+        }
         _ => Vec::new(),
     }
 }
@@ -158,7 +160,10 @@ impl Lowering<'_> {
             padding,
             weights: self.kernel(&name, self.names.layout),
             bias: self.bias(&name, bias),
-            relu: false,
+            dilation: [1, 1],
+            groups: 1,
+            standardized: None,
+            activation: Activation::NONE,
             algorithms: (!winograd).then_some(Algorithms::all(Algorithm::Direct)),
             split: None,
         });
@@ -166,13 +171,15 @@ impl Lowering<'_> {
         self.channels = Some(filters);
         if let Some(epsilon) = batch_norm {
             let tensor = |tensor| self.tensor(tensor, &norm);
-            let op = Op::BatchNorm(BatchNorm {
+            let norm_tensors = BatchNorm {
                 gamma: tensor(Name::Gamma),
                 beta: tensor(Name::Beta),
                 mean: tensor(Name::Mean),
                 variance: tensor(Name::Variance),
                 epsilon,
-            });
+                channels: None,
+            };
+            let op = Op::BatchNorm { norm: norm_tensors, activation: Activation::NONE };
             self.chain(norm, op, span);
         }
     }
@@ -205,7 +212,7 @@ impl Lowering<'_> {
             ast::LayerKind::Conv(conv) => {
                 self.conv(conv, named(Name::StemConv), names.name(Name::StemNorm, place), span);
                 if conv.relu {
-                    self.chain(names.name(Name::StemRelu, place), Op::Relu, span);
+                    self.chain(names.name(Name::StemRelu, place), Op::Activation(Activation::RELU), span);
                 }
             }
             ast::LayerKind::MaxPool(pool) => self.chain(named(Name::MaxPool), Op::MaxPool(*pool), span),
@@ -227,7 +234,11 @@ impl Lowering<'_> {
                 let name = named(Name::Dense);
                 let weights = self.kernel(&name, names.layout.dense());
                 let bias = self.bias(&name, *bias);
-                self.chain(name, Op::Dense(ops::Dense { units, weights, bias }), span);
+                self.chain(
+                    name,
+                    Op::Dense(ops::Dense { units, weights, bias, activation: Activation::NONE }),
+                    span,
+                );
                 self.channels = Some(units);
             }
             ast::LayerKind::Softmax => self.chain(named(Name::Softmax), Op::Softmax, span),
@@ -250,7 +261,7 @@ impl Lowering<'_> {
         for (conv, number) in convolutions(block).iter().zip(1..) {
             self.conv(conv, named(Name::Conv, number), named(Name::Norm, number), *span);
             if conv.relu {
-                self.chain(named(Name::Relu, number), Op::Relu, *span);
+                self.chain(named(Name::Relu, number), Op::Activation(Activation::RELU), *span);
             }
         }
         let branch = self.value;
@@ -296,9 +307,9 @@ impl Lowering<'_> {
             Shortcut::Identity | Shortcut::Auto => {}
         }
         let sum = if settings.relu == Relu::AfterAdd { Name::Add } else { Name::Block };
-        self.add(named(sum, 0), Op::Add { relu: false }, &[branch, self.value], *span);
+        self.add(named(sum, 0), Op::Add { activation: Activation::NONE }, &[branch, self.value], *span);
         if settings.relu == Relu::AfterAdd {
-            self.chain(named(Name::Block, 0), Op::Relu, *span);
+            self.chain(named(Name::Block, 0), Op::Activation(Activation::RELU), *span);
         }
         self.channels = Some(output);
         Some(())

@@ -52,13 +52,14 @@ fn compute(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> A
     let x = operands[0];
     match op {
         Op::Conv2d(conv) => convolve(conv, x, operands.get(1).copied(), element, load),
-        Op::Add { relu } => {
+        Op::Add { activation } => {
+            let relu = !activation.is_none();
             let (a, b) = (x, operands[1]);
             let [a_ratio, b_ratio] = [a, b].map(|x| ratio(x.element, element));
             let terms = a.array.data.iter().zip(&b.array.data);
             let data = terms.map(|(a, b)| {
                 let sum = *a as f32 * a_ratio + *b as f32 * b_ratio;
-                store(if *relu { positive(sum) } else { sum }, element)
+                store(if relu { positive(sum) } else { sum }, element)
             });
             Array { dims: a.array.dims, data: data.collect() }
         }
@@ -85,7 +86,7 @@ fn compute(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> A
             Array { dims, data: x.array.data.clone() }
         }
         Op::Convert => convert(x, element),
-        Op::Input(_) | Op::BatchNorm(_) | Op::Relu | Op::Dense(_) => {
+        _ => {
             panic!("no kernel computes `{}`", op.name())
         }
     }
@@ -94,12 +95,12 @@ fn compute(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> A
 fn convolve(conv: &Conv2d, x: &Stored, residual: Option<&Stored>, element: Element, load: Load<'_>) -> Array {
     let ([height, width], outputs) = (conv.kernel, conv.filters);
     let shape = [height, width, x.array.dims[3], outputs];
-    let mut kernel = weights::kernel(&conv.weights, shape, load).expect("a kernel");
+    let mut kernel = weights::kernel(&conv.weights, shape, conv.standardized, load).expect("a kernel");
     let bias = weights::bias(conv.bias.as_ref(), outputs, load).expect("a bias");
     let kernel_scales = quantize(&mut kernel, outputs);
     let window = window(&x.array, conv.kernel, conv.stride, conv.padding, false);
     // In f64 sums of integers are exact.
-    let mut y = operators::convolve(&x.array, &kernel, &vec![0.0; outputs], &window);
+    let mut y = operators::convolve(&x.array, &kernel, &vec![0.0; outputs], conv.groups, &window);
     let [x_scale, y_scale] = [x.element, element].map(|element| f64::from(element.scale()));
     for (index, sum) in y.data.iter_mut().enumerate() {
         let output = index % outputs;
@@ -109,7 +110,7 @@ fn convolve(conv: &Conv2d, x: &Stored, residual: Option<&Stored>, element: Eleme
         if let Some(residual) = residual {
             value += residual.array.data[index] as f32 * ratio(residual.element, element);
         }
-        *sum = store(if conv.relu { positive(value) } else { value }, element);
+        *sum = store(if !conv.activation.is_none() { positive(value) } else { value }, element);
     }
     y
 }
