@@ -121,7 +121,7 @@ fn algorithm(algorithm: Algorithm) -> TokenStream {
 }
 
 /// `plan::Element::U8(0.5)`
-fn element(element: Element) -> TokenStream {
+pub(super) fn element(element: Element) -> TokenStream {
     match element {
         Element::F32 => quote!(plan::Element::F32),
         Element::Bf16 => quote!(plan::Element::Bf16),
