@@ -12,7 +12,8 @@
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`task`] | steps over buffers; what a step asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
-//! | [`description`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
+//! | [`description`], [`text`] | weights, sizes, labels; the text form of what a layer loads |
+//! | [`preprocessing`] | how an image becomes an input |
 #![forbid(unsafe_code)]
 
 pub mod algorithm;
@@ -25,6 +26,7 @@ mod nearest;
 pub mod pixels;
 pub mod plan;
 pub mod pool;
+pub mod preprocessing;
 mod print;
 pub mod task;
 pub mod text;
@@ -38,12 +40,12 @@ pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};
 pub use description::{
-    BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
-    Text, WeightTensor,
+    BatchNorm, Description, Ending, Kernel, KernelLayout, LayerWeights, Role, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};
 pub use plan::{Action, Buffer, Plan, Section, Step, View};
 pub use pool::{Pool, PoolGeometry, PoolKind};
+pub use preprocessing::{ChannelOrder, Interpolation, Preprocessing, Resize};
 pub use task::Task;
