@@ -193,7 +193,7 @@ fn resizing(preprocessing: &Preprocessing, [_, height, width, _]: Dims) -> Strin
     let Preprocessing { resize, crop, interpolation, .. } = preprocessing;
     let first = resize.map(|resize| match resize {
         Resize::Shorter(side) => format!("shorter side to {side}, "),
-        Resize::Cover([height, width]) => format!("aspect kept, resize to cover {height}x{width}, "),
+        Resize::Cover([height, width]) => format!("resize to cover {height}x{width}, "),
         Resize::To([height, width]) => format!("resize to {height}x{width}, "),
     });
     let last = match (&first, crop) {

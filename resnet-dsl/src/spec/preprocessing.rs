@@ -64,17 +64,15 @@ fn size(
     errors: &mut Diagnostics,
 ) -> (Option<Resize>, bool) {
     let [resize, crop, share] = ["resize", "crop", "crop_pct"].map(|key| fields.take(key));
-    let crop = crop.and_then(|node| Some((flag(node, errors)?, node.span)));
-    let Some(share) = share else {
-        let crop = crop.is_some_and(|(crop, _)| crop);
-        return (resize.and_then(|node| self::resize(node, crop, errors)), crop);
-    };
+    let cut = crop.and_then(|node| flag(node, errors));
+    let size = resize.and_then(|node| self::resize(node, cut == Some(true), errors));
+    let Some(share) = share else { return (size, cut == Some(true)) };
     if let Some(resize) = resize {
         let error = Diagnostic::new("`crop_pct` says what `resize` is; one of them is too many", resize.span);
         errors.push(error.help("with `crop_pct`, the shorter side becomes the input's divided by it"));
     }
-    if let Some((false, span)) = crop {
-        let error = Diagnostic::new("with `crop_pct` the middle is cut out", span);
+    if let (Some(crop), Some(false)) = (crop, cut) {
+        let error = Diagnostic::new("with `crop_pct` the middle is cut out", crop.span);
         errors.push(error.help("leave `crop` out, or say `resize` in place of `crop_pct`"));
     }
     (covering(share, [height, width], errors), true)
