@@ -201,3 +201,16 @@ fn optional(value: Option<TokenStream>) -> TokenStream {
         None => quote!(::core::option::Option::None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_as_they_are() {
+        let written = |resize| self::resize(resize).to_string().replace(' ', "");
+        assert_eq!(written(Resize::Shorter(256)), "plan::Resize::Shorter(256)");
+        assert_eq!(written(Resize::Cover([26, 44])), "plan::Resize::Cover([26,44])");
+        assert_eq!(written(Resize::To([32, 36])), "plan::Resize::To([32,36])");
+    }
+}

@@ -68,8 +68,8 @@ fn size(
     let size = resize.and_then(|node| self::resize(node, cut == Some(true), errors));
     let Some(share) = share else { return (size, cut == Some(true)) };
     if let Some(resize) = resize {
-        let error = Diagnostic::new("`crop_pct` says what `resize` is; one of them is too many", resize.span);
-        errors.push(error.help("with `crop_pct`, the shorter side becomes the input's divided by it"));
+        let error = Diagnostic::new("`resize` and `crop_pct` exclude each other", resize.span);
+        errors.push(error.help("`crop_pct` says what to resize to: the input's size divided by it"));
     }
     if let (Some(crop), Some(false)) = (crop, cut) {
         let error = Diagnostic::new("with `crop_pct` the middle is cut out", crop.span);
