@@ -90,7 +90,7 @@ pub struct ConvGeometry {
 
 impl Residual {
     /// What elements are that lie where others are written.
-    pub fn of(before: Option<Element>, output: Element) -> Residual {
+    pub const fn of(before: Option<Element>, output: Element) -> Residual {
         match before {
             None => Residual::None,
             Some(Element::F32 | Element::Bf16) => Residual::Same,

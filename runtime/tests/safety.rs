@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use resnet_plan::{
-    Activation, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow,
+    Action, Activation, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow,
     Description, Element, Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
 };
 use resnet_runtime::arena::Place;
@@ -16,7 +16,7 @@ use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{
-    Arena, Context, Copy, Error, Interior, Isa, Network, Session, Tensor, Views, Weights, bf16,
+    Arena, Context, Error, Interior, Isa, Layer, Network, Session, Tensor, Views, Weights, bf16,
 };
 
 /// Pixels of 16 elements, in rows of one.
@@ -311,9 +311,9 @@ impl Network for ByHand {
     fn forward<'a>(context: &Context<'_>, input: &Pixel, arena: &'a mut Arena) -> &'a Pixel {
         const VIEW: Views<(Pixel,)> = Views::at(&[0]);
         let (y,) = arena.views(&VIEW);
-        let all = Interior { at: [0, 0], size: [1, 1] };
-        let before = Interior { at: [black_box(usize::MAX), 0], size: [1, 1] };
-        Copy::<Pixel, Pixel>::new(all, before, 1.0).run(context, input, y);
+        let all = Interior::new([0, 0], [1, 1]);
+        let before = Interior::new([black_box(usize::MAX), 0], [1, 1]);
+        Layer::<Pixel, Pixel>::new(Action::Copy, all, before).run(context, [0, 0], input, y);
         y
     }
 }

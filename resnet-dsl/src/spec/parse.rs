@@ -60,8 +60,7 @@ pub(super) fn spec(
 
     check_overrides(overrides, errors)?;
     let input = overrides.input.or(input);
-    let channels = input.map_or(3, |input| input[2]);
-    let preprocessing = preprocessing(preprocessing_node, channels, errors);
+    let preprocessing = preprocessing(preprocessing_node, input.unwrap_or([1, 1, 3]), errors);
     let mut labels = labels_node.and_then(|node| labels(node, read, errors)).unwrap_or_default();
     let classes = overrides.classes.or(classes);
     if let (Some(node), Some(classes)) = (labels_node, classes)
