@@ -11,14 +11,14 @@ use resnet::runtime::kernels::{self, PackedConv, pack};
 use resnet::runtime::threads::Threads;
 use resnet::runtime::{Arena, Isa, Precision};
 use resnet_dsl::Spec;
-use resnet_plan::{Action, Conv, Convolution, LayerWeights, Plan, View};
+use resnet_plan::{Action, Activation, Conv, Convolution, LayerWeights, Plan, Residual, View};
 
 /// The distinct convolutions of a plan: the step's, its views and its layer.
 fn distinct(plan: &Plan) -> Vec<(Conv, View, View, &LayerWeights)> {
     let mut distinct: Vec<(Conv, View, View, &LayerWeights)> = Vec::new();
     for step in &plan.steps {
         let (Action::Conv { layer, conv }, Some(read)) = (step.action, step.read) else { continue };
-        let conv = Conv { residual: resnet_plan::Residual::None, relu: true, ..conv };
+        let conv = Conv { residual: Residual::None, activation: Activation::Relu, ..conv };
         let (read, write) = (View { buffer: 0, ..read }, View { buffer: 0, ..step.write });
         if !distinct.iter().any(|(c, r, w, _)| (*c, *r, *w) == (conv, read, write)) {
             distinct.push((conv, read, write, &plan.description.layers[layer]));

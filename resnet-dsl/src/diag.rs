@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// A range of bytes in the source text; the empty default stands for "no place".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
     /// First byte.
     pub start: usize,
@@ -119,6 +119,15 @@ fn within(span: Span, text: &str) -> std::ops::Range<usize> {
     start..floor(span.end.clamp(start, text.len())).max(start)
 }
 
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
@@ -133,6 +142,11 @@ impl Diagnostics {
     /// How many there are that leave something unclear.
     pub fn serious(&self) -> usize {
         self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+    }
+
+    /// Whether one has this place as its own.
+    pub fn mentions(&self, place: Span) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.labels.first().is_some_and(|(span, _)| *span == place))
     }
 
     /// Whether there is none.

@@ -1,5 +1,5 @@
-//! What ships with the compiler: every spec and calibration table under `specs/` (YAML), and every list of labels (text), found
-//! when the crate is built.
+//! What ships with the compiler: every spec, calibration table, definition of a block and naming scheme under `specs/` (YAML), and
+//! every list of labels (text), found when the crate is built.
 
 use resnet_plan::nearest;
 
@@ -18,6 +18,26 @@ pub fn calibration(name: &str) -> Option<&'static str> {
 /// The text of a list of labels, by the name that a spec's `labels` gives: one a line.
 pub fn labels(name: &str) -> Option<&'static str> {
     LABELS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The text of a definition of a block, by the name that a spec's `block` gives.
+pub(crate) fn block(name: &str) -> Option<&'static str> {
+    BLOCKS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the definitions of blocks, sorted.
+pub(crate) fn blocks() -> impl Iterator<Item = &'static str> {
+    BLOCKS.iter().map(|(name, _)| *name)
+}
+
+/// The text of a naming scheme, by the name that a spec's `names` gives.
+pub(crate) fn scheme(name: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the naming schemes, sorted.
+pub(crate) fn schemes() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name)
 }
 
 /// The names of the lists of labels, sorted.

@@ -24,6 +24,8 @@ fn count(tensor: &WeightTensor<'_>) -> Result<Vec<f64>, String> {
             Role::Beta => 0.5,
             Role::Mean => 1.0,
             Role::Variance { .. } => 4.0,
+            Role::Slope => 0.25,
+            Role::Exponent => 3.0,
         })
         .collect())
 }
@@ -94,6 +96,66 @@ fn pools() {
         pool("average_pool", "k=3 s=3 p=1 ceil count_padding"),
         [12.0 / 9.0, 9.0 / 6.0, 15.0 / 6.0, 9.0 / 4.0]
     );
+}
+
+/// Two groups of two channels: each output sees its own half.
+#[test]
+fn groups_and_dilation() {
+    let grouped = "%x = input {dims=1x1x1x4}\n%y = conv2d %x {k=1 s=1 p=0 groups=2 filters=2 w=@w:oihw}";
+    assert_eq!(output(grouped), [1.0 + 4.0, 9.0 + 16.0]);
+    let grouped = grouped.replace("oihw", "hwio");
+    assert_eq!(output(&grouped), [1.0 + 6.0, 6.0 + 16.0]);
+    // Rows 1 and 3, columns 1 and 3 of three by three.
+    let dilated = "%x = input {dims=1x3x3x1}\n%y = conv2d %x {k=2x2 s=1 p=0 d=2 filters=1 w=@w:hwio}";
+    assert_eq!(output(dilated), [1.0 + 6.0 + 21.0 + 36.0]);
+    // Weights 1, 2, 3 and 4 have the mean 2.5 and the variance 1.25.
+    let standardized =
+        "%x = input {dims=1x1x1x4}\n%y = conv2d %x {k=1 s=1 p=0 filters=1 standardized=0e0 w=@w:oihw}";
+    let sum = (-1.5 - 0.5 * 2.0 + 0.5 * 3.0 + 1.5 * 4.0) / 1.25f64.sqrt();
+    assert!((output(standardized)[0] - sum).abs() < 1e-12);
+}
+
+#[test]
+fn activations_and_norms() {
+    let x = "%x = input {dims=1x1x2x2}\n";
+    assert_eq!(
+        output(&format!("{x}%n = batch_norm %x {{w=norm(@g,@b,@m,@v,0e0,1..2)}}")),
+        [1.0, 1.5, 3.0, 3.5]
+    );
+    let negative =
+        graph("%x = input {dims=1x1x1x2}\n%y = prelu %x {slope=@s}\n%z = leaky_relu %y {slope=0.5}");
+    assert_eq!(run(&negative, &[-8.0, 3.0]).unwrap()["z"].data, [-1.0, 3.0]);
+    // Each channel is 1 and 3, or 2 and 4: minus or plus 1, times 2 or 3, plus 0.5.
+    let instance = format!("{x}%n = group_norm %x {{gamma=@g beta=@b eps=0e0}}");
+    assert_eq!(output(&instance), [-1.5, -2.5, 2.5, 3.5]);
+    let half = format!("{x}%n = group_norm %x {{gamma=@g beta=@b channels=1..2 eps=0e0 relu}}");
+    assert_eq!(output(&half), [1.0, 0.0, 3.0, 2.5]);
+    let group = format!("{x}%n = group_norm %x {{groups=1 eps=0e0}}");
+    let deviation = 1.25f64.sqrt();
+    assert_eq!(output(&group), [-1.5, -0.5, 0.5, 1.5].map(|x| x / deviation));
+    assert_eq!(output("%x = input {dims=1x1x1x2}\n%y = l2_normalize %x {eps=5e0}"), [0.2, 0.4]);
+}
+
+#[test]
+fn what_makes_fewer_or_more_pixels() {
+    let x = "%x = input {dims=1x2x2x1}\n";
+    assert_eq!(
+        output(&format!("{x}%m = average_pool %x {{global}}\n%y = multiply %x, %m")),
+        [2.5, 5.0, 7.5, 10.0]
+    );
+    let statistics = |over: &str| output(&format!("{x}%y = statistics_pool %x {{over={over} eps=0e0}}"));
+    assert_eq!(statistics("width"), [1.5, 0.5f64.sqrt(), 3.5, 0.5f64.sqrt()]);
+    assert_eq!(statistics("image"), [2.5, (5.0f64 / 3.0).sqrt()]);
+    assert_eq!(output(&format!("{x}%y = gem_pool %x {{p=1 eps=3e0}}")), [13.0 / 4.0]);
+    assert_eq!(
+        output(&format!("{x}%y = upsample %x {{times=1x2}}")),
+        [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
+    );
+    // Rows 2 1 2 and columns 2 1 2 around the first pixel, weighted 1 2 1.
+    let corner = (4.0 + 2.0 * 3.0 + 4.0 + 2.0 * (2.0 + 2.0 * 1.0 + 2.0) + 4.0 + 2.0 * 3.0 + 4.0) / 16.0;
+    assert_eq!(output(&format!("{x}%y = blur %x {{size=3 s=2}}")), [corner]);
+    let channels = "%x = input {dims=1x1x1x4}\n%y = channel_conv %x {k=3 w=@w}";
+    assert_eq!(output(channels), [2.0 + 6.0, 1.0 + 4.0 + 9.0, 2.0 + 6.0 + 12.0, 3.0 + 8.0]);
 }
 
 #[test]

@@ -15,11 +15,12 @@
 //!    that belongs to it, and parts have one size, in all sections. Such a buffer is needed from the first to the last step of a
 //!    section of several passes, whichever step uses it: all other passes have their parts there.
 
+use crate::action::Action;
 use crate::conv::{Conv, Residual};
 use crate::description::LayerWeights;
 use crate::element::Element;
 use crate::pixels::{Area, Dims, plus, times};
-use crate::plan::{Action, Plan, Section, Step, View};
+use crate::plan::{Plan, Section, Step, View};
 
 /// Every buffer begins at a multiple of this: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::activation::Activation;
 use crate::algorithm::Algorithms;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
@@ -18,8 +19,8 @@ pub struct Conv {
     pub from: [usize; 2],
     /// What the output holds, to be added.
     pub residual: Residual,
-    /// Whether negative sums become zero.
-    pub relu: bool,
+    /// What becomes of the sums.
+    pub activation: Activation,
     /// How it is computed.
     pub algorithms: Algorithms,
     /// What the threads share out.
@@ -60,8 +61,8 @@ pub struct Convolution {
     pub algorithms: Algorithms,
     /// What the output holds, to be added.
     pub residual: Residual,
-    /// Whether negative sums become zero.
-    pub relu: bool,
+    /// What becomes of the sums.
+    pub activation: Activation,
     /// What the threads share out.
     pub split: Split,
 }
@@ -89,7 +90,7 @@ pub struct ConvGeometry {
 
 impl Residual {
     /// What elements are that lie where others are written.
-    pub fn of(before: Option<Element>, output: Element) -> Residual {
+    pub const fn of(before: Option<Element>, output: Element) -> Residual {
         match before {
             None => Residual::None,
             Some(Element::F32 | Element::Bf16) => Residual::Same,
@@ -121,7 +122,7 @@ impl Convolution {
     /// If batches differ, a pixel of `x` is not whole words, a window reaches outside `x`, a value outside its tensor, or the
     /// algorithm does not compute such windows.
     pub const fn new(conv: Conv, x: Area, precision: Precision, y: Area) -> Result<Self, Fault> {
-        let Conv { kernel, stride, from, residual, relu, algorithms, split } = conv;
+        let Conv { kernel, stride, from, residual, activation, algorithms, split } = conv;
         let per_word = precision.per_word();
         try_const!(same_batch(&x, &y));
         try_const!(y.check());
@@ -151,7 +152,7 @@ impl Convolution {
             x: x.pixels(from, stride).words(per_word),
             y: y.interior(),
         };
-        Ok(Convolution { geometry, algorithms, residual, relu, split })
+        Ok(Convolution { geometry, algorithms, residual, activation, split })
     }
 }
 

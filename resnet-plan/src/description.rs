@@ -3,11 +3,11 @@
 //! Text and lists are borrowed (a compiled network's, in the program) or owned (a plan's that was just made).
 
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::algorithm::{Algorithm, PRODUCTS};
 use crate::element::{Element, Precision};
 use crate::pixels::{Fault, plus, times};
+use crate::preprocessing::Preprocessing;
 use crate::winograd::Tile;
 
 /// Text that is part of the program or made at run time.
@@ -109,6 +109,32 @@ pub struct BatchNorm {
     pub variance: Text,
     /// Added to the variance.
     pub epsilon: f64,
+    /// The first channel that is normalized and the end: the others are left as they are, and tensors have an element for each of
+    /// these. `None`: all.
+    pub channels: Option<[usize; 2]>,
+}
+
+/// The slopes of a PReLU in a weight file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slope {
+    /// Tensor name.
+    pub name: Text,
+    /// Whether there is one for all channels, not one for each.
+    pub single: bool,
+}
+
+impl BatchNorm {
+    /// Channels that are normalized, of so many.
+    pub fn normalized(&self, channels: usize) -> usize {
+        self.channels.map_or(channels, |[first, end]| end.saturating_sub(first))
+    }
+}
+
+impl Slope {
+    /// Elements of the tensor, for so many channels.
+    pub fn len(&self, channels: usize) -> usize {
+        if self.single { 1 } else { channels }
+    }
 }
 
 /// A tensor of a weight file.
@@ -145,57 +171,10 @@ pub enum Role {
         /// What is added to it.
         epsilon: f64,
     },
-}
-
-/// How an image becomes an input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preprocessing {
-    /// Resize the shorter side to this many pixels first; `None`: with `crop` do not resize,
-    /// without it resize straight to the input's size.
-    pub resize: Option<usize>,
-    /// Whether the middle of the resized image is cut out; if not, it is resized to the input's size, aspect lost.
-    pub crop: bool,
-    /// Order of the channels.
-    pub channels: ChannelOrder,
-    /// Red, green and blue of what is seen through an image that is not opaque.
-    pub background: [u8; 3],
-    /// Multiplied with each byte before mean and deviation.
-    pub scale: f32,
-    /// Subtracted, a channel.
-    pub mean: Cow<'static, [f32]>,
-    /// Divided by, a channel.
-    pub std: Cow<'static, [f32]>,
-}
-
-impl Preprocessing {
-    /// Bytes as they are, red, green, blue, of an image on white that is resized to the input's size.
-    pub const BYTES: Self = Preprocessing {
-        resize: None,
-        crop: false,
-        channels: ChannelOrder::Rgb,
-        background: [255; 3],
-        scale: 1.0,
-        mean: Cow::Borrowed(&[]),
-        std: Cow::Borrowed(&[]),
-    };
-}
-
-/// [`Preprocessing::BYTES`]
-impl Default for Preprocessing {
-    fn default() -> Self {
-        Preprocessing::BYTES
-    }
-}
-
-/// Order of an image's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelOrder {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red (Caffe, Keras' ResNet50).
-    Bgr,
-    /// One channel of brightness.
-    Gray,
+    /// The slopes of a PReLU.
+    Slope,
+    /// The exponent of a generalized mean.
+    Exponent,
 }
 
 impl Description {
@@ -330,16 +309,5 @@ impl KernelLayout {
             KernelLayout::Hwio | KernelLayout::Io => [1, outputs, times(inputs, outputs)],
             KernelLayout::Oihw | KernelLayout::Oi => [times(inputs, window), window, 1],
         }
-    }
-}
-
-/// `rgb`, `bgr`, `gray`.
-impl fmt::Display for ChannelOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ChannelOrder::Rgb => "rgb",
-            ChannelOrder::Bgr => "bgr",
-            ChannelOrder::Gray => "gray",
-        })
     }
 }

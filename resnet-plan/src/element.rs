@@ -80,9 +80,23 @@ impl Element {
         )
     }
 
+    /// Whether both are the same, scales included.
+    pub const fn equals(self, other: Element) -> bool {
+        self.is_stored_as(other) && self.scale() == other.scale()
+    }
+
+    /// The same with another quantization scale, if it has one.
+    pub const fn scaled(self, scale: f32) -> Self {
+        match self {
+            Element::F32 | Element::Bf16 => self,
+            Element::U8(_) => Element::U8(scale),
+            Element::I8(_) => Element::I8(scale),
+        }
+    }
+
     /// What is multiplied with a stored value to store it as another element: the ratio of the scales, rounded once.
-    pub fn ratio(self, to: Element) -> f32 {
-        (f64::from(self.scale()) / f64::from(to.scale())) as f32
+    pub const fn ratio(self, to: Element) -> f32 {
+        (self.scale() as f64 / to.scale() as f64) as f32
     }
 }
 

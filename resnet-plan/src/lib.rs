@@ -8,13 +8,17 @@
 //! |---|---|
 //! | [`element`] | what values hold, and precisions |
 //! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
+//! | [`activation`] | functions of one element that layers end with |
 //! | [`conv`], [`pool`], [`copy`] | geometry: made and checked by constant functions, taken by kernels |
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
-//! | [`plan`], [`task`] | steps over buffers; what a step asks of a kernel |
+//! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
-//! | [`description`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
+//! | [`description`], [`text`] | weights, sizes, labels; the text form of what a layer loads |
+//! | [`preprocessing`] | how an image becomes an input |
 #![forbid(unsafe_code)]
 
+pub mod action;
+pub mod activation;
 pub mod algorithm;
 pub mod check;
 pub mod conv;
@@ -25,25 +29,26 @@ mod nearest;
 pub mod pixels;
 pub mod plan;
 pub mod pool;
+pub mod preprocessing;
 mod print;
-pub mod task;
 pub mod text;
 pub mod winograd;
 
 /// What descriptions hold text and lists as.
 pub use std::borrow::Cow;
 
+pub use action::{Action, Operand, Task};
+pub use activation::Activation;
 pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};
 pub use description::{
-    BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
-    Text, WeightTensor,
+    BatchNorm, Description, Ending, Kernel, KernelLayout, LayerWeights, Role, Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};
-pub use plan::{Action, Buffer, Plan, Section, Step, View};
+pub use plan::{Buffer, Plan, Section, Step, View};
 pub use pool::{Pool, PoolGeometry, PoolKind};
-pub use task::Task;
+pub use preprocessing::{ChannelOrder, Interpolation, Preprocessing, Resize};

@@ -172,8 +172,9 @@ pub(crate) const fn same_batch(x: &Area, y: &Area) -> Result<(), Fault> {
 /// `?` of constant functions.
 macro_rules! try_const {
     ($result:expr) => {
-        if let Err(fault) = $result {
-            return Err(fault);
+        match $result {
+            Ok(value) => value,
+            Err(fault) => return Err(fault),
         }
     };
 }

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use crate::conv::Conv;
+use crate::action::Action;
 use crate::description::Description;
 use crate::element::Element;
 use crate::pixels::{Area, Dims};
-use crate::pool::Pool;
 
 /// A network, ready to be written down as code or to be executed.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,44 +76,6 @@ pub struct Step {
     pub read: Option<View>,
     /// What is written.
     pub write: View,
-}
-
-/// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Action {
-    /// Copies the network's input into the arena.
-    Input,
-    /// Writes zeros around the value.
-    Clear,
-    /// Copies a value.
-    Copy,
-    /// Convolves with the weights of a layer.
-    Conv {
-        /// Index of the layer.
-        layer: usize,
-        /// The convolution.
-        conv: Conv,
-    },
-    /// Pools.
-    Pool(Pool),
-    /// Takes every n-th pixel, with `front` zero channels in front.
-    Subsample {
-        /// Stride.
-        stride: [usize; 2],
-        /// Zero channels in front.
-        front: usize,
-        /// Channels that are taken.
-        channels: usize,
-    },
-    /// Adds to what is already there.
-    Add {
-        /// What is already there.
-        residual: Element,
-        /// Whether negative sums become zero.
-        relu: bool,
-    },
-    /// Softmax over channels.
-    Softmax,
 }
 
 impl Plan {

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use crate::conv::Conv;
 use crate::element::Element;
 use crate::pixels::plus;
-use crate::plan::{Action, Plan, View};
-use crate::pool::Pool;
+use crate::plan::{Plan, View};
 use crate::text::is_name;
 
 impl fmt::Display for Plan {
@@ -67,33 +65,5 @@ impl fmt::Display for View {
         }
         write!(f, "{n}x{h}x{w}x{c}")?;
         if self.is_dense() { Ok(()) } else { write!(f, " ({top},{left})+{height}x{width}") }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Action::Input => f.write_str("input"),
-            Action::Clear => f.write_str("clear"),
-            Action::Copy => f.write_str("copy"),
-            Action::Conv { layer, conv } => {
-                let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
-                let Conv { residual, relu, algorithms, split, .. } = conv;
-                write!(
-                    f,
-                    "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithms}, split {split}"
-                )?;
-                f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
-                f.write_str(if *relu { ", relu" } else { "" })
-            }
-            Action::Pool(Pool { kind, window: [h, w], stride: [down, right], .. }) => {
-                write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
-            }
-            Action::Subsample { stride: [down, right], front, .. } => {
-                write!(f, "subsample /{down}x{right}, {front} zero channels in front")
-            }
-            Action::Add { relu, .. } => f.write_str(if *relu { "add, relu" } else { "add" }),
-            Action::Softmax => f.write_str("softmax"),
-        }
     }
 }

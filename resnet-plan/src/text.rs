@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::description::{BatchNorm, Kernel, KernelLayout, Text};
+use crate::description::{BatchNorm, Kernel, KernelLayout, Slope, Text};
 
 /// Whether the text form can hold this name: letters, digits and `_ . / -`.
 pub fn is_name(name: &str) -> bool {
@@ -18,6 +18,31 @@ pub fn tensor_name(text: &str) -> Result<Text, String> {
     match text.strip_prefix('@') {
         Some(name) if is_name(name) => Ok(Text::Owned(name.to_owned())),
         _ => Err(format!("`{text}` is not a tensor, which is written @name")),
+    }
+}
+
+/// A range of channels: `0..32`.
+///
+/// # Errors
+/// If it is not written so.
+pub fn range(text: &str) -> Result<[usize; 2], String> {
+    let ends = text.split_once("..").and_then(|(first, end)| Some([first.parse().ok()?, end.parse().ok()?]));
+    ends.ok_or_else(|| format!("`{text}` is not a range of channels, which is written 0..32"))
+}
+
+/// `@name`, or `@name:1` for one slope.
+impl fmt::Display for Slope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{}{}", self.name, if self.single { ":1" } else { "" })
+    }
+}
+
+impl FromStr for Slope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, single) = text.strip_suffix(":1").map_or((text, false), |name| (name, true));
+        Ok(Slope { name: tensor_name(name)?, single })
     }
 }
 
@@ -40,8 +65,12 @@ impl FromStr for Kernel {
 
 impl fmt::Display for BatchNorm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BatchNorm { gamma, beta, mean, variance, epsilon } = self;
-        write!(f, "norm(@{gamma},@{beta},@{mean},@{variance},{epsilon:e})")
+        let BatchNorm { gamma, beta, mean, variance, epsilon, channels } = self;
+        write!(f, "norm(@{gamma},@{beta},@{mean},@{variance},{epsilon:e}")?;
+        if let Some([first, end]) = channels {
+            write!(f, ",{first}..{end}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -49,10 +78,17 @@ impl FromStr for BatchNorm {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let error = || format!("`{text}` is not norm(@gamma,@beta,@mean,@variance,epsilon)");
+        let error = || format!("`{text}` is not norm(@gamma,@beta,@mean,@variance,epsilon,channels?)");
         let inner = text.strip_prefix("norm(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(error)?;
-        let [gamma, beta, mean, variance, epsilon] = inner.split(',').collect::<Vec<_>>()[..] else {
+        let [gamma, beta, mean, variance, epsilon, ref channels @ ..] =
+            inner.split(',').collect::<Vec<_>>()[..]
+        else {
             return Err(error());
+        };
+        let channels = match channels {
+            [] => None,
+            [channels] => Some(range(channels)?),
+            _ => return Err(error()),
         };
         Ok(BatchNorm {
             gamma: tensor_name(gamma)?,
@@ -60,6 +96,7 @@ impl FromStr for BatchNorm {
             mean: tensor_name(mean)?,
             variance: tensor_name(variance)?,
             epsilon: epsilon.parse().map_err(|_| error())?,
+            channels,
         })
     }
 }

@@ -1,13 +1,11 @@
 //! What tensors hold, and slices of it whose type is known at run time only: what layers hand to kernels.
 
 pub use half::bf16;
-use resnet_plan::Precision;
 
 /// An element that tensors can hold: plain elements of which every bit pattern is a value.
 pub trait Element: sealed::Element + Copy + Default + Send + Sync + 'static {
-    /// What a convolution that reads them computes in. A pixel that it reads is whole words of four bytes, so channels are filled
-    /// up to a multiple of [`Precision::per_word`].
-    const PRECISION: Precision;
+    /// The element of a plan that they are, of quantization scale 1.
+    const ELEMENT: resnet_plan::Element;
 
     /// A slice of them.
     fn elements(slice: &[Self]) -> Elements<'_>;
@@ -93,11 +91,11 @@ impl ElementsMut<'_> {
 }
 
 macro_rules! element {
-    ($type:ty, $variant:ident, $precision:ident) => {
+    ($type:ty, $variant:ident $(, $scale:literal)?) => {
         impl sealed::Element for $type {}
 
         impl Element for $type {
-            const PRECISION: Precision = Precision::$precision;
+            const ELEMENT: resnet_plan::Element = resnet_plan::Element::$variant$(($scale))?;
 
             fn elements(slice: &[Self]) -> Elements<'_> {
                 Elements::$variant(slice)
@@ -110,10 +108,10 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32, F32);
-element!(bf16, Bf16, Bf16);
-element!(u8, U8, Int8);
-element!(i8, I8, Int8);
+element!(f32, F32);
+element!(bf16, Bf16);
+element!(u8, U8, 1.0);
+element!(i8, I8, 1.0);
 
 mod sealed {
     pub trait Element {}

@@ -5,170 +5,93 @@
 
 use std::marker::PhantomData;
 
-use resnet_plan::{AddGeometry, Area, Conv, Convolution, CopyGeometry, Fault, Pool, PoolGeometry, Residual};
+use resnet_plan::{Action, Area, Operand, Task};
 
-use crate::elements::{Element, ElementsMut};
+use crate::elements::{Element, Elements, ElementsMut};
 use crate::kernels;
 use crate::network::Context;
 use crate::tensor::Shape;
+use crate::threads::Threads;
+use crate::weights::Weights;
 
-/// Where a value lies in a tensor; around it is the halo, room for the padding of what reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a value lies in a tensor, around which is the halo, room for the padding of what reads it; and what its integers are worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interior {
     /// First row and column.
     pub at: [usize; 2],
     /// Height and width.
     pub size: [usize; 2],
+    /// The quantization scale; nothing where elements have none.
+    pub scale: f32,
 }
 
-/// A convolution from tensors `X` to tensors `Y`, as row runs: see [`crate::kernels`].
-pub struct Conv2d<X, Y> {
-    convolution: Convolution,
-    tensors: Tensors<X, Y>,
+/// A step of a network from tensors `X` to tensors `Y`.
+pub struct Layer<X, Y> {
+    task: Task,
+    tensors: PhantomData<fn(&X) -> Y>,
 }
 
-/// The maximum or the mean of a window.
-pub struct Pool2d<X, Y> {
-    geometry: PoolGeometry,
-    tensors: Tensors<X, Y>,
+impl Interior {
+    /// A value of elements that have no quantization scale.
+    pub const fn new(at: [usize; 2], size: [usize; 2]) -> Self {
+        Interior { at, size, scale: 1.0 }
+    }
+
+    /// The same with a quantization scale.
+    pub const fn scaled(self, scale: f32) -> Self {
+        Interior { scale, ..self }
+    }
+
+    const fn operand<S: Shape>(self) -> Operand {
+        Operand { area: self.area::<S>(), element: S::Element::ELEMENT.scaled(self.scale) }
+    }
+
+    const fn area<S: Shape>(self) -> Area {
+        Area { dims: S::DIMS, at: self.at, size: self.size }
+    }
 }
 
-/// A value added to another, in place.
-pub struct Add<X, Y> {
-    geometry: AddGeometry,
-    relu: bool,
-    tensors: Tensors<X, Y>,
-}
-
-/// A value copied from one tensor to another: all of it, or every n-th pixel between channels of zeros.
-pub struct Copy<X, Y> {
-    geometry: CopyGeometry,
-    scale: f32,
-    tensors: Tensors<X, Y>,
-}
-
-/// Softmax over the channels of each pixel.
-pub struct Softmax<X, Y> {
-    tensors: Tensors<X, Y>,
-}
-
-type Tensors<X, Y> = PhantomData<fn(&X) -> Y>;
-
-impl<X: Shape, Y: Shape> Conv2d<X, Y> {
+impl<X: Shape, Y: Shape> Layer<X, Y> {
     /// # Panics
-    /// (In a constant: does not compile.) See [`Convolution::new`].
-    pub const fn new(conv: Conv, to: Interior) -> Self {
-        let made = Convolution::new(conv, Area::dense(X::DIMS), X::Element::PRECISION, area::<Y>(to));
-        match made {
-            Ok(convolution) => Conv2d { convolution, tensors: PhantomData },
-            Err(fault) => refuse(fault),
+    /// (In a constant: does not compile.) See [`Task::new`].
+    pub const fn new(action: Action, from: Interior, to: Interior) -> Self {
+        match Task::new(action, Some(from.operand::<X>()), to.operand::<Y>()) {
+            Ok(task) => Layer { task, tensors: PhantomData },
+            Err(fault) => panic!("{}", fault.message()),
         }
     }
 
-    /// `y = relu?(conv(x) + y?)`, with the weights of layer `layer`.
-    pub fn run(&self, context: &Context<'_>, layer: usize, x: &X, y: &mut Y) {
-        let Context { weights, threads, .. } = context;
-        let (x, layer) = (X::Element::elements(x.as_slice()), weights.layer(layer));
-        context.step(y, |y| kernels::convolve(weights.kernels(), threads, &self.convolution, x, layer, y));
+    /// Computes `y` of `x`, and of what `y` holds if the action adds to that. The action counts layers and lists of weights from those
+    /// of the indices `first` on.
+    pub fn run(&self, context: &Context<'_>, first: [usize; 2], x: &X, y: &mut Y) {
+        let x = X::Element::elements(x.as_slice());
+        context.step(y, |y| compute(&self.task, context.weights, first, context.threads, x, y));
     }
 }
 
-impl<X: Shape, Y: Shape> Pool2d<X, Y> {
-    /// `scale`: what a mean is multiplied with.
-    ///
-    /// # Panics
-    /// (In a constant: does not compile.) See [`PoolGeometry::new`].
-    pub const fn new(pool: Pool, from: Interior, to: Interior, scale: f32) -> Self {
-        match PoolGeometry::new(pool, area::<X>(from), area::<Y>(to), scale) {
-            Ok(geometry) => Pool2d { geometry, tensors: PhantomData },
-            Err(fault) => refuse(fault),
+/// Does a task, whose layers and lists of weights are counted from those of the indices `first` on.
+///
+/// # Panics
+/// If the task reaches outside the slices or is not of their elements, or there are no such weights.
+pub(crate) fn compute(
+    task: &Task,
+    weights: &Weights,
+    first: [usize; 2],
+    threads: &Threads,
+    x: Elements<'_>,
+    y: ElementsMut<'_>,
+) {
+    let table = weights.kernels();
+    match (task, x, y) {
+        (Task::Conv(convolution, layer), x, y) => {
+            kernels::convolve(table, threads, convolution, x, weights.layer(first[0] + layer), y);
         }
-    }
-
-    /// `y = max or mean(windows of x)`
-    pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
-        context.step(y, |y| kernels::pool(table, context.threads, &self.geometry, x, y));
-    }
-}
-
-impl<X: Shape, Y: Shape> Add<X, Y> {
-    /// `scale`: what `X` is multiplied with; `residual`: what `Y` holds before.
-    ///
-    /// # Panics
-    /// (In a constant: does not compile.) See [`AddGeometry::new`].
-    pub const fn new(from: Interior, to: Interior, relu: bool, scale: f32, residual: Residual) -> Self {
-        match AddGeometry::new(area::<X>(from), area::<Y>(to), scale, residual) {
-            Ok(geometry) => Add { geometry, relu, tensors: PhantomData },
-            Err(fault) => refuse(fault),
-        }
-    }
-
-    /// `y = relu?(y + x)`
-    pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
-        context.step(y, |y| kernels::add(table, context.threads, &self.geometry, self.relu, x, y));
-    }
-}
-
-impl<X: Shape, Y: Shape> Copy<X, Y> {
-    /// All of a value. Where `X` and `Y` hold different elements: times `scale`, rounded to what `Y` holds.
-    ///
-    /// # Panics
-    /// (In a constant: does not compile.) See [`CopyGeometry::whole`].
-    pub const fn new(from: Interior, to: Interior, scale: f32) -> Self {
-        let same_size = X::Element::PRECISION.per_word() == Y::Element::PRECISION.per_word();
-        Self::of(CopyGeometry::whole(area::<X>(from), area::<Y>(to), same_size), scale)
-    }
-
-    /// Every n-th pixel of the first `channels` channels, behind `front` zero channels.
-    ///
-    /// # Panics
-    /// (In a constant: does not compile.) See [`CopyGeometry::subsample`].
-    pub const fn subsample(
-        stride: [usize; 2],
-        front: usize,
-        channels: usize,
-        from: Interior,
-        to: Interior,
-    ) -> Self {
-        Self::of(CopyGeometry::subsample(stride, front, channels, area::<X>(from), area::<Y>(to)), 1.0)
-    }
-
-    const fn of(geometry: Result<CopyGeometry, Fault>, scale: f32) -> Self {
-        match geometry {
-            Ok(geometry) => Copy { geometry, scale, tensors: PhantomData },
-            Err(fault) => refuse(fault),
-        }
-    }
-
-    /// `y = x`
-    pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let (table, x) = (context.weights.kernels(), X::Element::elements(x.as_slice()));
-        context.step(y, |y| kernels::convert(table, context.threads, &self.geometry, self.scale, x, y));
-    }
-}
-
-impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Softmax<X, Y> {
-    /// # Panics
-    /// (In a constant: does not compile.) If the shapes differ.
-    #[allow(clippy::new_without_default)] // a layer is a constant, and `Default` makes none
-    pub const fn new() -> Self {
-        let mut axis = 0;
-        while axis < 4 {
-            assert!(X::DIMS[axis] == Y::DIMS[axis], "the shapes differ");
-            axis += 1;
-        }
-        Softmax { tensors: PhantomData }
-    }
-
-    /// `y = softmax(x)`, for each pixel.
-    pub fn run(&self, context: &Context<'_>, x: &X, y: &mut Y) {
-        let x = x.as_slice();
-        context.step(y, |y| match y {
-            ElementsMut::F32(y) => kernels::softmax(Y::DIMS[3], x, y),
-            _ => unreachable!("Y holds f32"),
-        });
+        (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
+        (Task::Add(geometry, activation), x, y) => kernels::add(table, threads, geometry, *activation, x, y),
+        (Task::Copy(geometry, scale), x, y) => kernels::convert(table, threads, geometry, *scale, x, y),
+        (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => kernels::softmax(*channels, x, y),
+        (Task::Softmax(_), ..) => unreachable!("a softmax is of f32"),
+        (Task::Clear(area), _, y) => kernels::clear_halo(area, y),
     }
 }
 
@@ -177,13 +100,5 @@ impl<X: Shape<Element = f32>, Y: Shape<Element = f32>> Softmax<X, Y> {
 /// # Panics
 /// If the value reaches outside its tensor.
 pub fn clear_halo<Y: Shape>(context: &Context<'_>, y: &mut Y, interior: Interior) {
-    context.step(y, |y| kernels::clear_halo(&area::<Y>(interior), y));
-}
-
-const fn area<S: Shape>(interior: Interior) -> Area {
-    Area { dims: S::DIMS, at: interior.at, size: interior.size }
-}
-
-const fn refuse(fault: Fault) -> ! {
-    panic!("{}", fault.message())
+    context.step(y, |y| kernels::clear_halo(&interior.area::<Y>(), y));
 }

@@ -51,7 +51,7 @@ pub use elements::bf16;
 pub use error::{Error, IsaError};
 pub use image::Image;
 pub use isa::Isa;
-pub use layer::{Add, Conv2d, Copy, Interior, Pool2d, Softmax, clear_halo};
+pub use layer::{Interior, Layer, clear_halo};
 pub use network::{Classes, Context, Network};
 pub use preprocessing::Preprocessor;
 pub use program::Program;
@@ -60,4 +60,6 @@ pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 
 pub use resnet_plan as plan;
-pub use resnet_plan::{Algorithm, ChannelOrder, Description, Plan, Precision, Preprocessing};
+pub use resnet_plan::{
+    Algorithm, ChannelOrder, Description, Interpolation, Plan, Precision, Preprocessing, Resize,
+};

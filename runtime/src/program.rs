@@ -14,9 +14,9 @@ use resnet_plan::{Plan, Step, Task, View, check};
 
 use crate::arena::{Arena, Place};
 use crate::batches::run_each;
-use crate::elements::{Elements, ElementsMut};
+use crate::elements::Elements;
 use crate::error::Error;
-use crate::kernels;
+use crate::layer::compute;
 use crate::network::{Observation, StopWatch};
 use crate::threads::Threads;
 use crate::weights::Weights;
@@ -223,22 +223,7 @@ impl Call {
             Source::Arena(read) => arena.pair(read.of_pass(pass), write),
             Source::Nothing => (Elements::F32(&[]), arena.write(write)),
         };
-        let table = weights.kernels();
-        match (&self.task, x, y) {
-            (Task::Conv(convolution, layer), x, y) => {
-                kernels::convolve(table, threads, convolution, x, weights.layer(*layer), y);
-            }
-            (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
-            (Task::Add(geometry, relu), x, y) => kernels::add(table, threads, geometry, *relu, x, y),
-            (Task::Copy(geometry, scale), x, y) => {
-                kernels::convert(table, threads, geometry, *scale, x, y);
-            }
-            (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => {
-                kernels::softmax(*channels, x, y);
-            }
-            (Task::Clear(area), _, y) => kernels::clear_halo(area, y),
-            (Task::Softmax(_), ..) => unreachable!("a checked softmax is f32"),
-        }
+        compute(&self.task, weights, [0, 0], threads, x, y);
     }
 }
 

@@ -5,8 +5,8 @@ mod common;
 
 use std::num::NonZeroUsize;
 
-use common::on_every_isa;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
+use common::{on_every_isa, rectified};
 use proptest::prelude::*;
 use resnet_plan::{Algorithm, Algorithms, ConvGeometry, Convolution, Residual, Split};
 use resnet_runtime::elements::{Elements, ElementsMut};
@@ -42,7 +42,7 @@ fn a_large_panel() {
                 geometry,
                 algorithms: Algorithms::all(Algorithm::Direct),
                 residual: if accumulate { Residual::Same } else { Residual::None },
-                relu,
+                activation: rectified(relu),
                 split: Split::Pixels,
             };
             let depth = side * side * inputs;
@@ -100,7 +100,7 @@ fn winograd() {
             geometry,
             algorithms: Algorithms::all(algorithm),
             residual: if accumulate { Residual::Same } else { Residual::None },
-            relu,
+            activation: rectified(relu),
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
@@ -154,7 +154,7 @@ fn winograd_rows() {
                 geometry,
                 algorithms: Algorithms::all(algorithm),
                 residual: if accumulate { Residual::Same } else { Residual::None },
-                relu,
+                activation: rectified(relu),
                 split: if by_channels { Split::Channels } else { Split::Pixels },
             };
             let scratch = algorithm.scratch_len(Precision::F32, size, stride, [inputs, outputs]);
@@ -219,7 +219,7 @@ fn strassen() {
             geometry,
             algorithms: Algorithms::all(algorithm),
             residual: if accumulate { Residual::Same } else { Residual::None },
-            relu,
+            activation: rectified(relu),
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
         let scratch = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], [inputs, outputs]);

@@ -25,6 +25,7 @@ fn layer(shape: [usize; 4]) -> LayerWeights {
             mean: norm("mean"),
             variance: norm("variance"),
             epsilon: 1e-5,
+            channels: None,
         }),
     }
 }

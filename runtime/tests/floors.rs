@@ -22,10 +22,10 @@ const FLOORS: [(&str, &[&str]); 20] = [
     ("isa", &["error", "simd", "kernels"]),
     ("weights", &["error", "files", "maps", "arena", "threads", "kernels", "isa"]),
     ("network", &["elements", "tensor", "arena", "threads", "weights"]),
-    ("layer", &["elements", "tensor", "kernels", "network"]),
+    ("layer", &["elements", "tensor", "threads", "kernels", "weights", "network"]),
     ("session", &["error", "batches", "tensor", "arena", "threads", "network"]),
     ("classifier", &["error", "image", "preprocessing", "tensor", "network", "session"]),
-    ("program", &["error", "batches", "elements", "arena", "threads", "kernels", "weights", "network"]),
+    ("program", &["error", "batches", "elements", "arena", "threads", "weights", "network", "layer"]),
 ];
 
 #[test]

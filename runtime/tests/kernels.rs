@@ -8,7 +8,7 @@ mod common;
 use std::num::NonZeroUsize;
 
 use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
-use common::{on_any_isa, on_every_isa};
+use common::{on_any_isa, on_every_isa, rectified};
 use proptest::prelude::*;
 use resnet_plan::{
     AddGeometry, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, Pool,
@@ -100,7 +100,7 @@ fn convolution() {
                 geometry,
                 algorithms: Algorithms::all(Algorithm::Direct),
                 residual,
-                relu,
+                activation: rectified(relu),
                 split,
             };
             let to = ElementsMut::F32(&mut array);
@@ -228,7 +228,14 @@ fn addition() {
             };
             let mut array = y.array(UNTOUCHED);
             let (from, to) = (x.array(UNTOUCHED), ElementsMut::F32(&mut array));
-            kernels::add(isa.kernels(), &threads(count), &geometry, relu, Elements::F32(&from), to);
+            kernels::add(
+                isa.kernels(),
+                &threads(count),
+                &geometry,
+                rectified(relu),
+                Elements::F32(&from),
+                to,
+            );
             let tolerance = exact(&expected);
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },

@@ -8,15 +8,15 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use resnet_plan::{
-    AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow, Description, Element,
-    Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
+    Action, Activation, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow,
+    Description, Element, Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
 };
 use resnet_runtime::arena::Place;
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::threads::Threads;
 use resnet_runtime::{
-    Arena, Context, Copy, Error, Interior, Isa, Network, Session, Tensor, Views, Weights, bf16,
+    Arena, Context, Error, Interior, Isa, Layer, Network, Session, Tensor, Views, Weights, bf16,
 };
 
 /// Pixels of 16 elements, in rows of one.
@@ -38,7 +38,7 @@ const CONVOLUTION: Convolution = Convolution {
     },
     algorithms: Algorithms::all(Algorithm::Direct),
     residual: Residual::None,
-    relu: false,
+    activation: Activation::None,
     split: Split::Pixels,
 };
 const COPY: CopyGeometry =
@@ -218,7 +218,7 @@ fn a_sum_whose_output_begins_before_the_slice() {
                 isa.kernels(),
                 &team(),
                 &geometry,
-                false,
+                Activation::None,
                 Elements::F32(&[1.0; 16]),
                 ElementsMut::F32(y),
             );
@@ -311,9 +311,9 @@ impl Network for ByHand {
     fn forward<'a>(context: &Context<'_>, input: &Pixel, arena: &'a mut Arena) -> &'a Pixel {
         const VIEW: Views<(Pixel,)> = Views::at(&[0]);
         let (y,) = arena.views(&VIEW);
-        let all = Interior { at: [0, 0], size: [1, 1] };
-        let before = Interior { at: [black_box(usize::MAX), 0], size: [1, 1] };
-        Copy::<Pixel, Pixel>::new(all, before, 1.0).run(context, input, y);
+        let all = Interior::new([0, 0], [1, 1]);
+        let before = Interior::new([black_box(usize::MAX), 0], [1, 1]);
+        Layer::<Pixel, Pixel>::new(Action::Copy, all, before).run(context, [0, 0], input, y);
         y
     }
 }
@@ -337,7 +337,7 @@ fn an_instruction_set_that_is_not_there() {
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::Bf16(halves), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::U8(bytes), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| {
-            kernels::add(isa.kernels(), &team, &ADD, false, Elements::F32(x), ElementsMut::F32(y))
+            kernels::add(isa.kernels(), &team, &ADD, Activation::None, Elements::F32(x), ElementsMut::F32(y))
         });
         refuses(&message, 7.0, |y| {
             kernels::pool(isa.kernels(), &team, &POOL, Elements::F32(x), ElementsMut::F32(y))

@@ -7,7 +7,8 @@ use std::num::NonZeroUsize;
 
 use common::skip;
 use resnet_plan::{
-    Algorithm, Algorithms, Area, ConvGeometry, Convolution, PoolGeometry, PoolKind, Residual, Split,
+    Activation, Algorithm, Algorithms, Area, ConvGeometry, Convolution, PoolGeometry, PoolKind, Residual,
+    Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -129,7 +130,7 @@ fn long_run(rows: usize, isas: &[Isa]) {
         geometry,
         algorithms: Algorithms::all(Algorithm::Direct),
         residual: Residual::None,
-        relu: false,
+        activation: Activation::None,
         split: Split::Channels,
     };
     for isa in isas.iter().copied() {

@@ -5,7 +5,7 @@ mod common;
 
 use std::num::NonZeroUsize;
 
-use common::{on_every_isa, on_isa};
+use common::{on_every_isa, on_isa, rectified};
 use proptest::prelude::*;
 use resnet_plan::winograd::MOST_PRODUCTS;
 use resnet_plan::{
@@ -106,7 +106,7 @@ impl Shape {
         };
         let split = if self.by_channels { Split::Channels } else { Split::Pixels };
         let algorithms = Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm) };
-        Convolution { geometry, algorithms, residual, relu, split }
+        Convolution { geometry, algorithms, residual, activation: rectified(relu), split }
     }
 
     /// Calls `each` with a place in the output, its channel, and the places of input and kernel that are multiplied for it.
@@ -199,7 +199,7 @@ fn rounded(value: f32, is_signed: bool) -> u8 {
 }
 
 /// Keeps NaN.
-fn rectified(value: f32) -> f32 {
+fn cut_off(value: f32) -> f32 {
     if value < 0.0 { 0.0 } else { value }
 }
 
@@ -266,11 +266,11 @@ impl Int8 {
                 products.map(|(x, w)| number(self.x[x], self.x_signed) * i32::from(self.kernel[w]));
             let sum: i32 = products.sum();
             let mut value = sum as f32 * self.scale[o] + self.bias[o];
-            numbers[place] = if self.relu { rectified(value) } else { value };
+            numbers[place] = if self.relu { cut_off(value) } else { value };
             if let Residual::Quantized { signed, scale } = self.residual {
                 value += number(self.before[place], signed) as f32 * scale;
             }
-            bytes[place] = rounded(if self.relu { rectified(value) } else { value }, self.y_signed);
+            bytes[place] = rounded(if self.relu { cut_off(value) } else { value }, self.y_signed);
         });
         (bytes, comparable(numbers))
     }
@@ -475,7 +475,9 @@ fn int8_pooling_and_sums() {
             residual: Residual::Quantized { signed: old_signed, scale: old_scale },
         };
         let mut y = old.clone();
-        write(&mut y, y_signed, &mut |to| kernels::add(isa.kernels(), &threads, &geometry, relu, from, to));
+        write(&mut y, y_signed, &mut |to| {
+            kernels::add(isa.kernels(), &threads, &geometry, rectified(relu), from, to)
+        });
         for place in 0..total {
             let sum =
                 number(x[place], x_signed) as f32 * scale + number(old[place], old_signed) as f32 * old_scale;

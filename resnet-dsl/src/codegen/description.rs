@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, KernelLayout, LayerWeights,
-    Plan, Precision, Preprocessing,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation,
+    KernelLayout, LayerWeights, Plan, Precision, Preprocessing, Resize,
 };
 
 /// One line for the type's documentation.
@@ -121,7 +121,7 @@ fn algorithm(algorithm: Algorithm) -> TokenStream {
 }
 
 /// `plan::Element::U8(0.5)`
-fn element(element: Element) -> TokenStream {
+pub(super) fn element(element: Element) -> TokenStream {
     match element {
         Element::F32 => quote!(plan::Element::F32),
         Element::Bf16 => quote!(plan::Element::Bf16),
@@ -131,22 +131,28 @@ fn element(element: Element) -> TokenStream {
 }
 
 fn batch_norm(norm: &BatchNorm) -> TokenStream {
-    let BatchNorm { gamma, beta, mean, variance, epsilon } = norm;
+    let BatchNorm { gamma, beta, mean, variance, epsilon, channels } = norm;
+    let channels = optional(channels.map(|[first, end]| {
+        let [first, end] = [first, end].map(Literal::usize_unsuffixed);
+        quote!([#first, #end])
+    }));
     let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(|name| text(name));
     quote! {
         plan::BatchNorm {
-            gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon,
+            gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon, channels: #channels,
         }
     }
 }
 
 /// `plan::Preprocessing { .. }`
 pub(super) fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
-    let Preprocessing { resize, crop, channels, background, scale, mean, std } = preprocessing;
-    let resize = optional(resize.map(|size| {
-        let size = Literal::usize_unsuffixed(size);
-        quote!(#size)
-    }));
+    let Preprocessing { resize, crop, interpolation, channels, background, scale, mean, std } = preprocessing;
+    let resize = optional(resize.map(self::resize));
+    let interpolation = match interpolation {
+        Interpolation::Nearest => quote!(Nearest),
+        Interpolation::Bilinear => quote!(Bilinear),
+        Interpolation::Bicubic => quote!(Bicubic),
+    };
     let channels = match channels {
         ChannelOrder::Rgb => quote!(Rgb),
         ChannelOrder::Bgr => quote!(Bgr),
@@ -156,11 +162,34 @@ pub(super) fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
         plan::Preprocessing {
             resize: #resize,
             crop: #crop,
+            interpolation: plan::Interpolation::#interpolation,
             channels: plan::ChannelOrder::#channels,
             background: [#(#background),*],
             scale: #scale,
             mean: plan::Cow::Borrowed(&[#(#mean),*]),
             std: plan::Cow::Borrowed(&[#(#std),*]),
+        }
+    }
+}
+
+/// `plan::Resize::Shorter(256)`
+fn resize(resize: Resize) -> TokenStream {
+    let sides = |sides: [usize; 2]| {
+        let sides = sides.map(Literal::usize_unsuffixed);
+        quote!([#(#sides),*])
+    };
+    match resize {
+        Resize::Shorter(side) => {
+            let side = Literal::usize_unsuffixed(side);
+            quote!(plan::Resize::Shorter(#side))
+        }
+        Resize::Cover(size) => {
+            let size = sides(size);
+            quote!(plan::Resize::Cover(#size))
+        }
+        Resize::To(size) => {
+            let size = sides(size);
+            quote!(plan::Resize::To(#size))
         }
     }
 }
@@ -174,5 +203,18 @@ fn optional(value: Option<TokenStream>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_as_they_are() {
+        let written = |resize| self::resize(resize).to_string().replace(' ', "");
+        assert_eq!(written(Resize::Shorter(256)), "plan::Resize::Shorter(256)");
+        assert_eq!(written(Resize::Cover([26, 44])), "plan::Resize::Cover([26,44])");
+        assert_eq!(written(Resize::To([32, 36])), "plan::Resize::To([32,36])");
     }
 }

@@ -15,10 +15,9 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
 use resnet_plan::check::MAX_VIEWS;
-use resnet_plan::{
-    Action, Buffer, Conv, Dims, Element, Ending, Plan, Pool, PoolKind, Residual, Section, Split, Step, View,
-};
+use resnet_plan::{Action, Buffer, Dims, Element, Ending, Plan, Section, Step, View};
 
+mod action;
 mod description;
 mod item;
 mod report;
@@ -139,13 +138,13 @@ fn functions(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
                 quote!(input.part::<#part>(pass),)
             }
         });
-        let layer = Literal::usize_unsuffixed(segment.first_layer());
+        let first = segment.first().map(Literal::usize_unsuffixed);
         let tuple = quote!((#(#types,)*));
         let section = plan.sections.iter().position(|section| section == segment.section);
         calls[section.unwrap_or_default()].push(quote! {
             const #views: runtime::Views<#tuple> = runtime::Views::at(&[#(#offsets),*]);
             let (#(#parameters,)*) = arena.views(&#views);
-            #name(context, #layer, #input #(#arguments),*);
+            #name(context, [#(#first),*], #input #(#arguments),*);
         });
     }
     let functions = functions.into_iter().map(|(name, mut blocks, code)| {
@@ -238,13 +237,13 @@ impl Segment<'_> {
         [plan.images(self.section), height, width, channels]
     }
 
-    /// Index of the first weights that the steps use.
-    fn first_layer(&self) -> usize {
+    /// Indices of the first layer and the first list that the steps use.
+    fn first(&self) -> [usize; 2] {
         let layer = |step: &Step| match step.action {
             Action::Conv { layer, .. } => Some(layer),
             _ => None,
         };
-        self.steps.iter().find_map(layer).unwrap_or(0)
+        [self.steps.iter().find_map(layer).unwrap_or(0), 0]
     }
 
     /// A view as an argument.
@@ -262,7 +261,7 @@ impl Segment<'_> {
 
 /// Parameters and body of a function.
 fn function(plan: &Plan, segment: &Segment<'_>) -> TokenStream {
-    let first = segment.first_layer();
+    let first = segment.first();
     let input = segment.reads_input().then(|| {
         let ty = tensor(Element::F32, segment.input(plan));
         quote!(input: &#ty,)
@@ -271,86 +270,32 @@ fn function(plan: &Plan, segment: &Segment<'_>) -> TokenStream {
     let types = segment.slots.iter().map(|slot| slot.ty(1));
     let body = segment.steps.iter().map(|step| statement(plan, segment, step, first));
     quote! {
-        (context: &runtime::Context<'_>, layer: usize, #input #(#names: &mut #types),*) {
+        (context: &runtime::Context<'_>, first: [usize; 2], #input #(#names: &mut #types),*) {
             #(#body)*
-            let _ = (context, layer);
+            let _ = (context, first);
         }
     }
 }
 
-fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> TokenStream {
+fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: [usize; 2]) -> TokenStream {
     let y = segment.argument(plan, &step.write);
-    let y_type = tensor(step.write.element, step.write.dims);
     let to = interior(&step.write);
     if step.action == Action::Clear {
         return quote!(runtime::clear_halo(context, #y, #to););
     }
-    let Some(read) = &step.read else {
-        let x_type = tensor(Element::F32, segment.input(plan));
-        let (at, size) = (pair([0, 0]), pair(step.write.size));
-        let from = quote!(runtime::Interior { at: #at, size: #size });
-        let scale = Element::F32.ratio(step.write.element);
-        return quote! {{
-            const COPY: runtime::Copy<#x_type, #y_type> = runtime::Copy::new(#from, #to, #scale);
-            COPY.run(context, input, #y);
-        }};
-    };
-    let x = segment.argument(plan, read);
-    let x_type = tensor(read.element, read.dims);
-    let scale = read.element.ratio(step.write.element);
-    let from = interior(read);
-    let (layer, made, call) = match step.action {
-        Action::Conv { layer, conv } => {
-            let Conv { kernel, stride, from, residual, relu, algorithms, split } = conv;
-            let layer = Literal::usize_unsuffixed(layer - first);
-            let residual = self::residual(residual);
-            let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
-            let split = match split {
-                Split::Pixels => quote!(plan::Split::Pixels),
-                Split::Channels => quote!(plan::Split::Channels),
-            };
-            let algorithms = description::algorithms(algorithms);
-            let conv = quote! {
-                plan::Conv {
-                    kernel: #kernel, stride: #stride, from: #from, residual: #residual, relu: #relu,
-                    algorithms: #algorithms, split: #split,
-                }
-            };
-            (quote!(Conv2d), quote!(new(#conv, #to)), quote!(run(context, layer + #layer, #x, #y)))
-        }
-        Action::Pool(Pool { kind, window, stride, padding }) => {
-            let (window, stride) = (pair(window), pair(stride));
-            let padding = padding.map(Literal::usize_unsuffixed);
-            let kind = match kind {
-                PoolKind::Max => quote!(Max),
-                PoolKind::Average => quote!(Average),
-                PoolKind::AverageWithPadding => quote!(AverageWithPadding),
-            };
-            let pool = quote! {
-                plan::Pool {
-                    kind: plan::PoolKind::#kind, window: #window, stride: #stride, padding: [#(#padding),*],
-                }
-            };
-            (quote!(Pool2d), quote!(new(#pool, #from, #to, #scale)), quote!(run(context, #x, #y)))
-        }
-        Action::Subsample { stride, front, channels } => {
-            let stride = pair(stride);
-            let [front, channels] = [front, channels].map(Literal::usize_unsuffixed);
-            let made = quote!(subsample(#stride, #front, #channels, #from, #to));
-            (quote!(Copy), made, quote!(run(context, #x, #y)))
-        }
-        Action::Add { residual, relu } => {
-            let residual = self::residual(Residual::of(Some(residual), step.write.element));
-            (quote!(Add), quote!(new(#from, #to, #relu, #scale, #residual)), quote!(run(context, #x, #y)))
-        }
-        Action::Softmax => (quote!(Softmax), quote!(new()), quote!(run(context, #x, #y))),
-        Action::Copy | Action::Input | Action::Clear => {
-            (quote!(Copy), quote!(new(#from, #to, #scale)), quote!(run(context, #x, #y)))
+    let y_type = tensor(step.write.element, step.write.dims);
+    let (x, x_type, from) = match &step.read {
+        Some(read) => (segment.argument(plan, read), tensor(read.element, read.dims), interior(read)),
+        None => {
+            let (dims, buffer) = (segment.input(plan), step.write.buffer);
+            let all = View { buffer, element: Element::F32, dims, at: [0, 0], size: [dims[1], dims[2]] };
+            (quote!(input), tensor(Element::F32, dims), interior(&all))
         }
     };
+    let action = action::action(step.action, first);
     quote! {{
-        const LAYER: runtime::#layer<#x_type, #y_type> = runtime::#layer::#made;
-        LAYER.#call;
+        const LAYER: runtime::Layer<#x_type, #y_type> = runtime::Layer::new(#action, #from, #to);
+        LAYER.run(context, first, #x, #y);
     }}
 }
 
@@ -370,20 +315,14 @@ fn tensor(element: Element, dims: Dims) -> TokenStream {
     quote!(runtime::Tensor<#element, #(#dims),*>)
 }
 
-/// `plan::Residual::..`
-fn residual(residual: Residual) -> TokenStream {
-    match residual {
-        Residual::None => quote!(plan::Residual::None),
-        Residual::Same => quote!(plan::Residual::Same),
-        Residual::Quantized { signed, scale } => {
-            quote!(plan::Residual::Quantized { signed: #signed, scale: #scale })
-        }
-    }
-}
-
+/// Where a value lies in its tensor, and its quantization scale.
 fn interior(view: &View) -> TokenStream {
     let (at, size) = (pair(view.at), pair(view.size));
-    quote!(runtime::Interior { at: #at, size: #size })
+    let scaled = view.element.is_quantized().then(|| {
+        let scale = view.element.scale();
+        quote!(.scaled(#scale))
+    });
+    quote!(runtime::Interior::new(#at, #size)#scaled)
 }
 
 fn pair(numbers: [usize; 2]) -> TokenStream {

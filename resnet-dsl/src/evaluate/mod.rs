@@ -5,11 +5,12 @@
 //! check the graph, infer all shapes
 //! for each value, operands first:
 //!     load the tensors of its operator, fold batch norms into them
-//!     compute it by plain loops; add a residual, apply a fused ReLU
+//!     compute it by plain loops; add a residual, apply a fused activation
 //! ```
 //! [`weights`] and [`operators`] are these two steps on their own.
 
 pub mod operators;
+pub mod statistics;
 pub mod weights;
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use resnet_plan::{Dims, WeightTensor};
 use crate::ir::graph::{Graph, Value};
 use crate::ir::verify::verify;
 use crate::ir::{Element, Op};
-use crate::ops::{Conv2d, ShapeError};
+use crate::ops::ShapeError;
 use crate::pass;
 
 use operators::Window;
@@ -113,10 +114,10 @@ pub fn evaluate(
         let operands = graph.operands(value);
         let operands: Vec<&Array> =
             operands.iter().map(|operand| &values[graph.node(*operand).name.as_str()]).collect();
-        let result = match (&node.op, operands.split_first()) {
-            (_, Some((x, others))) => compute(&graph, value, x, others, load)?,
-            (op, None) => {
-                let dims = op.clone().infer(&[])?;
+        let result = match operands[..] {
+            [_, ..] => compute(&graph, value, &operands, load)?,
+            [] => {
+                let dims = node.op.clone().infer(&[])?;
                 if dims.iter().product::<usize>() != input.len() {
                     return Err(EvaluateError::Input { dims, found: input.len() });
                 }
@@ -152,32 +153,51 @@ fn typed(graph: &Graph) -> Result<Graph, EvaluateError> {
     if elements > LARGEST { Err(EvaluateError::TooLarge { elements }) } else { Ok(graph) }
 }
 
-/// A value from its first operand and the others, which are added.
-fn compute(
+/// One value, from its operands. Types are inferred, and the operands have those shapes.
+///
+/// # Errors
+/// If shapes do not fit, or the loader fails.
+///
+/// # Panics
+/// If there are no operands, or they have other shapes.
+pub fn compute(
     graph: &Graph,
     value: Value,
-    x: &Array,
-    others: &[&Array],
+    operands: &[&Array],
     load: Load<'_>,
 ) -> Result<Array, EvaluateError> {
+    let (x, others) = (operands[0], &operands[1..]);
     let op = &graph.node(value).op;
     let channels = x.dims[3];
     let mut y = match op {
-        Op::Input(_) | Op::Relu | Op::Add { .. } | Op::Convert => x.clone(),
+        Op::Input(_) | Op::Activation(_) | Op::Convert => x.clone(),
+        Op::Add { .. } => sum(x.clone(), others),
+        Op::Multiply { .. } => others.iter().fold(x.clone(), |x, other| operators::multiply(&x, other)),
         Op::ZeroPad(sides) => operators::zero_pad(x, *sides),
         Op::Conv2d(conv) => {
             let [height, width] = conv.kernel;
-            let window = Window::new(x.dims, conv.kernel, conv.stride, conv.padding, false)?;
-            let kernel = weights::kernel(&conv.weights, [height, width, channels, conv.filters], load)?;
+            let shape = [height, width, channels / conv.groups, conv.filters];
+            let window = Window::of_conv(x.dims, conv)?;
+            let kernel = weights::kernel(&conv.weights, shape, conv.standardized, load)?;
             let bias = weights::bias(conv.bias.as_ref(), conv.filters, load)?;
-            operators::convolve(x, &kernel, &bias, &window)
+            sum(operators::convolve(x, &kernel, &bias, conv.groups, &window), others)
         }
-        Op::BatchNorm(batch_norm) => {
-            let norm = weights::Affine::of(batch_norm, channels, load)?;
+        Op::BatchNorm { norm, .. } => {
+            let norm = weights::Affine::of(norm, channels, load)?;
             let mut y = x.clone();
             y.data.chunks_exact_mut(channels).for_each(|pixel| norm.apply(pixel));
             y
         }
+        Op::GroupNorm(norm) => {
+            let affine = weights::Affine::of_group_norm(norm, norm.normalized(channels), load)?;
+            statistics::group_norm(x, norm, &affine)
+        }
+        Op::Blur(blur) => operators::blur(x, blur, blur.infer(x.dims)?),
+        Op::StatisticsPool(pool) => statistics::statistics_pool(x, pool),
+        Op::GemPool(pool) => statistics::gem_pool(x, weights::exponent(&pool.exponent, load)?, pool.epsilon),
+        Op::Upsample(times) => operators::upsample(x, *times),
+        Op::L2Normalize { epsilon } => statistics::l2_normalize(x, *epsilon),
+        Op::ChannelConv(conv) => operators::channel_conv(x, &weights::channel_kernel(conv, load)?),
         Op::MaxPool(pool) => {
             let window = Window::new(x.dims, pool.window, pool.stride, pool.padding, pool.ceil)?;
             operators::max_pool(x, &window)
@@ -193,19 +213,26 @@ fn compute(
         Op::Flatten => Array { dims: op.clone().infer(&[x.dims])?, data: x.data.clone() },
         Op::Dense(dense) => {
             let [_, height, width, channels] = image(graph, value, x.dims);
-            let kernel = weights::kernel(&dense.weights, [height, width, channels, dense.units], load)?;
+            let kernel = weights::kernel(&dense.weights, [height, width, channels, dense.units], None, load)?;
             let bias = weights::bias(dense.bias.as_ref(), dense.units, load)?;
-            operators::convolve(x, &kernel, &bias, &Window::whole(x.dims))
+            operators::convolve(x, &kernel, &bias, 1, &Window::whole(x.dims))
         }
         Op::Softmax => operators::softmax(x),
     };
+    let alone = if let Op::Activation(activation) = op { Some(activation.clone()) } else { None };
+    if let Some(activation) = alone.or_else(|| op.clone().activation_mut().cloned()) {
+        let slopes = weights::slopes(&activation, y.dims[3], load)?;
+        operators::activate(activation.function, &slopes, &mut y);
+    }
+    Ok(y)
+}
+
+/// The sum of values.
+fn sum(mut y: Array, others: &[&Array]) -> Array {
     for other in others {
         y.data.iter_mut().zip(&other.data).for_each(|(y, other)| *y += other);
     }
-    if let Op::Relu | Op::Add { relu: true } | Op::Conv2d(Conv2d { relu: true, .. }) = op {
-        operators::relu(&mut y);
-    }
-    Ok(y)
+    y
 }
 
 /// What the operand of a dense layer is before it is flattened: its kernel may be in the order of that image.

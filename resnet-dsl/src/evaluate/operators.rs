@@ -4,13 +4,16 @@
 //! stays in the cache for a row of pixels; the inner loop runs over contiguous output channels.
 
 use crate::evaluate::Array;
-use crate::ops::{Dims, Padding, ShapeError, Sides, Subsample, resolve};
+use crate::ops::{Blur, Conv2d, Dims, Padding, ShapeError, Sides, Subsample, resolve};
+use resnet_plan::Activation;
 
 /// Where a window stands over an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Height and width of the window.
+    /// Rows and columns of the window.
     size: [usize; 2],
+    /// From one of them to the next, in pixels.
+    dilation: [usize; 2],
     /// Vertical and horizontal stride.
     stride: [usize; 2],
     /// Padding around the image.
@@ -34,13 +37,29 @@ impl Window {
         ceil: bool,
     ) -> Result<Self, ShapeError> {
         let (sides, output) = resolve(x, size, stride, padding, ceil)?;
-        Ok(Window { size, stride, sides, input: [x[1], x[2]], output })
+        Ok(Window { size, dilation: [1, 1], stride, sides, input: [x[1], x[2]], output })
+    }
+
+    /// The window of a convolution over images of this shape.
+    ///
+    /// # Errors
+    /// If it is larger than the padded image, or a size is zero.
+    pub fn of_conv(x: Dims, conv: &Conv2d) -> Result<Self, ShapeError> {
+        let window = Window::new(x, conv.window(), conv.stride, conv.padding, false)?;
+        Ok(Window { size: conv.kernel, dilation: conv.dilation, ..window })
     }
 
     /// A window as large as images of this shape.
     pub fn whole([_, height, width, _]: Dims) -> Self {
         let size = [height, width];
-        Window { size, stride: [1, 1], sides: Sides::default(), input: size, output: [1, 1] }
+        Window {
+            size,
+            dilation: [1, 1],
+            stride: [1, 1],
+            sides: Sides::default(),
+            input: size,
+            output: [1, 1],
+        }
     }
 
     /// Positions in the window, row by row.
@@ -52,7 +71,9 @@ impl Window {
     /// The row (axis 0) or column (1) of the image at position `k` of the window of an output row or column; `None`: padding.
     fn source(&self, axis: usize, output: usize, k: usize) -> Option<usize> {
         let before = [self.sides.top, self.sides.left][axis];
-        (output * self.stride[axis] + k).checked_sub(before).filter(|source| *source < self.input[axis])
+        (output * self.stride[axis] + k * self.dilation[axis])
+            .checked_sub(before)
+            .filter(|source| *source < self.input[axis])
     }
 
     /// Rows (axis 0) or columns (1) in the window of an output row or column, padding included.
@@ -63,12 +84,13 @@ impl Window {
     }
 }
 
-/// Convolution: `kernel` is `[height, width, inputs, outputs]`, `bias` `[outputs]`.
+/// Convolution in groups of channels: `kernel` is `[height, width, inputs of a group, outputs]`, `bias` `[outputs]`.
 ///
 /// # Panics
 /// If the array or the kernel is empty, or sizes do not fit.
-pub fn convolve(x: &Array, kernel: &[f64], bias: &[f64], window: &Window) -> Array {
-    let [batch, _, _, inputs] = x.dims;
+pub fn convolve(x: &Array, kernel: &[f64], bias: &[f64], groups: usize, window: &Window) -> Array {
+    let [batch, _, _, channels] = x.dims;
+    let inputs = channels / groups;
     let ([height, width], outputs) = (window.output, bias.len());
     let dims = [batch, height, width, outputs];
     let mut y = Array { dims, data: bias.repeat(batch * height * width) };
@@ -79,8 +101,12 @@ pub fn convolve(x: &Array, kernel: &[f64], bias: &[f64], window: &Window) -> Arr
             for (column, sums) in sums.chunks_exact_mut(outputs).enumerate() {
                 let Some(from_column) = window.source(1, column, j) else { continue };
                 let pixel = x.pixel(n, from_row, from_column);
-                for (x, weights) in pixel.iter().zip(weights.chunks_exact(outputs)) {
-                    accumulate(sums, *x, weights);
+                let groups =
+                    pixel.chunks_exact(inputs).zip(sums.chunks_exact_mut(outputs / groups)).enumerate();
+                for (group, (pixel, sums)) in groups {
+                    for (x, weights) in pixel.iter().zip(weights.chunks_exact(outputs)) {
+                        accumulate(sums, *x, &weights[group * sums.len()..]);
+                    }
                 }
             }
         }
@@ -88,11 +114,79 @@ pub fn convolve(x: &Array, kernel: &[f64], bias: &[f64], window: &Window) -> Arr
     y
 }
 
-/// `max(x, 0)`; NaN stays NaN.
-pub fn relu(x: &mut Array) {
-    for x in &mut x.data {
-        *x = if *x < 0.0 { 0.0 } else { *x };
+/// An activation. `slopes` are those of PReLU, by channel.
+pub fn activate(function: Activation, slopes: &[f64], x: &mut Array) {
+    let channels = x.dims[3];
+    for pixel in x.data.chunks_exact_mut(channels) {
+        for (channel, x) in pixel.iter_mut().enumerate() {
+            *x = function.apply(*x, slopes.get(channel).copied().unwrap_or_default());
+        }
     }
+}
+
+/// The product of each element with one of the same place, or of the same channel if the other image is one pixel.
+pub fn multiply(x: &Array, by: &Array) -> Array {
+    let [_, height, width, channels] = x.dims;
+    let times = if by.dims[1..3] == x.dims[1..3] { 1 } else { height * width };
+    let mut y = x.clone();
+    for (pixel, y) in y.data.chunks_exact_mut(channels).enumerate() {
+        let by = &by.data[pixel / times * channels..];
+        y.iter_mut().zip(by).for_each(|(y, by)| *y *= by);
+    }
+    y
+}
+
+/// Binomial weights over each window, of each channel; around the image lie its pixels, mirrored at the edge.
+pub fn blur(x: &Array, blur: &Blur, [_, height, width, _]: Dims) -> Array {
+    let [batch, rows, columns, channels] = x.dims;
+    let (weights, padding) = (blur.weights(), blur.padding());
+    let mirrored = |axis: usize, output: usize, k: usize, size: usize| {
+        let place = (output * blur.stride[axis] + k).abs_diff(padding[axis]);
+        if place < size { place } else { 2 * (size - 1) - place }
+    };
+    let dims = [batch, height, width, channels];
+    let mut y = Array { dims, data: vec![0.0; dims.iter().product()] };
+    for (index, y) in y.data.chunks_exact_mut(channels).enumerate() {
+        let (n, row, column) = (index / width / height, index / width % height, index % width);
+        for (i, down) in weights.iter().enumerate() {
+            for (j, right) in weights.iter().enumerate() {
+                let pixel = x.pixel(n, mirrored(0, row, i, rows), mirrored(1, column, j, columns));
+                y.iter_mut().zip(pixel).for_each(|(y, x)| *y += x * (down * right));
+            }
+        }
+    }
+    y
+}
+
+/// Each pixel so many times in height and width.
+pub fn upsample(x: &Array, times: [usize; 2]) -> Array {
+    let [batch, height, width, channels] = x.dims;
+    let dims = [batch, height * times[0], width * times[1], channels];
+    let mut data = Vec::with_capacity(dims.iter().product());
+    for n in 0..batch {
+        for row in 0..dims[1] {
+            for column in 0..dims[2] {
+                data.extend_from_slice(x.pixel(n, row / times[0], column / times[1]));
+            }
+        }
+    }
+    Array { dims, data }
+}
+
+/// `kernel` along the channels of each pixel, with zeros on both sides.
+pub fn channel_conv(x: &Array, kernel: &[f64]) -> Array {
+    let mut y = x.clone();
+    let half = kernel.len() / 2;
+    for (y, x) in y.data.chunks_exact_mut(x.dims[3]).zip(x.data.chunks_exact(x.dims[3])) {
+        for (channel, y) in y.iter_mut().enumerate() {
+            let inputs = kernel
+                .iter()
+                .enumerate()
+                .filter_map(|(k, weight)| Some(weight * x.get((channel + k).checked_sub(half)?)?));
+            *y = inputs.sum();
+        }
+    }
+    y
 }
 
 /// The maximum of the pixels of the image in each window; NaN if one is among them.
@@ -190,7 +284,7 @@ pub fn softmax(x: &Array) -> Array {
 
 impl Array {
     /// The channels of a pixel.
-    fn pixel(&self, n: usize, row: usize, column: usize) -> &[f64] {
+    pub(super) fn pixel(&self, n: usize, row: usize, column: usize) -> &[f64] {
         let [_, height, width, channels] = self.dims;
         &self.data[((n * height + row) * width + column) * channels..][..channels]
     }

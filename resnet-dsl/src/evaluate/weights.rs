@@ -10,6 +10,7 @@ use resnet_plan::{BatchNorm, Kernel, KernelLayout, Role, WeightTensor};
 
 use crate::evaluate::{EvaluateError, Load};
 use crate::ir::param::{BiasParam, KernelParam};
+use crate::ops::{Activation, ChannelConv, Exponent, GroupNorm};
 
 /// A batch norm: `(x - mean) * scale + beta`, by channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,19 +24,37 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// The batch norm of so many channels.
+    /// The batch norm of so many channels; those outside its range stay as they are.
     ///
     /// # Errors
     /// If a tensor cannot be loaded.
     pub fn of(norm: &BatchNorm, channels: usize, load: Load<'_>) -> Result<Self, EvaluateError> {
-        let mut tensor = |name, role| tensor(name, &[channels], role, load);
+        let [first, end] = norm.channels.unwrap_or([0, channels]);
+        let mut tensor = |name, role| tensor(name, &[end - first], role, load);
         let gamma = tensor(&norm.gamma, Role::Gamma)?;
         let beta = tensor(&norm.beta, Role::Beta)?;
         let mean = tensor(&norm.mean, Role::Mean)?;
         let variance = tensor(&norm.variance, Role::Variance { epsilon: norm.epsilon })?;
         let scale =
             gamma.iter().zip(variance).map(|(gamma, variance)| gamma / (variance + norm.epsilon).sqrt());
-        Ok(Affine { scale: scale.collect(), mean, beta })
+        let all = |of_range: Vec<f64>, other: f64| {
+            [vec![other; first], of_range, vec![other; channels - end]].concat()
+        };
+        Ok(Affine { scale: all(scale.collect(), 1.0), mean: all(mean, 0.0), beta: all(beta, 0.0) })
+    }
+
+    /// Gamma and beta of a group norm, of so many channels; without them, 1 and 0.
+    ///
+    /// # Errors
+    /// If a tensor cannot be loaded.
+    pub fn of_group_norm(norm: &GroupNorm, channels: usize, load: Load<'_>) -> Result<Self, EvaluateError> {
+        let (scale, beta) = match &norm.affine {
+            Some([gamma, beta]) => {
+                (tensor(gamma, &[channels], Role::Gamma, load)?, tensor(beta, &[channels], Role::Beta, load)?)
+            }
+            None => (vec![1.0; channels], vec![0.0; channels]),
+        };
+        Ok(Affine { scale, mean: vec![0.0; channels], beta })
     }
 
     /// Applies it to the channels of a pixel, or to a bias.
@@ -46,12 +65,21 @@ impl Affine {
     }
 }
 
-/// The kernel of a window of this shape (height, width, inputs, outputs), in that order.
+/// The kernel of a window of this shape (height, width, inputs, outputs), in that order; each filter standardized, if that is asked for,
+/// with this epsilon.
 ///
 /// # Errors
 /// If a tensor cannot be loaded.
-pub fn kernel(param: &KernelParam, shape: [usize; 4], load: Load<'_>) -> Result<Vec<f64>, EvaluateError> {
+pub fn kernel(
+    param: &KernelParam,
+    shape: [usize; 4],
+    standardized: Option<f64>,
+    load: Load<'_>,
+) -> Result<Vec<f64>, EvaluateError> {
     let mut kernel = ordered(param.tensor(), shape, load)?;
+    if let Some(epsilon) = standardized {
+        standardize(&mut kernel, shape[3], epsilon);
+    }
     if let Some(norm) = param.batch_norm() {
         let Affine { scale, .. } = Affine::of(norm, shape[3], load)?;
         for outputs in kernel.chunks_exact_mut(scale.len().max(1)) {
@@ -74,6 +102,53 @@ pub fn bias(param: Option<&BiasParam>, outputs: usize, load: Load<'_>) -> Result
         Affine::of(norm, outputs, load)?.apply(&mut bias);
     }
     Ok(bias)
+}
+
+/// The slopes of PReLU, by channel; none for other activations.
+///
+/// # Errors
+/// If a tensor cannot be loaded.
+pub fn slopes(activation: &Activation, channels: usize, load: Load<'_>) -> Result<Vec<f64>, EvaluateError> {
+    let Some(slope) = &activation.slope else { return Ok(Vec::new()) };
+    let slopes = tensor(&slope.name, &[slope.len(channels)], Role::Slope, load)?;
+    Ok(if slope.single { vec![slopes[0]; channels] } else { slopes })
+}
+
+/// The exponent of a generalized mean.
+///
+/// # Errors
+/// If a tensor cannot be loaded.
+pub fn exponent(exponent: &Exponent, load: Load<'_>) -> Result<f64, EvaluateError> {
+    match exponent {
+        Exponent::Fixed(exponent) => Ok(*exponent),
+        Exponent::Load(name) => Ok(tensor(name, &[1], Role::Exponent, load)?[0]),
+    }
+}
+
+/// The kernel of a convolution along channels.
+///
+/// # Errors
+/// If a tensor cannot be loaded.
+pub fn channel_kernel(conv: &ChannelConv, load: Load<'_>) -> Result<Vec<f64>, EvaluateError> {
+    let role = Role::Kernel { fan_in: conv.kernel, fan_out: conv.kernel };
+    tensor(&conv.weights, &[1, 1, conv.kernel], role, load)
+}
+
+/// Weights of each filter minus their mean, over the square root of their variance and epsilon (Qiao et al. 2019, "Micro-Batch
+/// Training with Batch-Channel Normalization and Weight Standardization", section 3.3).
+fn standardize(kernel: &mut [f64], outputs: usize, epsilon: f64) {
+    let count = (kernel.len() / outputs) as f64;
+    for output in 0..outputs {
+        let of_filter = || kernel.iter().skip(output).step_by(outputs);
+        let mean = of_filter().sum::<f64>() / count;
+        let variance = of_filter().map(|weight| (weight - mean).powi(2)).sum::<f64>() / count;
+        let deviation = (variance + epsilon).sqrt();
+        kernel
+            .iter_mut()
+            .skip(output)
+            .step_by(outputs)
+            .for_each(|weight| *weight = (*weight - mean) / deviation);
+    }
 }
 
 /// A kernel in the order height, width, input, output.

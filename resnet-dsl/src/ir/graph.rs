@@ -23,7 +23,16 @@ pub struct Graph {
     /// What its layers are to compute in.
     pub precision: Precision,
     nodes: StableDiGraph<Node, usize>,
-    output: Option<Value>,
+    outputs: Vec<Output>,
+}
+
+/// What a network gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// What it is called; `None`: as its value is.
+    pub name: Option<String>,
+    /// The value.
+    pub value: Value,
 }
 
 /// A value: the result of one operator.
@@ -45,12 +54,19 @@ pub struct Node {
     pub block: String,
     /// Where the spec asks for it.
     pub span: Span,
+    /// Where the spec uses the definition that asks for it.
+    pub used: Option<Span>,
 }
 
 impl Graph {
     /// A graph without nodes.
     pub fn new(name: impl Into<String>) -> Self {
-        Graph { name: name.into(), precision: Precision::F32, nodes: StableDiGraph::new(), output: None }
+        Graph {
+            name: name.into(),
+            precision: Precision::F32,
+            nodes: StableDiGraph::new(),
+            outputs: Vec::new(),
+        }
     }
 
     /// Adds a node with its operands in order.
@@ -80,14 +96,34 @@ impl Graph {
         }
     }
 
-    /// The network's output.
-    pub fn output(&self) -> Option<Value> {
-        self.output
+    /// The network's outputs.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
     }
 
-    /// Makes `value` the network's output.
+    /// The last of the network's outputs: the only one, unless the spec names several.
+    pub fn output(&self) -> Option<Value> {
+        self.outputs.last().map(|output| output.value)
+    }
+
+    /// Makes `value` the network's only output.
     pub fn set_output(&mut self, value: Value) {
-        self.output = Some(value);
+        self.outputs = vec![Output { name: None, value }];
+    }
+
+    /// Replaces the network's outputs.
+    pub fn set_outputs(&mut self, outputs: Vec<Output>) {
+        self.outputs = outputs;
+    }
+
+    /// Whether a value is one of the network's outputs.
+    pub fn is_output(&self, value: Value) -> bool {
+        self.outputs.iter().any(|output| output.value == value)
+    }
+
+    /// What an output is called.
+    pub fn output_name<'a>(&'a self, output: &'a Output) -> &'a str {
+        output.name.as_deref().unwrap_or(&self.node(output.value).name)
     }
 
     /// Operands in order.
@@ -117,10 +153,10 @@ impl Graph {
         users
     }
 
-    /// The one user of a value; `None` if there are more, or none, or if the value is the network's output.
+    /// The one user of a value; `None` if there are more, or none, or if the value is an output of the network.
     pub fn only_user(&self, value: Value) -> Option<Value> {
         match self.users(value)[..] {
-            [user] if self.output != Some(value) => Some(user),
+            [user] if !self.is_output(value) => Some(user),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ pub mod read;
 pub mod ty;
 pub mod verify;
 
-pub use graph::{Graph, Node, Value};
+pub use graph::{Graph, Node, Output, Value};
 pub use op::Op;
 pub use resnet_plan::Element;
 pub use ty::Type;

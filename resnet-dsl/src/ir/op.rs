@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use resnet_plan::BatchNorm;
 
 use crate::ops::{
-    Attributes, AveragePool, Conv2d, Dense, Dims, Padding, Pool, ShapeError, Sides, Subsample, Text, shape,
+    Activation, Attributes, AveragePool, Blur, ChannelConv, Conv2d, Dense, Dims, GemPool, GroupNorm, Padding,
+    Pool, ShapeError, Sides, StatisticsPool, Subsample, Text, shape, within,
 };
 
 /// The largest size that shapes are computed with, and the most elements of an operand: no sum or product of them overflows.
@@ -20,19 +21,39 @@ pub enum Op {
     ZeroPad(Sides),
     /// Convolution, with all that can be fused into it.
     Conv2d(Conv2d),
-    /// Batch normalization.
-    BatchNorm(BatchNorm),
-    /// Rectified linear unit.
-    Relu,
-    /// Sum of two values of one type, and a ReLU that is fused into it.
+    /// Batch normalization, and an activation that is fused into it.
+    BatchNorm {
+        /// Its tensors.
+        norm: BatchNorm,
+        /// What follows.
+        activation: Activation,
+    },
+    /// Group or instance normalization.
+    GroupNorm(GroupNorm),
+    /// A function of each element.
+    Activation(Activation),
+    /// Sum of two values of one shape, and an activation that is fused into it.
     Add {
-        /// Whether negative sums become zero.
-        relu: bool,
+        /// What becomes of the sums.
+        activation: Activation,
+    },
+    /// Product of two values of one shape, or with one value for each channel of an image, and an activation that is fused into it.
+    Multiply {
+        /// What becomes of the products.
+        activation: Activation,
     },
     /// Maximum of a window.
     MaxPool(Pool),
     /// Mean of a window.
     AveragePool(AveragePool),
+    /// A low-pass filter.
+    Blur(Blur),
+    /// Means and standard deviations.
+    StatisticsPool(StatisticsPool),
+    /// A generalized mean of the whole image.
+    GemPool(GemPool),
+    /// Each pixel so many times in height and width.
+    Upsample([usize; 2]),
     /// Every n-th pixel, with zero channels put around.
     Subsample(Subsample),
     /// `[N, H, W, C]` to `[N, 1, 1, H*W*C]`.
@@ -41,6 +62,13 @@ pub enum Op {
     Dense(Dense),
     /// Softmax over channels.
     Softmax,
+    /// Each pixel over its Euclidean norm, or over this, if that is larger.
+    L2Normalize {
+        /// The least that a pixel is divided by.
+        epsilon: f64,
+    },
+    /// A convolution along channels.
+    ChannelConv(ChannelConv),
     /// The same value as another element.
     Convert,
 }
@@ -52,15 +80,23 @@ impl Op {
             Op::Input(_) => "input",
             Op::ZeroPad(_) => "zero_pad",
             Op::Conv2d(_) => "conv2d",
-            Op::BatchNorm(_) => "batch_norm",
-            Op::Relu => "relu",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::GroupNorm(_) => "group_norm",
+            Op::Activation(activation) => activation.name(),
             Op::Add { .. } => "add",
+            Op::Multiply { .. } => "multiply",
             Op::MaxPool(_) => "max_pool",
             Op::AveragePool(_) => "average_pool",
+            Op::Blur(_) => "blur",
+            Op::StatisticsPool(_) => "statistics_pool",
+            Op::GemPool(_) => "gem_pool",
+            Op::Upsample(_) => "upsample",
             Op::Subsample(_) => "subsample",
             Op::Flatten => "flatten",
             Op::Dense(_) => "dense",
             Op::Softmax => "softmax",
+            Op::L2Normalize { .. } => "l2_normalize",
+            Op::ChannelConv(_) => "channel_conv",
             Op::Convert => "convert",
         }
     }
@@ -69,7 +105,7 @@ impl Op {
     pub fn arity(&self) -> RangeInclusive<usize> {
         match self {
             Op::Input(_) => 0..=0,
-            Op::Add { .. } => 2..=2,
+            Op::Add { .. } | Op::Multiply { .. } => 2..=2,
             Op::Conv2d(_) => 1..=2,
             _ => 1..=1,
         }
@@ -93,8 +129,16 @@ impl Op {
             (Op::ZeroPad(sides), &[x]) => Ok(shape::zero_pad(sides, x)),
             (Op::Conv2d(conv), &[x]) => conv.infer(x, None),
             (Op::Conv2d(conv), &[x, residual]) => conv.infer(x, Some(residual)),
-            (Op::BatchNorm(_) | Op::Relu | Op::Softmax | Op::Convert, &[x]) => Ok(x),
+            (Op::Activation(_) | Op::Softmax | Op::L2Normalize { .. } | Op::Convert, &[x]) => Ok(x),
+            (Op::BatchNorm { norm, .. }, &[x]) => within(norm.channels, x[3]).map(|()| x),
+            (Op::GroupNorm(norm), &[x]) => norm.infer(x),
             (Op::Add { .. }, &[x, y]) => shape::add(x, y),
+            (Op::Multiply { .. }, &[x, y]) => shape::multiply(x, y),
+            (Op::Blur(blur), &[x]) => blur.infer(x),
+            (Op::StatisticsPool(pool), &[x]) => pool.infer(x),
+            (Op::GemPool(pool), &[x]) => Ok(pool.infer(x)),
+            (Op::Upsample(times), &[x]) => shape::upsample(*times, x),
+            (Op::ChannelConv(conv), &[x]) => conv.infer(x),
             (Op::MaxPool(pool), &[x]) => pool.infer(x),
             (Op::AveragePool(pool), &[x]) => pool.infer(x),
             (Op::Subsample(subsample), &[x]) => subsample.infer(x),
@@ -115,18 +159,29 @@ impl Op {
         };
         match self {
             Op::ZeroPad(padding) => sides(padding),
-            Op::Conv2d(conv) => {
-                [window(conv.kernel, conv.stride, &conv.padding), vec![conv.filters]].concat()
-            }
+            Op::Conv2d(conv) => [
+                window(conv.window(), conv.stride, &conv.padding),
+                conv.dilation.to_vec(),
+                vec![conv.filters],
+            ]
+            .concat(),
             Op::MaxPool(pool) | Op::AveragePool(AveragePool { pool: Some(pool), .. }) => {
                 window(pool.window, pool.stride, &pool.padding)
             }
             Op::Subsample(Subsample { stride, front, back }) => [&stride[..], &[*front, *back]].concat(),
             Op::Dense(dense) => vec![dense.units],
+            Op::Blur(blur) => vec![blur.size, blur.stride[0], blur.stride[1]],
+            Op::Upsample(times) => times.to_vec(),
             Op::Input(_)
-            | Op::BatchNorm(_)
-            | Op::Relu
+            | Op::BatchNorm { .. }
+            | Op::GroupNorm(_)
+            | Op::Activation(_)
             | Op::Add { .. }
+            | Op::Multiply { .. }
+            | Op::StatisticsPool(_)
+            | Op::GemPool(_)
+            | Op::L2Normalize { .. }
+            | Op::ChannelConv(_)
             | Op::AveragePool(AveragePool { pool: None, .. })
             | Op::Flatten
             | Op::Softmax
@@ -139,6 +194,7 @@ impl Op {
         match (self, inputs) {
             (Op::Conv2d(conv), [x, ..]) => conv.macs(*x, output),
             (Op::Dense(dense), [x, ..]) => dense.macs(*x),
+            (Op::ChannelConv(conv), _) => conv.macs(output),
             _ => 0,
         }
     }
@@ -149,8 +205,30 @@ impl Op {
         match (self, inputs) {
             (Op::Conv2d(conv), [x, ..]) => conv.parameters(*x),
             (Op::Dense(dense), [x, ..]) => dense.parameters(*x),
-            (Op::BatchNorm(_), [[.., channels], ..]) => 2 * *channels as u64,
+            (Op::BatchNorm { norm, activation }, [[.., channels], ..]) => {
+                norm.normalized(*channels) as u64 * 2 + activation.parameters(*channels)
+            }
+            (Op::GroupNorm(norm), [[.., channels], ..]) => norm.parameters(*channels),
+            (
+                Op::Activation(activation) | Op::Add { activation } | Op::Multiply { activation },
+                [[.., channels], ..],
+            ) => activation.parameters(*channels),
+            (Op::GemPool(pool), _) => pool.parameters(),
+            (Op::ChannelConv(conv), _) => conv.kernel as u64,
             _ => 0,
+        }
+    }
+
+    /// The activation that it ends with, if it can have one.
+    pub fn activation_mut(&mut self) -> Option<&mut Activation> {
+        match self {
+            Op::Conv2d(conv) => Some(&mut conv.activation),
+            Op::Dense(dense) => Some(&mut dense.activation),
+            Op::GroupNorm(norm) => Some(&mut norm.activation),
+            Op::BatchNorm { activation, .. } | Op::Add { activation } | Op::Multiply { activation } => {
+                Some(activation)
+            }
+            _ => None,
         }
     }
 
@@ -162,13 +240,24 @@ impl Op {
             Op::Input(dims) => to.put("dims", Text(*dims)),
             Op::ZeroPad(sides) => to.put("p", Text(*sides)),
             Op::Conv2d(conv) => conv.print(to),
-            Op::BatchNorm(norm) => to.put("w", norm),
-            Op::Add { relu } => to.flag("relu", *relu),
+            Op::BatchNorm { norm, activation } => {
+                to.put("w", norm);
+                activation.print(to);
+            }
+            Op::GroupNorm(norm) => norm.print(to),
+            Op::Activation(activation) => activation.attributes(to),
+            Op::Add { activation } | Op::Multiply { activation } => activation.print(to),
+            Op::Blur(blur) => blur.print(to),
+            Op::StatisticsPool(pool) => pool.print(to),
+            Op::GemPool(pool) => pool.print(to),
+            Op::Upsample(times) => to.put("times", Text(*times)),
+            Op::L2Normalize { epsilon } => to.put("eps", format_args!("{epsilon:e}")),
+            Op::ChannelConv(conv) => conv.print(to),
             Op::MaxPool(pool) => pool.print(to),
             Op::AveragePool(pool) => pool.print(to),
             Op::Subsample(subsample) => subsample.print(to),
             Op::Dense(dense) => dense.print(to),
-            Op::Relu | Op::Flatten | Op::Softmax | Op::Convert => {}
+            Op::Flatten | Op::Softmax | Op::Convert => {}
         }
         attributes
     }
@@ -183,9 +272,16 @@ impl Op {
             "input" => Op::Input(from.take::<Text<Dims>>("dims")?.0),
             "zero_pad" => Op::ZeroPad(from.take::<Text<Sides>>("p")?.0),
             "conv2d" => Op::Conv2d(Conv2d::read(from)?),
-            "batch_norm" => Op::BatchNorm(from.take("w")?),
-            "relu" => Op::Relu,
-            "add" => Op::Add { relu: from.take_flag("relu") },
+            "batch_norm" => Op::BatchNorm { norm: from.take("w")?, activation: Activation::read(from)? },
+            "group_norm" => Op::GroupNorm(GroupNorm::read(from)?),
+            "add" => Op::Add { activation: Activation::read(from)? },
+            "multiply" => Op::Multiply { activation: Activation::read(from)? },
+            "blur" => Op::Blur(Blur::read(from)?),
+            "statistics_pool" => Op::StatisticsPool(StatisticsPool::read(from)?),
+            "gem_pool" => Op::GemPool(GemPool::read(from)?),
+            "upsample" => Op::Upsample(from.take::<Text<_>>("times")?.0),
+            "l2_normalize" => Op::L2Normalize { epsilon: from.take("eps")? },
+            "channel_conv" => Op::ChannelConv(ChannelConv::read(from)?),
             "max_pool" => Op::MaxPool(Pool::read(from)?),
             "average_pool" => Op::AveragePool(AveragePool::read(from)?),
             "subsample" => Op::Subsample(Subsample::read(from)?),
@@ -193,7 +289,10 @@ impl Op {
             "dense" => Op::Dense(Dense::read(from)?),
             "softmax" => Op::Softmax,
             "convert" => Op::Convert,
-            _ => return Err(format!("`{name}` is not an operator")),
+            _ => match Activation::of_name(name, from) {
+                Some(activation) => Op::Activation(activation?),
+                None => return Err(format!("`{name}` is not an operator")),
+            },
         };
         from.finish()?;
         Ok(op)

@@ -9,11 +9,13 @@
 //! return %fc
 //! ```
 //!
+//! Several outputs are written `return layer2=%layer2.1, %fc`, those with a name that is not their value's with it.
+//!
 //! The network's name is in quotes if it is not made of letters, digits and `_ . / -`. A line `name:` opens a block of the spec. Types are there from shape inference on, halos from layout assignment on.
 
 use std::fmt;
 
-use crate::ir::graph::{Graph, Value};
+use crate::ir::graph::{Graph, Output, Value};
 use crate::ops::{Sides, Text};
 use crate::quoted;
 
@@ -29,10 +31,15 @@ impl fmt::Display for Graph {
             }
             writeln!(f, "  {}", line(self, value))?;
         }
-        match self.output() {
-            Some(output) => writeln!(f, "return %{}", self.node(output).name),
-            None => Ok(()),
-        }
+        let output = |output: &Output| {
+            let value = &self.node(output.value).name;
+            match self.output_name(output) {
+                name if name == value => format!("%{value}"),
+                name => format!("{name}=%{value}"),
+            }
+        };
+        let outputs: Vec<String> = self.outputs().iter().map(output).collect();
+        if outputs.is_empty() { Ok(()) } else { writeln!(f, "return {}", outputs.join(", ")) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use resnet_plan::text::is_name;
 
 use crate::diag::Span;
-use crate::ir::graph::{Graph, Node, Value};
+use crate::ir::graph::{Graph, Node, Output, Value};
 use crate::ir::op::Op;
 use crate::ops::{Attributes, Sides, Text};
 use crate::quoted::unquoted;
@@ -39,7 +39,7 @@ pub fn read(text: &str) -> Result<Graph, ReadError> {
             block = name.to_owned();
             Ok(())
         } else if let Some(name) = line.strip_prefix("return ") {
-            find(&values, name).map(|value| graph.set_output(value))
+            outputs(name, &values).map(|outputs| graph.set_outputs(outputs))
         } else {
             node(line, &block, &values).and_then(|(node, operands)| {
                 let name = node.name.clone();
@@ -105,8 +105,21 @@ fn node(line: &str, block: &str, values: &HashMap<String, Value>) -> Result<(Nod
         halo,
         block: block.to_owned(),
         span: Span::default(),
+        used: None,
     };
     Ok((node, operands))
+}
+
+/// `%fc`, or `layer2=%layer2.1, %fc`
+fn outputs(text: &str, values: &HashMap<String, Value>) -> Result<Vec<Output>, String> {
+    let output = |text: &str| match text.trim().split_once('=') {
+        Some((name, value)) if is_name(name.trim()) => {
+            Ok(Output { name: Some(name.trim().to_owned()), value: find(values, value)? })
+        }
+        Some((name, _)) => Err(format!("`{name}` cannot be the name of an output")),
+        None => Ok(Output { name: None, value: find(values, text)? }),
+    };
+    text.split(',').map(output).collect()
 }
 
 fn find(values: &HashMap<String, Value>, name: &str) -> Result<Value, String> {

@@ -1,6 +1,6 @@
 //! The verifier: what holds of every graph, after every pass.
 //!
-//! 1. There is an output, and exactly one input.
+//! 1. There is an output at least, whose names are unique and can be written, and exactly one input.
 //! 2. The graph has no cycle.
 //! 3. Names are unique and can be written in the text form; so can tensor names.
 //! 4. A value has as many operands as its operator takes, in places 0, 1, ... without gaps.
@@ -19,8 +19,18 @@ use crate::ir::op::Op;
 pub fn verify(graph: &Graph) -> Vec<String> {
     let mut faults = Vec::new();
     let values = graph.topological();
-    if graph.output().is_none() {
+    if graph.outputs().is_empty() {
         faults.push("the graph has no output".to_owned());
+    }
+    let mut outputs = HashSet::new();
+    for output in graph.outputs() {
+        let name = graph.output_name(output);
+        if !is_name(name) {
+            faults.push(format!("the output {name} cannot be written"));
+        }
+        if !outputs.insert(name) {
+            faults.push(format!("the output {name} is there twice"));
+        }
     }
     let inputs = values.iter().filter(|value| matches!(graph.node(**value).op, Op::Input(_))).count();
     if inputs != 1 {

@@ -1,12 +1,12 @@
 //! Convolution, with everything that is fused into it.
 
-use resnet_plan::{Algorithms, Split};
+use resnet_plan::{Algorithm, Algorithms, Split};
 
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::window::image;
-use crate::ops::{Attributes, Dims, Padding, ShapeError, Text, window};
+use crate::ops::{Activation, Attributes, Dims, Padding, ShapeError, Text, window, within};
 
-/// A convolution: `relu?(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
+/// A convolution: `activation(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     /// Output channels.
@@ -15,14 +15,20 @@ pub struct Conv2d {
     pub kernel: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
+    /// From one input of a window to the next, in pixels.
+    pub dilation: [usize; 2],
+    /// Groups of channels: each group of outputs is computed of its own group of inputs.
+    pub groups: usize,
     /// Zeros around the input; numbers from shape inference on.
     pub padding: Padding,
     /// Kernel.
     pub weights: KernelParam,
     /// Bias, of `filters` elements.
     pub bias: Option<BiasParam>,
-    /// Whether negative sums become zero.
-    pub relu: bool,
+    /// The weights of each filter are loaded minus their mean, over the square root of their variance and this.
+    pub standardized: Option<f64>,
+    /// What becomes of the sums.
+    pub activation: Activation,
     /// How it is computed: from the start where the spec says it, else from `select-algorithms` on.
     pub algorithms: Option<Algorithms>,
     /// What threads share out, from `assign-split` on.
@@ -35,14 +41,24 @@ impl Conv2d {
     /// # Errors
     /// If the window is larger than the padded input, or the residual has another shape.
     pub fn infer(&mut self, x: Dims, residual: Option<Dims>) -> Result<Dims, ShapeError> {
-        let (sides, [height, width]) = window::resolve(x, self.kernel, self.stride, self.padding, false)?;
-        self.padding = Padding::Sides(sides);
         let channels = [x[3], self.filters];
+        if self.groups == 0 || !channels.iter().all(|channels| channels.is_multiple_of(self.groups)) {
+            let ([inputs, filters], groups) = (channels, self.groups);
+            let message =
+                format!("{inputs} channels and {filters} filters are not {groups} groups of one size");
+            return Err(ShapeError::new(message).help("use a number of groups that divides both"));
+        }
+        if self.dilation.contains(&0) {
+            return Err(ShapeError::new("a dilation is at least 1"));
+        }
+        within(self.weights.batch_norm().and_then(|norm| norm.channels), self.filters)?;
+        let (sides, [height, width]) = window::resolve(x, self.window(), self.stride, self.padding, false)?;
+        self.padding = Padding::Sides(sides);
         let computes = |algorithms: Algorithms| {
-            algorithms
-                .each()
-                .into_iter()
-                .all(|algorithm| algorithm.computes(self.kernel, self.stride, channels))
+            algorithms.each().into_iter().all(|algorithm| {
+                algorithm == Algorithm::Direct
+                    || self.is_plain() && algorithm.computes(self.kernel, self.stride, channels)
+            })
         };
         if !self.algorithms.is_none_or(computes) {
             return Err(ShapeError::new(
@@ -60,23 +76,47 @@ impl Conv2d {
 
     /// Multiply-adds.
     pub fn macs(&self, x: Dims, output: Dims) -> u64 {
-        (output.iter().product::<usize>() * self.kernel[0] * self.kernel[1] * x[3]) as u64
+        (output.iter().product::<usize>() * self.kernel[0] * self.kernel[1] * x[3] / self.groups.max(1))
+            as u64
     }
 
     /// Learned parameters.
     pub fn parameters(&self, x: Dims) -> u64 {
         let bias = if self.bias.is_some() { self.filters } else { 0 };
-        (self.kernel[0] * self.kernel[1] * x[3] * self.filters + bias) as u64
+        let weights = self.kernel[0] * self.kernel[1] * x[3] / self.groups.max(1) * self.filters;
+        (weights + bias) as u64 + self.activation.parameters(self.filters)
+    }
+
+    /// Height and width of what a window covers.
+    pub fn window(&self) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let steps = self.kernel[axis].saturating_sub(1).saturating_mul(self.dilation[axis]);
+            steps.saturating_add(self.kernel[axis].min(1))
+        })
+    }
+
+    /// Whether it has one group and no dilation: other algorithms than direct sums compute nothing else.
+    pub fn is_plain(&self) -> bool {
+        self.groups == 1 && self.dilation == [1, 1]
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {
         window::print(self.kernel, self.stride, self.padding, to);
+        if self.dilation != [1, 1] {
+            to.put("d", Text(self.dilation));
+        }
+        if self.groups != 1 {
+            to.put("groups", self.groups);
+        }
         to.put("filters", self.filters);
+        if let Some(epsilon) = self.standardized {
+            to.put("standardized", format_args!("{epsilon:e}"));
+        }
         to.put("w", &self.weights);
         if let Some(bias) = &self.bias {
             to.put("b", bias);
         }
-        to.flag("relu", self.relu);
+        self.activation.print(to);
         if let Some(algorithms) = self.algorithms {
             to.put("algorithm", algorithms);
         }
@@ -89,11 +129,14 @@ impl Conv2d {
         Ok(Conv2d {
             kernel: from.take::<Text<_>>("k")?.0,
             stride: from.take::<Text<_>>("s")?.0,
+            dilation: from.take_optional::<Text<_>>("d")?.map_or([1, 1], |dilation| dilation.0),
+            groups: from.take_optional("groups")?.unwrap_or(1),
             padding: from.take::<Text<_>>("p")?.0,
             filters: from.take_size("filters")?,
             weights: from.take("w")?,
             bias: from.take_optional("b")?,
-            relu: from.take_flag("relu"),
+            standardized: from.take_optional("standardized")?,
+            activation: Activation::read(from)?,
             algorithms: from.take_optional("algorithm")?,
             split: from.take_optional("split")?,
         })

@@ -53,6 +53,9 @@ impl Layer<'_> {
         let Layer { conv, precision, x, y } = *self;
         let (words, pixels) = (self.words(x[3]), self.pixels());
         let mut candidates = vec![Algorithm::Direct];
+        if !conv.is_plain() {
+            return candidates;
+        }
         if conv.kernel == [3, 3] && matches!(conv.stride, [1, 1] | [2, 2]) {
             let tile = Tile::of(conv.stride[0]);
             let tiles = tiles_of(tile, y);
@@ -158,7 +161,7 @@ impl Layer<'_> {
     /// Numbers of the kernel as it is stored.
     pub(crate) fn weights(&self, algorithm: Algorithm) -> usize {
         let Conv2d { kernel, filters, .. } = self.conv;
-        let weights = kernel[0] * kernel[1] * self.x[3] * filters;
+        let weights = kernel[0] * kernel[1] * (self.x[3] / self.conv.groups) * filters;
         match algorithm {
             Algorithm::Strassen { .. } if self.precision == Precision::F32 => weights / 4 * PRODUCTS,
             _ => weights,

@@ -2,7 +2,7 @@
 
 use crate::ir::param::{BiasParam, KernelParam};
 use crate::ops::window::image;
-use crate::ops::{Attributes, Dims, ShapeError};
+use crate::ops::{Activation, Attributes, Dims, ShapeError};
 
 /// `bias + x . kernel`.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Dense {
     pub weights: KernelParam,
     /// Bias, of `units` elements.
     pub bias: Option<BiasParam>,
+    /// What becomes of the sums.
+    pub activation: Activation,
 }
 
 impl Dense {
@@ -36,7 +38,7 @@ impl Dense {
     /// Learned parameters.
     pub fn parameters(&self, [_, _, _, inputs]: Dims) -> u64 {
         let bias = if self.bias.is_some() { self.units } else { 0 };
-        (inputs * self.units + bias) as u64
+        (inputs * self.units + bias) as u64 + self.activation.parameters(self.units)
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {
@@ -45,6 +47,7 @@ impl Dense {
         if let Some(bias) = &self.bias {
             to.put("b", bias);
         }
+        self.activation.print(to);
     }
 
     pub(crate) fn read(from: &mut Attributes) -> Result<Self, String> {
@@ -52,6 +55,7 @@ impl Dense {
             units: from.take_size("units")?,
             weights: from.take("w")?,
             bias: from.take_optional("b")?,
+            activation: Activation::read(from)?,
         })
     }
 }

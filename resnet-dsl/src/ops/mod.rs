@@ -1,18 +1,28 @@
 //! The operators: attributes, shape rule, cost and text of each side by side.
 
+mod activation;
 mod attributes;
+mod blur;
+mod channel_conv;
 mod conv;
 pub(crate) mod cost;
 mod dense;
+mod norm;
 mod pool;
+mod reduce;
 pub mod shape;
 mod subsample;
 mod window;
 
+pub use activation::Activation;
 pub use attributes::{Attributes, Text};
+pub use blur::Blur;
+pub use channel_conv::ChannelConv;
 pub use conv::Conv2d;
 pub use dense::Dense;
+pub use norm::{GroupNorm, within};
 pub use pool::{AveragePool, Pool};
+pub use reduce::{Exponent, GemPool, Over, StatisticsPool};
 pub use subsample::Subsample;
 pub use window::{Padding, Sides, resolve};
 

@@ -24,3 +24,26 @@ pub fn add(x: Dims, y: Dims) -> Result<Dims, ShapeError> {
 pub fn flatten([n, h, w, c]: Dims) -> Dims {
     [n, 1, 1, h * w * c]
 }
+
+/// A value and one of its shape, or of one pixel with as many channels.
+///
+/// # Errors
+/// If the second has another shape.
+pub fn multiply(x: Dims, y: Dims) -> Result<Dims, ShapeError> {
+    if x == y || y == [x[0], 1, 1, x[3]] {
+        return Ok(x);
+    }
+    Err(ShapeError::new(format!("an image of {} cannot be multiplied with one of {}", image(x), image(y)))
+        .help("a gate gives an image of the same shape, or one value for each channel"))
+}
+
+/// An image that is so many times as high and wide.
+///
+/// # Errors
+/// If it would be empty.
+pub fn upsample(times: [usize; 2], [n, h, w, c]: Dims) -> Result<Dims, ShapeError> {
+    if times.contains(&0) {
+        return Err(ShapeError::new("an image is enlarged at least once"));
+    }
+    Ok([n, h * times[0], w * times[1], c])
+}

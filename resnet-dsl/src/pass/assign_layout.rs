@@ -4,7 +4,7 @@
 //! ```text
 //! repeat until nothing changes:
 //!     convolution:       its input's halo covers the rows and columns that its windows touch outside
-//!     residual and sum:  have one halo, since they are one buffer
+//!     residual and sum, gated image and product:  have one halo, since they are one buffer
 //!     zero_pad:          its input's halo is its own and the padding, since the padded image is a larger view
 //! ```
 //! Halos only grow, and no further than the sum of all paddings, so this ends.
@@ -30,6 +30,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                     }
                 }
                 Op::Add { .. } => changed |= equal(graph, operands[1], *value),
+                Op::Multiply { .. } => changed |= equal(graph, operands[0], *value),
                 Op::ZeroPad(pad) => {
                     let halo = graph.node(*value).halo;
                     changed |= grow(graph, operands[0], zip(halo, pad, |halo, pad| halo + pad));
@@ -48,8 +49,9 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
 /// How far the windows of a convolution reach outside the image. Padding behind that no window touches is no part of it.
 fn reach(conv: &Conv2d, x: Dims, y: Dims) -> Sides {
     let Padding::Sides(sides) = conv.padding else { return Sides::default() };
+    let window = conv.window();
     let behind = |axis: usize, before: usize| {
-        ((y[1 + axis] - 1) * conv.stride[axis] + conv.kernel[axis]).saturating_sub(before + x[1 + axis])
+        ((y[1 + axis] - 1) * conv.stride[axis] + window[axis]).saturating_sub(before + x[1 + axis])
     };
     Sides { bottom: behind(0, sides.top), right: behind(1, sides.left), ..sides }
 }

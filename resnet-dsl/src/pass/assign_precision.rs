@@ -5,9 +5,9 @@
 //! bf16:  every value is bf16
 //! int8:  every value is steps of a scale of the calibration table, unsigned where it cannot be negative; what only takes values
 //!        from its operand (a maximum, a part, another shape) has its operand's type
-//! then:  a softmax, and a flatten of pixels that are not whole words of four bytes, is f32, as is what it reads, and what
-//!        others read of it is a `convert`
-//!        the output is f32
+//! then:  what has kernels for f32 only (norms of the image itself, statistics, exponentials), and a flatten of pixels that are not
+//!        whole words of four bytes, is f32, as is what it reads, and what others read of it is a `convert`
+//!        outputs are f32
 //! f32:   the convolution writes that, or a `convert` is put behind the value
 //! ```
 //! The network's input is converted where it is copied.
@@ -15,7 +15,7 @@
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Element, Op, Type};
-use crate::ops::Sides;
+use crate::ops::{Conv2d, Dense, GroupNorm, Sides};
 use crate::spec::metadata::Precision;
 
 /// The most products of a sum that always fits an i32.
@@ -35,7 +35,11 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let element = match (&precision, &node.op, operand) {
             (Precision::F32, ..) => Element::F32,
             (Precision::Bf16, ..) => Element::Bf16,
-            (_, Op::MaxPool(_) | Op::Subsample(_) | Op::ZeroPad(_) | Op::Flatten, Some(x)) => x.element,
+            (
+                _,
+                Op::MaxPool(_) | Op::Subsample(_) | Op::Upsample(_) | Op::ZeroPad(_) | Op::Flatten,
+                Some(x),
+            ) => x.element,
             (Precision::Int8(table), Op::Softmax, _) => {
                 Element::U8(table.scales.get(&node.name).copied().unwrap_or(1.0 / 255.0))
             }
@@ -52,7 +56,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             },
         };
         if let (Op::Conv2d(conv), Some(x), Precision::Int8(_)) = (&node.op, operand, &precision) {
-            let products = conv.kernel[0] * conv.kernel[1] * x.dims[3];
+            let products = conv.kernel[0] * conv.kernel[1] * x.dims[3] / conv.groups;
             if products > MOST_PRODUCTS {
                 let message = format!("a sum of `{}` has {products} products, too many for int8", node.name);
                 let help = format!("there may be {MOST_PRODUCTS}, so that no sum outgrows 32 bits");
@@ -83,10 +87,16 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         }
         set_f32(graph, value);
     }
-    if let Some(output) = graph.output() {
-        let scores = single(graph, output);
-        graph.set_output(scores);
+    let mut outputs = graph.outputs().to_vec();
+    for output in &mut outputs {
+        let value = single(graph, output.value);
+        // An output keeps its name.
+        if value != output.value && output.name.is_none() {
+            output.name = Some(graph.node(output.value).name.clone());
+        }
+        output.value = value;
     }
+    graph.set_outputs(outputs);
     Ok(())
 }
 
@@ -94,8 +104,13 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
 /// its pixels and others behind each.
 fn is_only_f32(graph: &Graph, value: Value) -> bool {
     let operand = || graph.node(graph.operands(value)[0]).ty;
-    match graph.node(value).op {
-        Op::Softmax => true,
+    match &graph.node(value).op {
+        Op::Softmax
+        | Op::L2Normalize { .. }
+        | Op::GroupNorm(_)
+        | Op::StatisticsPool(_)
+        | Op::GemPool(_)
+        | Op::ChannelConv(_) => true,
         Op::Flatten => operand().is_some_and(|Type { element, dims: [_, height, width, channels] }| {
             height * width > 1 && !channels.is_multiple_of(element.per_word())
         }),
@@ -107,16 +122,27 @@ fn is_only_f32(graph: &Graph, value: Value) -> bool {
 pub fn positive(graph: &Graph, value: Value) -> bool {
     let of_operand = || graph.operands(value).first().is_some_and(|operand| positive(graph, *operand));
     match &graph.node(value).op {
-        Op::Conv2d(conv) => conv.relu,
-        Op::Add { relu } => *relu,
-        Op::Relu | Op::Softmax => true,
+        Op::Conv2d(Conv2d { activation, .. })
+        | Op::Dense(Dense { activation, .. })
+        | Op::GroupNorm(GroupNorm { activation, .. })
+        | Op::BatchNorm { activation, .. }
+        | Op::Activation(activation)
+        | Op::Add { activation } => activation.function.is_positive(),
+        Op::Multiply { activation } => {
+            let all = || graph.operands(value).iter().all(|operand| positive(graph, *operand));
+            activation.function.is_positive() || activation.is_none() && all()
+        }
+        Op::Softmax | Op::GemPool(_) => true,
         Op::MaxPool(_)
+        | Op::Blur(_)
+        | Op::Upsample(_)
+        | Op::L2Normalize { .. }
         | Op::AveragePool(_)
         | Op::Subsample(_)
         | Op::ZeroPad(_)
         | Op::Flatten
         | Op::Convert => of_operand(),
-        Op::Input(_) | Op::BatchNorm(_) | Op::Dense(_) => false,
+        Op::Input(_) | Op::StatisticsPool(_) | Op::ChannelConv(_) => false,
     }
 }
 
@@ -125,7 +151,8 @@ fn single(graph: &mut Graph, value: Value) -> Value {
     if graph.node(value).ty.is_some_and(|ty| ty.element == Element::F32) {
         return value;
     }
-    let alone = graph.users(value).len() <= 1 && graph.operands(value).len() == 1;
+    let uses = graph.users(value).len() + usize::from(graph.is_output(value));
+    let alone = uses <= 1 && graph.operands(value).len() == 1;
     if alone && matches!(graph.node(value).op, Op::Conv2d(_)) {
         set_f32(graph, value);
         return value;
@@ -136,9 +163,9 @@ fn single(graph: &mut Graph, value: Value) -> Value {
 
 /// The value as elements of another type, whose name ends in that of a precision.
 fn convert(graph: &mut Graph, value: Value, ty: Option<Type>, precision: resnet_plan::Precision) -> Value {
-    let Node { name, block, span, .. } = graph.node(value).clone();
+    let Node { name, block, span, used, .. } = graph.node(value).clone();
     let name = format!("{name}.{precision}");
-    let node = Node { name, op: Op::Convert, ty, halo: Sides::default(), block, span };
+    let node = Node { name, op: Op::Convert, ty, halo: Sides::default(), block, span, used };
     graph.add(node, &[value])
 }
 

@@ -1,42 +1,39 @@
-//! Folds a batch norm into the convolution before it: `norm(conv(x, w, b))` becomes `conv(x, fold(w), fold(b))`.
+//! Folds a batch norm into the convolution or dense layer before it: `norm(conv(x, w, b))` becomes `conv(x, fold(w), fold(b))`.
+//!
+//! A batch norm behind anything else stays, and is computed by itself.
 //!
 //! Only the expressions change; `fold` is computed once, in double precision, when weights are loaded.
 
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::Graph;
 use crate::ir::param::{BiasParam, KernelParam};
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
-    let mut errors = Diagnostics::default();
     for value in graph.topological() {
-        let node = graph.node(value);
-        let Op::BatchNorm(batch_norm) = &node.op else { continue };
-        let norm = batch_norm.clone();
+        let Op::BatchNorm { norm, activation } = graph.node(value).op.clone() else { continue };
         let source = graph.operands(value)[0];
-        let folded = match &graph.node(source).op {
-            Op::Conv2d(conv) if !conv.relu && graph.only_user(source) == Some(value) => {
-                match (&conv.weights, &conv.bias) {
-                    (KernelParam::Load(kernel), None) => Some((conv, kernel, None)),
-                    (KernelParam::Load(kernel), Some(BiasParam::Load(bias))) => {
-                        Some((conv, kernel, Some(bias.clone())))
-                    }
-                    _ => None,
-                }
-            }
-            _ => None,
+        if graph.only_user(source) != Some(value) {
+            continue;
+        }
+        let mut op = graph.node(source).op.clone();
+        let (weights, bias, end) = match &mut op {
+            Op::Conv2d(conv) => (&mut conv.weights, &mut conv.bias, &mut conv.activation),
+            Op::Dense(dense) => (&mut dense.weights, &mut dense.bias, &mut dense.activation),
+            _ => continue,
         };
-        let Some((conv, kernel, bias)) = folded else {
-            errors.push(
-                Diagnostic::new(format!("the batch norm `{}` cannot be folded", node.name), node.span)
-                    .help("a batch norm stands directly behind a convolution that nothing else reads"),
-            );
+        let (KernelParam::Load(kernel), None | Some(BiasParam::Load(_)), true) =
+            (&*weights, &*bias, end.is_none())
+        else {
             continue;
         };
-        let mut conv = conv.clone();
-        conv.weights = KernelParam::Folded(kernel.clone(), norm.clone());
-        conv.bias = Some(BiasParam::Folded(bias, norm));
-        graph.replace(value, Op::Conv2d(conv), source);
+        let tensor = bias.as_ref().and_then(BiasParam::tensor).cloned();
+        (*weights, *bias, *end) = (
+            KernelParam::Folded(kernel.clone(), norm.clone()),
+            Some(BiasParam::Folded(tensor, norm)),
+            activation,
+        );
+        graph.replace(value, op, source);
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    Ok(())
 }

@@ -7,7 +7,8 @@ use crate::ir::graph::{Graph, Value};
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
-        if graph.node(value).op != (Op::Add { relu: false }) {
+        let Op::Add { activation } = graph.node(value).op.clone() else { continue };
+        if !activation.is_none() {
             continue;
         }
         let operands = graph.operands(value);
@@ -28,7 +29,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
 }
 
 fn can_add(graph: &Graph, branch: Value, add: Value) -> bool {
-    matches!(&graph.node(branch).op, Op::Conv2d(conv) if !conv.relu)
+    matches!(&graph.node(branch).op, Op::Conv2d(conv) if conv.activation.is_none())
         && graph.operands(branch).len() == 1
         && graph.only_user(branch) == Some(add)
 }

@@ -9,11 +9,12 @@ mod assign_precision;
 mod assign_split;
 mod eliminate_dead;
 mod fold_batch_norm;
-mod fuse_relu;
+mod fuse_activation;
 mod fuse_residual;
 mod infer_shapes;
 mod lower_dense;
 mod select_algorithms;
+mod skip_identities;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
@@ -43,6 +44,11 @@ pub const PIPELINE: &[Pass] = &[
         run: infer_shapes::run,
     },
     Pass {
+        name: "skip-identities",
+        summary: "remove pools whose windows are one pixel",
+        run: skip_identities::run,
+    },
+    Pass {
         name: "fold-batch-norm",
         summary: "fold batch norms into the weights of the convolutions before them, symbolically",
         run: fold_batch_norm::run,
@@ -58,15 +64,11 @@ pub const PIPELINE: &[Pass] = &[
         run: fuse_residual::run,
     },
     Pass {
-        name: "fuse-relu",
-        summary: "let convolutions and adds cut negative results off",
-        run: fuse_relu::run,
+        name: "fuse-activation",
+        summary: "let convolutions, sums and norms end with the activation behind them",
+        run: fuse_activation::run,
     },
-    Pass {
-        name: "eliminate-dead",
-        summary: "remove what the output does not need",
-        run: eliminate_dead::run,
-    },
+    Pass { name: "eliminate-dead", summary: "remove what no output needs", run: eliminate_dead::run },
     Pass {
         name: "assign-precision",
         summary: "choose what every value holds: f32, bf16, or 8-bit integers by the calibration table",

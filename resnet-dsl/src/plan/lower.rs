@@ -117,9 +117,14 @@ impl Lowering<'_> {
                     None => self.compute(value, Some(read), action),
                 }
             }
-            (Op::Add { relu }, Some(read)) => {
+            (Op::Add { activation }, Some(read)) => {
                 let residual = self.views[&operands[1]].element;
-                self.accumulate(value, operands[1], read, Action::Add { residual, relu: *relu });
+                self.accumulate(
+                    value,
+                    operands[1],
+                    read,
+                    Action::Add { residual, activation: activation.function },
+                );
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
             (Op::AveragePool(average), read) => {
@@ -158,11 +163,11 @@ impl Lowering<'_> {
         self.views.insert(value, write);
     }
 
-    /// Computes a value over its residual.
+    /// Computes a value over its residual; over a copy of that, if its buffer is still needed or read by the step itself.
     fn accumulate(&mut self, value: Value, residual: Value, read: View, action: Action) {
         let node = self.graph.node(value);
         let mut write = self.views[&residual];
-        if self.last_use(residual) > self.position[&value] || self.graph.output() == Some(residual) {
+        if read.buffer == write.buffer || self.is_needed_behind(write.buffer, self.position[&value]) {
             let copy = self.allocate(self.graph.node(residual), dims(self.graph, residual), node.halo);
             self.step(node, Action::Copy, Some(write), copy);
             write = copy;
@@ -170,6 +175,14 @@ impl Lowering<'_> {
         write.element = element(node);
         self.step(node, action, Some(read), write);
         self.views.insert(value, write);
+    }
+
+    /// Whether a value that lies in a buffer is an output, or read behind a place in the order.
+    fn is_needed_behind(&self, buffer: usize, position: usize) -> bool {
+        let in_buffer = self.views.iter().filter(|(_, view)| view.buffer == buffer);
+        in_buffer
+            .map(|(value, _)| *value)
+            .any(|value| self.graph.is_output(value) || self.last_use(value) > position)
     }
 
     /// When a value is read last, by itself or as another view of its buffer.
@@ -262,7 +275,7 @@ impl Lowering<'_> {
             stride: conv.stride,
             from: [first_row, first_column],
             residual: Residual::of(residual, element(node)),
-            relu: conv.relu,
+            activation: conv.activation.function,
             algorithms,
             split: conv.split.unwrap_or(Split::Pixels),
         };

@@ -1,4 +1,4 @@
-//! The order of the steps: depth first from the output, operands in order, each value after what it needs.
+//! The order of the steps: depth first from each output, operands in order, each value after what it needs.
 //!
 //! A sum's first operand is its main branch and its second the shortcut, so a shortcut's projection runs after the
 //! branch but for the convolution that adds to it. That is the cheap order: the projection's output, the largest
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::ir::graph::{Graph, Value};
 
-/// The values that the output needs, in the order in which they are computed.
+/// The values that the outputs need, in the order in which they are computed.
 pub(super) fn schedule(graph: &Graph) -> Vec<Value> {
     enum Visit {
         Enter(Value),
@@ -16,7 +16,8 @@ pub(super) fn schedule(graph: &Graph) -> Vec<Value> {
     }
     let mut order = Vec::new();
     let mut seen = HashSet::new();
-    let mut stack: Vec<Visit> = graph.output().map(Visit::Enter).into_iter().collect();
+    let mut stack: Vec<Visit> =
+        graph.outputs().iter().rev().map(|output| Visit::Enter(output.value)).collect();
     while let Some(visit) = stack.pop() {
         match visit {
             Visit::Leave(value) => order.push(value),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use resnet_plan::{AddGeometry, Residual};
+use resnet_plan::{Activation, AddGeometry, Residual};
 
 use crate::elements::{Elements, ElementsMut, bf16};
 use crate::kernels::{Kernels, Target, must_fit, share};
@@ -12,13 +12,13 @@ use crate::threads::Threads;
 /// The rows, counted through all images, that one thread does.
 pub(crate) struct AddTask<'a> {
     geometry: AddGeometry,
-    relu: bool,
+    activation: Activation,
     x: Elements<'a>,
     y: Target,
     rows: Range<usize>,
 }
 
-/// `y = relu?(y + x)`, shared out over threads.
+/// `y = activation(y + x)`, shared out over threads.
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, if pixels of the output overlap, or if there is no sum of these elements: there are
@@ -27,7 +27,7 @@ pub fn add(
     kernels: &Kernels,
     threads: &Threads,
     geometry: &AddGeometry,
-    relu: bool,
+    activation: Activation,
     x: Elements<'_>,
     y: ElementsMut<'_>,
 ) {
@@ -39,7 +39,7 @@ pub fn add(
     let count = threads.count();
     threads.run(|index, _| {
         let rows = share(geometry.batch * geometry.size[0], index, count);
-        let task = AddTask { geometry: *geometry, relu, x, y, rows };
+        let task = AddTask { geometry: *geometry, activation, x, y, rows };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
         // not meet, and `y` is borrowed exclusively.
         unsafe { (kernels.add)(&task) }
@@ -106,7 +106,7 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S>, Other: Stored<S>>(
                     let y = y.add(place);
                     let old = if same { Y::load(simd, y, rest) } else { Other::load(simd, y.cast(), rest) };
                     let mut sum = simd.add(simd.mul(x, x_scale), simd.mul(old, y_scale));
-                    if task.relu {
+                    if task.activation == Activation::Relu {
                         sum = simd.at_least(simd.splat(0.0), sum);
                     }
                     Y::store(simd, y, sum, rest);

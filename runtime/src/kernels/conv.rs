@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::dot::DotKernel;
@@ -67,7 +67,7 @@ impl ConvTask<'_> {
             channels: channels.len(),
             width: channels.len().next_multiple_of(lanes),
             residual: self.convolution.residual,
-            relu: self.convolution.relu,
+            relu: self.convolution.activation == Activation::Relu,
         }
     }
 }
@@ -88,7 +88,7 @@ const LARGEST_PANEL: usize = LARGEST_RUN * PANEL;
 /// The bias of sums that have begun.
 pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 
-/// `y = relu?(conv(x, weights) + y?)`, shared out over threads.
+/// `y = activation(conv(x, weights) + y?)`, shared out over threads.
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, or pixels of the output overlap, or the weights are not packed for these
@@ -275,7 +275,9 @@ impl Work {
 /// For all pixels and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes, and
 /// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
-    let ConvTask { convolution: Convolution { geometry, residual, relu, .. }, units, panel_range, .. } = task;
+    let ConvTask {
+        convolution: Convolution { geometry, residual, activation, .. }, units, panel_range, ..
+    } = task;
     let output = task.y.of_f32();
     let depth = geometry.rows * geometry.run;
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
@@ -326,7 +328,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                         y_offsets: &y_offsets[..count],
                         channels,
                         begun: &held[..usize::from(!first || *residual == Residual::Same)],
-                        relu: *relu && last,
+                        relu: *activation == Activation::Relu && last,
                     });
                 }
                 if last {

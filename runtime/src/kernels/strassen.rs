@@ -27,7 +27,7 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, SKEW, SUMS};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
@@ -290,7 +290,8 @@ impl<'a> Part<'a> {
     /// As [`run`], for these pairs, whose inputs are added up, and the panel.
     unsafe fn multiply(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Part { kernels, task, inputs, outputs, .. } = *self;
-        let Convolution { residual, relu, .. } = *task.convolution;
+        let Convolution { residual, activation, .. } = *task.convolution;
+        let relu = activation == Activation::Relu;
         let is_f32 = task.kind == Kind::F32;
         let (residual, relu) = if is_f32 { (residual, relu) } else { (Residual::None, false) };
         let product = kernels.of(task.kind).product;
@@ -396,7 +397,8 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these pairs and the panel, whose products are in M.
     unsafe fn add_products(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
-        let Convolution { residual, relu, .. } = *self.task.convolution;
+        let Convolution { residual, activation, .. } = *self.task.convolution;
+        let relu = activation == Activation::Relu;
         let is_f32 = self.task.kind == Kind::F32;
         let (_, y, apart) = self.places(panel, planes);
         let last = LastTask {

@@ -27,7 +27,7 @@ use std::ops::Range;
 
 use resnet_plan::algorithm::{LARGEST_BLOCK, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
@@ -494,7 +494,7 @@ fn outputs(
     plane: usize,
     channels: Range<usize>,
 ) -> OutputTile {
-    let Convolution { geometry, residual, relu, .. } = &task.convolution;
+    let Convolution { geometry, residual, activation, .. } = &task.convolution;
     let pixel = geometry.y.at(place.image, place.row, place.column);
     OutputTile {
         tile,
@@ -507,6 +507,6 @@ fn outputs(
         inside: place.inside,
         channels: channels.len(),
         accumulate: *residual == Residual::Same,
-        relu: *relu,
+        relu: *activation == Activation::Relu,
     }
 }

@@ -23,7 +23,7 @@ pub(crate) mod transform;
 
 use resnet_plan::algorithm::{LARGEST_COLUMNS, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
-use resnet_plan::{Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::product::{Fetch, LINE, Product};
@@ -279,7 +279,7 @@ impl<'a> Part<'a> {
     /// As [`run`], for the block and the panel, whose sums are in M.
     unsafe fn transform_sums(&self, panel: Panel, place: &Place, planes: &mut Planes<'_>) {
         let Part { kernels, task, .. } = *self;
-        let Convolution { geometry, residual, relu, .. } = task.convolution;
+        let Convolution { geometry, residual, activation, .. } = task.convolution;
         let pixel = |row: usize| geometry.y.at(place.image, place.row + row, place.column);
         let is_f32 = task.kind == Kind::F32;
         let (y, row, apart) = if is_f32 {
@@ -299,7 +299,7 @@ impl<'a> Part<'a> {
             inside: place.inside,
             channels: if is_f32 { panel.channels } else { panel.width },
             accumulate: is_f32 && *residual == Residual::Same,
-            relu: is_f32 && *relu,
+            relu: is_f32 && *activation == Activation::Relu,
         };
         // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels; there is room for as many
         // sums.

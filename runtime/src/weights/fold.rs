@@ -131,6 +131,7 @@ impl Folded {
             match tensor.role {
                 Role::Kernel { .. } => (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]),
                 Role::Bias => shift = numbers(),
+                Role::Slope | Role::Exponent => {}
                 Role::Gamma => gamma = numbers(),
                 Role::Beta => beta = numbers(),
                 Role::Mean => mean = numbers(),

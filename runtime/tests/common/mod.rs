@@ -7,6 +7,7 @@ use std::io::Write;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use resnet_plan::Activation;
 use resnet_runtime::Isa;
 
 /// Runs a property on each instruction set that there is, and says which there are not.
@@ -53,4 +54,9 @@ pub(crate) fn on_any_isa<S: Strategy>(
     if let Err(error) = TestRunner::new(config).run(cases, property) {
         panic!("{name}: {error}");
     }
+}
+
+/// The activation of a layer that may rectify.
+pub(crate) fn rectified(relu: bool) -> Activation {
+    if relu { Activation::Relu } else { Activation::None }
 }

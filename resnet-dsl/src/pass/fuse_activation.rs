@@ -1,4 +1,4 @@
-//! `relu(conv(..))` and `relu(add(..))` become one operator each.
+//! An activation becomes the end of the operator before it: `silu(conv(..))` is one convolution.
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
@@ -6,20 +6,16 @@ use crate::ir::graph::Graph;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
-        if graph.node(value).op != Op::Relu {
-            continue;
-        }
+        let Op::Activation(activation) = graph.node(value).op.clone() else { continue };
         let source = graph.operands(value)[0];
         if graph.only_user(source) != Some(value) {
             continue;
         }
         let mut op = graph.node(source).op.clone();
-        match &mut op {
-            Op::Conv2d(conv) => conv.relu = true,
-            Op::Add { relu } => *relu = true,
-            _ => continue,
+        if let Some(end) = op.activation_mut().filter(|end| end.is_none()) {
+            *end = activation;
+            graph.replace(value, op, source);
         }
-        graph.replace(value, op, source);
     }
     Ok(())
 }

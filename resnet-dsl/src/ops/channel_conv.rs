@@ -1,0 +1,53 @@
+//! A convolution along the channels of a pixel, with as many zeros on both sides as keep their number (Wang et al. 2020,
+//! "ECA-Net: Efficient Channel Attention", section 3.3).
+
+use resnet_plan::Text as Name;
+use resnet_plan::text::tensor_name;
+
+use crate::ops::window::image;
+use crate::ops::{Attributes, Dims, ShapeError};
+
+/// `y[c] = sum over k of w[k] * x[c + k - kernel / 2]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelConv {
+    /// Elements of the kernel, an odd number.
+    pub kernel: usize,
+    /// The tensor of the kernel.
+    pub weights: Name,
+}
+
+impl ChannelConv {
+    /// Shape of the result.
+    ///
+    /// # Errors
+    /// If the input has more than one pixel, or the kernel an even number of elements.
+    pub fn infer(&self, x: Dims) -> Result<Dims, ShapeError> {
+        if self.kernel.is_multiple_of(2) {
+            let message = format!("a convolution along channels has an odd kernel, not {}", self.kernel);
+            return Err(ShapeError::new(message));
+        }
+        match x {
+            [_, 1, 1, _] => Ok(x),
+            _ => Err(ShapeError::new(format!(
+                "a convolution along channels needs an input of one pixel, this one is {}",
+                image(x)
+            ))
+            .help("put `average_pool: global` before it")),
+        }
+    }
+
+    /// Multiply-adds.
+    pub fn macs(&self, output: Dims) -> u64 {
+        output.iter().product::<usize>() as u64 * self.kernel as u64
+    }
+
+    pub(crate) fn print(&self, to: &mut Attributes) {
+        to.put("k", self.kernel);
+        to.put("w", format_args!("@{}", self.weights));
+    }
+
+    pub(crate) fn read(from: &mut Attributes) -> Result<Self, String> {
+        let weights = tensor_name(&from.take::<String>("w")?)?;
+        Ok(ChannelConv { kernel: from.take_size("k")?, weights })
+    }
+}
