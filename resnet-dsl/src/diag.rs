@@ -39,6 +39,7 @@ pub enum Severity {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    serious: usize,
 }
 
 impl Diagnostic {
@@ -131,17 +132,19 @@ impl IntoIterator for Diagnostics {
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.serious += usize::from(diagnostic.severity == Severity::Error);
         self.list.push(diagnostic);
     }
 
     /// Adds all of another list.
     pub fn extend(&mut self, other: Diagnostics) {
+        self.serious += other.serious;
         self.list.extend(other.list);
     }
 
     /// How many there are that leave something unclear.
     pub fn serious(&self) -> usize {
-        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.serious
     }
 
     /// Whether one has this place as its own.

@@ -8,6 +8,8 @@ use crate::diag::{Diagnostic, Diagnostics, Span};
 const MOST_BLOCKS: usize = 2_000;
 /// The most layers of a spec.
 const MOST_LAYERS: usize = 100_000;
+/// How deep lists of layers may lie in layers.
+const DEEPEST: usize = 16;
 /// The most values, keys aside, of all layers.
 const MOST_VALUES: usize = 5_000_000;
 
@@ -52,6 +54,14 @@ impl Budget {
         self.take(&self.layers, 1, span, errors)
     }
 
+    /// Whether a list may lie in so many layers; if not, says so once.
+    pub(super) fn allows_depth(&self, depth: usize, span: Span, errors: &mut Diagnostics) -> bool {
+        if depth > DEEPEST {
+            self.refuse(format!("layers are nested more than {DEEPEST} deep"), span, errors);
+        }
+        depth <= DEEPEST
+    }
+
     /// Takes values; if there are too many, says so once.
     pub(super) fn take_values(&self, count: usize, span: Span, errors: &mut Diagnostics) -> Option<()> {
         self.take(&self.values, count, span, errors)
@@ -60,12 +70,19 @@ impl Budget {
     fn take(&self, from: &Cell<usize>, count: usize, span: Span, errors: &mut Diagnostics) -> Option<()> {
         let rest = from.get().checked_sub(count);
         from.set(rest.unwrap_or(0));
-        if rest.is_none() && !self.told.replace(true) {
+        if rest.is_none() {
             let message = format!(
                 "with all definitions written out, the spec has more than {MOST_LAYERS} layers or {MOST_VALUES} values"
             );
-            errors.push(Diagnostic::new(message, span));
+            self.refuse(message, span, errors);
         }
         rest.map(|_| ())
+    }
+
+    /// Tells the first excess only: there may be many more.
+    fn refuse(&self, message: String, span: Span, errors: &mut Diagnostics) {
+        if !self.told.replace(true) {
+            errors.push(Diagnostic::new(message, span));
+        }
     }
 }

@@ -42,7 +42,11 @@ pub(super) fn spec(
     let settings = settings(&mut fields, &Settings::new(bottleneck), &definitions, errors);
     let clear = errors.serious() == before;
     definitions.check(&settings.ambient, errors);
-    let (budget, scope) = (Budget::default(), Scope::default());
+    let budget = Budget::default();
+    let mut scope = Scope::default();
+    if let Some(classes) = overrides.classes.or(classes) {
+        scope.set("classes", Node::new(Kind::Int(classes as i64), fields.span()));
+    }
     let context = Context { ambient: &settings.ambient, scope: &scope, budget: &budget, depth: 0 };
     let mut list = |key, errors: &mut Diagnostics| {
         fields.read(key, errors, |node, errors| layers(node, context, errors)).unwrap_or_default()

@@ -99,17 +99,19 @@ impl<'a> Stages<'a> {
     fn layers(&mut self, block: &Use<'_>, errors: &mut Diagnostics) -> Vec<crate::spec::ast::Layer> {
         let mut found = Diagnostics::default();
         let (layers, depends) = instance::layers(block, self.budget, &mut found);
-        for mut mistake in found {
+        for mistake in found {
             let place = mistake.labels[0].0;
             let inside = block.settings.block.definition.encloses(place);
             // Inside a definition, values may differ from block to block, but the mistake is one.
-            let message = if inside { String::new() } else { mistake.message.clone() };
-            if self.told.insert((place, message)) {
-                if inside && !errors.mentions(place) {
-                    mistake = mistake.also(block.span, "used here");
-                }
-                errors.push(mistake);
+            let told = if inside {
+                errors.mentions(place)
+            } else {
+                !self.told.insert((place, mistake.message.clone()))
+            };
+            if told {
+                continue;
             }
+            errors.push(if inside { mistake.also(block.span, "used here") } else { mistake });
         }
         if let Some(span) = block.settings.stride_on_span {
             match self.stride_on.iter_mut().find(|(known, _)| *known == span) {

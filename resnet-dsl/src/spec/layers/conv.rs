@@ -5,7 +5,7 @@ use resnet_plan::Activation as Function;
 use crate::diag::Diagnostics;
 use crate::ops::{Padding, Sides};
 use crate::spec::ast::{Activation, Conv, LayerKind};
-use crate::spec::fields::{self, Fields, flag, pair, size, text};
+use crate::spec::fields::{self, Fields, choice, flag, pair, size, text};
 use crate::spec::layers::{Context, activation};
 use crate::spec::settings::{batch_norm, epsilon, switch};
 use crate::spec::tree::{Kind, Node};
@@ -74,12 +74,11 @@ pub(in crate::spec) fn padding(
     dilation: [usize; 2],
     errors: &mut Diagnostics,
 ) -> Option<Padding> {
-    if node.word() != Some("half") {
-        return fields::padding(node, errors);
-    }
+    let Kind::Text(_) = node.kind else { return fields::padding(node, errors) };
     let half = |axis: usize| dilation[axis] * (kernel[axis] - 1) / 2;
     let (height, width) = (half(0), half(1));
-    Some(Padding::Sides(Sides { top: height, bottom: height, left: width, right: width }))
+    let half = Padding::Sides(Sides { top: height, bottom: height, left: width, right: width });
+    choice(node, &[("valid", Padding::Valid), ("same", Padding::Same), ("half", half)], errors)
 }
 
 /// `false`, `true`, or `{epsilon: 1.0e-6}`.

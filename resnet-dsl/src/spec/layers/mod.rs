@@ -24,8 +24,6 @@ use crate::spec::tree::{Key, Kind, Node};
 
 /// The most layers of one list.
 const MOST_LAYERS: usize = 2_000;
-/// How deep lists of layers may lie in layers.
-const DEEPEST: usize = 16;
 
 /// What a list of layers is read with.
 #[derive(Clone, Copy)]
@@ -83,7 +81,7 @@ const KINDS: [LayerType; 29] = [
     kind("residual", "a residual", None, residual::residual),
     kind("gate", "a gate", Some("layers"), residual::gate),
     kind("add", "an addition", Some("with"), residual::add),
-    kind("from", "`from`", Some("from"), residual::from),
+    kind("from", "this layer", Some("from"), residual::from),
     kind("flatten", "this layer", None, plain::flatten),
     kind("softmax", "this layer", None, plain::softmax),
     kind("l2_normalize", "this layer", None, plain::l2_normalize),
@@ -93,14 +91,13 @@ const KINDS: [LayerType; 29] = [
 /// The layers of a list. One that is not understood is [`LayerKind::Unclear`].
 pub(super) fn layers(node: &Node, context: Context<'_>, errors: &mut Diagnostics) -> Option<Vec<Layer>> {
     let unclear = |span| Layer { name: None, from: None, kind: LayerKind::Unclear, span };
-    let refused = match &node.kind {
-        Kind::List(list) if list.len() > MOST_LAYERS => {
-            Some(format!("a list has at most {MOST_LAYERS} layers, here are {}", list.len()))
-        }
-        _ if context.depth > DEEPEST => Some(format!("layers are nested more than {DEEPEST} deep")),
-        _ => None,
-    };
-    if let Some(message) = refused {
+    if !context.budget.allows_depth(context.depth, node.span, errors) {
+        return Some(vec![unclear(node.span)]);
+    }
+    if let Kind::List(list) = &node.kind
+        && list.len() > MOST_LAYERS
+    {
+        let message = format!("a list has at most {MOST_LAYERS} layers, here are {}", list.len());
         errors.push(Diagnostic::new(message, node.span));
         return Some(vec![unclear(node.span)]);
     }

@@ -53,11 +53,10 @@ fn norm(
 
 /// The first channel, and the one behind the last: `[0, 32]`.
 fn range(node: &Node, errors: &mut Diagnostics) -> Option<[usize; 2]> {
-    let before = errors.serious();
-    let ends = list(node, errors, count)?;
+    let ends = list(node, errors, |node, errors| Some(count(node, errors)))?;
     match ends[..] {
-        [first, end] if first < end => return Some([first, end]),
-        _ if errors.serious() > before => {}
+        [Some(first), Some(end)] if first < end => return Some([first, end]),
+        [None, _] | [_, None] => {}
         _ => errors.push(
             Diagnostic::new("a range of channels has a first one and an end behind it", node.span)
                 .help("write `channels: [0, 32]` for the first 32"),

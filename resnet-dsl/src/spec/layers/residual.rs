@@ -1,6 +1,6 @@
 //! Layers with several inputs: `residual`, `gate`, `add`, `from`.
 
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::spec::ast::{Activation, LayerKind, Projection, Shortcut};
 use crate::spec::fields::{Fields, choice, count, list};
 use crate::spec::layers::{Context, activation, layers, reference};
@@ -43,6 +43,10 @@ pub(super) fn add(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnost
         Kind::List(_) => list(node, errors, reference),
         _ => reference(node, errors).map(|one| vec![one]),
     });
+    if with.as_ref().is_some_and(Vec::is_empty) {
+        let error = Diagnostic::new("an addition needs a value to add", fields.span());
+        errors.push(error.help("write `add: NAME`, or `add: [NAME, NAME]`"));
+    }
     let activation = fields.read("activation", errors, activation).unwrap_or(Activation::NONE);
     Some(LayerKind::Add { with: with?, activation })
 }

@@ -131,7 +131,7 @@ impl Lowering<'_> {
     pub(super) fn unique(&mut self, name: String) -> String {
         let given = self.section.given.entry(name.clone()).or_default();
         *given += 1;
-        if *given == 1 { name } else { format!("{name}{given}") }
+        if *given == 1 { name } else { format!("{name}_{given}") }
     }
 
     fn place(&self, conv: usize) -> Place<'_> {

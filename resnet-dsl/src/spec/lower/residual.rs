@@ -139,17 +139,13 @@ impl Lowering<'_> {
         span: Span,
         errors: &mut Diagnostics,
     ) -> Option<()> {
-        let others: Vec<Flow> =
-            with.iter().map(|reference| self.find(reference, errors)).collect::<Option<_>>()?;
-        let Some((last, others)) = others.split_last() else {
-            let error = Diagnostic::new("an addition needs a value to add", span);
-            errors.push(error.help("write `add: NAME`, or `add: [NAME, NAME]`"));
-            return None;
-        };
+        let mut others =
+            with.iter().map(|reference| self.find(reference, errors)).collect::<Option<Vec<_>>>()?;
+        let last = others.pop()?;
         for other in others {
-            self.summed(None, self.flow, *other, Activation::NONE, span);
+            self.summed(None, self.flow, other, Activation::NONE, span);
         }
-        self.summed(own, self.flow, *last, activation, span);
+        self.summed(own, self.flow, last, activation, span);
         Some(())
     }
 
