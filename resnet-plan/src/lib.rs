@@ -13,7 +13,7 @@
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
-//! | [`description`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
+//! | [`description`], [`list`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -24,6 +24,7 @@ pub mod conv;
 pub mod copy;
 pub mod description;
 pub mod element;
+pub mod list;
 mod nearest;
 pub mod pixels;
 pub mod plan;
@@ -46,7 +47,8 @@ pub use description::{
     Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
+pub use list::{ListKind, ListWeights};
 pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};
-pub use plan::{Buffer, Plan, Section, Step, View};
+pub use plan::{Buffer, Output, Plan, Section, Step, View};
 pub use pool::{Pool, PoolGeometry, PoolKind};
