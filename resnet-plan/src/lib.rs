@@ -42,7 +42,7 @@ pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::{AddGeometry, CopyGeometry};
 pub use description::{
     BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
-    Text, WeightTensor,
+    Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use nearest::nearest;

@@ -57,7 +57,7 @@ impl Step {
                     _ => false,
                 };
                 require(kernel)?;
-                Task::Conv(Convolution::new(conv, x, from.precision(), y)?, layer)
+                Task::Conv(Convolution::new(conv, x, from.precision(), y, to.element.scale())?, layer)
             }
             Action::Pool(pool) => {
                 require(alike && (pool.kind != PoolKind::Max || from == to.element))?;
@@ -73,6 +73,8 @@ impl Step {
             }
             Action::Add { residual, activation } => {
                 let int8 = from.is_quantized() && to.element.is_quantized() && residual.is_quantized();
+                let activated = activation.is_homogeneous() || !int8;
+                require(activated && activation != Activation::Prelu)?;
                 require(int8 || from == to.element && residual == to.element)?;
                 let residual = Residual::of(Some(residual), to.element);
                 Task::Add(AddGeometry::new(x, y, scale, residual)?, activation)

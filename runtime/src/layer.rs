@@ -57,10 +57,12 @@ pub struct Softmax<X, Y> {
 type Tensors<X, Y> = PhantomData<fn(&X) -> Y>;
 
 impl<X: Shape, Y: Shape> Conv2d<X, Y> {
+    /// `scale`: the output's quantization scale, or 1.
+    ///
     /// # Panics
     /// (In a constant: does not compile.) See [`Convolution::new`].
-    pub const fn new(conv: Conv, to: Interior) -> Self {
-        let made = Convolution::new(conv, Area::dense(X::DIMS), X::Element::PRECISION, area::<Y>(to));
+    pub const fn new(conv: Conv, to: Interior, scale: f32) -> Self {
+        let made = Convolution::new(conv, Area::dense(X::DIMS), X::Element::PRECISION, area::<Y>(to), scale);
         match made {
             Ok(convolution) => Conv2d { convolution, tensors: PhantomData },
             Err(fault) => refuse(fault),

@@ -26,6 +26,7 @@ fn layer(shape: [usize; 4]) -> LayerWeights {
             variance: norm("variance"),
             epsilon: 1e-5,
         }),
+        slope: None,
     }
 }
 

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
     Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, KernelLayout, LayerWeights,
-    Plan, Precision, Preprocessing,
+    Plan, Precision, Preprocessing, Slope,
 };
 
 /// One line for the type's documentation.
@@ -63,7 +63,7 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
 }
 
 fn layer(layer: &LayerWeights) -> TokenStream {
-    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm } = layer;
+    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm, slope } = layer;
     let (name, kernel_name) = (text(name), text(&kernel.name));
     let shape = shape.map(Literal::usize_unsuffixed);
     let algorithm = self::algorithm(*algorithm);
@@ -76,6 +76,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
     };
     let bias = optional(bias.as_ref().map(|name| text(name)));
     let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
+    let slope = optional(slope.as_ref().map(self::slope));
     quote! {
         plan::LayerWeights {
             name: #name,
@@ -85,6 +86,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
             kernel: plan::Kernel { name: #kernel_name, layout: plan::KernelLayout::#layout },
             bias: #bias,
             batch_norm: #batch_norm,
+            slope: #slope,
         }
     }
 }
@@ -138,6 +140,11 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
             gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon,
         }
     }
+}
+
+fn slope(Slope { name, single }: &Slope) -> TokenStream {
+    let name = text(name);
+    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Preprocessing { .. }`

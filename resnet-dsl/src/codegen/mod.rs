@@ -317,7 +317,8 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: usize) -> T
                     activation: #activation, algorithms: #algorithms, split: #split,
                 }
             };
-            (quote!(Conv2d), quote!(new(#conv, #to)), quote!(run(context, layer + #layer, #x, #y)))
+            let scale = step.write.element.scale();
+            (quote!(Conv2d), quote!(new(#conv, #to, #scale)), quote!(run(context, layer + #layer, #x, #y)))
         }
         Action::Pool(Pool { kind, window, stride, padding }) => {
             let (window, stride) = (pair(window), pair(stride));

@@ -40,12 +40,14 @@ impl Filler {
             (Filler::Formula, Role::Gamma) => (state, Box::new(|u| 0.6 + 0.6 * u)),
             (Filler::Formula, Role::Beta | Role::Mean) => (state, Box::new(|u| (2.0 * u - 1.0) * 0.2)),
             (Filler::Formula, Role::Variance { .. }) => (state, Box::new(|u| 0.5 + u)),
+            (Filler::Formula, Role::Slope) => (state, Box::new(|u| 0.05 + 0.4 * u)),
             (Filler::Glorot { seed }, Role::Kernel { fan_in, fan_out }) => {
                 let limit = (6.0 / fan_in.saturating_add(fan_out) as f64).sqrt() as f32;
                 (state ^ mix(seed), Box::new(move |u| (2.0 * u - 1.0) * limit))
             }
             (Filler::Glorot { .. }, Role::Gamma | Role::Variance { .. }) => (state, Box::new(|_| 1.0)),
             (Filler::Glorot { .. }, Role::Bias | Role::Beta | Role::Mean) => (state, Box::new(|_| 0.0)),
+            (Filler::Glorot { .. }, Role::Slope) => (state, Box::new(|_| 0.25)),
         };
         stream(state).take(tensor.len()).map(number)
     }

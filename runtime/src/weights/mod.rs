@@ -384,7 +384,7 @@ fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Err
 /// Where each layer's weights lie, in the order of use, and how many elements there are in all.
 fn places(kernels: &Kernels, network: &Description) -> (Vec<Place>, usize) {
     let precision = network.precision;
-    let lists = if precision == Precision::Int8 { 3 } else { 1 };
+    let sums = if precision == Precision::Int8 { 3 } else { 1 };
     let mut end = 0usize;
     let mut place = |length: usize| {
         let start = end;
@@ -395,6 +395,7 @@ fn places(kernels: &Kernels, network: &Description) -> (Vec<Place>, usize) {
     };
     let place = |layer: &LayerWeights| {
         let [depth, channels] = layer.packed_shape();
+        let lists = sums + usize::from(layer.slope.is_some());
         Place {
             panels: place(pack::packed_len(kernels, precision, depth, channels)),
             bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(lists)),
