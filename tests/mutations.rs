@@ -12,7 +12,7 @@ use common::say;
 use plans::{SMALL, plan, shipped, weights};
 use resnet::Error;
 use resnet::runtime::{Precision, Program, Weights};
-use resnet_plan::{Action, Algorithm, Algorithms, Element, Plan, Residual, View};
+use resnet_plan::{Action, Algorithm, Algorithms, Element, ListKind, Plan, Residual, View};
 
 /// Early steps are done for one image at a time.
 const SECTIONS: &str = "
@@ -48,10 +48,18 @@ impl Random {
 fn numbers(plan: &mut Plan) -> Vec<&mut usize> {
     let mut numbers = vec![&mut plan.description.peak_bytes, &mut plan.description.scratch_bytes];
     numbers.extend(&mut plan.input);
-    numbers.extend(of_view(&mut plan.output));
+    numbers.extend(plan.outputs.iter_mut().flat_map(|output| of_view(&mut output.view)));
     for layer in plan.description.layers.to_mut() {
         numbers.extend(&mut layer.shape);
         numbers.extend(of_algorithm(&mut layer.algorithm));
+    }
+    for list in plan.description.lists.to_mut() {
+        numbers.push(&mut list.channels);
+        match &mut list.kind {
+            ListKind::GroupNorm { channels, .. } => numbers.extend(channels),
+            ListKind::Kernel { len, .. } => numbers.push(len),
+            ListKind::Slopes | ListKind::BatchNorm(_) | ListKind::Exponent(_) => {}
+        }
     }
     for section in &mut plan.sections {
         numbers.extend([&mut section.steps.start, &mut section.steps.end, &mut section.passes]);
@@ -75,7 +83,22 @@ fn numbers(plan: &mut Plan) -> Vec<&mut usize> {
             Action::Subsample { stride, front, channels } => {
                 numbers.extend(stride.iter_mut().chain([front, channels]));
             }
-            Action::Input | Action::Clear | Action::Copy | Action::Add { .. } | Action::Softmax => {}
+            Action::Add { list, .. }
+            | Action::Multiply { list, .. }
+            | Action::Activate { list, .. }
+            | Action::Gem { list, .. } => numbers.extend(list),
+            Action::Affine { list, .. } => numbers.push(list),
+            Action::GroupNorm { groups, channels, list, .. } => {
+                numbers.extend([groups].into_iter().chain(channels).chain(list));
+            }
+            Action::Upsample { times } => numbers.extend(times),
+            Action::ChannelConv { kernel, list } => numbers.extend([kernel, list]),
+            Action::Input
+            | Action::Clear
+            | Action::Copy
+            | Action::Statistics { .. }
+            | Action::L2Normalize { .. }
+            | Action::Softmax => {}
         }
     }
     numbers
@@ -120,7 +143,7 @@ fn change_kind(plan: &mut Plan, random: &mut Random) {
         2 => plan.steps[one].read = Some(plan.steps[other].write),
         3 => plan.steps[one].action = plan.steps[other].action,
         4 => plan.buffers[buffer].whole ^= true,
-        5 => plan.output = plan.steps[one].write,
+        5 => plan.outputs[0].view = plan.steps[one].write,
         _ => {
             let residual = random.of(&[
                 Residual::None,
@@ -136,8 +159,11 @@ fn change_kind(plan: &mut Plan, random: &mut Random) {
 
 /// Weights for a changed plan: those of the good one, unless layers have changed to others that are as small.
 fn weights_for(plan: &Plan, good: &Plan, weights: &Weights) -> Result<Weights, Error> {
-    let bytes = plan.description.layers.iter().map(|layer| layer.bytes()).fold(0, usize::saturating_add);
-    let changed = plan.description.layers != good.description.layers && bytes < 1 << 20;
+    let (layers, lists) = (plan.description.layers.iter(), plan.description.lists.iter());
+    let sizes = layers.map(|layer| layer.bytes()).chain(lists.map(|list| list.bytes()));
+    let same = plan.description.layers == good.description.layers
+        && plan.description.lists == good.description.lists;
+    let changed = !same && sizes.fold(0, usize::saturating_add) < 1 << 20;
     if changed { plans::weights(plan) } else { Ok(weights.clone()) }
 }
 

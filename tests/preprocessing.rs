@@ -169,7 +169,9 @@ fn no_size_is_too_odd() {
     let line = vec![200; 3 * 100_000];
     for (width, height) in [(100_000, 1), (1, 100_000)] {
         let image = Image::rgb8(&line, width, height).unwrap();
-        for setting in ["r256c224", "r1c1", "s3x5", "c7", "gray-r65536c2"] {
+        let bilinear = ["r256c224", "r1c1", "s3x5", "c7", "gray-r65536c2"];
+        let others = ["r256c224-bicubic", "s3x5-bicubic", "gray-r65536c2-nearest", "p0.9s3x5-nearest"];
+        for setting in bilinear.into_iter().chain(others) {
             let (found, [h, w, channels]) = bytes(&image, setting, [255; 3]);
             assert_eq!(found.len(), h * w * channels);
         }

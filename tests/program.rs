@@ -158,7 +158,7 @@ fn windows_lie_in_what_was_written() {
 fn indices_are_of_something() {
     refused("there is no buffer 999", |plan| plan.steps[0].write.buffer = 999);
     refused("there is no buffer", |plan| read(plan, is_conv).buffer = usize::MAX);
-    refused("there is no buffer 999 for the output", |plan| plan.output.buffer = 999);
+    refused("there is no buffer 999 for the output", |plan| plan.outputs[0].view.buffer = 999);
     refused("with the weights w18446744073709551615", |plan| {
         let index = step(plan, is_conv);
         let Action::Conv { layer, .. } = &mut plan.steps[index].action else { unreachable!() };
@@ -180,7 +180,7 @@ fn elements_are_those_that_were_written() {
         conv(plan).residual = Residual::Quantized { signed: true, scale: 1.0 };
     });
     refused("adds to what was not written", |plan| conv(plan).residual = Residual::Same);
-    refused("the output is not dense f32", |plan| plan.output.element = Element::Bf16);
+    refused("the output is not dense f32", |plan| plan.outputs[0].view.element = Element::Bf16);
 }
 
 #[test]
@@ -206,9 +206,9 @@ fn memory_is_enough() {
 fn the_output_is_what_was_written() {
     refused("the output was not written", |plan| {
         plan.buffers.push(Buffer { offset: 0, ..plan.buffers[0].clone() });
-        plan.output.buffer = plan.buffers.len() - 1;
+        plan.outputs[0].view.buffer = plan.buffers.len() - 1;
     });
-    refused("the output was not written", |plan| plan.output.dims[3] += 1);
+    refused("the output was not written", |plan| plan.outputs[0].view.dims[3] += 1);
     refused("the input [0, 16, 16, 4] is empty or too large", |plan| plan.input[0] = 0);
 }
 

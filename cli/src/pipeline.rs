@@ -119,7 +119,7 @@ impl<R: FnMut(usize, &mut [f32]) -> anyhow::Result<()>> Worker<R> {
     /// The outputs of some images. One that cannot be read does not keep the others from being computed.
     fn compute(&mut self, images: Range<usize>) -> Outputs {
         let plan = self.program.plan();
-        let [image, scores] = [plan.input, plan.output.dims].map(|dims| dims[1..].iter().product::<usize>());
+        let [image, scores] = [plan.input, plan.output()].map(|dims| dims[1..].iter().product::<usize>());
         self.input.clear();
         self.input.resize(images.len() * image, 0.0);
         let read = images.clone().zip(self.input.chunks_exact_mut(image));

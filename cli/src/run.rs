@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok(())
     };
     let team = pipeline::run(&plan, &weights, threads, inputs.len(), reader, see)?;
-    let [_, height, width, channels] = plan.output.dims;
+    let [_, height, width, channels] = plan.output();
     arrays::write(&arguments.output, [inputs.len(), height, width, channels], &outputs)?;
     if inputs.len() > 1 {
         let rate = inputs.len() as f64 / start.elapsed().as_secs_f64();

@@ -89,7 +89,7 @@ impl Spec<'_> {
         plan.description.ignored = ignored.into_iter().map(Into::into).collect();
         plan.description.labels = labels.into_iter().map(Into::into).collect();
         plan.description.preprocessing = preprocessing;
-        plan.description.ending = ending(&unoptimized, classes, plan.output.dims);
+        plan.description.ending = ending(&unoptimized, classes, plan.output());
         Ok(Compiled { graph, plan })
     }
 

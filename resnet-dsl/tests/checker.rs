@@ -71,7 +71,7 @@ fn sections_are_all_steps() {
 
 #[test]
 fn the_output_is_of_all_images() {
-    let found = fault(|plan, _| plan.output.dims[0] = 1);
+    let found = fault(|plan, _| plan.outputs[0].view.dims[0] = 1);
     assert_eq!(found, "the output was not written");
 }
 
@@ -79,14 +79,14 @@ fn the_output_is_of_all_images() {
 #[test]
 fn the_output_is_not_that_of_a_pass() {
     let found = fault(|plan, _| {
-        let output = plan.output.buffer;
+        let output = plan.outputs[0].view.buffer;
         plan.sections[2].passes = 2;
         for step in &mut plan.steps[plan.sections[2].steps.clone()] {
             step.write.dims[0] = 2;
             step.read.as_mut().unwrap().dims[0] = 2;
         }
         assert!(!plan.buffers[output].whole);
-        plan.output.dims[3] /= 2;
+        plan.outputs[0].view.dims[3] /= 2;
     });
     assert_eq!(found, "the output was not written");
 }

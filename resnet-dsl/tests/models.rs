@@ -24,7 +24,9 @@ fn the_page_lists_what_ships() {
 }
 
 fn table() -> String {
-    let mut table = "| `model` | input | parameters | multiply-adds | |\n|---|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| `model` | input | parameters | multiply-adds | activations | |\n|---|---|---|---|---|---|\n"
+            .to_owned();
     for name in shipped::names() {
         let text = shipped::get(name).unwrap();
         let overrides = Overrides::default();
@@ -32,11 +34,13 @@ fn table() -> String {
         let parsed = spec.parse(&mut |_| Err("no files".to_owned()));
         let parsed = parsed.unwrap_or_else(|errors| panic!("{}", errors.render(name, text)));
         let summary = Summary::new(&parsed).unwrap();
+        let plan = spec.compile(&mut |_| Err("no files".to_owned())).unwrap().plan;
+        let activations = plan.description.peak_bytes as f64 / 1e6;
         let [_, height, width, channels] = parsed.input;
         let (parameters, macs) = (summary.parameters() as f64 / 1e6, summary.macs() as f64 / 1e9);
         writeln!(
             table,
-            "| `{name}` | {height}x{width}x{channels} | {parameters:.3} M | {macs:.3} G | {} |",
+            "| `{name}` | {height}x{width}x{channels} | {parameters:.3} M | {macs:.3} G | {activations:.1} MB | {} |",
             about(text)
         )
         .unwrap();

@@ -43,9 +43,124 @@ pub enum Action {
         residual: Element,
         /// What becomes of the sums.
         activation: Activation,
+        /// Index of the list of the activation's slopes, if it has any.
+        list: Option<usize>,
+    },
+    /// Multiplies what is already there, with a value of the same shape, or with one of a pixel an image.
+    Multiply {
+        /// What is already there.
+        held: Element,
+        /// What becomes of the products.
+        activation: Activation,
+        /// Index of the list of the activation's slopes, if it has any.
+        list: Option<usize>,
+    },
+    /// `x * scale + shift`, a scale and a shift for each channel: a batch norm that stands alone.
+    Affine {
+        /// What becomes of that.
+        activation: Activation,
+        /// Index of the list of its weights.
+        list: usize,
+    },
+    /// Applies a function to each element.
+    Activate {
+        /// The function.
+        activation: Activation,
+        /// Index of the list of its slopes, if it has any.
+        list: Option<usize>,
+    },
+    /// Takes away the mean of each image's groups of channels and divides by their standard deviation. Channels outside the range
+    /// are copied.
+    GroupNorm {
+        /// Groups of channels.
+        groups: usize,
+        /// The first channel that is normalized and the end.
+        channels: [usize; 2],
+        /// Added to the variance.
+        epsilon: f64,
+        /// What becomes of all channels.
+        activation: Activation,
+        /// Index of the list of its weights, if it has any: gamma and beta, or slopes, or both.
+        list: Option<usize>,
+    },
+    /// The mean of each channel, and behind all means the standard deviations, `sqrt(variance + epsilon)` of the variance without
+    /// bias: of each row or of the whole image, as the output has rows.
+    Statistics {
+        /// Added to the variance.
+        epsilon: f64,
+    },
+    /// `mean(max(x, epsilon)^p)^(1/p)` of each channel of an image.
+    Gem {
+        /// The least that an element counts as.
+        epsilon: f64,
+        /// p, if it is no weight.
+        exponent: f64,
+        /// Index of the list that has p, if it is a weight.
+        list: Option<usize>,
+    },
+    /// Each pixel so many times in height and width.
+    Upsample {
+        /// How often.
+        times: [usize; 2],
     },
     /// Softmax over channels.
     Softmax,
+    /// Each pixel over its Euclidean norm, or over epsilon, if that is larger.
+    L2Normalize {
+        /// The least that a pixel is divided by.
+        epsilon: f64,
+    },
+    /// A convolution along the channels of a pixel, with zeros on both sides.
+    ChannelConv {
+        /// Elements of the kernel, an odd number.
+        kernel: usize,
+        /// Index of the list that has it.
+        list: usize,
+    },
+}
+
+impl Action {
+    /// Index of the layer whose weights it takes.
+    pub const fn layer(self) -> Option<usize> {
+        match self {
+            Action::Conv { layer, .. } => Some(layer),
+            _ => None,
+        }
+    }
+
+    /// Index of the list whose weights it takes.
+    pub const fn list(self) -> Option<usize> {
+        match self {
+            Action::Add { list, .. }
+            | Action::Multiply { list, .. }
+            | Action::Activate { list, .. }
+            | Action::GroupNorm { list, .. }
+            | Action::Gem { list, .. } => list,
+            Action::Affine { list, .. } | Action::ChannelConv { list, .. } => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The function that is applied to its results.
+    pub const fn activation(self) -> Activation {
+        match self {
+            Action::Conv { conv, .. } => conv.activation,
+            Action::Add { activation, .. }
+            | Action::Multiply { activation, .. }
+            | Action::Affine { activation, .. }
+            | Action::Activate { activation, .. }
+            | Action::GroupNorm { activation, .. } => activation,
+            _ => Activation::None,
+        }
+    }
+
+    /// What is there already, where it writes.
+    pub const fn held(self) -> Option<Element> {
+        match self {
+            Action::Add { residual: held, .. } | Action::Multiply { held, .. } => Some(held),
+            _ => None,
+        }
+    }
 }
 
 /// A value that a step reads or writes.
@@ -139,8 +254,9 @@ impl Task {
                 let has_kernel = equal || matches!(from, Element::F32) || matches!(to, Element::F32);
                 (has_kernel, Task::Copy(try_const!(CopyGeometry::whole(x, y, alike)), scale))
             }
-            Action::Add { residual, activation } => {
+            Action::Add { residual, activation, .. } => {
                 let has_kernel = int8 && residual.is_quantized() || equal && residual.equals(to);
+                let has_kernel = has_kernel && matches!(activation, Activation::None | Activation::Relu);
                 let residual = Residual::of(Some(residual), to);
                 (has_kernel, Task::Add(try_const!(AddGeometry::new(x, y, scale, residual)), activation))
             }
@@ -149,6 +265,15 @@ impl Task {
                 (matches!((from, to), (Element::F32, Element::F32)), Task::Softmax(y.dims[3]))
             }
             Action::Clear => return Err(Fault::new("it reads nothing of the arena")),
+            Action::Multiply { .. }
+            | Action::Affine { .. }
+            | Action::Activate { .. }
+            | Action::GroupNorm { .. }
+            | Action::Statistics { .. }
+            | Action::Gem { .. }
+            | Action::Upsample { .. }
+            | Action::L2Normalize { .. }
+            | Action::ChannelConv { .. } => return Err(Fault::new("there is no kernel for this step")),
         };
         if has_kernel { Ok(task) } else { Err(Fault::new("there is no kernel for these elements")) }
     }
@@ -173,13 +298,12 @@ impl fmt::Display for Action {
             Action::Copy => f.write_str("copy"),
             Action::Conv { layer, conv } => {
                 let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
-                let Conv { residual, activation, algorithms, split, .. } = conv;
+                let Conv { residual, algorithms, split, .. } = conv;
                 write!(
                     f,
                     "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithms}, split {split}"
                 )?;
-                f.write_str(if residual.is_some() { ", accumulate" } else { "" })?;
-                write_activation(f, *activation)
+                f.write_str(if residual.is_some() { ", accumulate" } else { "" })
             }
             Action::Pool(Pool { kind, window: [h, w], stride: [down, right], .. }) => {
                 write!(f, "{kind:?} pool {h}x{w}/{down}x{right}")
@@ -187,19 +311,28 @@ impl fmt::Display for Action {
             Action::Subsample { stride: [down, right], front, .. } => {
                 write!(f, "subsample /{down}x{right}, {front} zero channels in front")
             }
-            Action::Add { activation, .. } => {
-                f.write_str("add")?;
-                write_activation(f, *activation)
+            Action::Add { .. } => f.write_str("add"),
+            Action::Multiply { .. } => f.write_str("multiply"),
+            Action::Affine { list, .. } => write!(f, "affine l{list}"),
+            Action::Activate { .. } => f.write_str("activate"),
+            Action::GroupNorm { groups, channels: [first, end], epsilon, .. } => {
+                write!(f, "group norm of {groups} groups of channels {first}..{end}, epsilon {epsilon:e}")
             }
+            Action::Statistics { epsilon } => write!(f, "statistics, epsilon {epsilon:e}"),
+            Action::Gem { epsilon, exponent, list: None } => {
+                write!(f, "generalized mean, p {exponent}, epsilon {epsilon:e}")
+            }
+            Action::Gem { epsilon, list: Some(list), .. } => {
+                write!(f, "generalized mean l{list}, epsilon {epsilon:e}")
+            }
+            Action::Upsample { times: [down, right] } => write!(f, "upsample x{down}x{right}"),
             Action::Softmax => f.write_str("softmax"),
+            Action::L2Normalize { epsilon } => write!(f, "l2 normalize, epsilon {epsilon:e}"),
+            Action::ChannelConv { kernel, list } => write!(f, "channel conv l{list} of {kernel}"),
+        }?;
+        match self.activation() {
+            Activation::None => Ok(()),
+            activation => write!(f, ", {activation}"),
         }
-    }
-}
-
-/// `, relu`, if there is one.
-fn write_activation(f: &mut fmt::Formatter<'_>, activation: Activation) -> fmt::Result {
-    match activation {
-        Activation::None => Ok(()),
-        _ => write!(f, ", {activation}"),
     }
 }

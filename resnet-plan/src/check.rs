@@ -6,12 +6,12 @@
 //! 3. Two buffers that hold something at the same time do not overlap.
 //! 4. A step reads only what was written before, as what it was written: the value itself, and zeros around it if its window
 //!    reaches there; never anything outside its tensor.
-//! 5. A step that adds finds something to add to; no step reads the buffer it writes.
-//! 6. The output of the whole batch was written, is f32 and is dense.
-//! 7. A step's shapes fit each other ([`Step::task`]); a convolution has the weights that it needs and room to work in; weights
-//!    can be packed for their algorithms ([`LayerWeights::check`]).
+//! 5. A step that adds or multiplies finds something to add to or to multiply; no step reads the buffer it writes.
+//! 6. There is an output; each, of the whole batch, was written, is f32 and dense, and has a name of its own.
+//! 7. A step's shapes fit each other ([`Step::task`]); it has the weights that it needs, and a convolution room to work in; weights
+//!    can be packed ([`LayerWeights::check`], [`ListWeights::check`](crate::ListWeights::check)).
 //! 8. Sections are all steps, in order; the images of their passes are the batch.
-//! 9. What one section writes and another reads, and the output, is there for all images: each pass of a section writes the part
+//! 9. What one section writes and another reads, and each output, is there for all images: each pass of a section writes the part
 //!    that belongs to it, and parts have one size, in all sections. Such a buffer is needed from the first to the last step of a
 //!    section of several passes, whichever step uses it: all other passes have their parts there.
 
@@ -20,7 +20,7 @@ use crate::conv::{Conv, Residual};
 use crate::description::LayerWeights;
 use crate::element::Element;
 use crate::pixels::{Area, Dims, plus, times};
-use crate::plan::{Plan, Section, Step, View};
+use crate::plan::{Output, Plan, Section, Step, View};
 
 /// Every buffer begins at a multiple of this: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;
@@ -69,7 +69,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
     if end != plan.steps.len() {
         faults.push(format!("no section has step {end}"));
     }
-    faults.extend(output(plan, &mut buffers));
+    faults.extend(outputs(plan, &mut buffers));
     faults.extend(overlaps(plan, &buffers));
     faults
 }
@@ -115,19 +115,26 @@ fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracke
         same_size && held.covers(&View { element: *element, ..write }, rectangle(&write))
     });
     let added = match step.action {
-        Action::Add { residual, .. } => held == Some(residual),
+        Action::Add { residual: expected, .. } | Action::Multiply { held: expected, .. } => {
+            held == Some(expected)
+        }
         Action::Conv { conv, .. } if conv.residual.is_some() => {
             held.is_some() && conv.residual == Residual::of(held, write.element)
         }
         _ => true,
     };
     if !added {
-        faults.push("adds to what was not written".to_owned());
+        faults.push("adds to what was not written, or multiplies it".to_owned());
     }
     if let (Action::Conv { layer, conv }, Some(read)) = (step.action, &step.read)
         && !has_weights(plan, layer, conv, [read, &step.write])
     {
         faults.push(format!("cannot be computed as {} with the weights w{layer}", conv.algorithms));
+    }
+    if let Some(list) = step.action.list()
+        && !has_list(plan, list, step)
+    {
+        faults.push(format!("cannot be computed with the weights l{list}"));
     }
     buffers[write.buffer].written.add(step.action, &write);
     faults
@@ -149,10 +156,32 @@ fn has_weights(plan: &Plan, layer: usize, conv: Conv, [read, write]: [&View; 2])
         && times(scratch, size_of::<f32>()) <= plan.description.scratch_bytes
 }
 
-/// What is wrong with the output. It is needed until the end.
-fn output(plan: &Plan, buffers: &mut [Tracked]) -> Vec<String> {
+/// Whether a list has the weights of a step.
+fn has_list(plan: &Plan, list: usize, step: &Step) -> bool {
+    plan.description.lists.get(list).is_some_and(|list| {
+        let stored = list.channels.checked_next_multiple_of(step.write.element.per_word());
+        list.serve(step.action) && stored == Some(step.write.dims[3])
+    })
+}
+
+/// What is wrong with the outputs.
+fn outputs(plan: &Plan, buffers: &mut [Tracked]) -> Vec<String> {
     let mut faults = Vec::new();
-    let output = &plan.output;
+    if plan.outputs.is_empty() {
+        faults.push("there is no output".to_owned());
+    }
+    for (index, Output { name, view }) in plan.outputs.iter().enumerate() {
+        if plan.outputs[..index].iter().any(|other| other.name == *name) {
+            faults.push(format!("two outputs are called {name}"));
+        }
+        faults.extend(output(plan, view, buffers));
+    }
+    faults
+}
+
+/// What is wrong with an output. It is needed until the end.
+fn output(plan: &Plan, output: &View, buffers: &mut [Tracked]) -> Vec<String> {
+    let mut faults = Vec::new();
     let Some(buffer) = buffers.get_mut(output.buffer) else {
         return vec![format!("there is no buffer {} for the output", output.buffer)];
     };

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use crate::algorithm::{Algorithm, PRODUCTS};
 use crate::element::{Element, Precision};
+use crate::list::ListWeights;
 use crate::pixels::{Fault, plus, times};
 use crate::preprocessing::Preprocessing;
 use crate::winograd::Tile;
@@ -24,6 +25,8 @@ pub struct Description {
     pub calibrated: Option<u64>,
     /// The layers that have weights, in the order of use.
     pub layers: Cow<'static, [LayerWeights]>,
+    /// The weights of other steps, in the order of use.
+    pub lists: Cow<'static, [ListWeights]>,
     /// Endings of tensor names that a weight file may hold though the network does not use them.
     pub ignored: Cow<'static, [Text]>,
     /// Size of the whole activation arena in bytes.
@@ -182,18 +185,23 @@ pub enum Role {
 }
 
 impl Description {
-    /// Every tensor that a weight file must hold, in the order of use.
+    /// Every tensor that a weight file must hold: those of layers in the order of use, then those of lists.
     pub fn tensors(&self) -> impl Iterator<Item = WeightTensor<'_>> {
-        self.layers.iter().flat_map(LayerWeights::tensors)
+        let lists = self.lists.iter().flat_map(ListWeights::tensors);
+        self.layers.iter().flat_map(LayerWeights::tensors).chain(lists)
     }
 
-    /// What is wrong with its layers: see [`LayerWeights::check`]. Weights are loaded only where that is nothing.
+    /// What is wrong with its layers and lists: see [`LayerWeights::check`] and [`ListWeights::check`]. Weights are loaded only where that is nothing.
     pub fn faults(&self) -> Vec<String> {
         let fault = |layer: &LayerWeights| {
             let fault = layer.check(self.precision).err()?;
             Some(format!("layer {} {:?} is wrong: {fault}", layer.name, layer.shape))
         };
-        self.layers.iter().filter_map(fault).collect()
+        let list_fault = |list: &ListWeights| {
+            let fault = list.check().err()?;
+            Some(format!("weights of {} ({} channels) are wrong: {fault}", list.name, list.channels))
+        };
+        self.layers.iter().filter_map(fault).chain(self.lists.iter().filter_map(list_fault)).collect()
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
-//! | [`description`], [`text`] | weights, sizes, labels; the text form of what a layer loads |
+//! | [`description`], [`list`], [`text`] | weights, sizes, labels; the text form of what a layer loads |
 //! | [`preprocessing`] | how an image becomes an input |
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ pub mod conv;
 pub mod copy;
 pub mod description;
 pub mod element;
+pub mod list;
 mod nearest;
 pub mod pixels;
 pub mod plan;
@@ -47,8 +48,9 @@ pub use description::{
     BatchNorm, Description, Ending, Kernel, KernelLayout, LayerWeights, Role, Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
+pub use list::{ListKind, ListWeights};
 pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};
-pub use plan::{Buffer, Plan, Section, Step, View};
+pub use plan::{Buffer, Output, Plan, Section, Step, View};
 pub use pool::{Pool, PoolGeometry, PoolKind};
 pub use preprocessing::{ChannelOrder, Interpolation, Preprocessing, Resize};

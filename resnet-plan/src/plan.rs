@@ -14,14 +14,23 @@ pub struct Plan {
     pub description: Description,
     /// Shape of the whole input, f32.
     pub input: Dims,
-    /// The whole output, dense, f32.
-    pub output: View,
+    /// What a run gives, at least one. Where one is asked for, it is the last.
+    pub outputs: Vec<Output>,
     /// How often the steps are done. One after another, they are all steps.
     pub sections: Vec<Section>,
     /// The parts of the arena.
     pub buffers: Vec<Buffer>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+/// A value that is there after a run, of the whole batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// What the spec calls it; all outputs have different names.
+    pub name: String,
+    /// The value: dense, f32.
+    pub view: View,
 }
 
 /// Steps that are done together: a large batch is computed in parts, whose activations stay in the caches.
@@ -82,6 +91,11 @@ impl Plan {
     /// What is known of the network beside its steps: what weights are loaded for.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Shape of the last output; zeros if there is none, which the checker refuses.
+    pub fn output(&self) -> Dims {
+        self.outputs.last().map_or([0; 4], |output| output.view.dims)
     }
 
     /// Images of a pass of a section.

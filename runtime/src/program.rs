@@ -44,7 +44,7 @@ pub struct Program {
     arena: Arena,
     threads: Threads,
     sections: Vec<Passes>,
-    output: Place,
+    outputs: Vec<Place>,
     /// Input of a run that is not full: see [`Program::run_each`].
     spare: Vec<f32>,
 }
@@ -109,12 +109,12 @@ impl Program {
             .map_err(|fault| Error::Plan { network: name(), faults: vec![fault] })?;
         let arena = Arena::zeroed(description.peak_bytes)?;
         let threads = Threads::new(threads, description.scratch_bytes)?;
-        let output = Part::of(&plan, &plan.output).place;
-        Ok(Program { plan, weights, arena, threads, sections, output, spare: Vec::new() })
+        let outputs = plan.outputs.iter().map(|output| Part::of(&plan, &output.view).place).collect();
+        Ok(Program { plan, weights, arena, threads, sections, outputs, spare: Vec::new() })
     }
 
-    /// The network's output for `input` (`[N, H, W, C]`), which stays until the next run. After the first run nothing is
-    /// allocated.
+    /// The network's output for `input` (`[N, H, W, C]`), the last one if there are several, which stays until the next run. After
+    /// the first run nothing is allocated.
     ///
     /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
     ///
@@ -124,13 +124,22 @@ impl Program {
         self.execute(input, None)
     }
 
-    /// The network's outputs for any number of images, one after another, whatever the plan's batch. (The last run is filled up
+    /// The name and the elements of each output of the last run; zeros before the first.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        let elements = self.outputs.iter().map(|place| match self.arena.read(*place) {
+            Elements::F32(output) => output,
+            _ => unreachable!("a checked plan's outputs are f32"),
+        });
+        self.plan.outputs.iter().map(|output| &*output.name).zip(elements)
+    }
+
+    /// The network's (last) outputs for any number of images, one after another, whatever the plan's batch. (The last run is filled up
     /// with zeros, and memory for that is allocated once.)
     ///
     /// # Errors
     /// [`Error::Images`] if `images` is no whole number of images, or `outputs` has no room for as many outputs.
     pub fn run_each(&mut self, images: &[f32], outputs: &mut [f32]) -> Result<(), Error> {
-        let (input, output) = (self.plan.input, self.plan.output.dims);
+        let (input, output) = (self.plan.input, self.plan.output());
         let mut spare = std::mem::take(&mut self.spare);
         let run = |images: &[f32], give: &mut dyn FnMut(&[f32])| {
             give(self.run(images)?);
@@ -195,10 +204,7 @@ impl Program {
                 }
             }
         }
-        match self.arena.read(self.output) {
-            Elements::F32(output) => Ok(output),
-            _ => unreachable!("a checked plan's output is f32"),
-        }
+        Ok(self.outputs().last().map_or(&[], |(_, output)| output))
     }
 }
 

@@ -289,6 +289,7 @@ impl Network for ByHand {
         precision: Precision::F32,
         calibrated: None,
         layers: Cow::Borrowed(&[]),
+        lists: Cow::Borrowed(&[]),
         ignored: Cow::Borrowed(&[]),
         peak_bytes: 4096,
         scratch_bytes: 0,

@@ -22,9 +22,8 @@ import sys
 
 import numpy as np
 
-import networks
-import origin
 from formula import fnv1a64
+from networks import NETWORKS
 
 HERE = pathlib.Path(__file__).parent
 # Numbers that are kept of a network's feature maps, about: 64 KB.
@@ -34,10 +33,10 @@ KEPT = 16_000
 def main(arguments):
     if arguments[:1] == ["--tensors"]:
         for name in arguments[1:]:
-            print(*lines(origin.build(name).tensors), sep="", end="")
+            print(*lines(NETWORKS[name]().tensors), sep="", end="")
         return
-    for name in arguments or networks.table():
-        network = origin.build(name)
+    for name in arguments or NETWORKS:
+        network = NETWORKS[name]()
         outputs = {key: value.astype(np.float32) for key, value in network.run().items()}
         write(HERE / name, network, outputs)
         largest = max(float(np.abs(value).max()) for value in outputs.values())

@@ -1,88 +1,74 @@
-"""The networks that ship, each with how its origin is built."""
+"""The networks that ship: the name of each spec, and what builds its origin."""
 
-import functools
 import os
+from functools import partial
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ["KERAS_BACKEND"] = "torch"
 
-DEPTHS = [18, 34, 50, 101, 152]
-WIDE = ["wide_resnet50_2", "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d"]
+import keras
+import timm
+import torchvision.models
+from torchvision.models._utils import IntermediateLayerGetter
+from transformers import ResNetConfig, ResNetForImageClassification
+
+import published
+from origin import Keras, Torch
+
+keras.config.set_floatx("float64")
+
+
+def torchvision_network(name):
+    return Torch(getattr(torchvision.models, name)(), [1, 3, 224, 224])
+
+
+def timm_network(name):
+    model = timm.create_model(name)
+    return Torch(model, [1, *model.pretrained_cfg["input_size"]])
+
+
+def huggingface_network():
+    return Torch(ResNetForImageClassification(ResNetConfig(num_labels=1000)), [1, 3, 224, 224])
+
+
+def backbone(outputs, **options):
+    """torchvision's ResNet-50 as its detectors and segmenters have it: these stages' outputs, no head."""
+    model = torchvision.models.resnet50(**options)
+    return Torch(IntermediateLayerGetter(model, {name: name for name in outputs}), [1, 3, 224, 224])
+
+
+def cifar_network(depth, block):
+    return Torch(published.Cifar(depth, block), [1, 3, 32, 32])
+
+
+def keras_network(name):
+    return Keras(getattr(keras.applications, name)(weights=None), [1, 224, 224, 3])
+
+
+EVERYWHERE = [
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "wide_resnet101_2",
+    "resnext50_32x4d", "resnext101_32x8d",
+]  # fmt: skip
 TIMM = [
     "resnet26d", "resnet50d", "resnet101d", "seresnet50", "seresnext50_32x4d", "ecaresnet26t", "resnetaa50",
     "resnetblur50", "resnetrs50", "resnet50_gn", "resnetv2_50", "resnetv2_50x1_bit",
 ]  # fmt: skip
+CIFAR = [20, 32, 44, 56, 110]
 
-
-def torchvision(name, **options):
-    import torchvision.models
-
-    return getattr(torchvision.models, name)(weights=None, **options)
-
-
-def backbone(outputs, **options):
-    """torchvision's ResNet-50 as the backbones of its detectors and segmenters have it: these stages' outputs, no head."""
-    from torchvision.models._utils import IntermediateLayerGetter
-
-    return IntermediateLayerGetter(torchvision("resnet50", **options), {name: name for name in outputs})
-
-
-def timm(name):
-    import timm
-
-    return timm.create_model(name, pretrained=False)
-
-
-def huggingface():
-    from transformers import ResNetConfig, ResNetForImageClassification
-
-    return ResNetForImageClassification(ResNetConfig(num_labels=1000))
-
-
-def keras(name):
-    import keras
-
-    return getattr(keras.applications, name)(weights=None)
-
-
-def published(build):
-    import published
-
-    return build(published)
-
-
-def table():
-    """{name of the spec: (builder, input [N, C, H, W], or Keras' [N, H, W, C])}"""
-
-    def image(height, width=None, channels=3):
-        return [1, channels, height, width or height]
-
-    def timm_size(name):
-        import timm
-
-        return [1, *timm.get_pretrained_cfg(name).input_size]
-
-    entries = {}
-
-    def add(name, size, build, *arguments, **options):
-        entries[name] = functools.partial(build, *arguments, **options), size
-
-    for name in [f"resnet{depth}" for depth in DEPTHS] + WIDE:
-        add(f"torchvision/{name}", image(224), torchvision, name)
-        add(f"timm/{name}", timm_size(name), timm, name)
-    for name in TIMM:
-        add(f"timm/{name}", timm_size(name), timm, name)
-    for name, keras_name in [
-        ("resnet50", "ResNet50"), ("resnet101", "ResNet101"), ("resnet152", "ResNet152"), ("resnet50v2", "ResNet50V2"),
-    ]:  # fmt: skip
-        add(f"keras/{name}", [1, 224, 224, 3], keras, keras_name)
-    add("huggingface/resnet-50", image(224), huggingface)
-    for depth in [20, 32, 44, 56, 110]:
-        add(f"cifar/resnet{depth}", image(32), published, lambda p, depth=depth: p.Cifar(depth, p.BasicA))
-        add(f"cifar/resnet{depth}_b", image(32), published, lambda p, depth=depth: p.Cifar(depth, p.Basic))
-    add("insightface/iresnet50", image(112), published, lambda p: p.IResNet50())
-    add("reid/resnet50_ibn_a", image(256, 128), published, lambda p: p.ReidBaseline())
-    add("wespeaker/resnet34", image(80, 200, 1), published, lambda p: p.WeSpeaker())
-    add("mlperf-tiny/resnet8", [1, 32, 32, 3], published, lambda p: p.mlperf_tiny_resnet8())
-    add("backbones/resnet50_os8", image(224), backbone, ["layer4"], replace_stride_with_dilation=[False, True, True])
-    add("backbones/resnet50_c2345", image(224), backbone, ["layer1", "layer2", "layer3", "layer4"])
-    return entries
+# The shortcuts of `cifar/resnetN` are option A, those of `cifar/resnetN_b` option B.
+NETWORKS = {
+    **{f"torchvision/{name}": partial(torchvision_network, name) for name in EVERYWHERE},
+    **{f"timm/{name}": partial(timm_network, name) for name in EVERYWHERE + TIMM},
+    "keras/resnet50": lambda: keras_network("ResNet50"),
+    "keras/resnet101": lambda: keras_network("ResNet101"),
+    "keras/resnet152": lambda: keras_network("ResNet152"),
+    "keras/resnet50v2": lambda: keras_network("ResNet50V2"),
+    "huggingface/resnet-50": huggingface_network,
+    **{f"cifar/resnet{depth}": partial(cifar_network, depth, published.BasicA) for depth in CIFAR},
+    **{f"cifar/resnet{depth}_b": partial(cifar_network, depth, published.Basic) for depth in CIFAR},
+    "insightface/iresnet50": lambda: Torch(published.IResNet50(), [1, 3, 112, 112]),
+    "reid/resnet50_ibn_a": lambda: Torch(published.ReidBaseline(), [1, 3, 256, 128]),
+    "wespeaker/resnet34": lambda: Torch(published.WeSpeaker(), [1, 1, 80, 200]),
+    "mlperf-tiny/resnet8": lambda: Keras(published.mlperf_tiny_resnet8(), [1, 32, 32, 3]),
+    "backbones/resnet50_os8": lambda: backbone(["layer4"], replace_stride_with_dilation=[False, True, True]),
+    "backbones/resnet50_c2345": lambda: backbone(["layer1", "layer2", "layer3", "layer4"]),
+}

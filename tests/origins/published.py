@@ -4,6 +4,7 @@ Layers have the sources' names, since the names of tensors in published weight f
 """
 
 import torch
+from keras import Model, layers
 from torch import nn
 from torch.nn import functional as F
 
@@ -187,8 +188,6 @@ class WeSpeaker(nn.Module):
 def mlperf_tiny_resnet8():
     """Keras: github.com/mlcommons/tiny, benchmark/training/image_classification/keras_model.py (`resnet_v1_eembc` with the
     benchmark's 16 filters). Layers are called as Keras numbers them in the source's order."""
-    from keras import Model, layers
-
     counts = {}
 
     def numbered(layer, **options):

@@ -3,13 +3,13 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation,
-    KernelLayout, LayerWeights, Plan, Precision, Preprocessing, Resize,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation, KernelLayout,
+    LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
 };
 
 /// One line for the type's documentation.
 pub(super) fn summary(plan: &Plan) -> String {
-    let ([n, h, w, c], [_, oh, ow, oc]) = (plan.input, plan.output.dims);
+    let ([n, h, w, c], [_, oh, ow, oc]) = (plan.input, plan.output());
     let Description { name, parameters, macs, .. } = &plan.description;
     format!(
         " `{name}`: {n} x {h}x{w}x{c} in, {n} x {oh}x{ow}x{oc} out, {:.2} million parameters, {:.2} billion multiply-adds.",
@@ -20,9 +20,9 @@ pub(super) fn summary(plan: &Plan) -> String {
 
 /// The layers as a constant, and `plan::Description { .. }`, which borrows it.
 pub(super) fn description(description: &Description) -> (TokenStream, TokenStream) {
-    let Description { name, precision, calibrated, layers, ignored, .. } = description;
+    let Description { name, precision, calibrated, layers, lists, ignored, .. } = description;
     let Description { ending, labels, .. } = description;
-    let layers = layers.iter().map(layer);
+    let (layers, lists) = (layers.iter().map(layer), lists.iter().map(list));
     let precision = match precision {
         Precision::F32 => quote!(F32),
         Precision::Bf16 => quote!(Bf16),
@@ -39,6 +39,7 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
     let labels = labels.iter().map(|label| text(label));
     let constants = quote! {
         const LAYERS: &[plan::LayerWeights] = &[#(#layers),*];
+        const LISTS: &[plan::ListWeights] = &[#(#lists),*];
         const IGNORED: &[plan::Text] = &[#(#ignored),*];
         const LABELS: &[plan::Text] = &[#(#labels),*];
     };
@@ -48,6 +49,7 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
             precision: plan::Precision::#precision,
             calibrated: #calibrated,
             layers: plan::Cow::Borrowed(LAYERS),
+            lists: plan::Cow::Borrowed(LISTS),
             ignored: plan::Cow::Borrowed(IGNORED),
             peak_bytes: Self::PEAK_BYTES,
             scratch_bytes: Self::SCRATCH_BYTES,
@@ -89,6 +91,41 @@ fn layer(layer: &LayerWeights) -> TokenStream {
             batch_norm: #batch_norm,
         }
     }
+}
+
+fn list(list: &ListWeights) -> TokenStream {
+    let ListWeights { name, channels, kind, slope } = list;
+    let (name, channels) = (text(name), Literal::usize_unsuffixed(*channels));
+    let kind = match kind {
+        ListKind::Slopes => quote!(Slopes),
+        ListKind::BatchNorm(norm) => {
+            let norm = batch_norm(norm);
+            quote!(BatchNorm(#norm))
+        }
+        ListKind::GroupNorm { gamma, beta, channels } => {
+            let (gamma, beta, channels) = (text(gamma), text(beta), super::pair(*channels));
+            quote!(GroupNorm { gamma: #gamma, beta: #beta, channels: #channels })
+        }
+        ListKind::Exponent(name) => {
+            let name = text(name);
+            quote!(Exponent(#name))
+        }
+        ListKind::Kernel { name, len } => {
+            let (name, len) = (text(name), Literal::usize_unsuffixed(*len));
+            quote!(Kernel { name: #name, len: #len })
+        }
+    };
+    let slope = optional(slope.as_ref().map(self::slope));
+    quote! {
+        plan::ListWeights {
+            name: #name, channels: #channels, kind: plan::ListKind::#kind, slope: #slope,
+        }
+    }
+}
+
+fn slope(slope: &Slope) -> TokenStream {
+    let (name, single) = (text(&slope.name), slope.single);
+    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Algorithms::all(plan::Algorithm::Direct)`
@@ -134,10 +171,7 @@ pub(super) fn element(element: Element) -> TokenStream {
 
 fn batch_norm(norm: &BatchNorm) -> TokenStream {
     let BatchNorm { gamma, beta, mean, variance, epsilon, channels } = norm;
-    let channels = optional(channels.map(|[first, end]| {
-        let [first, end] = [first, end].map(Literal::usize_unsuffixed);
-        quote!([#first, #end])
-    }));
+    let channels = optional(channels.map(super::pair));
     let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(|name| text(name));
     quote! {
         plan::BatchNorm {

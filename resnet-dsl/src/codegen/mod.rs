@@ -32,9 +32,10 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
     let (definition, constants, methods) =
         (item::definition(plan, item), item::constants(plan, item), item::methods(plan, item));
     let input = tensor(Element::F32, plan.input);
-    let output = tensor(plan.output.element, plan.output.dims);
+    let output = tensor(Element::F32, plan.output());
     let (functions, calls) = functions(plan);
-    let end = Literal::usize_unsuffixed(plan.buffers[plan.output.buffer].offset);
+    let end = plan.outputs.last().map_or(0, |output| plan.buffers[output.view.buffer].offset);
+    let end = Literal::usize_unsuffixed(end);
     let (layers, description) = description::description(&plan.description);
     let classes = match plan.description.ending {
         Ending::Features => quote!(),
@@ -239,11 +240,10 @@ impl Segment<'_> {
 
     /// Indices of the first layer and the first list that the steps use.
     fn first(&self) -> [usize; 2] {
-        let layer = |step: &Step| match step.action {
-            Action::Conv { layer, .. } => Some(layer),
-            _ => None,
+        let first = |index: fn(Action) -> Option<usize>| {
+            self.steps.iter().find_map(|step| index(step.action)).unwrap_or(0)
         };
-        [self.steps.iter().find_map(layer).unwrap_or(0), 0]
+        [first(Action::layer), first(Action::list)]
     }
 
     /// A view as an argument.

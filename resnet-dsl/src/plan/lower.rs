@@ -13,15 +13,15 @@ use std::collections::HashMap;
 
 use resnet_plan::check::ALIGNMENT;
 use resnet_plan::{
-    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights, Plan,
-    PoolKind, Residual, Section, Split, Step, View,
+    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights, ListKind,
+    ListWeights, Output, Plan, PoolKind, Residual, Section, Split, Step, View,
 };
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::param::BiasParam;
 use crate::ir::{Op, Type};
-use crate::ops::{Conv2d, Padding, Pool, Sides};
+use crate::ops::{Activation, Conv2d, Padding, Pool, Sides};
 
 /// Steps and buffers for all images of the graph at once, without places.
 ///
@@ -36,6 +36,8 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         buffers: Vec::new(),
         steps: Vec::new(),
         layers: Vec::new(),
+        lists: Vec::new(),
+        outputs: HashMap::new(),
     };
     let mut errors = Diagnostics::default();
     let mut macs = 0;
@@ -48,16 +50,25 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         if all_there && let Err(error) = lowering.value(*value, &operands) {
             errors.push(error);
         }
+        if errors.is_empty() && graph.is_output(*value) {
+            let view = lowering.output(*value);
+            lowering.outputs.insert(*value, view);
+        }
     }
-    let Some(output) = graph.output().filter(|_| errors.is_empty()) else { return Err(errors) };
-    let output = lowering.dense(output);
-    let Lowering { mut buffers, steps, layers, .. } = lowering;
+    if !errors.is_empty() || graph.outputs().is_empty() {
+        return Err(errors);
+    }
+    let Lowering { mut buffers, steps, layers, lists, outputs, .. } = lowering;
+    let output = |output| Output { name: graph.output_name(output).to_owned(), view: outputs[&output.value] };
+    let outputs: Vec<Output> = graph.outputs().iter().map(output).collect();
     for (index, step) in steps.iter().enumerate() {
         for view in step.read.iter().chain([&step.write]) {
             buffers[view.buffer].live[1] = index;
         }
     }
-    buffers[output.buffer].live[1] = steps.len();
+    for output in &outputs {
+        buffers[output.view.buffer].live[1] = steps.len();
+    }
     let input = order.iter().find(|value| matches!(graph.node(**value).op, Op::Input(_)));
     let input = input.map_or([0; 4], |input| dims(graph, *input));
     let description = Description {
@@ -65,6 +76,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         precision: graph.precision.kind(),
         calibrated: graph.precision.calibrated(),
         layers: layers.into(),
+        lists: lists.into(),
         peak_bytes: 0,
         scratch_bytes: 0,
         parameters: 0,
@@ -76,7 +88,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
         labels: Default::default(),
     };
     let sections = vec![Section { steps: 0..steps.len(), passes: 1 }];
-    Ok(Plan { description, input, output, sections, buffers, steps })
+    Ok(Plan { description, input, outputs, sections, buffers, steps })
 }
 
 struct Lowering<'a> {
@@ -86,6 +98,9 @@ struct Lowering<'a> {
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
     layers: Vec<LayerWeights>,
+    lists: Vec<ListWeights>,
+    /// Where the network's outputs lie.
+    outputs: HashMap<Value, View>,
 }
 
 impl Lowering<'_> {
@@ -119,12 +134,9 @@ impl Lowering<'_> {
             }
             (Op::Add { activation }, Some(read)) => {
                 let residual = self.views[&operands[1]].element;
-                self.accumulate(
-                    value,
-                    operands[1],
-                    read,
-                    Action::Add { residual, activation: activation.function },
-                );
+                let list = self.slopes(node, activation);
+                let action = Action::Add { residual, activation: activation.function, list };
+                self.accumulate(value, operands[1], read, action);
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
             (Op::AveragePool(average), read) => {
@@ -206,6 +218,18 @@ impl Lowering<'_> {
         copy
     }
 
+    /// A value without a halo in f32, copied if need be.
+    fn output(&mut self, value: Value) -> View {
+        let view = self.views[&value];
+        if view.is_dense() && view.element == Element::F32 {
+            return view;
+        }
+        let node = self.graph.node(value);
+        let copy = self.allocate_as(Element::F32, node, dims(self.graph, value), Sides::default());
+        self.step(node, Action::Copy, Some(view), copy);
+        copy
+    }
+
     /// Lets a value lie in a view without a halo; in a copy of it, if the value is to have one.
     fn with_halo(&mut self, value: Value, view: View) {
         let node = self.graph.node(value);
@@ -216,8 +240,11 @@ impl Lowering<'_> {
         }
     }
 
-    fn allocate(&mut self, node: &Node, [n, h, w, c]: Dims, halo: Sides) -> View {
-        let element = element(node);
+    fn allocate(&mut self, node: &Node, dims: Dims, halo: Sides) -> View {
+        self.allocate_as(element(node), node, dims, halo)
+    }
+
+    fn allocate_as(&mut self, element: Element, node: &Node, [n, h, w, c]: Dims, halo: Sides) -> View {
         let c = c.next_multiple_of(element.per_word());
         let Sides { top, bottom, left, right } = halo;
         let view = View {
@@ -243,6 +270,19 @@ impl Lowering<'_> {
 
     fn step(&mut self, node: &Node, action: Action, read: Option<View>, write: View) {
         self.steps.push(Step { name: node.name.clone(), block: node.block.clone(), action, read, write });
+    }
+
+    /// Index of a new list of weights of a step.
+    fn list(&mut self, node: &Node, kind: ListKind, activation: &Activation) -> usize {
+        let channels = node.ty.map_or(0, |ty| ty.dims[3]);
+        let (name, slope) = (node.name.clone().into(), activation.slope.clone());
+        self.lists.push(ListWeights { name, channels, kind, slope });
+        self.lists.len() - 1
+    }
+
+    /// Index of a new list of the slopes of an activation, if it has any.
+    fn slopes(&mut self, node: &Node, activation: &Activation) -> Option<usize> {
+        activation.slope.as_ref().map(|_| self.list(node, ListKind::Slopes, activation))
     }
 
     fn convolution(

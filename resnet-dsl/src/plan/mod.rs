@@ -7,7 +7,7 @@ mod memory;
 mod schedule;
 mod sections;
 
-use resnet_plan::{Action, LayerWeights, Plan, Precision, Section, Step, check};
+use resnet_plan::{Action, LayerWeights, ListWeights, Plan, Precision, Section, Step, check};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
@@ -36,8 +36,15 @@ pub fn plan(batch: usize, graph: impl Fn(usize) -> Result<Graph, Diagnostics>) -
     let scratch_bytes = plan.steps.iter().map(|step| scratch_bytes(step, precision)).max().unwrap_or(0);
     plan.description.scratch_bytes = scratch_bytes;
     plan.description.peak_bytes = memory::place(&mut plan.buffers);
-    plan.description.parameters = plan.description.layers.iter().map(LayerWeights::parameters).sum();
-    plan.description.weight_bytes = plan.description.layers.iter().map(LayerWeights::bytes).sum();
+    let (layers, lists) = (&plan.description.layers, &plan.description.lists);
+    let sum = |of_layer: fn(&LayerWeights) -> usize, of_list: fn(&ListWeights) -> usize| -> usize {
+        layers.iter().map(of_layer).chain(lists.iter().map(of_list)).sum()
+    };
+    let (parameters, weight_bytes) = (
+        sum(LayerWeights::parameters, ListWeights::parameters),
+        sum(LayerWeights::bytes, ListWeights::bytes),
+    );
+    (plan.description.parameters, plan.description.weight_bytes) = (parameters, weight_bytes);
     let mut errors = Diagnostics::default();
     for fault in check(&plan) {
         errors.push(Diagnostic::new(format!("the plan is wrong: {fault}"), Span::default()));

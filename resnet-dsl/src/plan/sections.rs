@@ -61,6 +61,7 @@ pub(super) fn join(
         plan.steps.iter().map(|step| &step.name).eq(one.steps.iter().map(|step| &step.name))
             && plan.buffers.len() == one.buffers.len()
             && plan.description.layers.len() == one.description.layers.len()
+            && plan.description.lists == one.description.lists
     };
     if !plans.iter().all(same) || plans.len() != sections.len() {
         let mut errors = Diagnostics::default();
@@ -86,7 +87,7 @@ pub(super) fn join(
     }
     for (buffer, (index, used)) in joined.buffers.iter_mut().zip(used.into_iter().enumerate()) {
         let Some([first, last]) = used else { continue };
-        let is_output = index == joined.output.buffer;
+        let is_output = joined.outputs.iter().any(|output| output.view.buffer == index);
         let (first_section, last_section) = (&sections[first], &sections[last]);
         buffer.whole = first < last || is_output && last_section.passes > 1;
         if !buffer.whole {
@@ -103,7 +104,9 @@ pub(super) fn join(
         }
     }
     joined.input[0] *= batch;
-    joined.output.dims[0] *= batch;
+    for output in &mut joined.outputs {
+        output.view.dims[0] *= batch;
+    }
     joined.description.macs *= batch as u64;
     joined.sections = sections;
     Ok(joined)

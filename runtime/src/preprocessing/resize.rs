@@ -22,7 +22,8 @@ const MOST_BETWEEN: usize = 1 << 26;
 /// Bits behind the binary point of a weight.
 const PRECISION: u32 = 22;
 
-/// The most positions that are added up to the window's first, as Pillow does for the nearest pixel. No image of Pillow's needs more.
+/// The most positions that are added up to the window's first, as Pillow does for the nearest pixel; only what is
+/// resized to millions of pixels a side has more, and they would take too long.
 const MOST_ADDED: usize = 1 << 20;
 
 /// Resizes images of one size. After the first image it allocates nothing.

@@ -8,6 +8,7 @@ mod fingerprint;
 mod fold;
 mod foreign;
 mod known;
+mod list;
 mod mapping;
 mod packed;
 
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use resnet_plan::{Description, LayerWeights, Precision, WeightTensor};
+use resnet_plan::{Description, LayerWeights, ListWeights, Precision, WeightTensor};
 
 use crate::arena::{ALIGNMENT, Arena};
 use crate::error::Error;
@@ -42,6 +43,7 @@ struct Packed {
     kernels: &'static Kernels,
     memory: Memory,
     places: Vec<Place>,
+    lists: Vec<Range<usize>>,
     /// What they were packed for: [`packed::hash`].
     network: u64,
 }
@@ -223,6 +225,14 @@ impl Weights {
         PackedConv { panels: &memory[panels], bias: &memory[bias] }
     }
 
+    /// The weights of a step that is no convolution: see [`resnet_plan::list`].
+    ///
+    /// # Panics
+    /// If there is no such list.
+    pub fn list(&self, index: usize) -> &[f32] {
+        &self.packed.memory.as_slice()[self.packed.lists[index].clone()]
+    }
+
     /// The instruction set that they are packed for.
     pub fn isa(&self) -> Isa {
         self.packed.isa
@@ -252,13 +262,13 @@ impl Weights {
         let kernels = kernels_for(isa, network, file.origin())?;
         if let Some(labels) = file.packed() {
             packed::check(isa, network, &labels).map_err(|faults| file.error(network, faults))?;
-            let (places, count) = places(kernels, network);
+            let Places { places, lists, count } = Places::of(kernels, network);
             let memory = file.packed_weights(count, map).map_err(|fault| match fault {
                 Fault::Unfit(what) => file.error(network, vec![what]),
                 Fault::Failed(error) => error,
             })?;
             let network = packed::hash(isa, network);
-            return Ok(Weights { packed: Arc::new(Packed { isa, kernels, memory, places, network }) });
+            return Ok(Weights { packed: Arc::new(Packed { isa, kernels, memory, places, lists, network }) });
         }
         let extra = file.extra(network);
         match Self::folded(isa, kernels, network, |tensor, to| file.read(tensor, to))? {
@@ -281,14 +291,14 @@ impl Weights {
             .map_err(|faults| error(network, origin, faults))
     }
 
-    /// Lays the layers out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
+    /// Lays layers and lists out; folds and packs each, on all cores. Also gives the fingerprint of what was read, if it matters.
     fn folded(
         isa: Isa,
         kernels: &'static Kernels,
         network: &Description,
         read: impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault> + Sync,
     ) -> Result<Result<(Self, u64), Vec<String>>, Error> {
-        let (places, count) = places(kernels, network);
+        let Places { places, lists, count } = Places::of(kernels, network);
         let fingerprint = Fingerprint::default();
         let read = |tensor: &WeightTensor<'_>, to: &mut Vec<[u8; 4]>| {
             read(tensor, to)?;
@@ -305,23 +315,32 @@ impl Weights {
             (rest, taken) = (behind, range.end);
             part
         };
-        let jobs: Vec<_> =
-            network.layers.iter().zip(&places).map(|(l, p)| (l, take(&p.panels), take(&p.bias))).collect();
+        let mut jobs = Vec::new();
+        for (layer, place) in network.layers.iter().zip(&places) {
+            jobs.push(Job::Layer(layer, take(&place.panels), take(&place.bias)));
+        }
+        for (list, place) in network.lists.iter().zip(&lists) {
+            jobs.push(Job::List(list, take(place)));
+        }
+        let threads = threads::cores().get().min(jobs.len());
+        let faults = Mutex::new(jobs.iter().map(|_| Vec::new()).collect::<Vec<_>>());
         let jobs = Mutex::new(jobs.into_iter().enumerate());
-        let faults = Mutex::new(network.layers.iter().map(|_| Vec::new()).collect::<Vec<_>>());
         let work = || {
             let mut kernel = Vec::new();
             loop {
                 let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((index, (layer, panels, bias))) = job else { return };
-                if let Err(found) =
-                    fold::fold(kernels, network.precision, layer, &read, panels, bias, &mut kernel)
-                {
+                let Some((index, job)) = job else { return };
+                let done = match job {
+                    Job::Layer(layer, panels, bias) => {
+                        fold::fold(kernels, network.precision, layer, &read, panels, bias, &mut kernel)
+                    }
+                    Job::List(list, packed) => list::fold(list, &read, packed),
+                };
+                if let Err(found) = done {
                     faults.lock().unwrap_or_else(PoisonError::into_inner)[index] = found;
                 }
             }
         };
-        let threads = threads::cores().get().min(network.layers.len());
         thread::scope(|scope| {
             for _ in 1..threads {
                 // Without it, the others do its part.
@@ -335,7 +354,7 @@ impl Weights {
             return Ok(Err(faults));
         }
         let network = packed::hash(isa, network);
-        let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, network };
+        let packed = Packed { isa, kernels, memory: Memory::Arena(memory), places, lists, network };
         Ok(Ok((Weights { packed: Arc::new(packed) }, fingerprint.finish())))
     }
 }
@@ -381,26 +400,42 @@ fn calibrated(network: &Description, origin: &str, found: u64) -> Result<(), Err
     }
 }
 
-/// Where each layer's weights lie, in the order of use, and how many elements there are in all.
-fn places(kernels: &Kernels, network: &Description) -> (Vec<Place>, usize) {
-    let precision = network.precision;
-    let lists = if precision == Precision::Int8 { 3 } else { 1 };
-    let mut end = 0usize;
-    let mut place = |length: usize| {
-        let start = end;
-        // What does not fit any memory stays so, and is refused when memory is asked for.
-        let stop = start.saturating_add(length);
-        end = stop.checked_next_multiple_of(ALIGNMENT / size_of::<f32>()).unwrap_or(usize::MAX);
-        start..stop
-    };
-    let place = |layer: &LayerWeights| {
-        let [depth, channels] = layer.packed_shape();
-        Place {
-            panels: place(pack::packed_len(kernels, precision, depth, channels)),
-            bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(lists)),
-        }
-    };
-    (network.layers.iter().map(place).collect(), end)
+/// Weights to be folded and packed, and where to.
+enum Job<'a> {
+    Layer(&'a LayerWeights, &'a mut [f32], &'a mut [f32]),
+    List(&'a ListWeights, &'a mut [f32]),
+}
+
+/// Where the weights of layers and lists lie, in the order of use, and how many elements there are in all.
+struct Places {
+    places: Vec<Place>,
+    lists: Vec<Range<usize>>,
+    count: usize,
+}
+
+impl Places {
+    fn of(kernels: &Kernels, network: &Description) -> Self {
+        let precision = network.precision;
+        let biases = if precision == Precision::Int8 { 3 } else { 1 };
+        let mut end = 0usize;
+        let mut place = |length: usize| {
+            let start = end;
+            // What does not fit any memory stays so, and is refused when memory is asked for.
+            let stop = start.saturating_add(length);
+            end = stop.checked_next_multiple_of(ALIGNMENT / size_of::<f32>()).unwrap_or(usize::MAX);
+            start..stop
+        };
+        let mut layer = |layer: &LayerWeights| {
+            let [depth, channels] = layer.packed_shape();
+            Place {
+                panels: place(pack::packed_len(kernels, precision, depth, channels)),
+                bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(biases)),
+            }
+        };
+        let places = network.layers.iter().map(&mut layer).collect();
+        let lists = network.lists.iter().map(|list| place(list.packed_len())).collect();
+        Places { places, lists, count: end }
+    }
 }
 
 impl std::fmt::Debug for Weights {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
-use resnet_plan::{Algorithm, Description, LayerWeights};
+use resnet_plan::{Algorithm, Description, LayerWeights, ListWeights};
 use serde_json::json;
 
 use crate::error::Error;
@@ -82,7 +82,7 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
     replace(path, write).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-/// A hash of everything that packed weights depend on: layers, their shapes, packing, tensors and constants.
+/// A hash of everything that packed weights depend on: layers and lists, their shapes, packing, tensors and constants.
 /// (FNV-1a, 64 bits, of their text.) How many images are worked on together is not among it.
 pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
@@ -98,6 +98,11 @@ pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
         format!("{shape:?}{packing} {from} {to} {kernel:?} {bias:?} {batch_norm:?}\n")
     };
     let layers: String = network.layers.iter().map(layer).collect();
-    let text = format!("{} {}\n{layers}", isa.serving(network.precision), network.precision);
+    let list = |list: &ListWeights| {
+        let ListWeights { name: _, channels, kind, slope } = list;
+        format!("{channels} {kind:?} {slope:?}\n")
+    };
+    let lists: String = network.lists.iter().map(list).collect();
+    let text = format!("{} {}\n{layers}{lists}", isa.serving(network.precision), network.precision);
     super::fill::fnv1a64(text.as_bytes())
 }
