@@ -74,7 +74,9 @@ fn layer(layer: &LayerWeights) -> TokenStream {
         KernelLayout::Hwio => quote!(Hwio),
         KernelLayout::Oihw => quote!(Oihw),
         KernelLayout::Io => quote!(Io),
+        KernelLayout::Ohwi => quote!(Ohwi),
         KernelLayout::Oi => quote!(Oi),
+        KernelLayout::OiHwc => quote!(OiHwc),
     };
     let bias = optional(bias.as_ref().map(|name| text(name)));
     let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
