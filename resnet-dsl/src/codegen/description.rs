@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation, KernelLayout,
-    LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation,
+    KernelLayout, LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
 };
 
 /// One line for the type's documentation.
