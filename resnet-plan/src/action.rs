@@ -240,7 +240,7 @@ impl Task {
                     (Element::U8(_) | Element::I8(_), Element::F32) => !conv.residual.is_some(),
                     _ => int8 && !matches!(conv.residual, Residual::Same),
                 };
-                let convolution = try_const!(Convolution::new(conv, x, from.precision(), y));
+                let convolution = try_const!(Convolution::new(conv, x, from.precision(), y, to.scale()));
                 (has_kernel, Task::Conv(convolution, layer))
             }
             Action::Pool(pool) => {

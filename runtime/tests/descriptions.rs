@@ -27,6 +27,7 @@ fn layer(shape: [usize; 4]) -> LayerWeights {
             epsilon: 1e-5,
             channels: None,
         }),
+        slope: None,
     }
 }
 
@@ -36,6 +37,7 @@ fn network(precision: Precision, layer: LayerWeights) -> Description {
         precision,
         calibrated: None,
         layers: vec![layer].into(),
+        lists: Cow::Borrowed(&[]),
         ignored: Cow::Borrowed(&[]),
         peak_bytes: 0,
         scratch_bytes: 0,

@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation, KernelLayout,
-    LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation,
+    KernelLayout, LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
 };
 
 /// One line for the type's documentation.
@@ -65,7 +65,7 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
 }
 
 fn layer(layer: &LayerWeights) -> TokenStream {
-    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm } = layer;
+    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm, slope } = layer;
     let (name, kernel_name) = (text(name), text(&kernel.name));
     let shape = shape.map(Literal::usize_unsuffixed);
     let algorithm = self::algorithm(*algorithm);
@@ -80,6 +80,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
     };
     let bias = optional(bias.as_ref().map(|name| text(name)));
     let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
+    let slope = optional(slope.as_ref().map(self::slope));
     quote! {
         plan::LayerWeights {
             name: #name,
@@ -89,6 +90,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
             kernel: plan::Kernel { name: #kernel_name, layout: plan::KernelLayout::#layout },
             bias: #bias,
             batch_norm: #batch_norm,
+            slope: #slope,
         }
     }
 }

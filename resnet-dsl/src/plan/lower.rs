@@ -21,7 +21,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::param::BiasParam;
 use crate::ir::{Op, Type};
-use crate::ops::{Activation, Conv2d, Padding, Pool, Sides};
+use crate::ops::{Activation, Conv2d, Exponent, GroupNorm, Padding, Pool, Sides};
 
 /// Steps and buffers for all images of the graph at once, without places.
 ///
@@ -162,7 +162,47 @@ impl Lowering<'_> {
                 self.with_halo(value, write);
             }
             (Op::Convert, read) => self.compute(value, read, Action::Copy),
-            _ => return Err(without_kernel(node)),
+            (Op::Multiply { activation }, Some(read)) => {
+                let list = self.slopes(node, activation);
+                let action = Action::Multiply { held: read.element, activation: activation.function, list };
+                self.accumulate(value, operands[0], self.views[&operands[1]], action);
+            }
+            (Op::BatchNorm { norm, activation }, read) => {
+                let list = self.list(node, ListKind::BatchNorm(norm.clone()), activation);
+                self.compute(value, read, Action::Affine { activation: activation.function, list });
+            }
+            (Op::Activation(activation), read) => {
+                let list = self.slopes(node, activation);
+                self.compute(value, read, Action::Activate { activation: activation.function, list });
+            }
+            (Op::GroupNorm(norm), read) => {
+                let action = self.group_norm(node, norm, dims(self.graph, value)[3]);
+                self.compute(value, read, action);
+            }
+            (Op::Blur(_), _) => return Err(without_kernel(node)),
+            (Op::StatisticsPool(pool), read) => {
+                self.compute(value, read, Action::Statistics { epsilon: pool.epsilon });
+            }
+            (Op::GemPool(pool), read) => {
+                let (exponent, list) = match &pool.exponent {
+                    Exponent::Fixed(exponent) => (*exponent, None),
+                    Exponent::Load(name) => {
+                        let kind = ListKind::Exponent(name.clone());
+                        (1.0, Some(self.list(node, kind, &Activation::NONE)))
+                    }
+                };
+                self.compute(value, read, Action::Gem { epsilon: pool.epsilon, exponent, list });
+            }
+            (Op::Upsample(times), read) => self.compute(value, read, Action::Upsample { times: *times }),
+            (Op::L2Normalize { epsilon }, read) => {
+                self.compute(value, read, Action::L2Normalize { epsilon: *epsilon });
+            }
+            (Op::ChannelConv(conv), read) => {
+                let kind = ListKind::Kernel { name: conv.weights.clone(), len: conv.kernel };
+                let list = self.list(node, kind, &Activation::NONE);
+                self.compute(value, read, Action::ChannelConv { kernel: conv.kernel, list });
+            }
+            (Op::Dense(_), _) | (_, None) => return Err(without_kernel(node)),
         }
         Ok(())
     }
@@ -285,6 +325,19 @@ impl Lowering<'_> {
         activation.slope.as_ref().map(|_| self.list(node, ListKind::Slopes, activation))
     }
 
+    fn group_norm(&mut self, node: &Node, norm: &GroupNorm, all: usize) -> Action {
+        let channels = norm.channels.unwrap_or([0, all]);
+        let list = match &norm.affine {
+            Some([gamma, beta]) => {
+                let kind = ListKind::GroupNorm { gamma: gamma.clone(), beta: beta.clone(), channels };
+                Some(self.list(node, kind, &norm.activation))
+            }
+            None => self.slopes(node, &norm.activation),
+        };
+        let (groups, epsilon, activation) = (norm.groups(all), norm.epsilon, norm.activation.function);
+        Action::GroupNorm { groups, channels, epsilon, activation, list }
+    }
+
     fn convolution(
         &mut self,
         node: &Node,
@@ -309,6 +362,7 @@ impl Lowering<'_> {
             kernel: conv.weights.tensor().clone(),
             bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
             batch_norm: conv.weights.batch_norm().cloned(),
+            slope: conv.activation.slope.clone(),
         });
         let conv = Conv {
             kernel: conv.kernel,

@@ -5,8 +5,9 @@ use std::ops::Range;
 use resnet_plan::{Activation, AddGeometry, Residual};
 
 use crate::elements::{Elements, ElementsMut, bf16};
+use crate::kernels::activate::activated;
 use crate::kernels::{Kernels, Target, must_fit, share};
-use crate::simd::{Simd, Stored};
+use crate::simd::{Integers, Stored};
 use crate::threads::Threads;
 
 /// The rows, counted through all images, that one thread does.
@@ -50,7 +51,7 @@ pub fn add(
 /// The pixels of the task's rows lie in `x` and in `y`, the latter where nobody else reads or writes. The machine has
 /// the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
+pub(crate) unsafe fn run<S: Integers>(simd: S, task: &AddTask<'_>) {
     use Residual::{None, Quantized, Same};
     // SAFETY: the caller's contract; int8 of both kinds have one size.
     unsafe {
@@ -82,7 +83,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, task: &AddTask<'_>) {
 /// As [`run`], for these pointers. What `y` holds before is elements of its own type, if it is the `same`, or of the `Other`, which has
 /// the same size.
 #[inline(always)]
-unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S>, Other: Stored<S>>(
+unsafe fn rows<S: Integers, X: Stored<S>, Y: Stored<S>, Other: Stored<S>>(
     simd: S,
     task: &AddTask<'_>,
     x: *const X,
@@ -94,6 +95,10 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S>, Other: Stored<S>>(
     let AddGeometry { size: [height, width], channels, .. } = task.geometry;
     let (from, to) = (task.geometry.x, task.geometry.y);
     let (x_scale, y_scale) = (simd.splat(task.geometry.scale), simd.splat(scale));
+    let slope = simd.splat(match task.activation {
+        Activation::LeakyRelu(slope) => slope,
+        _ => 0.0,
+    });
     for line in task.rows.clone() {
         let (image, row) = (line / height, line % height);
         for column in 0..width {
@@ -106,8 +111,8 @@ unsafe fn rows<S: Simd, X: Stored<S>, Y: Stored<S>, Other: Stored<S>>(
                     let y = y.add(place);
                     let old = if same { Y::load(simd, y, rest) } else { Other::load(simd, y.cast(), rest) };
                     let mut sum = simd.add(simd.mul(x, x_scale), simd.mul(old, y_scale));
-                    if task.activation == Activation::Relu {
-                        sum = simd.at_least(simd.splat(0.0), sum);
+                    if task.activation != Activation::None {
+                        sum = activated(simd, task.activation, 1.0, slope, sum);
                     }
                     Y::store(simd, y, sum, rest);
                 }

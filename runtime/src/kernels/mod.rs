@@ -18,6 +18,7 @@
 //! This floor imports `simd`, [`elements`](crate::elements), [`threads`](crate::threads) and `resnet_plan`. It does not know which
 //! instruction sets there are: that is [`isa`](crate::isa), above it.
 
+pub(crate) mod activate;
 pub(crate) mod add;
 pub(crate) mod conv;
 pub(crate) mod convert;

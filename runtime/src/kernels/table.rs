@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use resnet_plan::{Class, Precision};
 
+use crate::kernels::activate::ActivateTask;
 use crate::kernels::add::AddTask;
 use crate::kernels::convert::ConvertTask;
 use crate::kernels::dot::{DotKernel, Method};
@@ -46,6 +47,7 @@ pub struct Kernels {
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
     pub(crate) strassen_factors: unsafe fn(&FactorTask),
+    pub(crate) activate: unsafe fn(&ActivateTask<'_>),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) add: unsafe fn(&AddTask<'_>),
@@ -207,6 +209,7 @@ macro_rules! kernels {
         compile!(strassen_last_of_floats, strassen::LastTask<'_>, strassen::last::<$simd, Float>);
         compile!(strassen_last_of_integers, strassen::LastTask<'_>, strassen::last::<$simd, Integer>);
         by_kind!($simd, [$($features)?], strassen_factors, strassen::FactorTask, strassen::make_factors, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
+        compile!(activate, kernels::activate::ActivateTask<'_>, kernels::activate::run);
         compile!(max_pool, pool::PoolTask<'_>, pool::max);
         compile!(average_pool, pool::PoolTask<'_>, pool::average);
         compile!(add, kernels::add::AddTask<'_>, kernels::add::run);
@@ -284,6 +287,7 @@ macro_rules! kernels {
             winograd_rows_kernel,
             winograd_rows_input,
             strassen_factors,
+            activate,
             max_pool,
             average_pool,
             add,

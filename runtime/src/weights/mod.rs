@@ -427,6 +427,7 @@ impl Places {
         };
         let mut layer = |layer: &LayerWeights| {
             let [depth, channels] = layer.packed_shape();
+            let biases = biases + usize::from(layer.slope.is_some());
             Place {
                 panels: place(pack::packed_len(kernels, precision, depth, channels)),
                 bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(biases)),
