@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::activation::Activation;
 use crate::conv::{Conv, Convolution, Residual};
-use crate::copy::{AddGeometry, CopyGeometry};
+use crate::copy::CopyGeometry;
 use crate::element::Element;
+use crate::elementwise::{Elementwise, Operator};
 use crate::pixels::{Area, Dims, Fault, try_const};
 use crate::plan::{Step, View};
 use crate::pool::{Pool, PoolGeometry, PoolKind};
@@ -179,8 +180,8 @@ pub enum Task {
     Conv(Convolution, usize),
     /// A pooling layer.
     Pool(PoolGeometry),
-    /// A sum, and what becomes of it.
-    Add(AddGeometry, Activation),
+    /// A step on elements, and the index of its list, if it has one.
+    Elementwise(Elementwise, Option<usize>),
     /// A copy, and what elements are multiplied with if they are converted.
     Copy(CopyGeometry, f32),
     /// Softmax over so many channels.
@@ -254,24 +255,36 @@ impl Task {
                 let has_kernel = equal || matches!(from, Element::F32) || matches!(to, Element::F32);
                 (has_kernel, Task::Copy(try_const!(CopyGeometry::whole(x, y, alike)), scale))
             }
-            Action::Add { residual, activation, .. } => {
-                let has_kernel = int8 && residual.is_quantized() || equal && residual.equals(to);
-                let has_kernel = has_kernel && matches!(activation, Activation::None | Activation::Relu);
-                let residual = Residual::of(Some(residual), to);
-                (has_kernel, Task::Add(try_const!(AddGeometry::new(x, y, scale, residual)), activation))
+            Action::Upsample { times } => {
+                (equal, Task::Copy(try_const!(CopyGeometry::upsample(times, x, y)), scale))
+            }
+            Action::Add { .. }
+            | Action::Multiply { .. }
+            | Action::Affine { .. }
+            | Action::Activate { .. } => {
+                let operator = match action {
+                    Action::Add { .. } => Operator::Add,
+                    Action::Multiply { .. } => Operator::Multiply,
+                    Action::Affine { .. } => Operator::Affine,
+                    _ => Operator::Identity,
+                };
+                let activation = action.activation();
+                let (held, list) = (action.held(), action.list());
+                if matches!(activation, Activation::Prelu) && list.is_none() {
+                    return Err(Fault::new("there are no slopes"));
+                }
+                let made = Elementwise::new(operator, activation, [x, y], [from, to], held);
+                let has_kernel = matches!(activation, Activation::None | Activation::Relu);
+                (has_kernel, Task::Elementwise(try_const!(made), list))
             }
             Action::Softmax => {
                 try_const!(same_dense(&x, &y));
                 (matches!((from, to), (Element::F32, Element::F32)), Task::Softmax(y.dims[3]))
             }
             Action::Clear => return Err(Fault::new("it reads nothing of the arena")),
-            Action::Multiply { .. }
-            | Action::Affine { .. }
-            | Action::Activate { .. }
-            | Action::GroupNorm { .. }
+            Action::GroupNorm { .. }
             | Action::Statistics { .. }
             | Action::Gem { .. }
-            | Action::Upsample { .. }
             | Action::L2Normalize { .. }
             | Action::ChannelConv { .. } => return Err(Fault::new("there is no kernel for this step")),
         };

@@ -82,12 +82,15 @@ pub(crate) fn compute(
     y: ElementsMut<'_>,
 ) {
     let table = weights.kernels();
+    let list_at = |list: Option<usize>| list.map_or(&[][..], |list| weights.list(first[1] + list));
     match (task, x, y) {
         (Task::Conv(convolution, layer), x, y) => {
             kernels::convolve(table, threads, convolution, x, weights.layer(first[0] + layer), y);
         }
         (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
-        (Task::Add(geometry, activation), x, y) => kernels::add(table, threads, geometry, *activation, x, y),
+        (Task::Elementwise(geometry, list), x, y) => {
+            kernels::elementwise(table, threads, geometry, list_at(*list), x, y);
+        }
         (Task::Copy(geometry, scale), x, y) => kernels::convert(table, threads, geometry, *scale, x, y),
         (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => kernels::softmax(*channels, x, y),
         (Task::Softmax(_), ..) => unreachable!("a softmax is of f32"),

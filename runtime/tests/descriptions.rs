@@ -36,6 +36,7 @@ fn network(precision: Precision, layer: LayerWeights) -> Description {
         precision,
         calibrated: None,
         layers: vec![layer].into(),
+        lists: Vec::new().into(),
         ignored: Cow::Borrowed(&[]),
         peak_bytes: 0,
         scratch_bytes: 0,

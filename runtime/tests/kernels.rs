@@ -11,8 +11,8 @@ use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
 use common::{on_any_isa, on_every_isa, rectified};
 use proptest::prelude::*;
 use resnet_plan::{
-    AddGeometry, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Pixels, Pool,
-    PoolGeometry, PoolKind, Residual, Split,
+    Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Elementwise, Operator, Pixels,
+    Pool, PoolGeometry, PoolKind, Residual, Scales, Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -149,7 +149,7 @@ fn pooling() {
             let expected = match kind {
                 PoolKind::Max => reference::max_pool(&x.image, &reference_window),
                 PoolKind::Average => reference::average_pool(&x.image, &reference_window, false),
-                PoolKind::AverageWithPadding => reference::average_pool(&x.image, &reference_window, true),
+                _ => reference::average_pool(&x.image, &reference_window, true),
             };
             let geometry = PoolGeometry {
                 kind,
@@ -217,25 +217,20 @@ fn addition() {
             if relu {
                 expected = reference::relu(&expected);
             }
-            let geometry = AddGeometry {
+            let geometry = Elementwise {
+                operator: Operator::Add,
+                activation: rectified(relu),
                 batch,
                 size: [height, width],
                 channels,
                 x: x.interior(),
                 y: y.interior(),
-                scale: 1.0,
-                residual: Residual::Same,
+                held: Residual::Same,
+                scales: Scales::NONE,
             };
             let mut array = y.array(UNTOUCHED);
             let (from, to) = (x.array(UNTOUCHED), ElementsMut::F32(&mut array));
-            kernels::add(
-                isa.kernels(),
-                &threads(count),
-                &geometry,
-                rectified(relu),
-                Elements::F32(&from),
-                to,
-            );
+            kernels::elementwise(isa.kernels(), &threads(count), &geometry, &[], Elements::F32(&from), to);
             let tolerance = exact(&expected);
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
@@ -265,6 +260,7 @@ fn copies() {
                 channels,
                 front,
                 back,
+                times: [1, 1],
                 x: x.pixels(at, stride),
                 y: y.interior(),
             };
@@ -281,7 +277,8 @@ fn copies() {
 fn rows_that_lie_in_each_other() {
     let x = Pixels { start: 0, image: 0, row: 4, pixel: 1 };
     let y = Pixels { row: 3, ..x };
-    let geometry = CopyGeometry { batch: 1, size: [2, 4], channels: 1, front: 0, back: 0, x, y };
+    let geometry =
+        CopyGeometry { batch: 1, size: [2, 4], channels: 1, front: 0, back: 0, times: [1, 1], x, y };
     kernels::copy(&threads(2), &geometry, &[0.0f32; 8], &mut [0.0; 8]);
 }
 

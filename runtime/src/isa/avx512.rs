@@ -14,7 +14,8 @@ pub(super) fn is_available() -> bool {
 pub(super) const KERNELS: Kernels = Kernels {
     max_pool: avx2::KERNELS.max_pool,
     average_pool: avx2::KERNELS.average_pool,
-    add: avx2::KERNELS.add,
+    elementwise: avx2::KERNELS.elementwise,
+    blur: avx2::KERNELS.blur,
     convert: avx2::KERNELS.convert,
     fold: avx2::KERNELS.fold,
     ..kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4)

@@ -18,11 +18,11 @@
 //! This floor imports `simd`, [`elements`](crate::elements), [`threads`](crate::threads) and `resnet_plan`. It does not know which
 //! instruction sets there are: that is [`isa`](crate::isa), above it.
 
-pub(crate) mod add;
 pub(crate) mod conv;
 pub(crate) mod convert;
 pub(crate) mod copy;
 pub(crate) mod dot;
+pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod fold;
 pub mod pack;
@@ -45,10 +45,10 @@ use resnet_plan::{Fault, Split};
 use crate::elements::{ElementsMut, bf16};
 use crate::threads::Threads;
 
-pub use add::add;
 pub use conv::{PackedConv, convolve};
 pub use convert::convert;
 pub use copy::{clear_halo, copy};
+pub use elementwise::elementwise;
 pub(crate) use fold::{FoldTask, fold_panel};
 pub use peak::{peak_gflops, peak_gops};
 pub use pool::pool;

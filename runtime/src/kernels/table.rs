@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use resnet_plan::{Class, Precision};
 
-use crate::kernels::add::AddTask;
 use crate::kernels::convert::ConvertTask;
 use crate::kernels::dot::{DotKernel, Method};
+use crate::kernels::elementwise::ElementwiseTask;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
 use crate::kernels::pool::PoolTask;
@@ -48,7 +48,8 @@ pub struct Kernels {
     pub(crate) strassen_factors: unsafe fn(&FactorTask),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
-    pub(crate) add: unsafe fn(&AddTask<'_>),
+    pub(crate) blur: unsafe fn(&PoolTask<'_>),
+    pub(crate) elementwise: unsafe fn(&ElementwiseTask<'_>),
     pub(crate) convert: unsafe fn(&ConvertTask<'_>),
     pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
     /// Of words of bf16 and of int8 as they are, where there are instructions for them. Those by vectors have the table's `lanes` and
@@ -209,7 +210,8 @@ macro_rules! kernels {
         by_kind!($simd, [$($features)?], strassen_factors, strassen::FactorTask, strassen::make_factors, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         compile!(max_pool, pool::PoolTask<'_>, pool::max);
         compile!(average_pool, pool::PoolTask<'_>, pool::average);
-        compile!(add, kernels::add::AddTask<'_>, kernels::add::run);
+        compile!(blur, pool::PoolTask<'_>, pool::blur);
+        compile!(elementwise, kernels::elementwise::ElementwiseTask<'_>, kernels::elementwise::run);
         compile!(convert, kernels::convert::ConvertTask<'_>, kernels::convert::run);
 
         /// # Safety
@@ -286,7 +288,8 @@ macro_rules! kernels {
             strassen_factors,
             max_pool,
             average_pool,
-            add,
+            blur,
+            elementwise,
             convert,
             fold,
             bf16: None,
