@@ -1,5 +1,5 @@
-//! Finds the shipped specs, calibration tables and lists of labels, so that adding one touches nothing but its file; and the page of
-//! the generated type.
+//! Finds what ships: specs, calibration tables, definitions of blocks, naming schemes and lists of labels, so that adding one touches
+//! nothing but its file; and the page of the generated type.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (tables, specs): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
         file.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|e| e == "calibration"))
     });
+    let (blocks, specs): (Vec<_>, Vec<_>) =
+        specs.into_iter().partition(|file| file.starts_with(root.join("blocks")));
+    let (names, specs): (Vec<_>, Vec<_>) =
+        specs.into_iter().partition(|file| file.starts_with(root.join("names")));
     let mut code = format!(
         "/// The page of the generated type.\npub(crate) const PAGE: &str = include_str!({page:?});\n"
     );
-    for (list, files) in [("SPECS", specs), ("CALIBRATIONS", tables), ("LABELS", labels)] {
+    let lists = [
+        ("SPECS", specs),
+        ("CALIBRATIONS", tables),
+        ("BLOCKS", blocks),
+        ("NAMES", names),
+        ("LABELS", labels),
+    ];
+    for (list, files) in lists {
         writeln!(code, "/// Names and texts, sorted.\nconst {list}: &[(&str, &str)] = &[")?;
         for file in files {
             let name = file.strip_prefix(&root)?.with_extension("").to_string_lossy().replace('\\', "/");
-            let name = name.trim_end_matches(".calibration").trim_start_matches("labels/");
+            let name = match list {
+                "BLOCKS" | "NAMES" | "LABELS" => name.split_once('/').map_or(&*name, |(_, name)| name),
+                _ => name.trim_end_matches(".calibration"),
+            };
             writeln!(code, "    ({name:?}, include_str!({:?})),", file.canonicalize()?)?;
         }
         code += "];\n";

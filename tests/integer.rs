@@ -6,6 +6,8 @@ mod formula;
 #[path = "../resnet-dsl/tests/integer/mod.rs"]
 mod integer;
 
+use std::collections::HashMap;
+
 use common::{isas, path, reference_input, session};
 use formula::formula;
 use resnet::runtime::{Description, Isa, Precision, Shape, Weights};
@@ -29,7 +31,7 @@ fn compile(model: &str) -> Compiled {
 fn check<N: Network>(model: &str, load: Load<'_>, weights: impl Fn(Isa) -> Weights) {
     let Compiled { graph, plan, .. } = compile(model);
     let input = reference_input::<N>(true);
-    let expected = integer::evaluate(&graph, load, &input);
+    let expected = integer::evaluate(&graph, load, &input, &HashMap::new());
     for isa in isas(&format!("{model} in int8")) {
         let mut session: Session<N> = session(weights(isa), 2);
         let mut steps = plan.steps.iter();

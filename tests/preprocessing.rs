@@ -1,4 +1,4 @@
-//! Images become inputs as torchvision makes them: compared with its bytes (`tests/data/preprocessing`).
+//! Images become inputs as torchvision and timm make them: compared with their bytes (`tests/data/preprocessing`).
 
 mod common;
 
@@ -6,36 +6,42 @@ use std::fs;
 use std::path::Path;
 
 use common::{path, say};
-use resnet::runtime::{ChannelOrder, Preprocessing};
+use resnet::runtime::Preprocessing;
 use resnet::{Error, Image, Preprocessor};
+use resnet_dsl::Spec;
+use resnet_dsl::spec::Overrides;
 
 /// The bytes after a setting of the references' README.
 fn bytes(image: &Image<'_>, setting: &str, background: [u8; 3]) -> (Vec<u8>, [usize; 3]) {
-    let (gray, steps) = setting.strip_prefix("gray-").map_or((false, setting), |steps| (true, steps));
-    let number = |text: &str| text.parse::<usize>().unwrap();
-    let (resize, size) = match (steps.strip_prefix('r'), steps.strip_prefix('s'), steps.strip_prefix('c')) {
-        (Some(steps), ..) => {
-            let (resize, crop) = steps.split_once('c').unwrap();
-            (Some(number(resize)), [number(crop); 2])
-        }
-        (_, Some(size), _) => {
-            let (height, width) = size.split_once('x').unwrap();
-            (None, [number(height), number(width)])
-        }
-        (.., crop) => (None, [number(crop.unwrap()); 2]),
+    let (how, input) = preprocessing(setting, background);
+    let mut values = vec![f32::NAN; input.iter().product()];
+    let mut preprocessor = Preprocessor::new(&how, [1, input[0], input[1], input[2]]);
+    preprocessor.apply(image, &mut values).unwrap();
+    (values.into_iter().map(|value| value as u8).collect(), input)
+}
+
+/// What a spec says for a setting; and height, width and channels of the input.
+fn preprocessing(setting: &str, background: [u8; 3]) -> (Preprocessing, [usize; 3]) {
+    let steps = setting.strip_prefix("gray-");
+    let (channels, order) = if steps.is_some() { (1, "gray") } else { (3, "rgb") };
+    let steps = steps.unwrap_or(setting);
+    let (steps, interpolation) = steps.split_once('-').unwrap_or((steps, "bilinear"));
+    let (kind, sizes) = steps.split_at(1);
+    let (input, how) = match (kind, sizes.split_once(['c', 's'])) {
+        ("p", Some((share, input))) => (input.to_owned(), format!("crop_pct: {share}")),
+        (_, Some((size, side))) => (format!("{side}x{side}"), format!("resize: {size}, crop: true")),
+        ("c", None) => (format!("{sizes}x{sizes}"), "crop: true".to_owned()),
+        (_, None) => (sizes.to_owned(), "crop: false".to_owned()),
     };
-    let channels = if gray { 1 } else { 3 };
-    let how = Preprocessing {
-        resize,
-        crop: !steps.starts_with('s'),
-        channels: if gray { ChannelOrder::Gray } else { ChannelOrder::Rgb },
-        background,
-        ..Preprocessing::default()
-    };
-    let mut input = vec![f32::NAN; size[0] * size[1] * channels];
-    let mut preprocessor = Preprocessor::new(&how, [1, size[0], size[1], channels]);
-    preprocessor.apply(image, &mut input).unwrap();
-    (input.into_iter().map(|value| value as u8).collect(), [size[0], size[1], channels])
+    let text = format!(
+        "{{name: n, input: {input}x{channels}, stem: [conv: {{filters: 1, kernel: 1}}], preprocessing: \
+         {{{how}, interpolation: {interpolation}, channels: {order}, background: {background:?}, scale: 1}}}}"
+    );
+    let spec = Spec { name: "n", text: &text, overrides: &Overrides::default() };
+    let parsed =
+        spec.parse(&mut |_| unreachable!()).unwrap_or_else(|errors| panic!("{}", errors.render("n", &text)));
+    let [_, height, width, channels] = parsed.input;
+    (parsed.metadata.preprocessing, [height, width, channels])
 }
 
 /// The synthetic images of the references' README.
@@ -57,7 +63,7 @@ fn synthetic(kind: &str, width: usize, height: usize) -> Vec<u8> {
     (0..width * height * 3).map(of).collect()
 }
 
-/// Every byte is torchvision's, of 40 odd sizes in five settings.
+/// Every byte is torchvision's or timm's, of 40 odd sizes in eleven settings.
 #[test]
 fn every_size_is_torchvisions() {
     let text = fs::read_to_string(path("tests/data/preprocessing/resize.txt")).unwrap();
@@ -84,7 +90,7 @@ fn every_size_is_torchvisions() {
             wrong.push(format!("{line}, found {first}"));
         }
     }
-    assert!(compared >= 200 && wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared >= 440 && wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Photos: to the bit where the file is lossless. Decoders of JPEG round in other ways: within 2 of 255.
@@ -163,7 +169,9 @@ fn no_size_is_too_odd() {
     let line = vec![200; 3 * 100_000];
     for (width, height) in [(100_000, 1), (1, 100_000)] {
         let image = Image::rgb8(&line, width, height).unwrap();
-        for setting in ["r256c224", "r1c1", "s3x5", "c7", "gray-r65536c2"] {
+        let bilinear = ["r256c224", "r1c1", "s3x5", "c7", "gray-r65536c2"];
+        let others = ["r256c224-bicubic", "s3x5-bicubic", "gray-r65536c2-nearest", "p0.9s3x5-nearest"];
+        for setting in bilinear.into_iter().chain(others) {
             let (found, [h, w, channels]) = bytes(&image, setting, [255; 3]);
             assert_eq!(found.len(), h * w * channels);
         }

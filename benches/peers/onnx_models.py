@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes networks for the race: NAME-bN.onnx for the peers, NAME.safetensors for us, NAME-bN.npy for all (NCHW).
 
-    python onnx_models.py FOLDER NAME[:BATCH]...       # resnet18, resnet50, resnet101, resnet152, document
+    python onnx_models.py FOLDER NAME[:BATCH]...       # resnet18, resnet50, resnet101, resnet152, document, timm/seresnet50
 
-torchvision's networks have the weights of the reference formula, for which calibration tables ship; NAME-bN-int8.onnx is the
+A name with a folder is a spec's, whose origin `tests/origins` builds; files are called `timm-seresnet50-b1.onnx`. All but the
+document's network have the weights of the reference formula, for which calibration tables can be made; NAME-bN-int8.onnx is the
 same network, quantized by ONNX Runtime (QDQ, a scale a channel of the weights). The document's network has random weights.
 """
 import sys
@@ -110,6 +111,15 @@ def formula(name, tensor):
     return torch.from_numpy(numbers).reshape(tensor.shape)
 
 
+def origin(name):
+    """The network that a spec was written after, and the sizes of an image, [C, H, W]."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests/origins"))
+    from networks import NETWORKS
+    made = NETWORKS[name]()
+    made.run()
+    return made.model.float().eval(), made.input[1:]
+
+
 def network(name):
     torch.manual_seed(0)
     if name != "document":
@@ -128,15 +138,16 @@ def network(name):
     return made.eval()
 
 
-def quantize(plain, quantized, batch):
+def quantize(plain, quantized, sizes, batch):
     """By ONNX Runtime, from eight inputs, as `resnet calibrate --inputs formula` makes them."""
     from onnxruntime import quantization
     from onnxruntime.quantization import shape_inference
 
     class Inputs(quantization.CalibrationDataReader):
         def __init__(self):
-            each = (uniform(f"input.{index}", 224 * 224 * 3) for index in range(8))
-            images = ((4 * u - 2).reshape(1, 224, 224, 3).transpose(0, 3, 1, 2) for u in each)
+            channels, height, width = sizes
+            each = (uniform(f"input.{index}", height * width * channels) for index in range(8))
+            images = ((4 * u - 2).reshape(1, height, width, channels).transpose(0, 3, 1, 2) for u in each)
             self.feeds = ({"image": np.ascontiguousarray(np.repeat(image, batch, 0))} for image in images)
 
         def get_next(self):
@@ -155,8 +166,10 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     for argument in sys.argv[2:]:
         name, _, batch = argument.partition(":")
-        made, size, batch = network(name), 64 if name == "document" else 224, int(batch or 1)
-        image = torch.from_numpy(np.random.default_rng(0).uniform(-2, 2, (batch, 3, size, size)).astype(np.float32))
+        batch, size = int(batch or 1), 64 if name == "document" else 224
+        made, sizes = origin(name) if "/" in name else (network(name), [3, size, size])
+        name = name.replace("/", "-")
+        image = torch.from_numpy(np.random.default_rng(0).uniform(-2, 2, (batch, *sizes)).astype(np.float32))
         np.save(folder / f"{name}-b{batch}.npy", image.numpy())
         state = made.keras_tensors() if name == "document" else {
             key: tensor for key, tensor in made.state_dict().items() if not key.endswith("num_batches_tracked")}
@@ -164,7 +177,7 @@ def main():
         torch.onnx.export(made, (image,), str(folder / f"{name}-b{batch}.onnx"), input_names=["image"],
                           output_names=["scores"], dynamo=False)
         if name != "document":
-            quantize(folder / f"{name}-b{batch}.onnx", folder / f"{name}-b{batch}-int8.onnx", batch)
+            quantize(folder / f"{name}-b{batch}.onnx", folder / f"{name}-b{batch}-int8.onnx", sizes, batch)
         print(folder / f"{name}-b{batch}.onnx")
 
 

@@ -57,12 +57,12 @@ class Resnet:
     """This project's compiled networks: a process of its own each round."""
 
     def __init__(self, case, arguments, threads):
-        options = [OURS.get(case.name, f"torchvision/{case.name}"), "--weights", str(case.weights),
+        options = [case.model, "--weights", str(case.weights),
                    "--threads", str(threads), "--precision", arguments.precision]
         if arguments.isa:
             options += ["--isa", arguments.isa]
-        self.run, self.bench = self.commands(arguments, options, ["--batch", str(case.batch)])
         self.case = case
+        self.run, self.bench = self.commands(arguments, options, ["--batch", str(case.batch)])
 
     def commands(self, arguments, options, batch):
         """What computes the scores of a file, and what times."""
@@ -86,6 +86,8 @@ class ResnetExecuted(Resnet):
     """The same networks by the command line, which executes their plans."""
 
     def commands(self, arguments, options, batch):
+        if arguments.precision == "int8" and self.case.calibration.exists():
+            options = [*options, "--calibration", str(self.case.calibration)]
         return [arguments.resnet, "run", *options], [arguments.resnet, "bench", *options, *batch]
 
 
@@ -177,11 +179,16 @@ class Case:
     def __init__(self, argument, folder, precision):
         self.name, _, batch = argument.partition(":")
         self.batch = int(batch or 1)
-        stem = f"{folder}/{self.name}-b{self.batch}"
+        # A name with a folder is a spec's.
+        self.model = self.name if "/" in self.name else OURS.get(self.name, f"torchvision/{self.name}")
+        file = f"{folder}/{self.name.replace('/', '-')}"
+        stem = f"{file}-b{self.batch}"
         # bf16 is made of the f32 network by the engine itself.
         self.onnx = Path(f"{stem}-int8.onnx" if precision == "int8" else f"{stem}.onnx")
         self.input = Path(f"{stem}.npy")
-        self.weights = Path(f"{folder}/{self.name}.safetensors")
+        self.weights = Path(f"{file}.safetensors")
+        # Of a network whose table does not ship.
+        self.calibration = Path(f"{file}.calibration.yaml")
         self.image = np.load(self.input)
 
 

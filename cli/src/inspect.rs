@@ -8,7 +8,7 @@ use resnet_dsl::spec::Parsed;
 use resnet_dsl::spec::metadata::Metadata;
 use resnet_dsl::summary::Summary;
 use resnet_dsl::{Spec, codegen, pass};
-use resnet_plan::{Plan, Preprocessing, View};
+use resnet_plan::{Plan, Preprocessing, Resize, View};
 use serde_json::{Value, json};
 
 use crate::model::Network;
@@ -112,7 +112,12 @@ fn summary_json(summary: &Summary<'_>) -> Value {
             })
         })
         .collect();
-    let Preprocessing { resize, crop, channels, background, scale, mean, std } = preprocessing;
+    let Preprocessing { resize, crop, interpolation, channels, background, scale, mean, std } = preprocessing;
+    let resize = resize.map(|resize| match resize {
+        Resize::Shorter(side) => json!(side),
+        Resize::Cover(size) => json!({ "cover": size }),
+        Resize::To(size) => json!(size),
+    });
     json!({
         "network": graph.name,
         "input": input,
@@ -121,7 +126,8 @@ fn summary_json(summary: &Summary<'_>) -> Value {
         "parameters": summary.parameters(),
         "macs": summary.macs(),
         "preprocessing": {
-            "resize": resize, "crop": crop, "channels": channels.to_string(), "background": background,
+            "resize": resize, "crop": crop, "interpolation": interpolation.name(),
+            "channels": channels.to_string(), "background": background,
             "scale": scale, "mean": mean, "std": std,
         },
         "labels": labels,

@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// A range of bytes in the source text; the empty default stands for "no place".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
     /// First byte.
     pub start: usize,
@@ -39,6 +39,7 @@ pub enum Severity {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    serious: usize,
 }
 
 impl Diagnostic {
@@ -119,20 +120,36 @@ fn within(span: Span, text: &str) -> std::ops::Range<usize> {
     start..floor(span.end.clamp(start, text.len())).max(start)
 }
 
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.serious += usize::from(diagnostic.severity == Severity::Error);
         self.list.push(diagnostic);
     }
 
     /// Adds all of another list.
     pub fn extend(&mut self, other: Diagnostics) {
+        self.serious += other.serious;
         self.list.extend(other.list);
     }
 
     /// How many there are that leave something unclear.
     pub fn serious(&self) -> usize {
-        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.serious
+    }
+
+    /// Whether one has this place as its own.
+    pub fn mentions(&self, place: Span) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.labels.first().is_some_and(|(span, _)| *span == place))
     }
 
     /// Whether there is none.

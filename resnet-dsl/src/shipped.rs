@@ -1,5 +1,5 @@
-//! What ships with the compiler: every spec and calibration table under `specs/` (YAML), and every list of labels (text), found
-//! when the crate is built.
+//! What ships with the compiler: every spec, calibration table, definition of a block and naming scheme under `specs/` (YAML), and
+//! every list of labels (text), found when the crate is built.
 
 use resnet_plan::nearest;
 
@@ -20,6 +20,26 @@ pub fn labels(name: &str) -> Option<&'static str> {
     LABELS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
+/// The text of a definition of a block, by the name that a spec's `block` gives.
+pub(crate) fn block(name: &str) -> Option<&'static str> {
+    BLOCKS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the definitions of blocks, sorted.
+pub(crate) fn blocks() -> impl Iterator<Item = &'static str> {
+    BLOCKS.iter().map(|(name, _)| *name)
+}
+
+/// The text of a naming scheme, by the name that a spec's `names` gives.
+pub(crate) fn scheme(name: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the naming schemes, sorted.
+pub(crate) fn schemes() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name)
+}
+
 /// The names of the lists of labels, sorted.
 pub fn label_lists() -> impl Iterator<Item = &'static str> {
     LABELS.iter().map(|(name, _)| *name)
@@ -36,24 +56,34 @@ pub fn unknown(name: &str) -> String {
     // The name without its folder is what people remember.
     let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
     let same: Vec<&str> = known.iter().copied().filter(|known| last(known) == last(name)).collect();
-    let likely = if same.is_empty() { &known } else { &same };
-    match nearest(name, likely).or(same.first().copied()) {
-        Some(nearest) => format!("no spec `{name}` ships; did you mean `{nearest}`?"),
-        None => format!("no spec `{name}` ships; there are {}", known.join(", ")),
+    let folder = name.rsplit_once('/').map(|(folder, _)| folder.to_lowercase());
+    let near = |known: &&&str| {
+        let found = known.rsplit_once('/').map(|(folder, _)| folder);
+        folder.is_some() && nearest(folder.as_deref().unwrap_or_default(), found.as_slice()).is_some()
+    };
+    let likely = match same.iter().find(near) {
+        Some(one) => vec![*one],
+        None if same.is_empty() => nearest(name, &known).into_iter().collect(),
+        None => same,
+    };
+    if likely.is_empty() {
+        return format!("no spec `{name}` ships; there are {}", known.join(", "));
     }
+    let likely: Vec<String> = likely.iter().map(|known| format!("`{known}`")).collect();
+    format!("no spec `{name}` ships; did you mean {}?", likely.join(" or "))
 }
 
 #[test]
 fn an_unknown_name_has_a_nearest_one() {
-    for (name, nearest) in [
-        ("torchvison/resnet50", "torchvision/resnet50"),
-        ("resnet5", "resnet50"),
-        ("resnet18", "torchvision/resnet18"),
-        ("timm/resnet34", "torchvision/resnet34"),
-        ("torchvision/ResNet50", "torchvision/resnet50"),
-        ("digitz", "digits"),
+    for (name, likely) in [
+        ("torchvison/resnet50", "`torchvision/resnet50`"),
+        ("resnet5", "`resnet50`"),
+        ("resnet18", "`timm/resnet18` or `torchvision/resnet18`"),
+        ("torch/resnet34", "`timm/resnet34` or `torchvision/resnet34`"),
+        ("torchvision/ResNet50", "`torchvision/resnet50`"),
+        ("digitz", "`digits`"),
     ] {
-        assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean `{nearest}`?"));
+        assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean {likely}?"));
     }
-    assert!(unknown("efficientnet").ends_with("torchvision/resnet34, torchvision/resnet50"));
+    assert!(unknown("efficientnet").contains("torchvision/resnet34, torchvision/resnet50"));
 }

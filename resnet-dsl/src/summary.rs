@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use resnet_plan::{Algorithm, Algorithms, Dims, Preprocessing};
+use resnet_plan::{Algorithm, Algorithms, Dims, Interpolation, Preprocessing, Resize};
 
 use crate::diag::Diagnostics;
 use crate::ir::{Op, Value};
@@ -188,12 +188,22 @@ fn window(size: [usize; 2], stride: [usize; 2], usual_stride: [usize; 2], paddin
 
 /// How an image gets the size of the input.
 fn resizing(preprocessing: &Preprocessing, [_, height, width, _]: Dims) -> String {
-    match (preprocessing.resize, preprocessing.crop) {
-        (Some(side), true) => format!("shorter side to {side}, center crop to {height}x{width}"),
-        (Some(side), false) => format!("resize to {side}x{side}, then to {height}x{width}"),
-        (None, true) => format!("center crop to {height}x{width}"),
-        (None, false) => format!("resize to {height}x{width}"),
-    }
+    let Preprocessing { resize, crop, interpolation, .. } = preprocessing;
+    let first = resize.map(|resize| match resize {
+        Resize::Shorter(side) => format!("shorter side to {side}, "),
+        Resize::Cover([height, width]) => format!("resize to cover {height}x{width}, "),
+        Resize::To([height, width]) => format!("resize to {height}x{width}, "),
+    });
+    let last = match (&first, crop) {
+        (_, true) => "center crop to",
+        (Some(_), false) => "then to",
+        (None, false) => "resize to",
+    };
+    let filter = match interpolation {
+        Interpolation::Bilinear => String::new(),
+        other => format!(", {}", other.name()),
+    };
+    format!("{}{last} {height}x{width}{filter}", first.unwrap_or_default())
 }
 
 /// How the bytes of an image become values.

@@ -3,12 +3,12 @@
 //! Text and lists are borrowed (a compiled network's, in the program) or owned (a plan's that was just made).
 
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::algorithm::{Algorithm, PRODUCTS};
 use crate::element::{Element, Precision};
 use crate::list::ListWeights;
 use crate::pixels::{Fault, plus, times};
+use crate::preprocessing::Preprocessing;
 use crate::winograd::Tile;
 
 /// Text that is part of the program or made at run time.
@@ -180,57 +180,6 @@ pub enum Role {
     Exponent,
 }
 
-/// How an image becomes an input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preprocessing {
-    /// Resize the shorter side to this many pixels first; `None`: with `crop` do not resize,
-    /// without it resize straight to the input's size.
-    pub resize: Option<usize>,
-    /// Whether the middle of the resized image is cut out; if not, it is resized to the input's size, aspect lost.
-    pub crop: bool,
-    /// Order of the channels.
-    pub channels: ChannelOrder,
-    /// Red, green and blue of what is seen through an image that is not opaque.
-    pub background: [u8; 3],
-    /// Multiplied with each byte before mean and deviation.
-    pub scale: f32,
-    /// Subtracted, a channel.
-    pub mean: Cow<'static, [f32]>,
-    /// Divided by, a channel.
-    pub std: Cow<'static, [f32]>,
-}
-
-impl Preprocessing {
-    /// Bytes as they are, red, green, blue, of an image on white that is resized to the input's size.
-    pub const BYTES: Self = Preprocessing {
-        resize: None,
-        crop: false,
-        channels: ChannelOrder::Rgb,
-        background: [255; 3],
-        scale: 1.0,
-        mean: Cow::Borrowed(&[]),
-        std: Cow::Borrowed(&[]),
-    };
-}
-
-/// [`Preprocessing::BYTES`]
-impl Default for Preprocessing {
-    fn default() -> Self {
-        Preprocessing::BYTES
-    }
-}
-
-/// Order of an image's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelOrder {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red (Caffe, Keras' ResNet50).
-    Bgr,
-    /// One channel of brightness.
-    Gray,
-}
-
 impl Description {
     /// Every tensor that a weight file must hold: those of layers in the order of use, then those of lists.
     pub fn tensors(&self) -> impl Iterator<Item = WeightTensor<'_>> {
@@ -368,16 +317,5 @@ impl KernelLayout {
             KernelLayout::Hwio | KernelLayout::Io => [1, outputs, times(inputs, outputs)],
             KernelLayout::Oihw | KernelLayout::Oi => [times(inputs, window), window, 1],
         }
-    }
-}
-
-/// `rgb`, `bgr`, `gray`.
-impl fmt::Display for ChannelOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ChannelOrder::Rgb => "rgb",
-            ChannelOrder::Bgr => "bgr",
-            ChannelOrder::Gray => "gray",
-        })
     }
 }

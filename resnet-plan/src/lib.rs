@@ -13,7 +13,8 @@
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
-//! | [`description`], [`list`], [`text`] | weights, preprocessing, labels; the text form of what a layer loads |
+//! | [`description`], [`list`], [`text`] | weights, sizes, labels; the text form of what a layer loads |
+//! | [`preprocessing`] | how an image becomes an input |
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -30,6 +31,7 @@ mod nearest;
 pub mod pixels;
 pub mod plan;
 pub mod pool;
+pub mod preprocessing;
 mod print;
 pub mod text;
 pub mod winograd;
@@ -44,8 +46,7 @@ pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::CopyGeometry;
 pub use description::{
-    BatchNorm, ChannelOrder, Description, Ending, Kernel, KernelLayout, LayerWeights, Preprocessing, Role,
-    Slope, Text, WeightTensor,
+    BatchNorm, Description, Ending, Kernel, KernelLayout, LayerWeights, Role, Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
 pub use elementwise::{Elementwise, Operator, Scales};
@@ -54,3 +55,4 @@ pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};
 pub use plan::{Buffer, Output, Plan, Section, Step, View};
 pub use pool::{Pool, PoolGeometry, PoolKind};
+pub use preprocessing::{ChannelOrder, Interpolation, Preprocessing, Resize};

@@ -60,4 +60,6 @@ pub use tensor::{Shape, Tensor};
 pub use weights::Weights;
 
 pub use resnet_plan as plan;
-pub use resnet_plan::{Algorithm, ChannelOrder, Description, Plan, Precision, Preprocessing};
+pub use resnet_plan::{
+    Algorithm, ChannelOrder, Description, Interpolation, Plan, Precision, Preprocessing, Resize,
+};

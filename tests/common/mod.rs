@@ -41,8 +41,14 @@ pub(crate) fn run<N: Network>(session: &mut Session<N>, input: &[f32]) -> Vec<f3
 
 /// The input of the reference scores; `channels_first`: the order in which it was drawn.
 pub(crate) fn reference_input<N: Network>(channels_first: bool) -> Vec<f32> {
-    let [_, height, width, channels] = N::Input::DIMS;
-    let drawn: Vec<f32> = uniform("input").take(N::Input::LEN).map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    drawn_input(N::Input::DIMS, channels_first)
+}
+
+/// The same for an input of these sizes (`[N, H, W, C]`, of which N is 1).
+pub(crate) fn drawn_input(dims: [usize; 4], channels_first: bool) -> Vec<f32> {
+    let [_, height, width, channels] = dims;
+    let drawn: Vec<f32> =
+        uniform("input").take(dims.iter().product()).map(|u| (2.0 * u - 1.0) * 2.0).collect();
     if !channels_first {
         return drawn;
     }

@@ -19,8 +19,8 @@ use resnet::runtime::weights::fill::uniform;
 use resnet::runtime::{Isa, Precision, Program, Weights};
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::diag::Diagnostics;
-use resnet_dsl::evaluate::{Array, evaluate};
-use resnet_dsl::ir::Graph;
+use resnet_dsl::evaluate::{Array, evaluate, statistics};
+use resnet_dsl::ir::{Graph, Op};
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Compiled, Spec, pass};
 use resnet_plan::{Action, Plan, Step};
@@ -104,18 +104,31 @@ fn compare(text: &str, how: How) -> Result<Plan, Failure> {
     let threads = NonZeroUsize::new(how.threads).expect("a thread");
     let mut program = Program::new(plan.clone(), weights, threads).map_err(fails)?;
 
-    let (output, expected) = match how.precision {
-        Precision::F32 => (&graph, shares(&graph, exact, F32)),
-        Precision::Bf16 => (&graph, shares(&graph, exact, BF16)),
-        Precision::Int8 => (&optimized, bits(&optimized, &input)),
-    };
-    let output = &output.node(output.output().expect("an output")).name;
+    let shapes: HashMap<&str, [usize; 4]> = optimized
+        .topological()
+        .into_iter()
+        .filter_map(|value| Some((&*optimized.node(value).name, optimized.node(value).ty?.dims)))
+        .collect();
     program.run(&vec![f32::NAN; input.len()]).map_err(fails)?;
-    let found = observe(&mut program, &input, &expected)?;
-    for (Step { name, .. }, found) in plan.steps.iter().zip(&found).filter(|(step, _)| writes_a_value(step)) {
+    let found = observe(&mut program, &input, &shapes)?;
+    let found = || {
+        let steps = plan.steps.iter().zip(&found).filter(|(step, _)| writes_a_value(step));
+        steps.map(|(Step { name, .. }, found)| (&**name, &**found))
+    };
+    let expected = match how.precision {
+        Precision::F32 => shares(&graph, exact, F32),
+        Precision::Bf16 => shares(&graph, exact, BF16),
+        Precision::Int8 => steps(&optimized, &input, &found().collect()),
+    };
+    for (name, found) in found() {
         near(name, &expected[name], found)?;
     }
-    near(output, &expected[output], program.run(&input).map_err(fails)?)?;
+    let graph = if how.precision == Precision::Int8 { &optimized } else { &graph };
+    program.run(&input).map_err(fails)?;
+    for (output, (_, found)) in graph.outputs().iter().zip(program.outputs()) {
+        let name = &graph.node(output.value).name;
+        near(name, &expected[name], found)?;
+    }
     Ok(plan)
 }
 
@@ -152,8 +165,11 @@ fn shares(graph: &Graph, mut values: HashMap<String, Array>, share: f64) -> Hash
     let mut scales: HashMap<&str, f64> = HashMap::new();
     for value in graph.topological() {
         let name = &graph.node(value).name;
-        let operands = graph.operands(value).into_iter().map(|operand| scales[&*graph.node(operand).name]);
-        scales.insert(name, operands.fold(largest(&values[name]), f64::max));
+        let operands: Vec<&str> =
+            graph.operands(value).into_iter().map(|operand| &*graph.node(operand).name).collect();
+        let of_operands = operands.iter().map(|name| scales[name]).fold(0.0, f64::max);
+        let scale = of_operands * gain(&graph.node(value).op, &operands, &values);
+        scales.insert(name, scale.max(largest(&values[name])));
     }
     let expected = |(name, scale): (&str, f64)| {
         let array = values.remove(name).expect("each name once");
@@ -162,10 +178,27 @@ fn shares(graph: &Graph, mut values: HashMap<String, Array>, share: f64) -> Hash
     scales.into_iter().map(expected).collect()
 }
 
-/// Values that are met to the bit.
-fn bits(graph: &Graph, input: &[f32]) -> HashMap<String, Expected> {
-    let values = integer::evaluate(graph, &mut formula, input).into_iter();
-    values.map(|(name, value)| (name, Expected { array: value.array, tolerance: 0.0 })).collect()
+/// What an operator may make of an error of its operands, as far as its result does not grow along.
+fn gain(op: &Op, operands: &[&str], values: &HashMap<String, Array>) -> f64 {
+    let least = |of: fn(&Array) -> f64| (of(&values[operands[0]])).recip().max(1.0);
+    match op {
+        Op::Multiply { .. } => operands.iter().map(|name| largest(&values[*name])).fold(1.0, f64::max),
+        Op::GroupNorm(norm) => {
+            let moments = statistics::moments(&values[operands[0]], norm);
+            moments.iter().map(|[_, deviation]| deviation.recip()).fold(1.0, f64::max)
+        }
+        Op::L2Normalize { .. } => least(|x| {
+            let norms = x.data.chunks(x.dims[3]).map(|pixel| pixel.iter().map(|x| x * x).sum::<f64>().sqrt());
+            norms.fold(f64::INFINITY, f64::min).max(1e-12)
+        }),
+        _ => 1.0,
+    }
+}
+
+/// Values that are met to the bit, or but for a step of rounding, by what kernels have found of their operands.
+fn steps(graph: &Graph, input: &[f32], found: &HashMap<&str, &[f32]>) -> HashMap<String, Expected> {
+    let values = integer::evaluate(graph, &mut formula, input, found).into_iter();
+    values.map(|(name, value)| (name, Expected { array: value.array, tolerance: value.tolerance })).collect()
 }
 
 fn largest(array: &Array) -> f64 {
@@ -181,7 +214,7 @@ fn writes_a_value(step: &Step) -> bool {
 fn observe(
     program: &mut Program,
     input: &[f32],
-    expected: &HashMap<String, Expected>,
+    shapes: &HashMap<&str, [usize; 4]>,
 ) -> Result<Vec<Vec<f32>>, Failure> {
     let plan = program.plan().clone();
     let sections = plan.sections.iter();
@@ -194,7 +227,7 @@ fn observe(
         if !writes_a_value(step) {
             return;
         }
-        let channels = expected[&step.name].array.dims[3];
+        let channels = shapes[&*step.name][3];
         let ([top, left], [rows, columns]) = (step.write.at, step.write.size);
         for pixel in 0..images * rows * columns {
             let (n, row, column) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);

@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, KernelLayout, LayerWeights,
-    ListKind, ListWeights, Plan, Precision, Preprocessing, Slope,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation, KernelLayout,
+    LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
 };
 
 /// One line for the type's documentation.
@@ -180,11 +180,13 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
 
 /// `plan::Preprocessing { .. }`
 pub(super) fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
-    let Preprocessing { resize, crop, channels, background, scale, mean, std } = preprocessing;
-    let resize = optional(resize.map(|size| {
-        let size = Literal::usize_unsuffixed(size);
-        quote!(#size)
-    }));
+    let Preprocessing { resize, crop, interpolation, channels, background, scale, mean, std } = preprocessing;
+    let resize = optional(resize.map(self::resize));
+    let interpolation = match interpolation {
+        Interpolation::Nearest => quote!(Nearest),
+        Interpolation::Bilinear => quote!(Bilinear),
+        Interpolation::Bicubic => quote!(Bicubic),
+    };
     let channels = match channels {
         ChannelOrder::Rgb => quote!(Rgb),
         ChannelOrder::Bgr => quote!(Bgr),
@@ -194,11 +196,34 @@ pub(super) fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
         plan::Preprocessing {
             resize: #resize,
             crop: #crop,
+            interpolation: plan::Interpolation::#interpolation,
             channels: plan::ChannelOrder::#channels,
             background: [#(#background),*],
             scale: #scale,
             mean: plan::Cow::Borrowed(&[#(#mean),*]),
             std: plan::Cow::Borrowed(&[#(#std),*]),
+        }
+    }
+}
+
+/// `plan::Resize::Shorter(256)`
+fn resize(resize: Resize) -> TokenStream {
+    let sides = |sides: [usize; 2]| {
+        let sides = sides.map(Literal::usize_unsuffixed);
+        quote!([#(#sides),*])
+    };
+    match resize {
+        Resize::Shorter(side) => {
+            let side = Literal::usize_unsuffixed(side);
+            quote!(plan::Resize::Shorter(#side))
+        }
+        Resize::Cover(size) => {
+            let size = sides(size);
+            quote!(plan::Resize::Cover(#size))
+        }
+        Resize::To(size) => {
+            let size = sides(size);
+            quote!(plan::Resize::To(#size))
         }
     }
 }
@@ -212,5 +237,18 @@ fn optional(value: Option<TokenStream>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_as_they_are() {
+        let written = |resize| self::resize(resize).to_string().replace(' ', "");
+        assert_eq!(written(Resize::Shorter(256)), "plan::Resize::Shorter(256)");
+        assert_eq!(written(Resize::Cover([26, 44])), "plan::Resize::Cover([26,44])");
+        assert_eq!(written(Resize::To([32, 36])), "plan::Resize::To([32,36])");
     }
 }

@@ -114,10 +114,10 @@ pub fn evaluate(
         let operands = graph.operands(value);
         let operands: Vec<&Array> =
             operands.iter().map(|operand| &values[graph.node(*operand).name.as_str()]).collect();
-        let result = match (&node.op, operands.split_first()) {
-            (_, Some((x, others))) => compute(&graph, value, x, others, load)?,
-            (op, None) => {
-                let dims = op.clone().infer(&[])?;
+        let result = match operands[..] {
+            [_, ..] => compute(&graph, value, &operands, load)?,
+            [] => {
+                let dims = node.op.clone().infer(&[])?;
                 if dims.iter().product::<usize>() != input.len() {
                     return Err(EvaluateError::Input { dims, found: input.len() });
                 }
@@ -153,14 +153,20 @@ fn typed(graph: &Graph) -> Result<Graph, EvaluateError> {
     if elements > LARGEST { Err(EvaluateError::TooLarge { elements }) } else { Ok(graph) }
 }
 
-/// A value from its first operand and the others, which are added.
-fn compute(
+/// One value, from its operands. Types are inferred, and the operands have those shapes.
+///
+/// # Errors
+/// If shapes do not fit, or the loader fails.
+///
+/// # Panics
+/// If there are no operands, or they have other shapes.
+pub fn compute(
     graph: &Graph,
     value: Value,
-    x: &Array,
-    others: &[&Array],
+    operands: &[&Array],
     load: Load<'_>,
 ) -> Result<Array, EvaluateError> {
+    let (x, others) = (operands[0], &operands[1..]);
     let op = &graph.node(value).op;
     let channels = x.dims[3];
     let mut y = match op {

@@ -6,25 +6,41 @@ use crate::ops::{GroupNorm, Over, StatisticsPool};
 
 /// Group norm of a range of channels. `affine` has an element for each of them.
 pub fn group_norm(x: &Array, norm: &GroupNorm, affine: &Affine) -> Array {
+    let mut y = x.clone();
+    let mut moments = moments(x, norm).into_iter();
+    for_each_group(x, norm, |first, places| {
+        let Some([mean, deviation]) = moments.next() else { return };
+        for place in places {
+            let channel = place % x.dims[3] - first;
+            y.data[*place] =
+                (x.data[*place] - mean) / deviation * affine.scale[channel] + affine.beta[channel];
+        }
+    });
+    y
+}
+
+/// The mean of each group of each image, and what a group norm divides by: the square root of the variance and epsilon.
+pub fn moments(x: &Array, norm: &GroupNorm) -> Vec<[f64; 2]> {
+    let mut moments = Vec::new();
+    for_each_group(x, norm, |_, places| {
+        let [mean, variance] = mean_and_variance(places.iter().map(|place| x.data[*place]));
+        moments.push([mean, (variance + norm.epsilon).sqrt()]);
+    });
+    moments
+}
+
+/// Calls `f` for the groups of each image, with the first channel of the range and the places of the group's elements.
+fn for_each_group(x: &Array, norm: &GroupNorm, mut f: impl FnMut(usize, &[usize])) {
     let [batch, height, width, channels] = x.dims;
     let [first, end] = norm.channels.unwrap_or([0, channels]);
     let size = (end - first) / norm.groups(channels);
-    let mut y = x.clone();
     for n in 0..batch {
         for group in (first..end).step_by(size) {
-            let pixels = |place: usize| (n * height * width + place) * channels;
-            let places =
-                || (0..height * width).flat_map(|place| pixels(place) + group..pixels(place) + group + size);
-            let [mean, variance] = mean_and_variance(places().map(|place| x.data[place]));
-            let deviation = (variance + norm.epsilon).sqrt();
-            for place in places() {
-                let channel = place % channels - first;
-                y.data[place] =
-                    (x.data[place] - mean) / deviation * affine.scale[channel] + affine.beta[channel];
-            }
+            let pixels = n * height * width..(n + 1) * height * width;
+            let of_pixel = |pixel: usize| pixel * channels + group..pixel * channels + group + size;
+            f(first, &pixels.flat_map(of_pixel).collect::<Vec<_>>());
         }
     }
-    y
 }
 
 /// Means, then standard deviations, of each channel.

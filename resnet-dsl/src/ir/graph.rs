@@ -54,6 +54,8 @@ pub struct Node {
     pub block: String,
     /// Where the spec asks for it.
     pub span: Span,
+    /// Where the spec uses the definition that asks for it.
+    pub used: Option<Span>,
 }
 
 impl Graph {

@@ -105,6 +105,7 @@ fn node(line: &str, block: &str, values: &HashMap<String, Value>) -> Result<(Nod
         halo,
         block: block.to_owned(),
         span: Span::default(),
+        used: None,
     };
     Ok((node, operands))
 }

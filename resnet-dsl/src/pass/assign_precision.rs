@@ -163,9 +163,9 @@ fn single(graph: &mut Graph, value: Value) -> Value {
 
 /// The value as elements of another type, whose name ends in that of a precision.
 fn convert(graph: &mut Graph, value: Value, ty: Option<Type>, precision: resnet_plan::Precision) -> Value {
-    let Node { name, block, span, .. } = graph.node(value).clone();
+    let Node { name, block, span, used, .. } = graph.node(value).clone();
     let name = format!("{name}.{precision}");
-    let node = Node { name, op: Op::Convert, ty, halo: Sides::default(), block, span };
+    let node = Node { name, op: Op::Convert, ty, halo: Sides::default(), block, span, used };
     graph.add(node, &[value])
 }
 

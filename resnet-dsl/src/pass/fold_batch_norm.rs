@@ -1,4 +1,4 @@
-//! Folds a batch norm into the convolution before it: `norm(conv(x, w, b))` becomes `conv(x, fold(w), fold(b))`.
+//! Folds a batch norm into the convolution or dense layer before it: `norm(conv(x, w, b))` becomes `conv(x, fold(w), fold(b))`.
 //!
 //! A batch norm behind anything else stays, and is computed by itself.
 //!
@@ -13,18 +13,27 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
         let Op::BatchNorm { norm, activation } = graph.node(value).op.clone() else { continue };
         let source = graph.operands(value)[0];
-        let Op::Conv2d(conv) = &graph.node(source).op else { continue };
-        if !conv.activation.is_none() || graph.only_user(source) != Some(value) {
+        if graph.only_user(source) != Some(value) {
             continue;
         }
-        let (KernelParam::Load(kernel), None | Some(BiasParam::Load(_))) = (&conv.weights, &conv.bias) else {
+        let mut op = graph.node(source).op.clone();
+        let (weights, bias, end) = match &mut op {
+            Op::Conv2d(conv) => (&mut conv.weights, &mut conv.bias, &mut conv.activation),
+            Op::Dense(dense) => (&mut dense.weights, &mut dense.bias, &mut dense.activation),
+            _ => continue,
+        };
+        let (KernelParam::Load(kernel), None | Some(BiasParam::Load(_)), true) =
+            (&*weights, &*bias, end.is_none())
+        else {
             continue;
         };
-        let mut folded = conv.clone();
-        folded.weights = KernelParam::Folded(kernel.clone(), norm.clone());
-        folded.bias = Some(BiasParam::Folded(conv.bias.as_ref().and_then(BiasParam::tensor).cloned(), norm));
-        folded.activation = activation;
-        graph.replace(value, Op::Conv2d(folded), source);
+        let tensor = bias.as_ref().and_then(BiasParam::tensor).cloned();
+        (*weights, *bias, *end) = (
+            KernelParam::Folded(kernel.clone(), norm.clone()),
+            Some(BiasParam::Folded(tensor, norm)),
+            activation,
+        );
+        graph.replace(value, op, source);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! What depends on a mistake stays without a type and is not reported again.
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::ir::graph::{Graph, Value};
+use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Op, Type};
 use crate::ops::Dims;
 
@@ -20,6 +20,12 @@ const LARGEST: usize = 1 << 28;
 /// Every operator that does not take its operands.
 pub fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let mut errors = Diagnostics::default();
+    let mut tell = |diagnostic: Diagnostic, node: &Node| match node.used {
+        // A mistake in a definition is one, whichever blocks use it.
+        Some(_) if errors.mentions(node.span) => {}
+        Some(used) => errors.push(diagnostic.also(used, "used here")),
+        None => errors.push(diagnostic),
+    };
     for value in graph.topological() {
         let operands = graph.operands(value);
         let Some(inputs) =
@@ -29,18 +35,21 @@ pub fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         };
         let node = graph.node_mut(value);
         match node.op.infer(&inputs) {
-            Ok(dims) if dims.contains(&0) => errors
-                .push(Diagnostic::new(format!("`{}` is empty: {}", node.name, Type::f32(dims)), node.span)),
-            Ok(dims) if too_large(&node.op, &inputs, dims) => errors.push(
-                Diagnostic::new(format!("`{}` is too large", node.name), node.span)
-                    .label("no value and no kernel may have more than 2^28 elements"),
-            ),
+            Ok(dims) if dims.contains(&0) => {
+                let message = format!("`{}` is empty: {}", node.name, Type::f32(dims));
+                tell(Diagnostic::new(message, node.span), node);
+            }
+            Ok(dims) if too_large(&node.op, &inputs, dims) => {
+                let diagnostic = Diagnostic::new(format!("`{}` is too large", node.name), node.span)
+                    .label("no value and no kernel may have more than 2^28 elements");
+                tell(diagnostic, node);
+            }
             Ok(dims) => node.ty = Some(Type::f32(dims)),
             Err(error) => {
                 let mut diagnostic =
                     Diagnostic::new(error.message, node.span).label(format!("in `{}`", node.name));
                 diagnostic.help = error.help;
-                errors.push(origins(graph, diagnostic, &operands, &inputs));
+                tell(origins(graph, diagnostic, &operands, &inputs), graph.node(value));
             }
         }
     }

@@ -14,6 +14,7 @@ mod fuse_residual;
 mod infer_shapes;
 mod lower_dense;
 mod select_algorithms;
+mod skip_identities;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
@@ -41,6 +42,11 @@ pub const PIPELINE: &[Pass] = &[
         name: "infer-shapes",
         summary: "give every value its type, and put `same` padding and global windows in numbers",
         run: infer_shapes::run,
+    },
+    Pass {
+        name: "skip-identities",
+        summary: "remove pools whose windows are one pixel",
+        run: skip_identities::run,
     },
     Pass {
         name: "fold-batch-norm",

@@ -175,11 +175,11 @@ impl Lowering<'_> {
         self.views.insert(value, write);
     }
 
-    /// Computes a value over its residual.
+    /// Computes a value over its residual; over a copy of that, if its buffer is still needed or read by the step itself.
     fn accumulate(&mut self, value: Value, residual: Value, read: View, action: Action) {
         let node = self.graph.node(value);
         let mut write = self.views[&residual];
-        if self.last_use(residual) > self.position[&value] || self.graph.is_output(residual) {
+        if read.buffer == write.buffer || self.is_needed_behind(write.buffer, self.position[&value]) {
             let copy = self.allocate(self.graph.node(residual), dims(self.graph, residual), node.halo);
             self.step(node, Action::Copy, Some(write), copy);
             write = copy;
@@ -187,6 +187,14 @@ impl Lowering<'_> {
         write.element = element(node);
         self.step(node, action, Some(read), write);
         self.views.insert(value, write);
+    }
+
+    /// Whether a value that lies in a buffer is an output, or read behind a place in the order.
+    fn is_needed_behind(&self, buffer: usize, position: usize) -> bool {
+        let in_buffer = self.views.iter().filter(|(_, view)| view.buffer == buffer);
+        in_buffer
+            .map(|(value, _)| *value)
+            .any(|value| self.graph.is_output(value) || self.last_use(value) > position)
     }
 
     /// When a value is read last, by itself or as another view of its buffer.

@@ -1,9 +1,9 @@
-//! A spec as it is written: settings resolved from the general to the special, layers and blocks not yet spelled out.
+//! A spec as it is written: settings resolved from the general to the special, definitions of blocks written out as layers.
 
-use resnet_plan::Preprocessing;
+use resnet_plan::{Activation as Function, Preprocessing};
 
-use crate::diag::Span;
-use crate::ops::{AveragePool, Padding, Pool, Sides};
+use crate::diag::{Diagnostics, Span};
+use crate::ops::{AveragePool, Blur, Padding, Pool, Sides, StatisticsPool};
 use crate::spec::metadata::Precision;
 use crate::spec::names::Names;
 
@@ -26,30 +26,43 @@ pub struct Spec {
     pub names: Names,
     /// `stem`
     pub stem: Vec<Layer>,
-    /// Where the spec's own `stride_on` stands.
-    pub stride_on_span: Option<Span>,
     /// `stages`
     pub stages: Vec<Stage>,
     /// `head`
     pub head: Vec<Layer>,
+    /// `outputs`
+    pub outputs: Vec<Reference>,
     /// `preprocessing`
     pub preprocessing: Preprocessing,
     /// `labels`
     pub labels: Vec<String>,
+    /// What has no effect.
+    pub warnings: Diagnostics,
 }
 
-/// An entry of the stem or the head.
+/// A layer of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// Its own name, if it has one.
     pub name: Option<String>,
+    /// The value that it reads; `None`: that of the layer before.
+    pub from: Option<Reference>,
     /// What it is.
     pub kind: LayerKind,
     /// Where it stands.
     pub span: Span,
 }
 
-/// What stem and head are made of.
+/// An earlier value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// What it is called.
+    pub name: String,
+    /// Where that stands.
+    pub span: Span,
+}
+
+/// What networks are made of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
     /// `zero_pad`
@@ -60,6 +73,55 @@ pub enum LayerKind {
     MaxPool(Pool),
     /// `average_pool`
     AveragePool(AveragePool),
+    /// `relu` and others
+    Activation(Activation),
+    /// `batch_norm`
+    BatchNorm {
+        /// `epsilon`
+        epsilon: f64,
+        /// `channels`: the first one and the end; `None`: all.
+        channels: Option<[usize; 2]>,
+    },
+    /// `group_norm`, `instance_norm`
+    GroupNorm(GroupNorm),
+    /// `statistics_pool`
+    StatisticsPool(StatisticsPool),
+    /// `gem_pool`
+    GemPool {
+        /// `exponent`; `None`: a weight.
+        exponent: Option<f64>,
+        /// `epsilon`
+        epsilon: f64,
+    },
+    /// `blur`
+    Blur(Blur),
+    /// `upsample`
+    Upsample([usize; 2]),
+    /// `channel_conv`, with its kernel
+    ChannelConv(usize),
+    /// `l2_normalize`
+    L2Normalize {
+        /// `epsilon`
+        epsilon: f64,
+    },
+    /// `gate`
+    Gate(Vec<Layer>),
+    /// `residual`
+    Residual {
+        /// `branch`
+        branch: Vec<Layer>,
+        /// `shortcut`
+        shortcut: Shortcut,
+        /// `activation`, of the sum
+        activation: Activation,
+    },
+    /// `add`
+    Add {
+        /// What is added to the layer's input.
+        with: Vec<Reference>,
+        /// `activation`, of the sum
+        activation: Activation,
+    },
     /// `flatten`
     Flatten,
     /// `dense`
@@ -68,11 +130,48 @@ pub enum LayerKind {
         units: Option<usize>,
         /// `bias`
         bias: bool,
+        /// `activation`
+        activation: Activation,
     },
     /// `softmax`
     Softmax,
+    /// Its input as it is: `from`, `dropout`.
+    Nothing,
     /// Something that could not be understood; what follows it cannot be checked.
     Unclear,
+}
+
+/// A function of each element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Activation {
+    /// Which.
+    pub function: Function,
+    /// PReLU: whether there is one slope for all channels.
+    pub shared: bool,
+}
+
+impl Activation {
+    /// Nothing is changed.
+    pub const NONE: Self = Activation { function: Function::None, shared: false };
+}
+
+impl From<Function> for Activation {
+    fn from(function: Function) -> Self {
+        Activation { function, shared: false }
+    }
+}
+
+/// A group norm; each channel is a group where `groups` says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GroupNorm {
+    /// `groups`
+    pub groups: Option<usize>,
+    /// `epsilon`
+    pub epsilon: f64,
+    /// `channels`: the first one and the end; `None`: all.
+    pub channels: Option<[usize; 2]>,
+    /// `affine`: whether a scale and an offset a channel follow.
+    pub affine: bool,
 }
 
 /// A convolution and what follows it.
@@ -84,14 +183,53 @@ pub struct Conv {
     pub kernel: [usize; 2],
     /// `stride`
     pub stride: [usize; 2],
+    /// `dilation`
+    pub dilation: [usize; 2],
+    /// `groups`
+    pub groups: usize,
+    /// `standardized`: its epsilon
+    pub standardized: Option<f64>,
     /// `padding`
     pub padding: Padding,
     /// `bias`
     pub bias: bool,
     /// `batch_norm`: its epsilon
     pub batch_norm: Option<f64>,
-    /// `relu`
-    pub relu: bool,
+    /// `norm`: what the batch norm is called
+    pub norm: Option<String>,
+    /// `activation`
+    pub activation: Activation,
+    /// `winograd`
+    pub winograd: bool,
+}
+
+/// The other side of a residual's sum.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shortcut {
+    /// The input where shapes agree, else a projection.
+    Auto(Projection),
+    /// The input.
+    Identity,
+    /// A 1x1 convolution with the branch's stride and filters.
+    Projection(Projection),
+    /// Every n-th pixel and zero channels, where shapes differ; `None`: half of the channels in front.
+    Subsample {
+        /// Zero channels in front.
+        front: Option<usize>,
+        /// Zero channels behind.
+        back: Option<usize>,
+    },
+    /// The input where shapes agree, else these layers.
+    Layers(Vec<Layer>),
+}
+
+/// What a 1x1 convolution of a shortcut does beside convolving.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Projection {
+    /// `bias`
+    pub bias: bool,
+    /// `batch_norm`: its epsilon
+    pub batch_norm: Option<f64>,
     /// `winograd`
     pub winograd: bool,
 }
@@ -103,94 +241,13 @@ pub struct Stage {
     pub blocks: Vec<Block>,
 }
 
-/// A residual block, all settings resolved.
+/// A block, its definition written out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     /// Its own name, if it has one.
     pub name: Option<String>,
-    /// Its settings.
-    pub settings: Settings,
-    /// Filters of its convolutions.
-    pub filters: Vec<usize>,
-    /// Stride; 1 for all but the first block of a stage.
-    pub stride: [usize; 2],
-    /// Whether something of it could not be understood; what follows it cannot be checked.
-    pub unclear: bool,
+    /// Its layers.
+    pub layers: Vec<Layer>,
     /// Where it stands.
     pub span: Span,
-}
-
-/// What a block inherits from its stage, and a stage from the spec.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// `block`
-    pub kind: BlockKind,
-    /// `kernel` of the convolutions that are not 1x1
-    pub kernel: [usize; 2],
-    /// `padding` of those; `None`: half the kernel
-    pub padding: Option<Padding>,
-    /// `stride_on`
-    pub stride_on: StrideOn,
-    /// Where that is written; `None`: nowhere.
-    pub stride_on_span: Option<Span>,
-    /// `shortcut`
-    pub shortcut: Shortcut,
-    /// `relu`
-    pub relu: Relu,
-    /// `bias`
-    pub bias: bool,
-    /// `batch_norm`: its epsilon
-    pub batch_norm: Option<f64>,
-    /// `winograd`
-    pub winograd: bool,
-}
-
-/// The kinds of residual blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockKind {
-    /// Two convolutions of the block's kernel.
-    Basic,
-    /// 1x1, the block's kernel, 1x1.
-    Bottleneck,
-}
-
-/// Which convolution of a block has its stride.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StrideOn {
-    /// The first: a bottleneck's 1x1 (the document, Keras, v1).
-    First,
-    /// A bottleneck's middle one (torchvision, v1.5). A basic block's first one.
-    Middle,
-}
-
-/// The other side of a block's sum.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shortcut {
-    /// The input where shapes agree, else a projection.
-    Auto,
-    /// The input.
-    Identity,
-    /// A 1x1 convolution.
-    Projection {
-        /// Epsilon of its batch norm; the outer option: as the block's others.
-        batch_norm: Option<Option<f64>>,
-    },
-    /// Every n-th pixel and zero channels, where shapes differ; `None`: half of the channels in front.
-    Subsample {
-        /// Zero channels in front.
-        front: Option<usize>,
-        /// Zero channels behind.
-        back: Option<usize>,
-    },
-}
-
-/// Where a block's last ReLU stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relu {
-    /// Behind the sum.
-    AfterAdd,
-    /// Behind the last convolution, before the sum.
-    BeforeAdd,
-    /// Nowhere.
-    None,
 }

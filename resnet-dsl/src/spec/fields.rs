@@ -26,6 +26,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(node: &'a Node, what: &'static str, errors: &mut Diagnostics) -> Self {
         let rest = match &node.kind {
             Kind::Map(map) => map.iter().collect(),
+            Kind::Unknown => Vec::new(),
             other => {
                 let message = format!("{what} is a map of keys and values, not {}", other.describe());
                 errors.push(Diagnostic::new(message, node.span));
@@ -48,6 +49,11 @@ impl<'a> Fields<'a> {
         Some(&self.rest.remove(place).1)
     }
 
+    /// Whether a field, not yet taken out, is this word.
+    pub(crate) fn has_word(&self, key: &str, word: &str) -> bool {
+        self.rest.iter().any(|(k, value)| k.text == key && value.word() == Some(word))
+    }
+
     /// Takes a field out that must be there.
     pub(crate) fn required(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<&'a Node> {
         let node = self.take(key);
@@ -67,6 +73,16 @@ impl<'a> Fields<'a> {
         self.take(key).and_then(|node| read(node, errors))
     }
 
+    /// Takes a field out as it is written, if it can be read.
+    pub(crate) fn checked<T>(
+        &mut self,
+        key: &'static str,
+        errors: &mut Diagnostics,
+        read: impl FnOnce(&'a Node, &mut Diagnostics) -> Option<T>,
+    ) -> Option<&'a Node> {
+        self.take(key).filter(|node| read(node, errors).is_some())
+    }
+
     /// Whatever is left is not known here.
     pub(crate) fn finish(self, errors: &mut Diagnostics) {
         for (key, _) in self.rest {
@@ -80,7 +96,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn wrong(node: &Node, expected: &str, errors: &mut Diagnostics) {
+/// Says that a value is not what is expected, unless it is not known yet.
+pub(crate) fn wrong(node: &Node, expected: &str, errors: &mut Diagnostics) {
+    if node.kind == Kind::Unknown {
+        return;
+    }
     let message = format!("expected {expected}, found {}", node.kind.describe());
     errors.push(Diagnostic::new(message, node.span));
 }

@@ -1,16 +1,21 @@
 //! Specs: the language a network is described in (`docs/spec-language.md`).
 //!
-//! `text -> tree -> ast -> Graph`: `yaml` reads the text, `parse` checks keys and values, `lower` makes nodes of layers
-//! and blocks. Each goes on after a mistake, so that all are reported in one go.
+//! `text -> tree -> ast -> Graph`: `yaml` reads the text, `parse` checks keys and values and writes the definitions of blocks
+//! out, `lower` makes nodes of layers. Each goes on after a mistake, so that all are reported in one go.
 
 pub mod ast;
+mod budget;
+mod define;
+mod expression;
 pub(crate) mod fields;
+mod instance;
 mod layers;
 mod lower;
 pub mod metadata;
 pub mod names;
 mod parse;
 mod preprocessing;
+mod scope;
 mod settings;
 mod stages;
 pub mod tree;

@@ -1,13 +1,15 @@
 //! Naming schemes: how values and weight tensors are called by their place in the network.
 //!
-//! A scheme is a table of patterns. `{stage}`, `{block}`, `{conv}` (its number in the block, or in the stem), `{letter}`
-//! (the same as a, b, c), `{classes}` and, for tensors, `{layer}` stand for what they say.
+//! A scheme is a table of patterns, in YAML: those that ship lie in `specs/names`. `{stage}`, `{block}`, `{conv}` (its number
+//! in the block, or in the stem), `{letter}` (the same as a, b, c), `{classes}` and, for tensors, `{layer}` stand for what they say.
 
-use resnet_plan::KernelLayout;
+use resnet_plan::{KernelLayout, nearest};
 
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::shipped;
 use crate::spec::fields::{self, Fields};
 use crate::spec::tree::{Kind, Node};
+use crate::spec::yaml;
 
 /// A naming scheme.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,10 +18,16 @@ pub struct Names {
     pub layout: KernelLayout,
     /// The number of the first stage.
     pub first_stage: usize,
-    /// Whether blocks are called a, b, c unless the spec names them; else 0, 1, 2.
-    pub letters: bool,
     /// Endings of tensors that a file may hold beside the network's.
     pub ignored: Vec<String>,
+    /// The number of a stage's first block.
+    first_block: usize,
+    /// The number of a block's first convolution.
+    first_conv: usize,
+    /// Whether blocks are called a, b, c unless the spec names them; else by numbers.
+    letters: bool,
+    /// What all names of tensors begin with.
+    prefix: String,
     patterns: [String; PATTERNS.len()],
 }
 
@@ -39,6 +47,7 @@ pub enum Name {
     ShortcutNorm,
     Add,
     Block,
+    Stage,
     Dense,
     Softmax,
     Kernel,
@@ -47,30 +56,35 @@ pub enum Name {
     Beta,
     Mean,
     Variance,
+    Slope,
+    Exponent,
 }
 
-/// Key in a spec, torchvision's pattern, the document's (Keras').
-const PATTERNS: [(Name, &str, &str, &str); 20] = [
-    (Name::StemConv, "stem_conv", "conv{conv}", "conv{conv}"),
-    (Name::StemNorm, "stem_norm", "bn{conv}", "bn_conv{conv}"),
-    (Name::StemRelu, "stem_relu", "relu{conv}", "conv{conv}_relu"),
-    (Name::MaxPool, "max_pool", "maxpool", "pool1"),
-    (Name::AveragePool, "average_pool", "avgpool", "avg_pool"),
-    (Name::Conv, "conv", "layer{stage}.{block}.conv{conv}", "res{stage}{block}_branch2{letter}"),
-    (Name::Norm, "norm", "layer{stage}.{block}.bn{conv}", "bn{stage}{block}_branch2{letter}"),
-    (Name::Relu, "relu", "layer{stage}.{block}.relu{conv}", "res{stage}{block}_branch2{letter}_relu"),
-    (Name::Shortcut, "shortcut", "layer{stage}.{block}.downsample.0", "res{stage}{block}_branch1"),
-    (Name::ShortcutNorm, "shortcut_norm", "layer{stage}.{block}.downsample.1", "bn{stage}{block}_branch1"),
-    (Name::Add, "add", "layer{stage}.{block}.add", "add{stage}{block}"),
-    (Name::Block, "block", "layer{stage}.{block}", "res{stage}{block}"),
-    (Name::Dense, "dense", "fc", "fc{classes}"),
-    (Name::Softmax, "softmax", "softmax", "fc{classes}_softmax"),
-    (Name::Kernel, "kernel", "{layer}.weight", "{layer}/kernel"),
-    (Name::Bias, "bias", "{layer}.bias", "{layer}/bias"),
-    (Name::Gamma, "gamma", "{layer}.weight", "{layer}/gamma"),
-    (Name::Beta, "beta", "{layer}.bias", "{layer}/beta"),
-    (Name::Mean, "mean", "{layer}.running_mean", "{layer}/moving_mean"),
-    (Name::Variance, "variance", "{layer}.running_var", "{layer}/moving_variance"),
+/// Patterns and their keys in a scheme.
+const PATTERNS: [(Name, &str); 23] = [
+    (Name::StemConv, "stem_conv"),
+    (Name::StemNorm, "stem_norm"),
+    (Name::StemRelu, "stem_relu"),
+    (Name::MaxPool, "max_pool"),
+    (Name::AveragePool, "average_pool"),
+    (Name::Conv, "conv"),
+    (Name::Norm, "norm"),
+    (Name::Relu, "relu"),
+    (Name::Shortcut, "shortcut"),
+    (Name::ShortcutNorm, "shortcut_norm"),
+    (Name::Add, "add"),
+    (Name::Block, "block"),
+    (Name::Stage, "stage"),
+    (Name::Dense, "dense"),
+    (Name::Softmax, "softmax"),
+    (Name::Kernel, "kernel"),
+    (Name::Bias, "bias"),
+    (Name::Gamma, "gamma"),
+    (Name::Beta, "beta"),
+    (Name::Mean, "mean"),
+    (Name::Variance, "variance"),
+    (Name::Slope, "slope"),
+    (Name::Exponent, "exponent"),
 ];
 
 /// What the placeholders of a pattern stand for.
@@ -80,53 +94,58 @@ pub struct Place<'a> {
     pub stage: usize,
     /// `{block}`
     pub block: &'a str,
-    /// `{conv}` and `{letter}`, from 1
+    /// `{conv}` and `{letter}`: the first one is 1 here
     pub conv: usize,
     /// `{classes}`
     pub classes: usize,
-    /// `{layer}`
-    pub layer: &'a str,
 }
 
 impl Names {
     /// PyTorch's names: `layer1.0.conv1.weight`.
     pub fn torchvision() -> Self {
+        ships("torchvision").unwrap_or_else(Names::empty)
+    }
+
+    fn empty() -> Self {
         Names {
             layout: KernelLayout::Oihw,
             first_stage: 1,
-            letters: false,
-            ignored: vec!["num_batches_tracked".to_owned()],
-            patterns: PATTERNS.map(|(_, _, torchvision, _)| torchvision.to_owned()),
-        }
-    }
-
-    /// The document's names, in Keras: `res2a_branch2a/kernel`.
-    pub fn document() -> Self {
-        Names {
-            layout: KernelLayout::Hwio,
-            first_stage: 2,
-            letters: true,
             ignored: Vec::new(),
-            patterns: PATTERNS.map(|(_, _, _, document)| document.to_owned()),
+            first_block: 0,
+            first_conv: 1,
+            letters: false,
+            prefix: String::new(),
+            patterns: Default::default(),
         }
     }
 
-    /// A name.
+    /// The name of a value.
     pub fn name(&self, name: Name, place: Place<'_>) -> String {
-        let Place { stage, block, conv, classes, layer } = place;
-        let letter = letter(conv.saturating_sub(1));
-        self.patterns[name as usize]
+        self.fill(&self.patterns[name as usize], place)
+    }
+
+    /// The name of a layer's tensor.
+    pub fn tensor(&self, name: Name, layer: &str) -> String {
+        self.prefix.clone() + &self.patterns[name as usize].replace("{layer}", layer)
+    }
+
+    /// A pattern with its placeholders filled in.
+    pub fn fill(&self, pattern: &str, Place { stage, block, conv, classes }: Place<'_>) -> String {
+        if !pattern.contains('{') {
+            return pattern.to_owned();
+        }
+        let index = conv.saturating_sub(1);
+        pattern
             .replace("{stage}", &stage.to_string())
-            .replace("{block}", block)
-            .replace("{conv}", &conv.to_string())
-            .replace("{letter}", &letter)
+            .replace("{conv}", &(index + self.first_conv).to_string())
+            .replace("{letter}", &letter(index))
             .replace("{classes}", &classes.to_string())
-            .replace("{layer}", layer)
+            .replace("{block}", block)
     }
 
     /// What a block is called that the spec gives no name.
     pub fn block(&self, index: usize) -> String {
-        if self.letters { letter(index) } else { index.to_string() }
+        if self.letters { letter(index) } else { (index + self.first_block).to_string() }
     }
 }
 
@@ -136,40 +155,68 @@ fn letter(index: usize) -> String {
     if index < 26 { letter.to_string() } else { format!("{letter}{}", index / 26) }
 }
 
-/// `torchvision`, `document`, or a map: one of them under `like`, and what is different.
+/// A scheme that ships.
+fn ships(name: &str) -> Option<Names> {
+    let tree = yaml::read(shipped::scheme(name)?).ok()?;
+    let mut fields = Fields::of(&tree, "a naming scheme", &mut Diagnostics::default());
+    let base = fields.take("like").and_then(|like| ships(like.word()?)).unwrap_or_else(Names::empty);
+    Some(scheme(base, fields, &mut Diagnostics::default()))
+}
+
+/// The name of a scheme that ships, or a map: one of them under `like`, and what is different.
 pub(super) fn parse(node: &Node, errors: &mut Diagnostics) -> Option<Names> {
-    let schemes = [("torchvision", Names::torchvision as fn() -> Names), ("document", Names::document)];
-    let scheme = |node: &Node, errors: &mut Diagnostics| Some(fields::choice(node, &schemes, errors)?());
+    let by_name = |node: &Node, errors: &mut Diagnostics| {
+        let found = node.word().and_then(ships);
+        if found.is_none() {
+            let known: Vec<&str> = shipped::schemes().collect();
+            let found = node.word().map_or(node.kind.describe(), |word| format!("`{word}`"));
+            let error = Diagnostic::new(format!("{found} is not a naming scheme"), node.span);
+            errors.push(error.help(match node.word().and_then(|word| nearest(word, &known)) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("there are {}, or a map of patterns", known.join(", ")),
+            }));
+        }
+        found
+    };
     if !matches!(node.kind, Kind::Map(_)) {
-        return scheme(node, errors);
+        return by_name(node, errors);
     }
     let mut fields = Fields::of(node, "a naming scheme", errors);
-    let mut names = fields.read("like", errors, scheme).unwrap_or_else(Names::torchvision);
+    let base = fields.read("like", errors, by_name).unwrap_or_else(Names::torchvision);
+    Some(scheme(base, fields, errors))
+}
+
+/// A scheme that differs from another in these fields.
+fn scheme(mut names: Names, mut fields: Fields<'_>, errors: &mut Diagnostics) -> Names {
     let layouts = [("oihw", KernelLayout::Oihw), ("hwio", KernelLayout::Hwio)];
-    if let Some(layout) = fields.read("layout", errors, |node, errors| fields::choice(node, &layouts, errors))
-    {
+    let blocks = [("letters", true), ("numbers", false)];
+    let mut set = |key, to: &mut usize| {
+        if let Some(number) = fields.read(key, errors, fields::count) {
+            *to = number;
+        }
+    };
+    set("first_stage", &mut names.first_stage);
+    set("first_block", &mut names.first_block);
+    set("first_conv", &mut names.first_conv);
+    if let Some(layout) = fields.read("layout", errors, |node, e| fields::choice(node, &layouts, e)) {
         names.layout = layout;
     }
-    if let Some(first) = fields.read("first_stage", errors, fields::count) {
-        names.first_stage = first;
-    }
-    let blocks = [("letters", true), ("numbers", false)];
-    if let Some(letters) = fields.read("blocks", errors, |node, errors| fields::choice(node, &blocks, errors))
-    {
+    if let Some(letters) = fields.read("blocks", errors, |node, e| fields::choice(node, &blocks, e)) {
         names.letters = letters;
     }
-    if let Some(ignored) =
-        fields.read("ignored", errors, |node, errors| fields::list(node, errors, fields::text))
-    {
+    if let Some(ignored) = fields.read("ignored", errors, |node, e| fields::list(node, e, fields::text)) {
         names.ignored = ignored;
     }
-    for (name, key, ..) in PATTERNS {
+    if let Some(prefix) = fields.take("prefix") {
+        names.prefix = prefix.word().unwrap_or_default().to_owned();
+    }
+    for (name, key) in PATTERNS {
         if let Some(pattern) = fields.read(key, errors, pattern) {
             names.patterns[name as usize] = pattern;
         }
     }
     fields.finish(errors);
-    Some(names)
+    names
 }
 
 /// A pattern whose placeholders are known.
@@ -183,4 +230,16 @@ fn pattern(node: &Node, errors: &mut Diagnostics) -> Option<String> {
         return None;
     }
     Some(pattern)
+}
+
+#[test]
+fn schemes_that_ship_are_complete() {
+    for name in shipped::schemes() {
+        let tree = yaml::read(shipped::scheme(name).unwrap()).unwrap();
+        let mut errors = Diagnostics::default();
+        let names = parse(&tree, &mut errors).unwrap();
+        assert_eq!(errors, Diagnostics::default(), "{name}");
+        assert_eq!(names, ships(name).unwrap(), "{name}");
+        assert!(names.patterns.iter().all(|pattern| !pattern.is_empty()), "{name}");
+    }
 }

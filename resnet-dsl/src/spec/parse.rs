@@ -6,14 +6,17 @@ use crate::Spec as Source;
 use crate::calibration::Calibration;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::shipped;
-use crate::spec::ast::{BlockKind, Relu, Settings, Shortcut, Spec, StrideOn};
+use crate::spec::ast::Spec;
+use crate::spec::budget::Budget;
+use crate::spec::define::Definitions;
 use crate::spec::fields::{self, Fields, choice, size, sizes, text};
-use crate::spec::layers::layers;
+use crate::spec::layers::{Context, layers, reference};
 use crate::spec::metadata::Precision;
 use crate::spec::names::{self, Names};
 use crate::spec::preprocessing::{labels, preprocessing};
-use crate::spec::settings::settings;
-use crate::spec::stages::stages;
+use crate::spec::scope::Scope;
+use crate::spec::settings::{Settings, settings};
+use crate::spec::stages::Stages;
 use crate::spec::tree::{Kind, Node};
 use crate::spec::{Overrides, ReadFile};
 
@@ -32,28 +35,28 @@ pub(super) fn spec(
     let batch = fields.read("batch", errors, size);
     let classes = fields.read("classes", errors, size);
     let names = fields.read("names", errors, names::parse).unwrap_or_else(Names::torchvision);
-    let defaults = Settings {
-        kind: BlockKind::Bottleneck,
-        kernel: [3, 3],
-        padding: None,
-        stride_on: StrideOn::Middle,
-        stride_on_span: None,
-        shortcut: Shortcut::Auto,
-        relu: Relu::AfterAdd,
-        bias: false,
-        batch_norm: Some(1e-5),
-        winograd: true,
-    };
     let before = errors.serious();
-    let settings = settings(&mut fields, &defaults, errors);
-    let unclear = errors.serious() > before;
-    let stem =
-        fields.read("stem", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
-    let stages = fields
-        .read("stages", errors, |node, errors| stages(node, &settings, unclear, errors))
-        .unwrap_or_default();
-    let head =
-        fields.read("head", errors, |node, errors| layers(node, &settings, errors)).unwrap_or_default();
+    let definitions = fields.read("define", errors, Definitions::read).unwrap_or_default();
+    let word = Node::new(Kind::Text("bottleneck".to_owned()), fields.span());
+    let bottleneck = definitions.usage(&word, errors)?;
+    let settings = settings(&mut fields, &Settings::new(bottleneck), &definitions, errors);
+    let clear = errors.serious() == before;
+    definitions.check(&settings.ambient, errors);
+    let budget = Budget::default();
+    let mut scope = Scope::default();
+    if let Some(classes) = overrides.classes.or(classes) {
+        scope.set("classes", Node::new(Kind::Int(classes as i64), fields.span()));
+    }
+    let context = Context { ambient: &settings.ambient, scope: &scope, budget: &budget, depth: 0 };
+    let mut list = |key, errors: &mut Diagnostics| {
+        fields.read(key, errors, |node, errors| layers(node, context, errors)).unwrap_or_default()
+    };
+    let (stem, head) = (list("stem", errors), list("head", errors));
+    let mut stages = Stages::new(&definitions, &budget, names.first_stage);
+    let read_stages = |node, errors: &mut Diagnostics| stages.read(node, &settings, clear, errors);
+    let blocks = fields.read("stages", errors, read_stages).unwrap_or_default();
+    let warnings = stages.warnings();
+    let outputs = fields.read("outputs", errors, |node, errors| fields::list(node, errors, reference));
     let precision = precision(&mut fields, source, read, errors);
     let preprocessing_node = fields.take("preprocessing");
     let labels_node = fields.take("labels");
@@ -61,8 +64,7 @@ pub(super) fn spec(
 
     check_overrides(overrides, errors)?;
     let input = overrides.input.or(input);
-    let channels = input.map_or(3, |input| input[2]);
-    let preprocessing = preprocessing(preprocessing_node, channels, errors);
+    let preprocessing = preprocessing(preprocessing_node, input.unwrap_or([1, 1, 3]), errors);
     let mut labels = labels_node.and_then(|node| labels(node, read, errors)).unwrap_or_default();
     let classes = overrides.classes.or(classes);
     if let (Some(node), Some(classes)) = (labels_node, classes)
@@ -87,9 +89,10 @@ pub(super) fn spec(
         classes,
         names,
         stem,
-        stride_on_span: settings.stride_on_span,
-        stages,
+        stages: blocks,
         head,
+        outputs: outputs.unwrap_or_default(),
+        warnings,
         preprocessing,
         labels,
     })

@@ -1,15 +1,19 @@
 //! How an image becomes an input, and what the classes are called.
 
-use resnet_plan::{ChannelOrder, Preprocessing};
+use resnet_plan::{ChannelOrder, Interpolation, Preprocessing, Resize};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::shipped;
 use crate::spec::ReadFile;
-use crate::spec::fields::{Fields, choice, flag, list, single, size, text};
+use crate::spec::fields::{Fields, LARGEST, choice, flag, list, number, pair, single, text};
 use crate::spec::tree::{Kind, Node};
 
-/// The preprocessing of a network whose input has so many channels; `None`: the spec says nothing.
-pub(super) fn preprocessing(node: Option<&Node>, channels: usize, errors: &mut Diagnostics) -> Preprocessing {
+/// The preprocessing of a network whose input has this height, width and channels; `None`: the spec says nothing.
+pub(super) fn preprocessing(
+    node: Option<&Node>,
+    input @ [.., channels]: [usize; 3],
+    errors: &mut Diagnostics,
+) -> Preprocessing {
     let empty = Node { span: Span::default(), kind: Kind::Map(Vec::new()), written: String::new() };
     let mut fields = Fields::of(node.unwrap_or(&empty), "preprocessing", errors);
     let orders = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr), ("gray", ChannelOrder::Gray)];
@@ -24,9 +28,15 @@ pub(super) fn preprocessing(node: Option<&Node>, channels: usize, errors: &mut D
         errors.push(Diagnostic::new(message, node.span));
         None
     };
+    let (resize, crop) = size(&mut fields, input, errors);
+    let interpolations = [Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Nearest]
+        .map(|kind| (kind.name(), kind));
+    let interpolation =
+        fields.read("interpolation", errors, |node, errors| choice(node, &interpolations, errors));
     let preprocessing = Preprocessing {
-        resize: fields.read("resize", errors, size),
-        crop: fields.read("crop", errors, flag).unwrap_or(false),
+        resize,
+        crop,
+        interpolation: interpolation.unwrap_or(Interpolation::Bilinear),
         channels: order.unwrap_or(if channels == 1 { ChannelOrder::Gray } else { ChannelOrder::Rgb }),
         background: fields.read("background", errors, color).unwrap_or([255; 3]),
         scale: fields.read("scale", errors, single).unwrap_or(1.0 / 255.0),
@@ -45,6 +55,54 @@ pub(super) fn preprocessing(node: Option<&Node>, channels: usize, errors: &mut D
     }
     fields.finish(errors);
     preprocessing
+}
+
+/// `resize` and `crop`, or `crop_pct` in place of both.
+fn size(
+    fields: &mut Fields<'_>,
+    [height, width, _]: [usize; 3],
+    errors: &mut Diagnostics,
+) -> (Option<Resize>, bool) {
+    let [resize, crop, share] = ["resize", "crop", "crop_pct"].map(|key| fields.take(key));
+    let cut = crop.and_then(|node| flag(node, errors));
+    let size = resize.and_then(|node| self::resize(node, cut == Some(true), errors));
+    let Some(share) = share else { return (size, cut == Some(true)) };
+    if let Some(resize) = resize {
+        let error = Diagnostic::new("`resize` and `crop_pct` exclude each other", resize.span);
+        errors.push(error.help("`crop_pct` says what to resize to: the input's size divided by it"));
+    }
+    if let (Some(crop), Some(false)) = (crop, cut) {
+        let error = Diagnostic::new("with `crop_pct` the middle is cut out", crop.span);
+        errors.push(error.help("leave `crop` out, or say `resize` in place of `crop_pct`"));
+    }
+    (covering(share, [height, width], errors), true)
+}
+
+/// Height and width, or one number: of the shorter side if the middle is cut out, else of both.
+fn resize(node: &Node, crop: bool, errors: &mut Diagnostics) -> Option<Resize> {
+    let sides = pair(node, errors)?;
+    Some(match node.kind {
+        Kind::Int(_) if crop => Resize::Shorter(sides[0]),
+        _ => Resize::To(sides),
+    })
+}
+
+/// The size of which the input is this share of each side, rounded down, as in timm's `transforms_imagenet_eval`.
+fn covering(node: &Node, input: [usize; 2], errors: &mut Diagnostics) -> Option<Resize> {
+    let share = number(node, errors)?;
+    if share <= 0.0 || share > 1.0 {
+        let message = format!("expected a number above 0, at most 1, found {}", node.written);
+        let error = Diagnostic::new(message, node.span);
+        errors.push(error.help("the share of the shorter side that the input shows, as 0.875"));
+        return None;
+    }
+    let sides = input.map(|side| (side as f64 / share).floor() as usize);
+    if let Some(side) = sides.into_iter().find(|side| *side > LARGEST) {
+        let message = format!("images would be resized to {side} pixels: at most {LARGEST}");
+        errors.push(Diagnostic::new(message, node.span));
+        return None;
+    }
+    Some(if sides[0] == sides[1] { Resize::Shorter(sides[0]) } else { Resize::Cover(sides) })
 }
 
 /// `white`, `black` or `[red, green, blue]`

@@ -1,91 +1,139 @@
-//! Stages and their blocks.
+//! Stages and their blocks: which definition each block uses, and with what.
+
+use std::collections::HashSet;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::spec::ast::{Block, BlockKind, Settings, Stage};
+use crate::spec::ast::{Block, Stage};
+use crate::spec::budget::Budget;
+use crate::spec::define::Definitions;
 use crate::spec::fields::{Fields, list, pair, size};
-use crate::spec::settings::settings;
+use crate::spec::instance::{self, Use};
+use crate::spec::settings::{Settings, settings};
 use crate::spec::tree::{Kind, Node};
 
-/// The most blocks of a spec.
-const MOST_BLOCKS: usize = 2_000;
-
-/// What is written and has no effect: a `stride_on` that no bottleneck with a stride takes.
-/// `top` is where the spec itself says it.
-pub(super) fn warnings(top: Option<Span>, stages: &[Stage]) -> Diagnostics {
-    let mut written: Vec<(Span, bool)> = top.map(|span| (span, false)).into_iter().collect();
-    for Block { settings, stride, .. } in stages.iter().flat_map(|stage| &stage.blocks) {
-        let Some(span) = settings.stride_on_span else { continue };
-        let has_effect = settings.kind == BlockKind::Bottleneck && *stride != [1, 1];
-        match written.iter_mut().find(|(known, _)| *known == span) {
-            Some((_, effect)) => *effect |= has_effect,
-            None => written.push((span, has_effect)),
-        }
-    }
-    let mut warnings = Diagnostics::default();
-    for (span, _) in written.into_iter().filter(|(_, effect)| !effect) {
-        let warning = Diagnostic::new("`stride_on` has no effect here", span).warning();
-        warnings.push(
-            warning
-                .help("it says which convolution of a bottleneck has the stride; no bottleneck with a stride uses this one"),
-        );
-    }
-    warnings
+/// Reads stages.
+pub(super) struct Stages<'a> {
+    /// The definitions that there are.
+    pub(super) definitions: &'a Definitions,
+    /// How much may be written out.
+    pub(super) budget: &'a Budget,
+    /// The number of the first stage.
+    pub(super) first: usize,
+    /// Where a `stride_on` is written, and whether a block's stride depends on it.
+    pub(super) stride_on: Vec<(Span, bool)>,
+    /// Mistakes that were told.
+    told: HashSet<(Span, String)>,
 }
 
-/// `unclear`: the settings are not understood.
-pub(super) fn stages(
-    node: &Node,
-    outer: &Settings,
-    unclear: bool,
-    errors: &mut Diagnostics,
-) -> Option<Vec<Stage>> {
-    let mut budget = MOST_BLOCKS;
-    list(node, errors, |node, errors| {
+impl<'a> Stages<'a> {
+    pub(super) fn new(definitions: &'a Definitions, budget: &'a Budget, first: usize) -> Self {
+        Stages { definitions, budget, first, stride_on: Vec::new(), told: HashSet::new() }
+    }
+
+    /// `outer`: the spec's settings; `None`: those are not understood, and so are no blocks.
+    pub(super) fn read(
+        &mut self,
+        node: &Node,
+        outer: &Settings,
+        clear: bool,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<Stage>> {
+        self.stride_on.extend(outer.stride_on_span.map(|span| (span, false)));
+        let mut number = self.first;
+        list(node, errors, |node, errors| {
+            let before = errors.serious();
+            let mut stage = self.stage(node, outer, number, errors);
+            number += 1;
+            if !clear || errors.serious() > before {
+                stage.blocks.iter_mut().for_each(|block| block.layers = instance::unclear(block.span));
+            }
+            Some(stage)
+        })
+    }
+
+    fn stage(&mut self, node: &Node, outer: &Settings, stage: usize, errors: &mut Diagnostics) -> Stage {
         let before = errors.serious();
-        let mut stage = stage(node, outer, &mut budget, errors);
-        if unclear || errors.serious() > before {
-            stage.blocks.iter_mut().for_each(|block| block.unclear = true);
+        let mut fields = Fields::of(node, "a stage", errors);
+        let settings = settings(&mut fields, outer, self.definitions, errors);
+        let stride = fields.read("stride", errors, pair).unwrap_or([1, 1]);
+        let filters = fields.checked("filters", errors, numbers);
+        let entries = fields.required("blocks", errors).and_then(|node| blocks(node, self.budget, errors));
+        let span = fields.span();
+        fields.finish(errors);
+        // A stage that is not understood stands as one block, so that nothing behind it is taken to follow what is before.
+        let mut clear = errors.serious() == before;
+        let entries = entries.unwrap_or_else(|| vec![Entry { name: None, node: None, own: None }]);
+        let mut blocks = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let span = entry.node.map_or(span, |node| node.span);
+            let stride = if index == 0 { stride } else { [1, 1] };
+            let usual = Use { settings: settings.clone(), filters, stride, stage, block: index, span };
+            let before = errors.serious();
+            let block = match entry.own {
+                Some(own) => self.own(own, usual, errors),
+                None => usual,
+            };
+            // Blocks that are alike have the same mistakes.
+            let layers = if clear && errors.serious() == before {
+                self.layers(&block, errors)
+            } else {
+                instance::unclear(span)
+            };
+            clear &= errors.serious() == before || entry.own.is_some();
+            blocks.push(Block { name: entry.name.map(str::to_owned), layers, span });
         }
-        Some(stage)
-    })
-}
+        Stage { blocks }
+    }
 
-fn stage(node: &Node, outer: &Settings, budget: &mut usize, errors: &mut Diagnostics) -> Stage {
-    let mut fields = Fields::of(node, "a stage", errors);
-    let settings = settings(&mut fields, outer, errors);
-    let stride = fields.read("stride", errors, pair).unwrap_or([1, 1]);
-    let filters = fields.take("filters").map(|node| filters(node, settings.kind, errors).unwrap_or_default());
-    let entries = fields.required("blocks", errors).and_then(|node| blocks(node, budget, errors));
-    let span = fields.span();
-    fields.finish(errors);
-    // A stage that is not understood stands as one block, so that nothing behind it is taken to follow what is before.
-    let unclear = entries.is_none();
-    let entries = entries.unwrap_or_else(|| vec![Entry { name: None, node: None, own: None }]);
-    let mut blocks = Vec::new();
-    for (index, entry) in entries.into_iter().enumerate() {
-        let stride = if index == 0 { stride } else { [1, 1] };
-        let plain = Block {
-            name: entry.name.map(str::to_owned),
-            settings: settings.clone(),
-            filters: filters.clone().unwrap_or_default(),
-            stride,
-            unclear,
-            span: entry.node.map_or(span, |node| node.span),
-        };
-        let (block, has_filters) = match entry.own {
-            Some(own) => own_block(own, plain, errors),
-            None => (plain, false),
-        };
-        let told = blocks.last().is_some_and(|last: &Block| last.span == block.span);
-        if filters.is_none() && !has_filters && !unclear && !told {
-            errors.push(
-                Diagnostic::new("a block has no filters", block.span)
-                    .help("give `filters` to the stage, or to each of its blocks"),
+    /// A block with settings of its own.
+    fn own<'b>(&self, node: &'b Node, usual: Use<'b>, errors: &mut Diagnostics) -> Use<'b> {
+        let mut fields = Fields::of(node, "a block", errors);
+        let settings = settings(&mut fields, &usual.settings, self.definitions, errors);
+        let filters = fields.checked("filters", errors, numbers).or(usual.filters);
+        let stride = fields.read("stride", errors, pair).unwrap_or(usual.stride);
+        fields.finish(errors);
+        Use { settings, filters, stride, ..usual }
+    }
+
+    /// The layers of a block. A mistake is told once, and where the definition is the spec's, with the place that uses it.
+    fn layers(&mut self, block: &Use<'_>, errors: &mut Diagnostics) -> Vec<crate::spec::ast::Layer> {
+        let mut found = Diagnostics::default();
+        let (layers, depends) = instance::layers(block, self.budget, &mut found);
+        for mistake in found {
+            let place = mistake.labels[0].0;
+            let inside = block.settings.block.definition.encloses(place);
+            // Inside a definition, values may differ from block to block, but the mistake is one.
+            let told = if inside {
+                errors.mentions(place)
+            } else {
+                !self.told.insert((place, mistake.message.clone()))
+            };
+            if told {
+                continue;
+            }
+            errors.push(if inside { mistake.also(block.span, "used here") } else { mistake });
+        }
+        if let Some(span) = block.settings.stride_on_span {
+            match self.stride_on.iter_mut().find(|(known, _)| *known == span) {
+                Some((_, effect)) => *effect |= depends,
+                None => self.stride_on.push((span, depends)),
+            }
+        }
+        layers
+    }
+
+    /// What is written and has no effect: a `stride_on` that no block's stride depends on.
+    pub(super) fn warnings(&self) -> Diagnostics {
+        let mut warnings = Diagnostics::default();
+        for (span, _) in self.stride_on.iter().filter(|(_, effect)| !effect) {
+            let warning = Diagnostic::new("`stride_on` has no effect here", *span).warning();
+            warnings.push(
+                warning
+                    .help("it says which convolution of a bottleneck has the stride; no bottleneck with a stride uses this one"),
             );
         }
-        blocks.push(block);
+        warnings
     }
-    Stage { blocks }
 }
 
 /// One of a stage's blocks: its name, where it stands, and the settings of its own.
@@ -95,8 +143,16 @@ struct Entry<'a> {
     own: Option<&'a Node>,
 }
 
+/// A number of filters, or a list of them.
+fn numbers(node: &Node, errors: &mut Diagnostics) -> Option<()> {
+    match &node.kind {
+        Kind::List(_) => list(node, errors, size).map(|_| ()),
+        _ => size(node, errors).map(|_| ()),
+    }
+}
+
 /// A number of blocks, or a list of names, some with settings: `3`, or `[a, b: {filters: [256, 256, 2048]}]`.
-fn blocks<'a>(node: &'a Node, budget: &mut usize, errors: &mut Diagnostics) -> Option<Vec<Entry<'a>>> {
+fn blocks<'a>(node: &'a Node, budget: &Budget, errors: &mut Diagnostics) -> Option<Vec<Entry<'a>>> {
     let entries: Vec<Entry<'a>> = match &node.kind {
         Kind::List(_) => list(node, errors, |node, errors| match (&node.kind, node.word()) {
             (_, Some(name)) => Some(Entry { name: Some(name), node: Some(node), own: None }),
@@ -113,47 +169,10 @@ fn blocks<'a>(node: &'a Node, budget: &mut usize, errors: &mut Diagnostics) -> O
             }
         })?,
         _ => {
-            let count = size(node, errors)?.min(*budget + 1);
+            let count = size(node, errors)?.min(budget.blocks() + 1);
             (0..count).map(|_| Entry { name: None, node: None, own: None }).collect()
         }
     };
-    if entries.len() > *budget {
-        errors.push(Diagnostic::new(format!("a spec has at most {MOST_BLOCKS} blocks"), node.span));
-        return None;
-    }
-    *budget -= entries.len();
+    budget.take_blocks(entries.len(), node.span, errors)?;
     Some(entries)
-}
-
-/// A block with settings of its own, and whether `filters` are among them.
-fn own_block(node: &Node, plain: Block, errors: &mut Diagnostics) -> (Block, bool) {
-    let mut fields = Fields::of(node, "a block", errors);
-    let settings = settings(&mut fields, &plain.settings, errors);
-    let filters = fields.take("filters").map(|node| filters(node, settings.kind, errors).unwrap_or_default());
-    let stride = fields.read("stride", errors, pair).unwrap_or(plain.stride);
-    fields.finish(errors);
-    let has_filters = filters.is_some();
-    (Block { filters: filters.unwrap_or(plain.filters), settings, stride, ..plain }, has_filters)
-}
-
-/// `[F1, F2]` of a basic block, `[F1, F2, F3]` of a bottleneck; one number F is `[F, F]`, or `[F, F, 4F]`.
-fn filters(node: &Node, kind: BlockKind, errors: &mut Diagnostics) -> Option<Vec<usize>> {
-    let (expected, name) = match kind {
-        BlockKind::Basic => (2, "basic block"),
-        BlockKind::Bottleneck => (3, "bottleneck"),
-    };
-    if let Kind::Int(_) = node.kind {
-        let filters = size(node, errors)?;
-        return Some(match kind {
-            BlockKind::Basic => vec![filters; 2],
-            BlockKind::Bottleneck => vec![filters, filters, 4 * filters],
-        });
-    }
-    let before = errors.serious();
-    let filters = list(node, errors, size)?;
-    if filters.len() != expected && errors.serious() == before {
-        let message = format!("a {name} has {expected} convolutions, here are {} filters", filters.len());
-        errors.push(Diagnostic::new(message, node.span));
-    }
-    (filters.len() == expected).then_some(filters)
 }

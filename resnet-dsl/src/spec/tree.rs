@@ -4,7 +4,7 @@
 use crate::diag::Span;
 
 /// A part of the text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
     /// Where it stands.
     pub span: Span,
@@ -20,16 +20,64 @@ impl Node {
         let word = match &self.kind {
             Kind::Text(text) => text,
             Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => &self.written,
-            Kind::List(_) | Kind::Map(_) => return None,
+            Kind::List(_) | Kind::Map(_) | Kind::Unknown => return None,
         };
         Some(word.as_str()).filter(|word| !word.is_empty())
+    }
+
+    /// A value that stands nowhere by itself, but is asked for at `span`.
+    pub fn new(kind: Kind, span: Span) -> Self {
+        let written = match &kind {
+            Kind::Text(text) => text.clone(),
+            Kind::Int(number) => number.to_string(),
+            _ => String::new(),
+        };
+        Node { span, kind, written }
+    }
+
+    /// How many parts it has, itself among them.
+    pub fn len(&self) -> usize {
+        match &self.kind {
+            Kind::List(list) => 1 + list.iter().map(Node::len).sum::<usize>(),
+            Kind::Map(map) => 1 + map.iter().map(|(_, node)| node.len()).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
+    /// The same, as if all of it stood at `span`.
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = span;
+        match &mut self.kind {
+            Kind::List(list) => list.iter_mut().for_each(|node| *node = std::mem::take(node).at(span)),
+            Kind::Map(map) => {
+                for (key, node) in map {
+                    key.span = span;
+                    *node = std::mem::take(node).at(span);
+                }
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// From the first to the last byte of all its parts.
+    pub fn extent(&self) -> Span {
+        let join = |a: Span, b: Span| Span { start: a.start.min(b.start), end: a.end.max(b.end) };
+        match &self.kind {
+            Kind::List(list) => list.iter().map(Node::extent).fold(self.span, join),
+            Kind::Map(map) => {
+                map.iter().map(|(key, node)| join(key.span, node.extent())).fold(self.span, join)
+            }
+            _ => self.span,
+        }
     }
 }
 
 /// What a part of the text is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Kind {
     /// Nothing: `key:` without a value.
+    #[default]
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -43,6 +91,8 @@ pub enum Kind {
     List(Vec<Node>),
     /// Keys and values, in order.
     Map(Vec<(Key, Node)>),
+    /// A value that is known only where a definition is used. Nothing is wrong with it.
+    Unknown,
 }
 
 /// A key of a map.
@@ -65,6 +115,7 @@ impl Kind {
             Kind::Text(text) => format!("`{}`", text.chars().take(40).collect::<String>()),
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "a map".to_owned(),
+            Kind::Unknown => "an unknown value".to_owned(),
         }
     }
 }

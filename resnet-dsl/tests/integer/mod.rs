@@ -8,6 +8,7 @@
 //! sum of two:   y = a * (a's scale / y's scale) + b * (b's scale / y's scale)
 //! mean:         y = sum * (x's scale / y's scale / count)
 //! then:         ReLU; if y is quantized, cut to its range and rounded, half to even
+//! others:       the operator's definition in f64, of elements times their scales; kernels may be a step away
 //! ```
 //! Sums of products are exact; each operation of the other lines is rounded to f32 by itself. The scale of f32 is 1.
 
@@ -15,42 +16,85 @@ use std::collections::HashMap;
 
 use resnet_dsl::evaluate::operators::{self, Window};
 use resnet_dsl::evaluate::{Array, Load, weights};
-use resnet_dsl::ir::{Element, Graph, Op, Type};
-use resnet_dsl::ops::Conv2d;
+use resnet_dsl::ir::{Element, Graph, Op, Type, Value};
+use resnet_dsl::ops::{Activation, Conv2d};
 
 /// A value: elements as they are stored, which are integers if they are quantized.
 pub(crate) struct Stored {
     pub(crate) element: Element,
     pub(crate) array: Array,
+    /// How far a kernel's elements may be from these.
+    pub(crate) tolerance: f64,
 }
 
-/// All values of an optimized graph, by name. `load` gives f32 weights.
+/// All values of an optimized graph, by name. `load` gives f32 weights. Where `found` has what a kernel gave, operators are computed of
+/// that, so that a step of one is not taken for a mistake of the next.
 ///
 /// # Panics
-/// If the graph has operators that no kernel computes on its own, or the loader fails.
-pub(crate) fn evaluate(graph: &Graph, load: Load<'_>, input: &[f32]) -> HashMap<String, Stored> {
+/// If the loader fails.
+pub(crate) fn evaluate(
+    graph: &Graph,
+    load: Load<'_>,
+    input: &[f32],
+    found: &HashMap<&str, &[f32]>,
+) -> HashMap<String, Stored> {
     let mut values: HashMap<String, Stored> = HashMap::new();
+    let mut sources: HashMap<String, Stored> = HashMap::new();
     for value in graph.topological() {
         let node = graph.node(value);
         let Type { element, dims } = node.ty.expect("a typed graph");
         let operands = graph.operands(value);
         let operands: Vec<&Stored> =
-            operands.iter().map(|operand| &values[&graph.node(*operand).name]).collect();
-        let array = if let Op::Input(_) = node.op {
+            operands.iter().map(|operand| &sources[&graph.node(*operand).name]).collect();
+        let (array, tolerance) = if let Op::Input(_) = node.op {
             let data: Vec<f64> = input.iter().map(|x| f64::from(*x)).collect();
-            convert(&Stored { element: Element::F32, array: Array { dims, data } }, element)
+            let input = Stored { element: Element::F32, array: Array { dims, data }, tolerance: 0.0 };
+            (convert(&input, element), 0.0)
+        } else if let Some(array) = exactly(&node.op, &operands, element, load) {
+            (array, 0.0)
         } else {
-            compute(&node.op, &operands, element, load)
+            nearly(graph, value, &operands, element, load)
         };
         assert_eq!(array.dims, dims, "%{}", node.name);
-        values.insert(node.name.clone(), Stored { element, array });
+        let data = match found.get(&*node.name) {
+            Some(found) => found.iter().map(|x| f64::from(*x)).collect(),
+            None => array.data.clone(),
+        };
+        sources.insert(node.name.clone(), Stored { element, array: Array { dims, data }, tolerance });
+        values.insert(node.name.clone(), Stored { element, array, tolerance });
     }
     values
 }
 
-fn compute(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> Array {
+/// A value by its definition, and how far a kernel may be from it.
+fn nearly(
+    graph: &Graph,
+    value: Value,
+    operands: &[&Stored],
+    element: Element,
+    load: Load<'_>,
+) -> (Array, f64) {
+    let real = |x: &&Stored| {
+        let scale = f64::from(x.element.scale());
+        Array { dims: x.array.dims, data: x.array.data.iter().map(|x| x * scale).collect() }
+    };
+    let reals: Vec<Array> = operands.iter().map(real).collect();
+    let mut y = resnet_dsl::evaluate::compute(graph, value, &reals.iter().collect::<Vec<_>>(), load)
+        .expect("a value of its operands");
+    let largest = |array: &Array| array.data.iter().fold(0.0, |largest: f64, x| x.abs().max(largest));
+    let size = reals.iter().chain([&y]).map(largest).fold(0.0, f64::max);
+    y.data.iter_mut().for_each(|y| *y = store((*y / f64::from(element.scale())) as f32, element));
+    (y, if element.is_quantized() { 1.0 } else { 1e-5 * size })
+}
+
+/// A value with the bits that kernels give; `None` if kernels are free in how they round.
+fn exactly(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> Option<Array> {
     let x = operands[0];
-    match op {
+    let rounds_alike = |activation: &Activation| activation.is_none() || *activation == Activation::RELU;
+    if op.clone().activation_mut().is_some_and(|activation| !rounds_alike(activation)) {
+        return None;
+    }
+    Some(match op {
         Op::Conv2d(conv) => convolve(conv, x, operands.get(1).copied(), element, load),
         Op::Add { activation } => {
             let relu = !activation.is_none();
@@ -85,20 +129,19 @@ fn compute(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> A
             let dims = op.clone().infer(&[x.array.dims]).expect("any shape can be flattened");
             Array { dims, data: x.array.data.clone() }
         }
+        Op::Upsample(times) => operators::upsample(&x.array, *times),
         Op::Convert => convert(x, element),
-        _ => {
-            panic!("no kernel computes `{}`", op.name())
-        }
-    }
+        _ => return None,
+    })
 }
 
 fn convolve(conv: &Conv2d, x: &Stored, residual: Option<&Stored>, element: Element, load: Load<'_>) -> Array {
     let ([height, width], outputs) = (conv.kernel, conv.filters);
-    let shape = [height, width, x.array.dims[3], outputs];
+    let shape = [height, width, x.array.dims[3] / conv.groups, outputs];
     let mut kernel = weights::kernel(&conv.weights, shape, conv.standardized, load).expect("a kernel");
     let bias = weights::bias(conv.bias.as_ref(), outputs, load).expect("a bias");
     let kernel_scales = quantize(&mut kernel, outputs);
-    let window = window(&x.array, conv.kernel, conv.stride, conv.padding, false);
+    let window = Window::of_conv(x.array.dims, conv).expect("a window that fits");
     // In f64 sums of integers are exact.
     let mut y = operators::convolve(&x.array, &kernel, &vec![0.0; outputs], conv.groups, &window);
     let [x_scale, y_scale] = [x.element, element].map(|element| f64::from(element.scale()));

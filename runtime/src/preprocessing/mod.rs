@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! flatten:  alpha is composed on the background; for a gray network, color becomes brightness
-//! resize:   the shorter side to a length, or everything to the input's size
+//! resize:   the shorter side to a length, or everything to a size, or to the input's
 //! crop:     the middle; where the image is smaller than the input, zero bytes stand around it
 //! values:   for each channel, in the network's order:  (byte * scale - mean) / std, from a table
 //! ```
@@ -12,11 +12,11 @@ mod resize;
 
 use std::ops::Range;
 
-use resnet_plan::{ChannelOrder, Preprocessing};
+use resnet_plan::{ChannelOrder, Preprocessing, Resize};
 
 use crate::error::Error;
 use crate::image::{Channels, Image};
-use resize::Resize;
+use resize::Resizer;
 
 /// Makes inputs of images, for one network. After the first image of a size it allocates nothing. (The memory that an image of more
 /// than 16 million pixels needs is given back when one of another size comes.)
@@ -29,7 +29,7 @@ pub struct Preprocessor {
     values: Vec<[f32; 256]>,
     /// The size (height, width) of images that the rest is for.
     size: Option<[usize; 2]>,
-    resizes: [Resize; 2],
+    resizes: [Resizer; 2],
     /// How many of them there are.
     stages: usize,
     /// Rows and columns of the resized image.
@@ -109,11 +109,12 @@ impl Preprocessor {
             self.resizes = Default::default();
             self.flat = Vec::new();
         }
-        let Preprocessing { resize, crop, .. } = self.how;
+        let Preprocessing { resize, crop, interpolation, .. } = self.how;
         let input = [self.input[0], self.input[1]].map(|side| side.max(1));
-        let first = match resize.map(|side| side.max(1)) {
-            Some(side) if crop => shorter_side(size, side),
-            Some(side) => [side, side],
+        let first = match resize {
+            Some(Resize::Shorter(side)) => shorter_side(size, side.max(1)),
+            Some(Resize::Cover(sides)) => cover(size, sides.map(|side| side.max(1))),
+            Some(Resize::To(sides)) => sides.map(|side| side.max(1)),
             None if crop => size,
             None => input,
         };
@@ -127,7 +128,7 @@ impl Preprocessor {
             }
             let window =
                 if is_last { self.window.clone().map(|window| window.cut) } else { to.map(|side| 0..side) };
-            self.resizes[self.stages].prepare(from, to, window);
+            self.resizes[self.stages].prepare(from, to, window, interpolation);
             self.stages += 1;
             from = to;
         }
@@ -155,6 +156,13 @@ fn shorter_side([height, width]: [usize; 2], side: usize) -> [usize; 2] {
         usize::try_from(side as u128 * long as u128 / short.max(1) as u128).unwrap_or(usize::MAX).max(1)
     };
     if width <= height { [long(height, width), side] } else { [side, long(width, height)] }
+}
+
+/// The smallest size that covers another one, as timm's `ResizeKeepRatio`: in floating point, half to even.
+fn cover(size: [usize; 2], to: [usize; 2]) -> [usize; 2] {
+    let ratio = |axis: usize| size[axis] as f64 / to[axis] as f64;
+    let ratio = ratio(0).min(ratio(1));
+    size.map(|side| ((side as f64 / ratio).round_ties_even() as usize).max(1))
 }
 
 /// The bytes of an opaque image, gray or color.
@@ -251,5 +259,15 @@ mod tests {
         assert_eq!(shorter_side([500, 375], 256), [341, 256]);
         assert_eq!(shorter_side([1, 100_000], 1), [1, 100_000]);
         assert_eq!(shorter_side([1, usize::MAX], 2), [2, usize::MAX]);
+        assert_eq!(cover([1, 100_000], [1, 1]), [1, 100_000]);
+        assert_eq!(cover([1, usize::MAX], [2, 2]), [2, usize::MAX]);
+    }
+
+    #[test]
+    fn one_side_is_the_covered_ones() {
+        assert_eq!(cover([500, 375], [26, 44]), [59, 44]); // 58.67
+        assert_eq!(cover([375, 500], [26, 44]), [33, 44]);
+        assert_eq!(cover([100, 1000], [26, 44]), [26, 260]);
+        assert_eq!(cover([5, 4], [2, 2]), [2, 2]); // 2.5
     }
 }

@@ -1,5 +1,5 @@
-//! Resizing as Pillow does it (`Image.resize` with `BILINEAR`, `src/libImaging/Resample.c`), to the bit: the triangle filter,
-//! widened where the image shrinks (so it is antialiased), in fixed point, columns first, 8 bits in between.
+//! Resizing as Pillow does it (`Image.resize`, `src/libImaging/Resample.c`), to the bit: a triangle or a cubic spline, widened where
+//! the image shrinks (so it is antialiased), in fixed point, columns first, 8 bits in between; or the nearest pixel, a filter of one tap.
 //!
 //! ```text
 //! for each column of the window:  its taps: first input column, weights
@@ -8,10 +8,12 @@
 //! for each row of the window:                taps of the rows over those
 //! ```
 //! (An image with far more rows than columns needs less memory the other way round: see [`MOST_BETWEEN`].)
-//! Training code resizes with this filter (torchvision's `Resize` on PIL images), and a network's scores change with the filter. Only
+//! Training code resizes with these filters (torchvision's `Resize` on PIL images), and a network's scores change with the filter. Only
 //! a window of the result is computed: what a crop leaves.
 
 use std::ops::Range;
+
+use resnet_plan::Interpolation;
 
 /// The most bytes between columns and rows. Where there would be more, as for an image of one column and millions of rows, rows come
 /// first if that is less: a byte may then differ by 1 (it is the order that Pillow has for such images from version 13 on).
@@ -20,9 +22,13 @@ const MOST_BETWEEN: usize = 1 << 26;
 /// Bits behind the binary point of a weight.
 const PRECISION: u32 = 22;
 
+/// The most positions that are added up to the window's first, as Pillow does for the nearest pixel; only what is
+/// resized to millions of pixels a side has more, and they would take too long.
+const MOST_ADDED: usize = 1 << 20;
+
 /// Resizes images of one size. After the first image it allocates nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Resize {
+pub(super) struct Resizer {
     columns: Axis,
     rows: Axis,
     /// The input's rows, resized.
@@ -40,12 +46,24 @@ struct Axis {
     most: usize,
 }
 
-impl Resize {
+impl Resizer {
     /// For images of `from` (height, width), of whose result at `to` the window of these rows and columns is wanted.
-    pub(super) fn prepare(&mut self, from: [usize; 2], to: [usize; 2], window: [Range<usize>; 2]) {
+    pub(super) fn prepare(
+        &mut self,
+        from: [usize; 2],
+        to: [usize; 2],
+        window: [Range<usize>; 2],
+        interpolation: Interpolation,
+    ) {
         let [rows, columns] = window;
-        self.rows.prepare(from[0], to[0], rows);
-        self.columns.prepare(from[1], to[1], columns);
+        for (axis, direction, window) in [(&mut self.rows, 0, rows), (&mut self.columns, 1, columns)] {
+            let (from, to) = (from[direction], to[direction]);
+            match interpolation {
+                Interpolation::Nearest => axis.nearest(from, to, window),
+                Interpolation::Bilinear => axis.filter(from, to, window, 1.0, triangle),
+                Interpolation::Bicubic => axis.filter(from, to, window, 2.0, cubic),
+            }
+        }
     }
 
     /// Pixels of a row of the window.
@@ -55,7 +73,7 @@ impl Resize {
 
     /// The window of the resized image, of the bytes of an image with rows of `width` pixels.
     pub(super) fn apply<const CHANNELS: usize>(&mut self, image: &[u8], width: usize) -> &[u8] {
-        let Resize { columns, rows, between, output } = self;
+        let Resizer { columns, rows, between, output } = self;
         let needed = rows.needed();
         let row = columns.inputs.len() * CHANNELS;
         let image_row = width * CHANNELS;
@@ -82,27 +100,57 @@ impl Resize {
 }
 
 impl Axis {
-    /// Taps of the outputs `window` of `to`, over `from` inputs.
-    fn prepare(&mut self, from: usize, to: usize, window: Range<usize>) {
+    /// Taps of the outputs `window` of `to`, over `from` inputs, by a filter that is 0 from `support` on.
+    fn filter(
+        &mut self,
+        from: usize,
+        to: usize,
+        window: Range<usize>,
+        support: f64,
+        filter: impl Fn(f64) -> f64,
+    ) {
         let scale = from as f64 / to as f64;
         let stretch = scale.max(1.0);
-        self.most = stretch.ceil() as usize * 2 + 1;
-        self.inputs.clear();
-        self.weights.clear();
-        self.weights.resize(self.most * window.len(), 0);
+        let support = support * stretch;
+        self.clear(support.ceil() as usize * 2 + 1, window.len());
         for (output, weights) in window.zip(self.weights.chunks_exact_mut(self.most)) {
             let center = (output as f64 + 0.5) * scale;
             // (`as` cuts off, and is 0 for what is negative.)
-            let first = ((center - stretch + 0.5) as usize).min(from.saturating_sub(1));
-            let end = ((center + stretch + 0.5) as usize).min(from).max(first);
-            let triangle =
-                |input: usize| (1.0 - ((input as f64 - center + 0.5) * (1.0 / stretch)).abs()).max(0.0);
-            let sum: f64 = (first..end).map(triangle).sum();
+            let first = ((center - support + 0.5) as usize).min(from.saturating_sub(1));
+            let end = ((center + support + 0.5) as usize).min(from).max(first);
+            let filter = |input: usize| filter((input as f64 - center + 0.5) * (1.0 / stretch));
+            let sum: f64 = (first..end).map(&filter).sum();
             for (weight, input) in weights.iter_mut().zip(first..end) {
-                *weight = (0.5 + triangle(input) / sum * f64::from(1 << PRECISION)) as i32;
+                let share = filter(input) / sum;
+                *weight = (0.5_f64.copysign(share) + share * f64::from(1 << PRECISION)) as i32;
             }
             self.inputs.push(first..end);
         }
+    }
+
+    /// The nearest input is all that each output is made of.
+    fn nearest(&mut self, from: usize, to: usize, window: Range<usize>) {
+        let scale = from as f64 / to as f64;
+        self.clear(1, window.len());
+        self.weights.fill(1 << PRECISION);
+        // Pillow adds up positions, and their rounding with them.
+        let mut center = match window.start {
+            start @ ..=MOST_ADDED => (0..start).fold(0.5 * scale, |center, _| center + scale),
+            start => (start as f64 + 0.5) * scale,
+        };
+        for _ in window {
+            let input = (center as usize).min(from.saturating_sub(1));
+            self.inputs.push(input..input + 1);
+            center += scale;
+        }
+    }
+
+    /// No outputs, and weights of 0 for so many.
+    fn clear(&mut self, most: usize, outputs: usize) {
+        self.most = most;
+        self.inputs.clear();
+        self.weights.clear();
+        self.weights.resize(most * outputs, 0);
     }
 
     /// All inputs of its outputs.
@@ -145,6 +193,21 @@ impl Axis {
                 }
             }
         }
+    }
+}
+
+/// Linear interpolation, so far from the middle.
+fn triangle(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
+}
+
+/// Cubic interpolation (Keys 1981, a = -0.5), so far from the middle; each sum in Pillow's order.
+fn cubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    match x.abs() {
+        x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+        x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+        _ => 0.0,
     }
 }
 

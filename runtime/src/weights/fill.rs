@@ -73,7 +73,7 @@ fn mix(state: u64) -> u64 {
 }
 
 /// The 64-bit FNV-1a hash (Fowler, Noll and Vo).
-pub(super) fn fnv1a64(bytes: &[u8]) -> u64 {
+pub fn fnv1a64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
     })

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the reference images and hashes of this folder with torchvision and Pillow; README.md describes them.
+"""Writes the reference images and hashes of this folder with torchvision, timm and Pillow; README.md describes them.
 
-    pip install torch torchvision "pillow<12.2" numpy
+    pip install torch torchvision timm "pillow<12.2" numpy
     python make_references.py            # ten seconds; writes next to this file
     python make_references.py IMAGE...   # one more line in resize.txt for each image that is not in this folder
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torchvision
 from PIL import Image, ImageOps
+from timm.data.transforms_factory import transforms_imagenet_eval
 from torchvision import transforms
 
 HERE = Path(__file__).resolve().parent
@@ -23,18 +24,23 @@ MASK64 = (1 << 64) - 1
 
 PHOTOS = ["chelsea.png", "coffee.png", "clock_motion.png", "retina.jpg", "rocket.jpg"]
 
-# Name of a setting -> does it make the image gray first, target of Resize, target of CenterCrop.
-SETTINGS = {
-    "r32c28": (False, 32, 28),
-    "r28c32": (False, 28, 32),
-    "s24x40": (False, (24, 40), None),
-    "c30": (False, None, 30),
-    "gray-r32c28": (True, 32, 28),
-    "r256c224": (False, 256, 224),
-    "r64c56": (False, 64, 56),
-    "s224x224": (False, (224, 224), None),
+# Steps of a setting -> target of Resize, target of CenterCrop.
+STEPS = {
+    "r32c28": (32, 28),
+    "r28c32": (28, 32),
+    "s24x40": ((24, 40), None),
+    "c30": (None, 30),
+    "r256c224": (256, 224),
+    "r64c56": (64, 56),
+    "s224x224": ((224, 224), None),
+    "s32x36c28": ((32, 36), 28),
 }
-SYNTHETIC_SETTINGS = ["r32c28", "r28c32", "s24x40", "c30", "gray-r32c28"]
+# Steps of timm's -> share, height and width of the input.
+SHARES = {"p0.9s24x40": (0.9, (24, 40)), "p0.875s28x28": (0.875, (28, 28))}
+SYNTHETIC_SETTINGS = [
+    "r32c28", "r28c32", "s24x40", "c30", "gray-r32c28", "s32x36c28-nearest", "s24x40-nearest", "r32c28-bicubic",
+    "gray-s24x40-bicubic", "p0.9s24x40", "p0.875s28x28-bicubic",
+]
 
 SIZES = [  # width, height
     (1, 1), (1, 7), (7, 1), (2, 2), (2, 3), (5, 4), (4, 5), (13, 17), (17, 13), (3, 500),
@@ -47,13 +53,17 @@ SIZES = [  # width, height
 
 def preprocess(image, setting):
     """The image before Normalize."""
-    gray, size, crop = SETTINGS[setting]
-    image = image.convert("L" if gray else "RGB")
-    if size:
-        image = transforms.Resize(size)(image)
-    if crop:
-        image = transforms.CenterCrop(crop)(image)
-    return image
+    image = image.convert("L" if setting.startswith("gray-") else "RGB")
+    steps, _, interpolation = setting.removeprefix("gray-").partition("-")
+    interpolation = interpolation or "bilinear"
+    if steps in SHARES:
+        share, size = SHARES[steps]
+        chain = transforms_imagenet_eval(size, share, interpolation=interpolation).transforms[:2]
+    else:
+        size, crop = STEPS[steps]
+        chain = [transforms.Resize(size, transforms.InterpolationMode(interpolation))] if size else []
+        chain += [transforms.CenterCrop(crop)] if crop else []
+    return transforms.Compose(chain)(image)
 
 
 # --- resize.txt --------------------------------------------------------------------------------------------------

@@ -1,0 +1,38 @@
+//! Removes what changes nothing: pools whose windows are one pixel, as a shortcut's are in a stage without a stride.
+
+use crate::diag::Diagnostics;
+use crate::ir::Op;
+use crate::ir::graph::{Graph, Value};
+use crate::ops::{AveragePool, Padding, Pool, Sides};
+
+pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
+    for value in graph.topological() {
+        let (Op::MaxPool(pool) | Op::AveragePool(AveragePool { pool: Some(pool), .. })) =
+            graph.node(value).op
+        else {
+            continue;
+        };
+        if is_identity(&pool) && !graph.is_output(value) {
+            let source = graph.operands(value)[0];
+            redirect(graph, value, source);
+            graph.remove(value);
+        }
+    }
+    Ok(())
+}
+
+fn is_identity(pool: &Pool) -> bool {
+    pool.window == [1, 1] && pool.stride == [1, 1] && pool.padding == Padding::Sides(Sides::default())
+}
+
+/// Lets all that read a value read another.
+fn redirect(graph: &mut Graph, from: Value, to: Value) {
+    let mut users = graph.users(from);
+    users.dedup();
+    for user in users {
+        let operands = graph.operands(user).into_iter();
+        let operands: Vec<Value> =
+            operands.map(|operand| if operand == from { to } else { operand }).collect();
+        graph.set_operands(user, &operands);
+    }
+}
