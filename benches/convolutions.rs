@@ -40,7 +40,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         let scratch = algorithms.scratch_len(Precision::F32, conv.kernel, conv.stride, [inputs, filters]);
         let scratch = scratch * size_of::<f32>();
         let threads = Threads::new(NonZeroUsize::MIN, scratch).expect("memory");
-        let convolution = Convolution::new(conv, read.area(), Precision::F32, write.area())
+        let convolution = Convolution::new(conv, read.area(), Precision::F32, write.area(), 1.0)
             .expect("a step of a checked plan");
         let zeros = |count: usize| Arena::zeroed(count * size_of::<f32>()).expect("memory");
         let (x, mut y) = (zeros(read.area().len()), zeros(write.area().len()));

@@ -23,6 +23,7 @@ fn count(tensor: &WeightTensor<'_>) -> Result<Vec<f64>, String> {
             Role::Gamma => 2.0 + index as f64,
             Role::Beta => 0.5,
             Role::Mean => 1.0,
+            Role::Slope => 0.25,
             Role::Variance { .. } => 4.0,
             Role::Slope => 0.25,
             Role::Exponent => 3.0,

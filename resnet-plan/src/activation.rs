@@ -64,6 +64,11 @@ impl Activation {
         named.map_or("leaky_relu", |(_, name)| name)
     }
 
+    /// Whether `f(s * x) = s * f(x)` for every scale `s` above zero.
+    pub const fn is_homogeneous(self) -> bool {
+        matches!(self, Activation::None | Activation::Relu | Activation::LeakyRelu(_) | Activation::Prelu)
+    }
+
     /// Whether no result is below zero.
     pub const fn is_positive(self) -> bool {
         matches!(self, Activation::Relu | Activation::Relu6 | Activation::Sigmoid | Activation::HardSigmoid)

@@ -63,6 +63,8 @@ pub struct Convolution {
     pub residual: Residual,
     /// What becomes of the sums.
     pub activation: Activation,
+    /// The output's quantization scale, by which activations know what its integers stand for; 1 where there is none.
+    pub scale: f32,
     /// What the threads share out.
     pub split: Split,
 }
@@ -116,12 +118,12 @@ impl Conv {
 }
 
 impl Convolution {
-    /// The convolution from `x`, whose elements a layer computes with in a precision, to `y`.
+    /// The convolution from `x`, whose elements a layer computes with in a precision, to `y`, whose elements have a quantization `scale`, or 1.
     ///
     /// # Errors
     /// If batches differ, a pixel of `x` is not whole words, a window reaches outside `x`, a value outside its tensor, or the
     /// algorithm does not compute such windows.
-    pub const fn new(conv: Conv, x: Area, precision: Precision, y: Area) -> Result<Self, Fault> {
+    pub const fn new(conv: Conv, x: Area, precision: Precision, y: Area, scale: f32) -> Result<Self, Fault> {
         let Conv { kernel, stride, from, residual, activation, algorithms, split } = conv;
         let per_word = precision.per_word();
         try_const!(same_batch(&x, &y));
@@ -152,7 +154,7 @@ impl Convolution {
             x: x.pixels(from, stride).words(per_word),
             y: y.interior(),
         };
-        Ok(Convolution { geometry, algorithms, residual, activation, split })
+        Ok(Convolution { geometry, algorithms, residual, activation, scale, split })
     }
 }
 

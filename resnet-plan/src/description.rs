@@ -75,6 +75,8 @@ pub struct LayerWeights {
     pub bias: Option<Text>,
     /// The batch norm that is folded into kernel and bias.
     pub batch_norm: Option<BatchNorm>,
+    /// The slopes of [`Activation::Prelu`](crate::Activation::Prelu), where that follows.
+    pub slope: Option<Slope>,
 }
 
 /// A kernel in a weight file.
@@ -219,36 +221,44 @@ fn len(sizes: &[usize]) -> usize {
 }
 
 impl LayerWeights {
-    /// The tensors that a weight file has for it: kernel, bias, gamma, beta, mean, variance.
+    /// The tensors that a weight file has for it: kernel, bias, gamma, beta, mean, variance, slopes.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
         let [height, width, inputs, outputs] = self.shape;
         let window = times(height, width);
         let role = Role::Kernel { fan_in: times(window, inputs), fan_out: times(window, outputs) };
         let mut tensors =
             vec![WeightTensor { name: &self.kernel.name, dims: self.kernel.layout.dims(self.shape), role }];
-        let mut add = |name, role| tensors.push(WeightTensor { name, dims: vec![outputs], role });
+        let mut add = |name, len, role| tensors.push(WeightTensor { name, dims: vec![len], role });
         if let Some(bias) = &self.bias {
-            add(bias, Role::Bias);
+            add(bias, outputs, Role::Bias);
         }
         if let Some(norm) = &self.batch_norm {
-            add(&norm.gamma, Role::Gamma);
-            add(&norm.beta, Role::Beta);
-            add(&norm.mean, Role::Mean);
-            add(&norm.variance, Role::Variance { epsilon: norm.epsilon });
+            add(&norm.gamma, outputs, Role::Gamma);
+            add(&norm.beta, outputs, Role::Beta);
+            add(&norm.mean, outputs, Role::Mean);
+            add(&norm.variance, outputs, Role::Variance { epsilon: norm.epsilon });
+        }
+        if let Some(slope) = &self.slope {
+            add(&slope.name, slope.len(outputs), Role::Slope);
         }
         tensors
     }
 
-    /// Learnable parameters: kernel, bias, and a batch norm's scale and offset; or [`usize::MAX`].
+    /// Learnable parameters: kernel, bias, a batch norm's scale and offset, slopes; or [`usize::MAX`].
     pub fn parameters(&self) -> usize {
         let lists = usize::from(self.bias.is_some()) + 2 * usize::from(self.batch_norm.is_some());
-        plus(len(&self.shape), times(lists, self.shape[3]))
+        let slopes = self.slope.as_ref().map_or(0, |slope| slope.len(self.shape[3]));
+        plus(plus(len(&self.shape), times(lists, self.shape[3])), slopes)
     }
 
     /// Size in bytes, batch norm folded, without padding; or [`usize::MAX`].
     pub fn bytes(&self) -> usize {
         let bias = usize::from(self.bias.is_some() || self.batch_norm.is_some());
-        plus(times(len(&self.shape), self.elements[0].bytes()), times(bias * size_of::<f32>(), self.shape[3]))
+        let lists = bias + usize::from(self.slope.is_some());
+        plus(
+            times(len(&self.shape), self.elements[0].bytes()),
+            times(lists * size_of::<f32>(), self.shape[3]),
+        )
     }
 
     /// Whether weights of this shape can be packed for its algorithm, in a network of this precision.

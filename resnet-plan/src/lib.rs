@@ -9,7 +9,7 @@
 //! | [`element`] | what values hold, and precisions |
 //! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
 //! | [`activation`] | functions of one element that layers end with |
-//! | [`conv`], [`pool`], [`copy`], [`elementwise`] | geometry: made and checked by constant functions, taken by kernels |
+//! | [`conv`], [`pool`], [`copy`], [`elementwise`], [`moments`] | geometry: made and checked by constant functions, taken by kernels |
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
@@ -27,6 +27,7 @@ pub mod description;
 pub mod element;
 pub mod elementwise;
 pub mod list;
+pub mod moments;
 mod nearest;
 pub mod pixels;
 pub mod plan;

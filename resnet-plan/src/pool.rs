@@ -127,7 +127,11 @@ impl PoolGeometry {
             }
             if mirrored {
                 let (window, end) = (self.window[axis], plus(last, self.window[axis]));
-                if window == 0 || window > LARGEST_BLUR || before >= self.input[axis] || behind >= self.input[axis] {
+                if window == 0
+                    || window > LARGEST_BLUR
+                    || before >= self.input[axis]
+                    || behind >= self.input[axis]
+                {
                     return Err(Fault::new("the window of a blur is too large"));
                 }
                 if end > plus(image, behind) {

@@ -92,9 +92,22 @@ pub(crate) fn compute(
             kernels::elementwise(table, threads, geometry, list_at(*list), x, y);
         }
         (Task::Copy(geometry, scale), x, y) => kernels::convert(table, threads, geometry, *scale, x, y),
-        (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => kernels::softmax(*channels, x, y),
-        (Task::Softmax(_), ..) => unreachable!("a softmax is of f32"),
         (Task::Clear(area), _, y) => kernels::clear_halo(area, y),
+        (task, Elements::F32(x), ElementsMut::F32(y)) => match *task {
+            Task::GroupNorm(ref norm, list) => {
+                kernels::group_norm(table, threads, norm, list_at(list), x, y);
+            }
+            Task::Reduce(ref reduce, list) => {
+                kernels::reduce(table, threads, reduce, list_at(list).first().copied(), x, y);
+            }
+            Task::Softmax(channels) => kernels::softmax(channels, x, y),
+            Task::L2Normalize(channels, epsilon) => kernels::l2_normalize(channels, epsilon, x, y),
+            Task::ChannelConv { channels, kernel, list } => {
+                kernels::channel_conv(channels, &list_at(Some(list))[..kernel], x, y);
+            }
+            _ => unreachable!("all others are done above"),
+        },
+        _ => unreachable!("there is no kernel for these elements"),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Clear rather than fast; a convolution's inner loop runs over output channels, so that a whole ResNet-50 takes seconds.
 
+use resnet_plan::Activation;
+
 /// An NHWC array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
@@ -61,10 +63,6 @@ impl Image {
             let column = (x * stride[1] + j).checked_sub(padding[2]).filter(|column| *column < width)?;
             Some(([i, j], self.pixel(n, row, column)))
         })
-    }
-
-    fn map(&self, f: impl Fn(f32) -> f32) -> Image {
-        Image { dims: self.dims, data: self.data.iter().map(|number| f(*number)).collect() }
     }
 
     /// Each output pixel's channels from its window.
@@ -128,9 +126,16 @@ pub fn batch_norm(x: &Image, [gamma, beta, mean, variance]: [&[f32]; 4], epsilon
     Image { dims: x.dims, data: data.collect() }
 }
 
-/// `max(x, 0)`; NaN stays NaN.
-pub fn relu(x: &Image) -> Image {
-    x.map(|number| if number < 0.0 { 0.0 } else { number })
+/// Each element activated. `slopes`: one for each channel, for [`Activation::Prelu`]; else empty.
+///
+/// # Panics
+/// If there are no slopes for a PReLU.
+pub fn activate(x: &Image, activation: Activation, slopes: &[f32]) -> Image {
+    let slope = |channel: usize| if activation == Activation::Prelu { slopes[channel] } else { 0.0 };
+    let data = x.data.iter().enumerate().map(|(index, number)| {
+        activation.apply(f64::from(*number), f64::from(slope(index % x.dims[3]))) as f32
+    });
+    Image { dims: x.dims, data: data.collect() }
 }
 
 /// `x + y`

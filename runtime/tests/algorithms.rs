@@ -6,9 +6,9 @@ mod common;
 use std::num::NonZeroUsize;
 
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
-use common::{on_every_isa, rectified};
+use common::{activation, on_every_isa, slopes};
 use proptest::prelude::*;
-use resnet_plan::{Algorithm, Algorithms, ConvGeometry, Convolution, Residual, Split};
+use resnet_plan::{Activation, Algorithm, Algorithms, ConvGeometry, Convolution, Residual, Split};
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
 use resnet_runtime::reference::{self, Image, Window};
@@ -26,8 +26,9 @@ fn a_large_panel() {
         let bias = tame(image([1, 1, 1, outputs], 3)).data;
         let y = Placed { image: tame(image([1, 5, 5, outputs], 4)), halo: [1; 4] };
         let window = Window { size: [side; 2], stride: [1, 1], padding: [0; 4], output: [5, 5] };
-        for (accumulate, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+        let activations = [Activation::None, Activation::Relu, Activation::Prelu, Activation::Silu];
+        for (accumulate, activation) in [false, true].into_iter().flat_map(|a| activations.map(|b| (a, b))) {
+            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
             let geometry = ConvGeometry {
                 batch: 1,
                 output: [5, 5],
@@ -42,7 +43,8 @@ fn a_large_panel() {
                 geometry,
                 algorithms: Algorithms::all(Algorithm::Direct),
                 residual: if accumulate { Residual::Same } else { Residual::None },
-                activation: rectified(relu),
+                activation,
+                scale: 1.0,
                 split: Split::Pixels,
             };
             let depth = side * side * inputs;
@@ -62,12 +64,12 @@ fn a_large_panel() {
 fn winograd() {
     let case = (
         (1usize..3, 1usize..14, 1usize..14, 1usize..40, 1usize..100),
-        (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         (prop::sample::select(vec![(1, 4), (2, 2)]), any::<bool>(), 1usize..20, 1usize..4),
         any::<u64>(),
     );
     on_every_isa("winograd", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
-        let (to_halo, accumulate, relu, by_channels, count) = rest;
+        let (to_halo, accumulate, activation, by_channels, count) = rest;
         let ((step, output), fused, block, depth) = tile;
         let depth = 16 * depth;
         // What is fused fills vectors and panels.
@@ -79,7 +81,7 @@ fn winograd() {
         let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window = Window { size: [3, 3], stride: [step, step], padding: [0; 4], output: [rows, columns] };
-        let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+        let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
         let mut weights = packed(isa, &kernel, 9 * inputs, &bias);
         if fused {
             weights.0 = packed_fused(isa, &kernel, [inputs, outputs], output);
@@ -100,7 +102,8 @@ fn winograd() {
             geometry,
             algorithms: Algorithms::all(algorithm),
             residual: if accumulate { Residual::Same } else { Residual::None },
-            activation: rectified(relu),
+            activation,
+            scale: 1.0,
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
@@ -115,7 +118,7 @@ fn winograd() {
 fn winograd_rows() {
     let case = (
         (1usize..3, 1usize..14, 1usize..20, 1usize..6, 1usize..100),
-        (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         (1usize..5, any::<prop::sample::Index>(), 1usize..8, 1usize..4, 1usize..24),
         any::<u64>(),
     );
@@ -123,7 +126,7 @@ fn winograd_rows() {
         "winograd_rows",
         &case,
         |isa, ((batch, rows, columns, inputs, outputs), rest, shape, seed)| {
-            let (to_halo, accumulate, relu, by_channels, count) = rest;
+            let (to_halo, accumulate, activation, by_channels, count) = rest;
             let (step, height, width, right, block) = shape;
             // Three or four rows of each phase.
             let size = [2 * step + 1 + height.index(2 * step), width];
@@ -136,7 +139,7 @@ fn winograd_rows() {
             let kernel = tame(image([size[0] * size[1], 1, inputs, outputs], seed ^ 2)).data;
             let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
             let window = Window { size, stride, padding: [0; 4], output };
-            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, relu);
+            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
             let depth = size[0] * size[1] * inputs;
             let weights = packed(isa, &kernel, depth, &bias);
             let geometry = ConvGeometry {
@@ -154,7 +157,8 @@ fn winograd_rows() {
                 geometry,
                 algorithms: Algorithms::all(algorithm),
                 residual: if accumulate { Residual::Same } else { Residual::None },
-                activation: rectified(relu),
+                activation,
+                scale: 1.0,
                 split: if by_channels { Split::Channels } else { Split::Pixels },
             };
             let scratch = algorithm.scratch_len(Precision::F32, size, stride, [inputs, outputs]);
@@ -173,12 +177,12 @@ fn winograd_rows() {
 fn strassen() {
     let case = (
         (1usize..3, 1usize..14, 1usize..14, 1usize..4, 1usize..6),
-        (halo(), halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (halo(), halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         (prop::array::uniform2(1usize..4), 1usize..20),
         any::<u64>(),
     );
     on_every_isa("strassen", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
-        let (from_halo, to_halo, accumulate, relu, by_channels, count) = rest;
+        let (from_halo, to_halo, accumulate, activation, by_channels, count) = rest;
         let (stride, block) = tile;
         let (inputs, outputs) = (32 * inputs, 32 * outputs);
         let output = [(height - 1) / stride[0] + 1, (width - 1) / stride[1] + 1];
@@ -189,7 +193,7 @@ fn strassen() {
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window = Window { size: [1, 1], stride, padding: [0; 4], output };
         let inner = Placed { image: x.image.clone(), halo: [0; 4] };
-        let expected = sums(&inner, &kernel, &bias, &window, &y, accumulate, relu);
+        let expected = sums(&inner, &kernel, &bias, &window, &y, accumulate, activation);
         let [rows, columns] = [inputs / 2, outputs / 2];
         let blocks = |row: usize, column: usize| {
             let place =
@@ -203,7 +207,7 @@ fn strassen() {
             })
             .collect();
         let mut weights = packed(isa, &factors, 7 * rows, &[]);
-        weights.1 = bias.clone();
+        weights.1 = [bias.clone(), slopes(outputs)].concat();
         let geometry = ConvGeometry {
             batch,
             output,
@@ -219,7 +223,8 @@ fn strassen() {
             geometry,
             algorithms: Algorithms::all(algorithm),
             residual: if accumulate { Residual::Same } else { Residual::None },
-            activation: rectified(relu),
+            activation,
+            scale: 1.0,
             split: if by_channels { Split::Channels } else { Split::Pixels },
         };
         let scratch = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], [inputs, outputs]);
@@ -244,14 +249,14 @@ fn sums(
     window: &Window,
     y: &Placed,
     accumulate: bool,
-    relu: bool,
+    activation: Activation,
 ) -> Image {
     let padded = Image { dims: x.dims(), data: x.array(0.0) };
     let mut expected = reference::conv2d(&padded, kernel, bias, bias.len(), window);
     if accumulate {
         expected = reference::add(&expected, &y.image);
     }
-    if relu { reference::relu(&expected) } else { expected }
+    reference::activate(&expected, activation, &slopes(bias.len()))
 }
 
 /// Panels of a kernel of so many rows, and its bias.
@@ -261,6 +266,7 @@ fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Ve
     pack::pack(isa.kernels(), Elements::F32(kernel), depth, channels, &mut panels);
     let mut bias = bias.to_vec();
     bias.resize(pack::padded(isa.kernels(), Precision::F32, channels), 0.0);
+    bias.extend(slopes(bias.len()));
     (panels, bias)
 }
 

@@ -27,6 +27,7 @@ fn layer(shape: [usize; 4]) -> LayerWeights {
             epsilon: 1e-5,
             channels: None,
         }),
+        slope: None,
     }
 }
 

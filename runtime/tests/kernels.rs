@@ -8,11 +8,11 @@ mod common;
 use std::num::NonZeroUsize;
 
 use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
-use common::{on_any_isa, on_every_isa, rectified};
+use common::{activation, on_any_isa, on_every_isa, slopes};
 use proptest::prelude::*;
 use resnet_plan::{
-    Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Elementwise, Operator, Pixels,
-    Pool, PoolGeometry, PoolKind, Residual, Scales, Split,
+    Activation, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Elementwise, Operator,
+    Pixels, Pool, PoolGeometry, PoolKind, Residual, Scales, Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -34,14 +34,14 @@ fn convolution() {
         (1usize..3, 1usize..10, 1usize..10, 1usize..20, 1usize..100),
         prop::array::uniform2(1usize..5),
         prop::array::uniform2(1usize..4),
-        (halo(), any::<bool>(), any::<bool>(), any::<bool>(), 1usize..4),
+        (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         any::<u64>(),
     );
     on_every_isa(
         "convolution",
         &case,
         |isa, ((batch, height, width, inputs, outputs), kernel, stride, rest, seed)| {
-            let (to_halo, accumulate, relu, by_channels, count) = rest;
+            let (to_halo, accumulate, activation, by_channels, count) = rest;
             let size = [(height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1]];
             // The padding is part of the array: zeros, some of them or none.
             let padding = [seed as usize % 3, (seed >> 8) as usize % 3].map(|side: usize| side.min(1));
@@ -71,17 +71,17 @@ fn convolution() {
                 expected = reference::add(&expected, &y.image);
                 bound = reference::add(&bound, &absolute(&y.image));
             }
-            if relu {
-                expected = reference::relu(&expected);
-            }
-            // Each of the sum's roundings is at most half a unit in the last place of the sum of magnitudes.
+            expected = reference::activate(&expected, activation, &slopes(outputs));
+            // Each of the sum's roundings is at most half a unit in the last place of the sum of magnitudes; activations have slopes of at most
+            // 1.5, and some more roundings.
             let tolerance: Vec<f32> =
-                bound.data.iter().map(|sum| (depth + 2) as f32 * f32::EPSILON * sum).collect();
+                bound.data.iter().map(|sum| (depth + 8) as f32 * 1.5 * f32::EPSILON * sum + 2e-7).collect();
 
             let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, outputs)];
             pack::pack(isa.kernels(), Elements::F32(&weights), depth, outputs, &mut panels);
             let mut padded_bias = bias;
             padded_bias.resize(pack::padded(isa.kernels(), Precision::F32, outputs), 0.0);
+            padded_bias.extend(slopes(padded_bias.len()));
             let split = if by_channels { Split::Channels } else { Split::Pixels };
             let geometry = ConvGeometry {
                 batch,
@@ -100,7 +100,8 @@ fn convolution() {
                 geometry,
                 algorithms: Algorithms::all(Algorithm::Direct),
                 residual,
-                activation: rectified(relu),
+                activation,
+                scale: 1.0,
                 split,
             };
             let to = ElementsMut::F32(&mut array);
@@ -204,22 +205,22 @@ fn a_mean_of_many_pixels() {
 fn addition() {
     let case = (
         (1usize..3, 1usize..10, 1usize..10, 1usize..40),
-        (halo(), halo(), any::<bool>(), 1usize..4),
+        (halo(), halo(), activation(), 1usize..4),
         any::<u64>(),
     );
     on_every_isa(
         "addition",
         &case,
-        |isa, ((batch, height, width, channels), (x_halo, y_halo, relu, count), seed)| {
+        |isa, ((batch, height, width, channels), (x_halo, y_halo, activation, count), seed)| {
+            // A sum has no slopes of its own.
+            let activation = if activation == Activation::Prelu { Activation::None } else { activation };
             let dims = [batch, height, width, channels];
             let (x, y) = (placed(dims, x_halo, seed), placed(dims, y_halo, seed ^ 1));
             let mut expected = reference::add(&y.image, &x.image);
-            if relu {
-                expected = reference::relu(&expected);
-            }
+            expected = reference::activate(&expected, activation, &[]);
             let geometry = Elementwise {
                 operator: Operator::Add,
-                activation: rectified(relu),
+                activation,
                 batch,
                 size: [height, width],
                 channels,
@@ -231,7 +232,9 @@ fn addition() {
             let mut array = y.array(UNTOUCHED);
             let (from, to) = (x.array(UNTOUCHED), ElementsMut::F32(&mut array));
             kernels::elementwise(isa.kernels(), &threads(count), &geometry, &[], Elements::F32(&from), to);
-            let tolerance = exact(&expected);
+            let exact = exact(&expected);
+            let near = expected.data.iter().map(|y| 4e-7 * y.abs() + 2e-7).collect();
+            let tolerance = if activation.is_homogeneous() { exact } else { near };
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );

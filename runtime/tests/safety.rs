@@ -40,6 +40,7 @@ const CONVOLUTION: Convolution = Convolution {
     algorithms: Algorithms::all(Algorithm::Direct),
     residual: Residual::None,
     activation: Activation::None,
+    scale: 1.0,
     split: Split::Pixels,
 };
 const COPY: CopyGeometry = CopyGeometry {
@@ -122,6 +123,19 @@ fn a_convolution_whose_output_begins_before_the_slice() {
         });
         refuses(OUTSIDE, 7, |y| {
             convolve(isa, &convolution, zeros(&memory, Element::U8(1.0)), ElementsMut::U8(y));
+        });
+    }
+}
+
+/// A PReLU has slopes behind the lists of its bias.
+#[test]
+fn a_prelu_without_slopes() {
+    let convolution = Convolution { activation: Activation::Prelu, ..CONVOLUTION };
+    for isa in Isa::available() {
+        refuses("the bias has another length", 7.0, |y| {
+            let weights = PackedConv { panels: &[1.0; 16 * 64], bias: &[0.0; 16] };
+            let (x, y) = (Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
+            kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, y);
         });
     }
 }

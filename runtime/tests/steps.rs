@@ -37,7 +37,18 @@ fn run(isa: Isa, count: usize, task: &Task, weights: &[f32], x: Elements<'_>, y:
         Task::Elementwise(geometry, _) => kernels::elementwise(table, &threads, geometry, weights, x, y),
         Task::Copy(geometry, scale) => kernels::convert(table, &threads, geometry, *scale, x, y),
         Task::Pool(geometry) => kernels::pool(table, &threads, geometry, x, y),
-        other => panic!("{other:?}"),
+        other => match (x, y) {
+            (Elements::F32(x), ElementsMut::F32(y)) => match other {
+                Task::GroupNorm(norm, _) => kernels::group_norm(table, &threads, norm, weights, x, y),
+                Task::Reduce(reduce, _) => {
+                    kernels::reduce(table, &threads, reduce, weights.first().copied(), x, y);
+                }
+                Task::L2Normalize(channels, epsilon) => kernels::l2_normalize(*channels, *epsilon, x, y),
+                Task::ChannelConv { channels, .. } => kernels::channel_conv(*channels, weights, x, y),
+                other => panic!("{other:?}"),
+            },
+            _ => panic!("{other:?}"),
+        },
     }
 }
 
@@ -53,7 +64,17 @@ fn near(expected: &Image, relative: f32) -> Vec<f32> {
     expected.data.iter().map(near).collect()
 }
 
-const ACTIVATIONS: [Activation; 2] = [Activation::None, Activation::Relu];
+const ACTIVATIONS: [Activation; 9] = [
+    Activation::None,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::LeakyRelu(0.1),
+    Activation::Prelu,
+    Activation::Silu,
+    Activation::HardSwish,
+    Activation::Sigmoid,
+    Activation::HardSigmoid,
+];
 
 /// What an elementwise action gives for an element, in f64.
 fn elementwise(action: Action, weights: [f32; 3], x: f32, held: f32) -> f64 {
@@ -91,9 +112,7 @@ fn elements_in_f32() {
         let one = kind == 2;
         let x = placed(if one { [n, 1, 1, channels] } else { [n, height, width, channels] }, x_halo, seed);
         let y = placed([n, height, width, channels], y_halo, seed ^ 1);
-        let weights = [2, 3, 4].map(|salt| image([1, 1, 1, channels], seed ^ salt).data);
-        let weights =
-            weights.map(|row| row.iter().map(|w| if w.is_finite() { *w } else { 1.0 }).collect::<Vec<_>>());
+        let weights = [2, 3, 4].map(|salt| around([1, 1, 1, channels], seed ^ salt, 0.0).data);
         let expected = Image::from_fn(y.image.dims, |n, row, column, c| {
             let from = if one { x.image.pixel(n, 0, 0) } else { x.image.pixel(n, row, column) };
             let weights = [0, 1, 2].map(|row: usize| weights[row][c]);
@@ -145,9 +164,7 @@ fn elements_of_few_bits() {
                 _ => bf16::from_f32(f32::from(byte.cast_signed()) / 64.0).to_f32(),
             };
             let (x, held) = (bytes(x_dims, seed), bytes(dims, seed ^ 1));
-            let weights = [2, 3, 4].map(|salt| image([1, 1, 1, channels], seed ^ salt).data);
-            let weights = weights
-                .map(|row| row.iter().map(|w| if w.is_finite() { *w } else { 1.0 }).collect::<Vec<_>>());
+            let weights = [2, 3, 4].map(|salt| around([1, 1, 1, channels], seed ^ salt, 0.0).data);
             let rows: Vec<&[f32]> = match action {
                 Action::Affine { .. } => weights.iter().map(|row| &row[..]).collect(),
                 _ => vec![&weights[2]],
@@ -294,4 +311,160 @@ fn blurring() {
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );
+}
+
+/// The mean and the variance without bias of the elements of some pixels.
+fn moments(x: impl Iterator<Item = f64> + Clone) -> (f64, f64, f64) {
+    let count = x.clone().count() as f64;
+    let mean = x.clone().sum::<f64>() / count;
+    (mean, x.map(|x| (x - mean) * (x - mean)).sum::<f64>(), count)
+}
+
+/// Finite, around a mean.
+fn around(dims: [usize; 4], seed: u64, mean: f32) -> Image {
+    let image = image(dims, seed);
+    let finite = |x: &f32| if x.abs() < 10.0 { x + mean } else { mean };
+    Image { dims, data: image.data.iter().map(finite).collect() }
+}
+
+#[test]
+fn group_norms() {
+    let case = (
+        (1usize..3, 1usize..7, 1usize..50, 1usize..6, 1usize..24),
+        (halo(), halo(), 0usize..4, 0usize..4, any::<bool>(), 0..ACTIVATIONS.len(), 1usize..4),
+        0usize..3,
+        any::<u64>(),
+    );
+    on_every_isa("group norms", &case, |isa, ((n, height, width, groups, of_group), rest, scale, seed)| {
+        let (x_halo, y_halo, front, back, affine, activation, count) = rest;
+        let channels = front + groups * of_group + back;
+        let range = [front, front + groups * of_group];
+        let dims = [n, height, width, channels];
+        let mean = [0.0, 1.0, 1000.0][scale];
+        let x = Placed { image: around(dims, seed, mean), halo: x_halo };
+        let y = placed(dims, y_halo, seed ^ 1);
+        let activation = ACTIVATIONS[activation];
+        let weights = [2, 3, 4].map(|salt| around([1, 1, 1, channels], seed ^ salt, 0.0).data);
+        let mut rows: Vec<&[f32]> = if affine { vec![&weights[0], &weights[1]] } else { vec![] };
+        if activation == Activation::Prelu {
+            rows.push(&weights[2]);
+        }
+        let epsilon = 1e-3;
+        let list = (!rows.is_empty()).then_some(0);
+        let action = Action::GroupNorm { groups, channels: range, epsilon, activation, affine, list };
+        let normals: Vec<(f64, f64)> = (0..n * groups)
+            .map(|index| {
+                let (image, first) = (index / groups, front + index % groups * of_group);
+                let pixels =
+                    (0..height * width).map(|pixel| x.image.pixel(image, pixel / width, pixel % width));
+                let elements =
+                    pixels.flat_map(|pixel| pixel[first..first + of_group].iter().map(|x| f64::from(*x)));
+                let (mean, squares, count) = moments(elements);
+                (mean, squares / count)
+            })
+            .collect();
+        let expected = Image::from_fn(dims, |n, row, column, c| {
+            let value = f64::from(x.image.pixel(n, row, column)[c]);
+            let normalized = if (range[0]..range[1]).contains(&c) {
+                let (mean, variance) = normals[n * groups + (c - front) / of_group];
+                let value = (value - mean) / (variance + epsilon).sqrt();
+                if affine { value * f64::from(weights[0][c]) + f64::from(weights[1][c]) } else { value }
+            } else {
+                value
+            };
+            activation.apply(normalized, f64::from(weights[2][c])) as f32
+        });
+        let (mut array, from) = (y.array(UNTOUCHED), x.array(UNTOUCHED));
+        let task = task(action, &x, &y);
+        run(isa, count, &task, &packed(&rows), Elements::F32(&from), ElementsMut::F32(&mut array));
+        let tolerance = near(&expected, 2e-5);
+        check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
+    });
+}
+
+#[test]
+fn reductions() {
+    let case = (
+        (1usize..3, 1usize..7, 1usize..50, 1usize..40),
+        (halo(), halo(), 0usize..3, 1usize..4),
+        0usize..3,
+        any::<u64>(),
+    );
+    on_every_isa("reductions", &case, |isa, ((n, height, width, channels), rest, scale, seed)| {
+        let (x_halo, y_halo, kind, count) = rest;
+        let rows = if kind == 1 { height } else { 1 };
+        let part = height / rows;
+        if kind < 2 && part * width < 2 {
+            return Ok(());
+        }
+        let mean = [0.0, 1.0, 1000.0][scale];
+        let x = Placed { image: around([n, height, width, channels], seed, mean), halo: x_halo };
+        let (epsilon, exponent) = (1e-3, 2.75);
+        let action = match kind {
+            2 => Action::Gem { epsilon, exponent, list: None },
+            _ => Action::Statistics { epsilon },
+        };
+        let dims = [n, rows, 1, if kind == 2 { channels } else { 2 * channels }];
+        let expected = Image::from_fn(dims, |n, row, _, c| {
+            let pixels = (row * part * width..(row + 1) * part * width)
+                .map(|pixel| f64::from(x.image.pixel(n, pixel / width, pixel % width)[c % channels]));
+            if kind == 2 {
+                let (mean, ..) = moments(pixels.map(|x| x.max(epsilon).powf(exponent)));
+                return mean.powf(1.0 / exponent) as f32;
+            }
+            let (mean, squares, count) = moments(pixels);
+            (if c < channels { mean } else { (squares / (count - 1.0) + epsilon).sqrt() }) as f32
+        });
+        let y = placed(dims, y_halo, seed ^ 1);
+        let (mut array, from) = (y.array(UNTOUCHED), x.array(UNTOUCHED));
+        let task = task(action, &x, &y);
+        run(isa, count, &task, &[], Elements::F32(&from), ElementsMut::F32(&mut array));
+        let tolerance = near(&expected, 4e-6);
+        check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
+    });
+}
+
+#[test]
+fn nan_reaches_what_is_computed_of_it() {
+    let (dims, pixel) = ([1, 2, 2, 4], [1, 1, 1, 4]);
+    let mut x = vec![1.0; 16];
+    x[5] = f32::NAN;
+    let of = |dims| Operand { area: Area::dense(dims), element: Element::F32 };
+    let norm = Action::GroupNorm {
+        groups: 2,
+        channels: [0, 4],
+        epsilon: 1e-5,
+        activation: Activation::Relu,
+        affine: false,
+        list: None,
+    };
+    let gem = Action::Gem { epsilon: 1e-6, exponent: 3.0, list: None };
+    for isa in Isa::available() {
+        for (action, to, expected) in [
+            (norm, dims, vec![0, 1, 4, 5, 8, 9, 12, 13]),
+            (gem, pixel, vec![1]),
+            (Action::Statistics { epsilon: 0.0 }, [1, 1, 1, 8], vec![1, 5]),
+            (Action::L2Normalize { epsilon: 1e-6 }, dims, vec![4, 5, 6, 7]),
+        ] {
+            let task = Task::new(action, Some(of(dims)), of(to)).unwrap();
+            let mut y = vec![0.0; to.iter().product()];
+            run(isa, 1, &task, &[], Elements::F32(&x), ElementsMut::F32(&mut y));
+            let found: Vec<usize> = (0..y.len()).filter(|place| y[*place].is_nan()).collect();
+            assert_eq!(found, expected, "{isa}: {action}");
+        }
+    }
+}
+
+#[test]
+fn channels_of_a_pixel() {
+    let x = [3.0, -4.0, 0.0, 0.0, 0.25, 0.0];
+    let mut y = [0.0; 6];
+    kernels::l2_normalize(2, 0.5, &x, &mut y);
+    assert_eq!(y, [0.6, -0.8, 0.0, 0.0, 0.5, 0.0]);
+    let mut y = [0.0; 6];
+    kernels::channel_conv(3, &[1.0, 10.0, 100.0], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut y);
+    assert_eq!(y, [210.0, 321.0, 32.0, 540.0, 654.0, 65.0]);
+    let mut y = [0.0; 2];
+    kernels::channel_conv(2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], &[1.0, 10.0], &mut y);
+    assert_eq!(y, [54.0, 43.0]);
 }

@@ -131,6 +131,7 @@ fn long_run(rows: usize, isas: &[Isa]) {
         algorithms: Algorithms::all(Algorithm::Direct),
         residual: Residual::None,
         activation: Activation::None,
+        scale: 1.0,
         split: Split::Channels,
     };
     for isa in isas.iter().copied() {

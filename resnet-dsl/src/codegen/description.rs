@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use resnet_plan::{
-    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation, KernelLayout,
-    LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
+    Algorithm, Algorithms, BatchNorm, ChannelOrder, Description, Element, Ending, Interpolation,
+    KernelLayout, LayerWeights, ListKind, ListWeights, Plan, Precision, Preprocessing, Resize, Slope,
 };
 
 /// One line for the type's documentation.
@@ -65,7 +65,7 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
 }
 
 fn layer(layer: &LayerWeights) -> TokenStream {
-    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm } = layer;
+    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm, slope } = layer;
     let (name, kernel_name) = (text(name), text(&kernel.name));
     let shape = shape.map(Literal::usize_unsuffixed);
     let algorithm = self::algorithm(*algorithm);
@@ -78,6 +78,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
     };
     let bias = optional(bias.as_ref().map(|name| text(name)));
     let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
+    let slope = optional(slope.as_ref().map(self::slope));
     quote! {
         plan::LayerWeights {
             name: #name,
@@ -87,6 +88,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
             kernel: plan::Kernel { name: #kernel_name, layout: plan::KernelLayout::#layout },
             bias: #bias,
             batch_norm: #batch_norm,
+            slope: #slope,
         }
     }
 }
@@ -119,11 +121,6 @@ fn list(list: &ListWeights) -> TokenStream {
             name: #name, channels: #channels, kind: plan::ListKind::#kind, slope: #slope,
         }
     }
-}
-
-fn slope(slope: &Slope) -> TokenStream {
-    let (name, single) = (text(&slope.name), slope.single);
-    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Algorithms::all(plan::Algorithm::Direct)`
@@ -176,6 +173,11 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
             gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon, channels: #channels,
         }
     }
+}
+
+fn slope(Slope { name, single }: &Slope) -> TokenStream {
+    let name = text(name);
+    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Preprocessing { .. }`

@@ -309,6 +309,7 @@ impl Lowering<'_> {
             kernel: conv.weights.tensor().clone(),
             bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
             batch_norm: conv.weights.batch_norm().cloned(),
+            slope: None,
         });
         let conv = Conv {
             kernel: conv.kernel,

@@ -14,6 +14,7 @@ use resnet_plan::algorithm::{PANEL, PRODUCTS};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::elements::{Elements, ElementsMut};
+use crate::kernels::activate::Activator;
 use crate::kernels::dot::DotKernel;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
@@ -28,7 +29,7 @@ pub struct PackedConv<'a> {
     /// Panels of weights, in words: f32, or the bits of two bf16 or four int8.
     pub panels: &'a [f32],
     /// One element a channel, filled up with zeros to whole vectors. int8: three such lists, of what the sums begin with (the
-    /// bits of an i32), what they are multiplied with, and what is added.
+    /// bits of an i32), what they are multiplied with, and what is added. Behind them, for a PReLU, the slopes.
     pub bias: &'a [f32],
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct ConvTask<'a> {
     pub(crate) y: Target,
     /// Makes outputs of sums: not for f32.
     pub(crate) finish: unsafe fn(&Epilogue<'_>),
+    /// The activation, if it is more than a ReLU.
+    pub(crate) activator: Option<Activator>,
     /// Pixels, or tiles, blocks or pairs of them.
     pub(crate) units: Range<usize>,
     pub(crate) panel_range: Range<usize>,
@@ -61,13 +64,27 @@ impl ConvTask<'_> {
         Epilogue {
             scale: self.scale.wrapping_add(channels.start),
             bias: self.bias.wrapping_add(channels.start),
-            sums: std::ptr::null(),
+            sums: std::ptr::null_mut(),
             y: self.y.offset(channels.start),
             y_offsets: &[],
             channels: channels.len(),
             width: channels.len().next_multiple_of(lanes),
             residual: self.convolution.residual,
             relu: self.convolution.activation == Activation::Relu,
+            activator: self.activator.map(|activator| activator.from(channels.start)),
+        }
+    }
+
+    /// Activates f32 that were just written, of some channels.
+    ///
+    /// # Safety
+    /// The pixels' channels lie in the output, where nobody else reads or writes, and among the task's slopes, if it has some.
+    #[inline(always)]
+    pub(crate) unsafe fn activate(&self, channels: Range<usize>, y_offsets: &[usize]) {
+        if let Some(activator) = self.activator {
+            let y = self.y.of_f32().wrapping_add(channels.start);
+            // SAFETY: the caller's contract; whoever made the task has the instruction set.
+            unsafe { activator.from(channels.start).apply(channels.len(), y, y_offsets) }
         }
     }
 }
@@ -102,8 +119,9 @@ pub fn convolve(
     weights: PackedConv<'_>,
     y: ElementsMut<'_>,
 ) {
-    let Convolution { geometry, algorithms, split, .. } = convolution;
-    let lists = lists(convolution.residual, x, &y);
+    let Convolution { geometry, algorithms, activation, split, .. } = convolution;
+    let sums = lists(convolution.residual, x, &y);
+    let lists = sums + usize::from(*activation == Activation::Prelu);
     if geometry.is_empty() {
         return;
     }
@@ -132,6 +150,10 @@ pub fn convolve(
     }
     let shares = Shares::of(*split, threads, work.units, work.together, work.panels);
     let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
+    let activator = match activation {
+        Activation::None | Activation::Relu => None,
+        _ => Some(Activator::new(kernels, *activation, convolution.scale, list(sums))),
+    };
     let task = ConvTask {
         convolution,
         algorithm,
@@ -144,6 +166,7 @@ pub fn convolve(
         // One pointer for all threads: an address and a type.
         y: Target::of(y),
         finish: kernels.of(kind).finish,
+        activator,
         units: 0..0,
         panel_range: 0..0,
     };
@@ -332,6 +355,8 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                     });
                 }
                 if last {
+                    // SAFETY: the caller's contract, for these pixels and channels.
+                    unsafe { task.activate(channel..channel + channels, &y_offsets[..count]) };
                     break;
                 }
             }

@@ -13,6 +13,7 @@ use resnet_plan::list::WIDTH;
 use resnet_plan::{Activation, Elementwise, Operator, Residual};
 
 use crate::elements::{Elements, ElementsMut};
+use crate::kernels::activate::activated;
 use crate::kernels::{Kernels, Target, must_fit, share};
 use crate::simd::{Integers, Stored};
 use crate::threads::Threads;
@@ -175,20 +176,5 @@ unsafe fn store<S: Integers>(simd: S, to: Target, place: usize, value: S::Vector
             Target::U8(pointer) => Stored::store(simd, pointer.add(place), value, count),
             Target::I8(pointer) => Stored::store(simd, pointer.add(place), value, count),
         }
-    }
-}
-
-/// A vector of values, activated.
-#[inline(always)]
-fn activated<S: Integers>(
-    simd: S,
-    activation: Activation,
-    _: f32,
-    _: S::Vector,
-    value: S::Vector,
-) -> S::Vector {
-    match activation {
-        Activation::Relu => simd.at_least(simd.splat(0.0), value),
-        _ => value,
     }
 }

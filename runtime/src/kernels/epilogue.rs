@@ -5,21 +5,25 @@
 //! value = sum                                  bf16: in single precision, the bias is among its terms
 //! value = sum * scale[channel] + bias[channel] int8: in units of the output's scale
 //! value = value + residual * its scale
-//! y     = rounded(relu?(value))                to nearest, even if in the middle; int8: cut to the range
+//! y     = rounded(activation(value))           to nearest, even if in the middle; int8: cut to the range
 //! ```
 //! Each operation is rounded by itself: a fused multiply-add would give other bits where there is none.
+//!
+//! A ReLU is a part of the last step. Before any other activation, values take the place of their sums, in f32; they are activated there,
+//! and then rounded.
 
 use resnet_plan::Residual;
 
 use crate::elements::bf16;
 use crate::kernels::Target;
+use crate::kernels::activate::Activator;
 use crate::simd::{Simd, Stored};
 
 /// What becomes of the sums of a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Epilogue<'a> {
     /// The sums of one pixel after another: f32, or i32.
-    pub(crate) sums: *const u32,
+    pub(crate) sums: *mut u32,
     /// The panel's scales, filled up to whole vectors: int8 only.
     pub(crate) scale: *const f32,
     /// The panel's biases, filled up to whole vectors: int8 only.
@@ -36,6 +40,8 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) residual: Residual,
     /// Cut negative results off.
     pub(crate) relu: bool,
+    /// The activation, if it is more than that; of the panel's channels.
+    pub(crate) activator: Option<Activator>,
 }
 
 /// Writes a tile of int8, whose sums are i32.
@@ -145,6 +151,59 @@ impl<S: Simd> Sums<S> for Scaled {
 /// As [`of_integers`]; the output holds elements `R` where there is a residual, which has the size of `Y`.
 #[inline(always)]
 unsafe fn rows<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
+    simd: S,
+    task: &Epilogue<'_>,
+    residual: Option<f32>,
+    y: *mut Y,
+) {
+    // SAFETY: the caller's contract; when they are activated, sums are f32.
+    unsafe {
+        match &task.activator {
+            None => store::<S, V, R, Y>(simd, task, residual, y),
+            Some(activator) => {
+                activate::<S, V, R>(simd, task, activator, residual, y.cast());
+                store::<S, Plain, Y, Y>(simd, task, None, y);
+            }
+        }
+    }
+}
+
+/// Puts activated values into the place of their sums.
+///
+/// # Safety
+/// As [`rows`].
+#[inline(always)]
+unsafe fn activate<S: Simd, V: Sums<S>, R: Stored<S>>(
+    simd: S,
+    task: &Epilogue<'_>,
+    activator: &Activator,
+    residual: Option<f32>,
+    before: *const R,
+) {
+    let factor = simd.splat(residual.unwrap_or(0.0));
+    for (pixel, offset) in task.y_offsets.iter().enumerate() {
+        let sums = task.sums.wrapping_add(pixel * task.width);
+        // SAFETY: the caller's contract: sums are filled up to whole vectors.
+        unsafe {
+            for channel in (0..task.channels).step_by(S::LANES) {
+                let place = sums.add(channel);
+                let mut value = V::value(simd, V::parameters(simd, task, channel), place);
+                if residual.is_some() {
+                    let count = (task.channels - channel).min(S::LANES);
+                    let before = R::load(simd, before.add(offset + channel), count);
+                    value = simd.add(value, simd.mul(before, factor));
+                }
+                simd.store(place.cast(), value);
+            }
+            activator.apply(task.channels, sums.cast(), &[0]);
+        }
+    }
+}
+
+/// # Safety
+/// As [`rows`].
+#[inline(always)]
+unsafe fn store<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     simd: S,
     task: &Epilogue<'_>,
     residual: Option<f32>,

@@ -129,9 +129,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
                 }
                 part.multiply(panel, &pairs, &mut planes);
                 part.add_products(panel, &pairs, &mut planes);
-                if narrow {
-                    part.finish(panel, &pairs, &planes);
-                }
+                part.finish(panel, &pairs, &mut planes);
             }
         }
     }
@@ -376,19 +374,25 @@ impl<'a> Part<'a> {
         unsafe { (kernels.strassen_factors)(&factors) };
     }
 
-    /// The outputs of a panel of each half, of narrow elements.
+    /// The outputs of a panel of each half: f32 are activated, others made of their sums.
     ///
     /// # Safety
-    /// As [`run`], for these pairs and the panel, whose sums are in Y.
-    unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &Planes<'_>) {
+    /// As [`run`], for these pairs and the panel, whose sums are in Y, or f32 in the output.
+    unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Part { kernels, task, outputs, .. } = *self;
         for half in 0..2 {
             let first = half * outputs + panel.first;
             let (channels, y_offsets) =
                 (first..first + panel.channels, &pairs.y[..pairs.count + pairs.seconds]);
-            let sums = planes.y[half * panel.width..].as_ptr();
             // SAFETY: the caller's contract, for the pixels of the pairs and the panel's channels of the half.
-            unsafe { wide::finish(kernels, task, channels, y_offsets, sums, 2 * panel.width) };
+            unsafe {
+                if task.kind == Kind::F32 {
+                    task.activate(channels, y_offsets);
+                } else {
+                    let sums = planes.y[half * panel.width..].as_mut_ptr();
+                    wide::finish(kernels, task, channels, y_offsets, sums, 2 * panel.width);
+                }
+            }
         }
     }
 

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use resnet_plan::{Class, Precision};
 
+use crate::kernels::activate::ActivateTask;
 use crate::kernels::convert::ConvertTask;
 use crate::kernels::dot::{DotKernel, Method};
 use crate::kernels::elementwise::ElementwiseTask;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
+use crate::kernels::moments::{NormTask, StatisticsTask};
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
@@ -46,10 +48,13 @@ pub struct Kernels {
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
     pub(crate) winograd_rows_input: unsafe fn(&BandInput<'_>),
     pub(crate) strassen_factors: unsafe fn(&FactorTask),
+    pub(crate) activate: unsafe fn(&ActivateTask<'_>),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) blur: unsafe fn(&PoolTask<'_>),
     pub(crate) elementwise: unsafe fn(&ElementwiseTask<'_>),
+    pub(crate) group_norm: unsafe fn(&NormTask<'_>),
+    pub(crate) statistics: unsafe fn(&StatisticsTask<'_>),
     pub(crate) convert: unsafe fn(&ConvertTask<'_>),
     pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
     /// Of words of bf16 and of int8 as they are, where there are instructions for them. Those by vectors have the table's `lanes` and
@@ -208,10 +213,13 @@ macro_rules! kernels {
         compile!(strassen_last_of_floats, strassen::LastTask<'_>, strassen::last::<$simd, Float>);
         compile!(strassen_last_of_integers, strassen::LastTask<'_>, strassen::last::<$simd, Integer>);
         by_kind!($simd, [$($features)?], strassen_factors, strassen::FactorTask, strassen::make_factors, {Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
+        compile!(activate, kernels::activate::ActivateTask<'_>, kernels::activate::run);
         compile!(max_pool, pool::PoolTask<'_>, pool::max);
         compile!(average_pool, pool::PoolTask<'_>, pool::average);
         compile!(blur, pool::PoolTask<'_>, pool::blur);
         compile!(elementwise, kernels::elementwise::ElementwiseTask<'_>, kernels::elementwise::run);
+        compile!(group_norm, kernels::moments::NormTask<'_>, kernels::moments::normalize);
+        compile!(statistics, kernels::moments::StatisticsTask<'_>, kernels::moments::statistics);
         compile!(convert, kernels::convert::ConvertTask<'_>, kernels::convert::run);
 
         /// # Safety
@@ -286,10 +294,13 @@ macro_rules! kernels {
             winograd_rows_kernel,
             winograd_rows_input,
             strassen_factors,
+            activate,
             max_pool,
             average_pool,
             blur,
             elementwise,
+            group_norm,
+            statistics,
             convert,
             fold,
             bf16: None,

@@ -313,17 +313,17 @@ pub(crate) unsafe fn weights<S: Simd, W: Weights<S>>(simd: S, task: &WeightRows)
     }
 }
 
-/// The outputs of some channels of some pixels, whose sums are so far apart from one pixel to the next.
+/// The outputs of some channels of some pixels, whose sums are so far apart from one pixel to the next. The sums may be written over.
 ///
 /// # Safety
-/// Pixels lie in the task's output, where nobody else reads or writes; sums and the task's lists are there for the channels, filled up to
+/// Pixels lie in the task's output, where nobody else reads or writes, as their sums; those and the task's lists are there for the channels, filled up to
 /// whole vectors.
 pub(super) unsafe fn finish(
     kernels: &Kernels,
     task: &ConvTask<'_>,
     channels: Range<usize>,
     y_offsets: &[usize],
-    sums: *const f32,
+    sums: *mut f32,
     width: usize,
 ) {
     let epilogue = Epilogue { sums: sums.cast(), y_offsets, width, ..task.epilogue(channels, kernels.lanes) };

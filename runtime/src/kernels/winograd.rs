@@ -364,7 +364,10 @@ impl<'a> Part<'a> {
             if task.kind == Kind::F32 {
                 let output = outputs(task, tile, &place, sums, planes.m_plane, panel.range());
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-                unsafe { (kernels.float.winograd_output)(&output) };
+                unsafe {
+                    (kernels.float.winograd_output)(&output);
+                    activate(task, &place, panel.range());
+                }
                 continue;
             }
             let y = planes.y[slot * side * side * kernels.panel..].as_mut_ptr();
@@ -483,6 +486,23 @@ fn pixels(task: &ConvTask<'_>, tile: Tile, place: &Place, zeros: &[f32]) -> [*co
         }
     }
     pixels
+}
+
+/// Activates a tile's outputs of some channels, row by row.
+///
+/// # Safety
+/// As [`ConvTask::activate`], for the pixels of the tile that are inside.
+unsafe fn activate(task: &ConvTask<'_>, place: &Place, channels: Range<usize>) {
+    if task.activator.is_none() {
+        return;
+    }
+    let y = &task.convolution.geometry.y;
+    for row in 0..place.inside[0] {
+        let y_offsets: [usize; 4] =
+            std::array::from_fn(|column| y.at(place.image, place.row + row, place.column) + column * y.pixel);
+        // SAFETY: the caller's contract.
+        unsafe { task.activate(channels.clone(), &y_offsets[..place.inside[1]]) };
+    }
 }
 
 /// What becomes of a tile's sums of some output channels, whose planes are so far apart.

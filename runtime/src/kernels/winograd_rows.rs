@@ -304,7 +304,7 @@ impl<'a> Part<'a> {
         // SAFETY: the caller's contract, for the rows and columns that are inside and the panel's channels; there is room for as many
         // sums.
         unsafe { (kernels.of(task.kind).winograd_rows_output)(&output) };
-        if is_f32 {
+        if is_f32 && task.activator.is_none() {
             return;
         }
         for inside in 0..place.inside[0] {
@@ -312,10 +312,16 @@ impl<'a> Part<'a> {
             for (column, offset) in y_offsets[..place.inside[1]].iter_mut().enumerate() {
                 *offset = pixel(inside) + column * geometry.y.pixel;
             }
-            let sums = planes.y[inside * row..].as_ptr();
             let y_offsets = &y_offsets[..place.inside[1]];
             // SAFETY: the caller's contract, for the columns of a row that are inside and the panel's channels.
-            unsafe { wide::finish(kernels, task, panel.range(), y_offsets, sums, panel.width) };
+            unsafe {
+                if is_f32 {
+                    task.activate(panel.range(), y_offsets);
+                } else {
+                    let sums = planes.y[inside * row..].as_mut_ptr();
+                    wide::finish(kernels, task, panel.range(), y_offsets, sums, panel.width);
+                }
+            }
         }
     }
 }

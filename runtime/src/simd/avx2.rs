@@ -101,6 +101,12 @@ impl<const VNNI: bool> Simd for With<VNNI> {
     }
 
     #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_fmadd_ps(a, b, c) }
@@ -118,6 +124,13 @@ impl<const VNNI: bool> Simd for With<VNNI> {
     fn at_least(self, floor: __m256, value: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_max_ps(floor, value) }
+    }
+
+    // `minps` gives its second operand if either is NaN.
+    #[inline(always)]
+    fn at_most(self, ceiling: __m256, value: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_min_ps(ceiling, value) }
     }
 
     #[inline(always)]

@@ -97,6 +97,12 @@ impl<const VNNI: bool, const BF16: bool> Simd for With<VNNI, BF16> {
     }
 
     #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_fmadd_ps(a, b, c) }
@@ -114,6 +120,13 @@ impl<const VNNI: bool, const BF16: bool> Simd for With<VNNI, BF16> {
     fn at_least(self, floor: __m512, value: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_max_ps(floor, value) }
+    }
+
+    // `minps` gives its second operand if either is NaN.
+    #[inline(always)]
+    fn at_most(self, ceiling: __m512, value: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_min_ps(ceiling, value) }
     }
 
     #[inline(always)]

@@ -69,6 +69,9 @@ pub(crate) trait Simd: Copy {
     /// `a * b`
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// `a / b`
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// `a * b + c`, rounded once where the machine can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
@@ -77,6 +80,9 @@ pub(crate) trait Simd: Copy {
 
     /// The larger of each pair; NaN where `value` is. `floor` holds none.
     fn at_least(self, floor: Self::Vector, value: Self::Vector) -> Self::Vector;
+
+    /// The smaller of each pair; NaN where `value` is. `ceiling` holds none.
+    fn at_most(self, ceiling: Self::Vector, value: Self::Vector) -> Self::Vector;
 
     /// The bf16 in the lower half of each lane.
     fn lower_bf16(self, words: Self::Vector) -> Self::Vector;

@@ -68,6 +68,11 @@ impl Simd for Scalar {
         std::array::from_fn(|lane| a[lane] * b[lane])
     }
 
+    #[inline(always)]
+    fn div(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| a[lane] / b[lane])
+    }
+
     // Not `f32::mul_add`: without the instruction that is a call of the C library for each element.
     #[inline(always)]
     fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
@@ -82,6 +87,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn at_least(self, floor: [f32; 4], value: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|lane| if value[lane] < floor[lane] { floor[lane] } else { value[lane] })
+    }
+
+    #[inline(always)]
+    fn at_most(self, ceiling: [f32; 4], value: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| if value[lane] > ceiling[lane] { ceiling[lane] } else { value[lane] })
     }
 
     #[inline(always)]

@@ -33,6 +33,9 @@ pub(super) fn fold(
 ) -> Result<(), Vec<Fault>> {
     let folded = Folded::read(layer, read, kernel)?;
     let [from, to] = layer.elements;
+    let slopes = if layer.slope.is_some() { pack::padded(kernels, precision, layer.shape[3]) } else { 0 };
+    let (bias, slopes) = bias.split_at_mut(bias.len() - slopes);
+    write(slopes, folded.slopes.iter().copied());
     let moved = from.is_signed() && pack::moves_signed(kernels);
     let starts = if moved { &mut *bias } else { &mut [] };
     let steps = write_panels(kernels, precision, layer, &folded.scale, kernel, panels, starts);
@@ -99,6 +102,8 @@ fn holds_only_finite(precision: Precision, words: &[f32]) -> bool {
 struct Folded {
     scale: Vec<f64>,
     shift: Vec<f64>,
+    /// Of a PReLU, if there is one.
+    slopes: Vec<f64>,
 }
 
 impl Folded {
@@ -114,9 +119,10 @@ impl Folded {
         let outputs = layer.shape[3];
         let mut faults = Vec::new();
         let mut buffer = Vec::new();
-        // The order of `tensors`: kernel, bias, gamma, beta, mean, variance, so that what is read last completes the fold, and
+        // The order of `tensors`: kernel, bias, gamma, beta, mean, variance, slopes, so that the variance completes the fold, and
         // nothing is allocated for a kernel that is not there.
         let (mut scale, mut shift) = (Vec::new(), Vec::new());
+        let mut slopes = Vec::new();
         let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
         for tensor in layer.tensors() {
             let to = if matches!(tensor.role, Role::Kernel { .. }) { &mut *kernel } else { &mut buffer };
@@ -131,7 +137,8 @@ impl Folded {
             match tensor.role {
                 Role::Kernel { .. } => (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]),
                 Role::Bias => shift = numbers(),
-                Role::Slope | Role::Exponent => {}
+                Role::Exponent => {}
+                Role::Slope => slopes = of_each(numbers(), outputs),
                 Role::Gamma => gamma = numbers(),
                 Role::Beta => beta = numbers(),
                 Role::Mean => mean = numbers(),
@@ -143,8 +150,13 @@ impl Folded {
                 }
             }
         }
-        if faults.is_empty() { Ok(Folded { scale, shift }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Folded { scale, shift, slopes }) } else { Err(faults) }
     }
+}
+
+/// An element for each output: those that there are, or the only one for all.
+fn of_each(numbers: Vec<f64>, outputs: usize) -> Vec<f64> {
+    if let [single] = numbers[..] { vec![single; outputs] } else { numbers }
 }
 
 /// Writes the panels of a kernel, and what the sums of int8 start with, for as many outputs as `starts` has. Gives the steps of the

@@ -86,7 +86,7 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
 /// (FNV-1a, 64 bits, of their text.) How many images are worked on together is not among it.
 pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
-        let LayerWeights { name: _, shape, algorithm, elements: [from, to], kernel, bias, batch_norm } =
+        let LayerWeights { name: _, shape, algorithm, elements: [from, to], kernel, bias, batch_norm, slope } =
             layer;
         let packing = match algorithm {
             Algorithm::Direct | Algorithm::Winograd { fused: false, .. } | Algorithm::WinogradRows { .. } => {
@@ -95,7 +95,7 @@ pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
             Algorithm::Winograd { output, .. } => format!(" winograd{output}fused"),
             Algorithm::Strassen { .. } => " strassen".to_owned(),
         };
-        format!("{shape:?}{packing} {from} {to} {kernel:?} {bias:?} {batch_norm:?}\n")
+        format!("{shape:?}{packing} {from} {to} {kernel:?} {bias:?} {batch_norm:?} {slope:?}\n")
     };
     let layers: String = network.layers.iter().map(layer).collect();
     let list = |list: &ListWeights| {

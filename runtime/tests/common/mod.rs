@@ -56,7 +56,22 @@ pub(crate) fn on_any_isa<S: Strategy>(
     }
 }
 
-/// The activation of a layer that may rectify.
-pub(crate) fn rectified(relu: bool) -> Activation {
-    if relu { Activation::Relu } else { Activation::None }
+/// Any activation: half of them none or a ReLU.
+pub(crate) fn activation() -> impl Strategy<Value = Activation> {
+    let plain = prop::sample::select(vec![Activation::None, Activation::Relu]);
+    let others = prop::sample::select(vec![
+        Activation::Relu6,
+        Activation::LeakyRelu(0.25),
+        Activation::Prelu,
+        Activation::Silu,
+        Activation::HardSwish,
+        Activation::Sigmoid,
+        Activation::HardSigmoid,
+    ]);
+    prop_oneof![plain, others]
+}
+
+/// The slopes of a PReLU over so many channels.
+pub(crate) fn slopes(channels: usize) -> Vec<f32> {
+    (0..channels).map(|channel| (channel % 7) as f32 / 8.0).collect()
 }

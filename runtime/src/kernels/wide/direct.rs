@@ -48,7 +48,14 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scr
             for panel in task.panel_range.clone() {
                 let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
                 part.multiply(panel, &windows, x, g, y);
-                finish(kernels, task, panel.range(), &windows.y[..windows.count], y.as_ptr(), panel.width);
+                finish(
+                    kernels,
+                    task,
+                    panel.range(),
+                    &windows.y[..windows.count],
+                    y.as_mut_ptr(),
+                    panel.width,
+                );
             }
         }
     }

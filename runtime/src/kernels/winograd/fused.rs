@@ -22,7 +22,7 @@ use crate::kernels::conv::ConvTask;
 use crate::kernels::product::LINE;
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::winograd::{outputs, pixels, places, shape, sides};
+use crate::kernels::winograd::{activate, outputs, pixels, places, shape, sides};
 use crate::kernels::{Kernels, blocks};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
@@ -255,7 +255,10 @@ impl<'a> Part<'a> {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
             let output = outputs(self.task, self.tile, &place, sums, self.width, channels.clone());
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
-            unsafe { (self.kernels.float.winograd_output)(&output) };
+            unsafe {
+                (self.kernels.float.winograd_output)(&output);
+                activate(self.task, &place, channels.clone());
+            }
         }
     }
 }
