@@ -27,6 +27,7 @@ pub(crate) mod dot;
 pub(crate) mod epilogue;
 pub(crate) mod fold;
 pub mod pack;
+pub(crate) mod panels;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
