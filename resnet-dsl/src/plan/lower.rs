@@ -180,7 +180,16 @@ impl Lowering<'_> {
                 let action = self.group_norm(node, norm, dims(self.graph, value)[3]);
                 self.compute(value, read, action);
             }
-            (Op::Blur(_), _) => return Err(without_kernel(node)),
+            (Op::Blur(blur), read) => {
+                let [rows, columns] = blur.padding();
+                let action = Action::Pool(resnet_plan::Pool {
+                    kind: PoolKind::Blur,
+                    window: [blur.size; 2],
+                    stride: blur.stride,
+                    padding: [rows, rows, columns, columns],
+                });
+                self.compute(value, read, action);
+            }
             (Op::StatisticsPool(pool), read) => {
                 self.compute(value, read, Action::Statistics { epsilon: pool.epsilon });
             }
@@ -336,7 +345,8 @@ impl Lowering<'_> {
             None => self.slopes(node, &norm.activation),
         };
         let (groups, epsilon, activation) = (norm.groups(all), norm.epsilon, norm.activation.function);
-        Action::GroupNorm { groups, channels, epsilon, activation, list }
+        let affine = norm.affine.is_some();
+        Action::GroupNorm { groups, channels, epsilon, affine, activation, list }
     }
 
     fn convolution(

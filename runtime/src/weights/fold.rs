@@ -142,8 +142,8 @@ impl Folded {
                     standard = standards(layer, kernel);
                 }
                 Role::Bias => shift = numbers(),
-                Role::Slope => slopes = of_each(numbers(), outputs),
                 Role::Exponent => {}
+                Role::Slope => slopes = of_each(numbers(), outputs),
                 Role::Gamma => gamma = numbers(),
                 Role::Beta => beta = numbers(),
                 Role::Mean => mean = numbers(),

@@ -416,7 +416,7 @@ struct Places {
 impl Places {
     fn of(kernels: &Kernels, network: &Description) -> Self {
         let precision = network.precision;
-        let biases = if precision == Precision::Int8 { 3 } else { 1 };
+        let sums = if precision == Precision::Int8 { 3 } else { 1 };
         let mut end = 0usize;
         let mut place = |length: usize| {
             let start = end;
@@ -427,11 +427,11 @@ impl Places {
         };
         let mut layer = |layer: &LayerWeights| {
             let [depth, channels] = layer.packed_shape();
-            let biases = biases + usize::from(layer.slope.is_some());
+            let rows = sums + usize::from(layer.slope.is_some());
             let (blocks, outputs) = (layer.blocks, layer.shape[3] / layer.blocks);
             let list = pack::padded(kernels, precision, outputs).saturating_mul(blocks);
             let panels = pack::packed_len(kernels, precision, depth, channels).saturating_mul(blocks);
-            Place { panels: place(panels), bias: place(list.saturating_mul(biases)) }
+            Place { panels: place(panels), bias: place(list.saturating_mul(rows)) }
         };
         let places = network.layers.iter().map(&mut layer).collect();
         let lists = network.lists.iter().map(|list| place(list.packed_len())).collect();
