@@ -178,12 +178,13 @@ fn differ<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, found: T) -> 
 
 /// The sizes of a plan's outputs.
 fn output_dims(plan: &Plan) -> Vec<Dims> {
-    vec![plan.output.dims]
+    plan.outputs.iter().map(|output| output.view.dims).collect()
 }
 
 /// A program's outputs for an input.
 fn run(program: &mut Program, input: &[f32]) -> Vec<Vec<f32>> {
-    vec![program.run(input).unwrap().to_vec()]
+    program.run(input).unwrap();
+    program.outputs().map(|(_, output)| output.to_vec()).collect()
 }
 
 /// Sizes of a file, `[N, C]` or four.

@@ -95,10 +95,14 @@ pub enum KernelLayout {
     Hwio,
     /// Convolution, PyTorch: `[output, input, height, width]`.
     Oihw,
+    /// Convolution, TensorFlow Lite and MLX: `[output, height, width, input]`.
+    Ohwi,
     /// Dense, Keras: `[input, output]`, inputs in the order height, width, channel.
     Io,
     /// Dense, PyTorch: `[output, input]`, inputs in the order channel, height, width.
     Oi,
+    /// Dense, TensorFlow Lite and MLX: `[output, input]`, inputs in the order height, width, channel.
+    OiHwc,
 }
 
 /// A batch norm in a weight file, and its constant.
@@ -307,6 +311,7 @@ impl KernelLayout {
         match self {
             KernelLayout::Hwio | KernelLayout::Io => KernelLayout::Io,
             KernelLayout::Oihw | KernelLayout::Oi => KernelLayout::Oi,
+            KernelLayout::Ohwi | KernelLayout::OiHwc => KernelLayout::OiHwc,
         }
     }
 
@@ -315,8 +320,9 @@ impl KernelLayout {
         match self {
             KernelLayout::Hwio => vec![height, width, inputs, outputs],
             KernelLayout::Oihw => vec![outputs, inputs, height, width],
+            KernelLayout::Ohwi => vec![outputs, height, width, inputs],
             KernelLayout::Io => vec![len(&[height, width, inputs]), outputs],
-            KernelLayout::Oi => vec![outputs, len(&[height, width, inputs])],
+            KernelLayout::Oi | KernelLayout::OiHwc => vec![outputs, len(&[height, width, inputs])],
         }
     }
 
@@ -326,6 +332,7 @@ impl KernelLayout {
         match self {
             KernelLayout::Hwio | KernelLayout::Io => [1, outputs, times(inputs, outputs)],
             KernelLayout::Oihw | KernelLayout::Oi => [times(inputs, window), window, 1],
+            KernelLayout::Ohwi | KernelLayout::OiHwc => [times(inputs, window), 1, inputs],
         }
     }
 }

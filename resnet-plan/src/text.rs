@@ -107,7 +107,9 @@ impl fmt::Display for KernelLayout {
             KernelLayout::Hwio => "hwio",
             KernelLayout::Oihw => "oihw",
             KernelLayout::Io => "io",
+            KernelLayout::Ohwi => "ohwi",
             KernelLayout::Oi => "oi",
+            KernelLayout::OiHwc => "oi_hwc",
         })
     }
 }
@@ -120,8 +122,10 @@ impl FromStr for KernelLayout {
             "hwio" => KernelLayout::Hwio,
             "oihw" => KernelLayout::Oihw,
             "io" => KernelLayout::Io,
+            "ohwi" => KernelLayout::Ohwi,
             "oi" => KernelLayout::Oi,
-            _ => return Err(format!("`{text}` is not a layout: hwio, oihw, io or oi")),
+            "oi_hwc" => KernelLayout::OiHwc,
+            _ => return Err(format!("`{text}` is not a layout: hwio, oihw, ohwi, io, oi or oi_hwc")),
         })
     }
 }

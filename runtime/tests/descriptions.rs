@@ -37,7 +37,7 @@ fn network(precision: Precision, layer: LayerWeights) -> Description {
         precision,
         calibrated: None,
         layers: vec![layer].into(),
-        lists: Vec::new().into(),
+        lists: Cow::Borrowed(&[]),
         ignored: Cow::Borrowed(&[]),
         peak_bytes: 0,
         scratch_bytes: 0,
@@ -92,7 +92,14 @@ fn sizes_that_no_memory_holds_are_refused() {
 
 #[test]
 fn sizes_that_wrap_around_are_the_largest() {
-    for layout in [KernelLayout::Oihw, KernelLayout::Hwio, KernelLayout::Io, KernelLayout::Oi] {
+    for layout in [
+        KernelLayout::Oihw,
+        KernelLayout::Hwio,
+        KernelLayout::Ohwi,
+        KernelLayout::Io,
+        KernelLayout::Oi,
+        KernelLayout::OiHwc,
+    ] {
         let kernel = Kernel { name: "weight".into(), layout };
         let layer = LayerWeights { kernel, ..layer([1 << 40; 4]) };
         assert_eq!([layer.parameters(), layer.bytes(), layer.packed_shape()[0]], [usize::MAX; 3]);

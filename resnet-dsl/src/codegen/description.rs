@@ -74,7 +74,9 @@ fn layer(layer: &LayerWeights) -> TokenStream {
         KernelLayout::Hwio => quote!(Hwio),
         KernelLayout::Oihw => quote!(Oihw),
         KernelLayout::Io => quote!(Io),
+        KernelLayout::Ohwi => quote!(Ohwi),
         KernelLayout::Oi => quote!(Oi),
+        KernelLayout::OiHwc => quote!(OiHwc),
     };
     let bias = optional(bias.as_ref().map(|name| text(name)));
     let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
@@ -121,6 +123,11 @@ fn list(list: &ListWeights) -> TokenStream {
             name: #name, channels: #channels, kind: plan::ListKind::#kind, slope: #slope,
         }
     }
+}
+
+fn slope(Slope { name, single }: &Slope) -> TokenStream {
+    let name = text(name);
+    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Algorithms::all(plan::Algorithm::Direct)`
@@ -173,11 +180,6 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
             gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon, channels: #channels,
         }
     }
-}
-
-fn slope(Slope { name, single }: &Slope) -> TokenStream {
-    let name = text(name);
-    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Preprocessing { .. }`

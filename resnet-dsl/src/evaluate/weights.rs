@@ -6,7 +6,7 @@
 //! bias'[o]      = (bias[o] - mean[o]) * scale[o] + beta[o]
 //! ```
 
-use resnet_plan::{BatchNorm, Kernel, KernelLayout, Role, WeightTensor};
+use resnet_plan::{BatchNorm, Kernel, Role, WeightTensor};
 
 use crate::evaluate::{EvaluateError, Load};
 use crate::ir::param::{BiasParam, KernelParam};
@@ -162,13 +162,11 @@ fn ordered(
     let role = Role::Kernel { fan_in, fan_out: window * outputs };
     let dims = kernel.layout.dims([height, width, inputs, outputs]);
     let stored = tensor(&kernel.name, &dims, role, load)?;
-    if matches!(kernel.layout, KernelLayout::Hwio | KernelLayout::Io) {
-        return Ok(stored);
-    }
+    let [from_output, from_input, from_position] = kernel.layout.strides([height, width, inputs, outputs]);
     let mut ordered = vec![0.0; stored.len()];
-    for (index, weight) in stored.into_iter().enumerate() {
-        let (output, input, position) = (index / fan_in, index % fan_in / window, index % window);
-        ordered[(position * inputs + input) * outputs + output] = weight;
+    for (index, weight) in ordered.iter_mut().enumerate() {
+        let (position, input, output) = (index / outputs / inputs, index / outputs % inputs, index % outputs);
+        *weight = stored[position * from_position + input * from_input + output * from_output];
     }
     Ok(ordered)
 }

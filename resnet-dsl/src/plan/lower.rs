@@ -21,7 +21,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::param::BiasParam;
 use crate::ir::{Op, Type};
-use crate::ops::{Activation, Conv2d, Padding, Pool, Sides};
+use crate::ops::{Activation, Conv2d, Exponent, GroupNorm, Padding, Pool, Sides};
 
 /// Steps and buffers for all images of the graph at once, without places.
 ///
@@ -155,14 +155,54 @@ impl Lowering<'_> {
                 };
                 self.compute(value, read, action);
             }
-            (Op::Softmax, Some(_)) => {
-                let read = self.dense(operands[0]);
-                let write = self.allocate(node, dims(self.graph, value), Sides::default());
-                self.step(node, Action::Softmax, Some(read), write);
-                self.with_halo(value, write);
-            }
+            (Op::Softmax, Some(_)) => self.along_channels(value, operands[0], Action::Softmax),
             (Op::Convert, read) => self.compute(value, read, Action::Copy),
-            _ => return Err(without_kernel(node)),
+            (Op::Multiply { activation }, Some(read)) => {
+                let list = self.slopes(node, activation);
+                let action = Action::Multiply { held: read.element, activation: activation.function, list };
+                self.accumulate(value, operands[0], self.views[&operands[1]], action);
+            }
+            (Op::BatchNorm { norm, activation }, read) => {
+                let list = self.list(node, ListKind::BatchNorm(norm.clone()), activation);
+                self.compute(value, read, Action::Affine { activation: activation.function, list });
+            }
+            (Op::Activation(activation), read) => {
+                let list = self.slopes(node, activation);
+                self.compute(value, read, Action::Activate { activation: activation.function, list });
+            }
+            (Op::GroupNorm(norm), read) => {
+                let action = self.group_norm(node, norm, dims(self.graph, value)[3]);
+                self.compute(value, read, action);
+            }
+            (Op::Blur(blur), read) => {
+                let ([rows, columns], window) = (blur.padding(), [blur.size; 2]);
+                let padding = [rows, rows, columns, columns];
+                let pool = resnet_plan::Pool { kind: PoolKind::Blur, window, stride: blur.stride, padding };
+                self.compute(value, read, Action::Pool(pool));
+            }
+            (Op::StatisticsPool(pool), read) => {
+                self.compute(value, read, Action::Statistics { epsilon: pool.epsilon });
+            }
+            (Op::GemPool(pool), read) => {
+                let (exponent, list) = match &pool.exponent {
+                    Exponent::Fixed(exponent) => (*exponent, None),
+                    Exponent::Load(name) => {
+                        let kind = ListKind::Exponent(name.clone());
+                        (1.0, Some(self.list(node, kind, &Activation::NONE)))
+                    }
+                };
+                self.compute(value, read, Action::Gem { epsilon: pool.epsilon, exponent, list });
+            }
+            (Op::Upsample(times), read) => self.compute(value, read, Action::Upsample { times: *times }),
+            (Op::L2Normalize { epsilon }, Some(_)) => {
+                self.along_channels(value, operands[0], Action::L2Normalize { epsilon: *epsilon });
+            }
+            (Op::ChannelConv(conv), Some(_)) => {
+                let kind = ListKind::Kernel { name: conv.weights.clone(), len: conv.kernel };
+                let list = self.list(node, kind, &Activation::NONE);
+                self.along_channels(value, operands[0], Action::ChannelConv { kernel: conv.kernel, list });
+            }
+            (Op::Dense(_), _) | (_, None) => return Err(without_kernel(node)),
         }
         Ok(())
     }
@@ -173,6 +213,15 @@ impl Lowering<'_> {
         let write = self.allocate(node, dims(self.graph, value), node.halo);
         self.step(node, action, read, write);
         self.views.insert(value, write);
+    }
+
+    /// Computes a value of one and into one that have no halo.
+    fn along_channels(&mut self, value: Value, operand: Value, action: Action) {
+        let node = self.graph.node(value);
+        let read = self.dense(operand);
+        let write = self.allocate(node, dims(self.graph, value), Sides::default());
+        self.step(node, action, Some(read), write);
+        self.with_halo(value, write);
     }
 
     /// Computes a value over its residual; over a copy of that, if its buffer is still needed or read by the step itself.
@@ -285,6 +334,20 @@ impl Lowering<'_> {
         activation.slope.as_ref().map(|_| self.list(node, ListKind::Slopes, activation))
     }
 
+    fn group_norm(&mut self, node: &Node, norm: &GroupNorm, all: usize) -> Action {
+        let channels = norm.channels.unwrap_or([0, all]);
+        let list = match &norm.affine {
+            Some([gamma, beta]) => {
+                let kind = ListKind::GroupNorm { gamma: gamma.clone(), beta: beta.clone(), channels };
+                Some(self.list(node, kind, &norm.activation))
+            }
+            None => self.slopes(node, &norm.activation),
+        };
+        let (groups, epsilon, activation) = (norm.groups(all), norm.epsilon, norm.activation.function);
+        let affine = norm.affine.is_some();
+        Action::GroupNorm { groups, channels, epsilon, activation, affine, list }
+    }
+
     fn convolution(
         &mut self,
         node: &Node,
@@ -309,7 +372,7 @@ impl Lowering<'_> {
             kernel: conv.weights.tensor().clone(),
             bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
             batch_norm: conv.weights.batch_norm().cloned(),
-            slope: None,
+            slope: conv.activation.slope.clone(),
         });
         let conv = Conv {
             kernel: conv.kernel,

@@ -188,7 +188,7 @@ pub(super) fn parse(node: &Node, errors: &mut Diagnostics) -> Option<Names> {
 
 /// A scheme that differs from another in these fields.
 fn scheme(mut names: Names, mut fields: Fields<'_>, errors: &mut Diagnostics) -> Names {
-    let layouts = [("oihw", KernelLayout::Oihw), ("hwio", KernelLayout::Hwio)];
+    let layouts = [("oihw", KernelLayout::Oihw), ("hwio", KernelLayout::Hwio), ("ohwi", KernelLayout::Ohwi)];
     let blocks = [("letters", true), ("numbers", false)];
     let mut set = |key, to: &mut usize| {
         if let Some(number) = fields.read(key, errors, fields::count) {

@@ -12,6 +12,9 @@ pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 /// How many signs of other networks are told, and how many tensors that are missing still.
 const SHOWN: usize = 3;
 
+/// What is said of a file that only has a prefix too many.
+const FITS: &str = "the file fits";
+
 /// Advice on a file that has faults; `path` is what Python opens it by.
 pub(super) fn advice(network: &Description, path: &str, found: &Shapes) -> Vec<String> {
     let wanted = shapes(network.tensors().map(|tensor| (tensor.name, tensor.dims)));
@@ -79,7 +82,7 @@ fn strip(wanted: &Shapes, path: &str, found: &Shapes, prefix: &str) -> Vec<Strin
         |name: &String| !wanted.contains_key(bare(name, prefix)) && (!is_beside || name.starts_with(prefix));
     let then = match &*unfit {
         [] if found.keys().any(is_left) => "the file has all of the network's tensors, and others".to_owned(),
-        [] => "the file fits".to_owned(),
+        [] => FITS.to_owned(),
         unfit => {
             let first: Vec<String> =
                 unfit.iter().take(SHOWN).map(|name| format!("{name} {:?}", wanted[*name])).collect();
@@ -92,7 +95,12 @@ fn strip(wanted: &Shapes, path: &str, found: &Shapes, prefix: &str) -> Vec<Strin
         }
     };
     vec![
-        format!("{names}: without that, {then}. To strip it, in Python:"),
+        match then == FITS && with == found.len() {
+            true => format!(
+                "{names}: without that, {then}. Give the spec's `names` the key `prefix: {prefix}`, or strip it, in Python:"
+            ),
+            false => format!("{names}: without that, {then}. To strip it, in Python:"),
+        },
         format!(
             "  from safetensors.torch import *; save_file({{n.removeprefix({prefix:?}): t for n, t in \
              load_file({path:?}).items(){only}}}, \"stripped.safetensors\")"
@@ -115,9 +123,9 @@ fn bare<'a>(name: &'a str, prefix: &str) -> &'a str {
 fn classes(network: &Description, found: &Shapes, prefix: &str) -> Option<String> {
     let layer = network.layers.last()?;
     let [output, input] = match layer.kernel.layout {
-        KernelLayout::Oi => [0, 1],
+        KernelLayout::Oi | KernelLayout::OiHwc => [0, 1],
         KernelLayout::Io => [1, 0],
-        KernelLayout::Oihw | KernelLayout::Hwio => return None,
+        KernelLayout::Oihw | KernelLayout::Hwio | KernelLayout::Ohwi => return None,
     };
     let kernel = layer.tensors().into_iter().find(|tensor| tensor.name == &*layer.kernel.name)?;
     let (classes, inputs) = (kernel.dims[output], kernel.dims[input]);

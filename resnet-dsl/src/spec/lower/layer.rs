@@ -2,7 +2,7 @@
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
-use crate::ops::{AveragePool, ChannelConv, Exponent, GemPool, Padding, Pool, Sides};
+use crate::ops::{AveragePool, Blur, ChannelConv, Exponent, GemPool, Padding, Pool, Sides};
 use crate::spec::ast::{Layer, LayerKind};
 use crate::spec::lower::{Flow, Lowering};
 use crate::spec::names::Name;
@@ -55,6 +55,7 @@ impl Lowering<'_> {
             }
             LayerKind::MaxPool(pool) | LayerKind::AveragePool(AveragePool { pool: Some(pool), .. })
                 if self.section.is_block() && is_nothing(pool) => {}
+            LayerKind::Blur(Blur { size: 1, stride: [1, 1] }) if self.section.is_block() => {}
             LayerKind::MaxPool(pool) => {
                 let name = self.called_as(own, Name::MaxPool, "max_pool");
                 self.chain(name, Op::MaxPool(*pool), span);
