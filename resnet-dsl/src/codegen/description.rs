@@ -125,11 +125,6 @@ fn list(list: &ListWeights) -> TokenStream {
     }
 }
 
-fn slope(Slope { name, single }: &Slope) -> TokenStream {
-    let name = text(name);
-    quote!(plan::Slope { name: #name, single: #single })
-}
-
 /// `plan::Algorithms::all(plan::Algorithm::Direct)`
 pub(super) fn algorithms(algorithms: Algorithms) -> TokenStream {
     let [wide, dots, tiles] = algorithms.each().map(algorithm);
@@ -180,6 +175,11 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
             gamma: #gamma, beta: #beta, mean: #mean, variance: #variance, epsilon: #epsilon, channels: #channels,
         }
     }
+}
+
+fn slope(Slope { name, single }: &Slope) -> TokenStream {
+    let name = text(name);
+    quote!(plan::Slope { name: #name, single: #single })
 }
 
 /// `plan::Preprocessing { .. }`

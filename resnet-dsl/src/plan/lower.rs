@@ -175,10 +175,14 @@ impl Lowering<'_> {
                 self.compute(value, read, action);
             }
             (Op::Blur(blur), read) => {
-                let ([rows, columns], window) = (blur.padding(), [blur.size; 2]);
-                let padding = [rows, rows, columns, columns];
-                let pool = resnet_plan::Pool { kind: PoolKind::Blur, window, stride: blur.stride, padding };
-                self.compute(value, read, Action::Pool(pool));
+                let [rows, columns] = blur.padding();
+                let action = Action::Pool(resnet_plan::Pool {
+                    kind: PoolKind::Blur,
+                    window: [blur.size; 2],
+                    stride: blur.stride,
+                    padding: [rows, rows, columns, columns],
+                });
+                self.compute(value, read, action);
             }
             (Op::StatisticsPool(pool), read) => {
                 self.compute(value, read, Action::Statistics { epsilon: pool.epsilon });
@@ -345,7 +349,7 @@ impl Lowering<'_> {
         };
         let (groups, epsilon, activation) = (norm.groups(all), norm.epsilon, norm.activation.function);
         let affine = norm.affine.is_some();
-        Action::GroupNorm { groups, channels, epsilon, activation, affine, list }
+        Action::GroupNorm { groups, channels, epsilon, affine, activation, list }
     }
 
     fn convolution(

@@ -11,7 +11,7 @@ const MOST_LAYERS: usize = 100_000;
 /// How deep lists of layers may lie in layers.
 const DEEPEST: usize = 16;
 /// The most values, keys aside, of all layers.
-const MOST_VALUES: usize = 5_000_000;
+const MOST_VALUES: usize = 1_000_000;
 
 /// What is left.
 #[derive(Debug)]

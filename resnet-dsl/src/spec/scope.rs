@@ -51,7 +51,7 @@ impl Scope {
     pub(super) fn fill(&self, node: &Node, budget: &Budget, errors: &mut Diagnostics) -> Node {
         let unknown = Node::new(Kind::Unknown, node.span);
         let copy = |node: &Node, errors: &mut Diagnostics| {
-            budget.take_values(node.len(), node.span, errors).map_or(unknown.clone(), |()| node.clone())
+            budget.take_values(node.parts(), node.span, errors).map_or(unknown.clone(), |()| node.clone())
         };
         match &node.kind {
             Kind::Text(text) => match self.get(text) {

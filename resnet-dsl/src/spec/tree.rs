@@ -36,10 +36,10 @@ impl Node {
     }
 
     /// How many parts it has, itself among them.
-    pub fn len(&self) -> usize {
+    pub fn parts(&self) -> usize {
         match &self.kind {
-            Kind::List(list) => 1 + list.iter().map(Node::len).sum::<usize>(),
-            Kind::Map(map) => 1 + map.iter().map(|(_, node)| node.len()).sum::<usize>(),
+            Kind::List(list) => 1 + list.iter().map(Node::parts).sum::<usize>(),
+            Kind::Map(map) => 1 + map.iter().map(|(_, node)| node.parts()).sum::<usize>(),
             _ => 1,
         }
     }
