@@ -10,12 +10,34 @@ use std::num::NonZeroUsize;
 
 use common::isas;
 use formula::formula;
-use plans::{FAMILY, family};
+use plans::{FAMILY, family, plan};
+use resnet::Network;
 use resnet::runtime::weights::fill::uniform;
-use resnet::runtime::{Program, Weights};
+use resnet::runtime::{Precision, Program, Shape, Weights};
 use resnet_dsl::evaluate::evaluate;
 use resnet_dsl::ir::read::read;
 use resnet_dsl::pass;
+
+resnet::resnet! { struct Compiled; include "tests/data/family.yaml" }
+
+/// Compiled code gives the bits of the executed plan, in a tensor for each output.
+#[test]
+fn compiled_outputs() {
+    let plan = plan(include_str!("data/family.yaml"), Precision::F32);
+    let input: Vec<f32> = uniform("input").take(<Compiled as Network>::Input::LEN).collect();
+    for isa in isas("compiled outputs") {
+        let weights = Weights::formula_for(isa, plan.description()).unwrap();
+        let mut program = Program::new(plan.clone(), weights.clone(), NonZeroUsize::MIN).unwrap();
+        program.run(&input).unwrap();
+        let executed: Vec<&[f32]> = program.outputs().map(|(_, output)| output).collect();
+        let mut session = Compiled::from_weights(weights).session();
+        let last = session.run(Shape::from_slice(&input).unwrap()).unwrap().as_slice().to_vec();
+        let CompiledOutputs { low, rows, unit } = session.outputs();
+        assert_eq!([low.as_slice(), rows.as_slice(), unit.as_slice()], executed[..], "{isa}");
+        assert_eq!(last, unit.as_slice());
+        assert!(last.iter().all(|x| x.is_finite()) && last.iter().any(|x| *x != 0.0));
+    }
+}
 
 #[test]
 fn all_operators() {
