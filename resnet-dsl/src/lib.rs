@@ -126,7 +126,7 @@ impl Spec<'_> {
 fn ending(graph: &Graph, classes: Option<usize>, [_, height, width, channels]: ops::Dims) -> Ending {
     let last = graph.output().map(|output| &graph.node(output).op);
     match last {
-        _ if [height, width] != [1, 1] => Ending::Features,
+        _ if [height, width] != [1, 1] || graph.outputs().len() > 1 => Ending::Features,
         Some(Op::Softmax) => Ending::Probabilities,
         Some(Op::Dense(_)) => Ending::Logits,
         _ if classes == Some(channels) => Ending::Logits,

@@ -147,6 +147,19 @@ impl Arena {
         unsafe { self.elements(place) }
     }
 
+    /// The f32 tensor that begins at so many bytes.
+    ///
+    /// # Panics
+    /// As [`Arena::pair`].
+    pub fn tensor<S: Shape<Element = f32>>(&self, offset: usize) -> &S {
+        match self.read(Place { offset, len: S::LEN, element: Element::F32 }) {
+            Elements::F32(slice) => {
+                S::from_slice(slice).unwrap_or_else(|_| unreachable!("it has the tensor's length"))
+            }
+            _ => unreachable!("the place holds f32"),
+        }
+    }
+
     /// What lies at a place, to be written.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use crate::weights::Weights;
 pub trait Network: Clone + Send + Sync + 'static {
     /// What goes in: `[N, H, W, C]`.
     type Input: Shape<Element = f32>;
-    /// What comes out.
+    /// What comes out; of several outputs, the last.
     type Output: Shape<Element = f32>;
     /// Everything that is known when the network is compiled.
     const DESCRIPTION: Description;
@@ -26,6 +26,20 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn weights(&self) -> &Weights;
     /// Computes the output, which lies in the arena.
     fn forward<'a>(context: &Context<'_>, input: &Self::Input, arena: &'a mut Arena) -> &'a Self::Output;
+}
+
+/// A network with several outputs, of which [`Network::Output`] is the last.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has one output",
+    label = "this gives several outputs",
+    note = "`run` gives the output; a network has several if its spec says `outputs: [..]`"
+)]
+pub trait Outputs: Network {
+    /// All of them, a field each.
+    type Outputs<'a>;
+
+    /// Those of the last run, which lie in the arena.
+    fn outputs(arena: &Arena) -> Self::Outputs<'_>;
 }
 
 /// A network whose output has a value for each class: it has a classifier. (`T` is there for a method of a type that lacks this: a

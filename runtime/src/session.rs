@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::arena::Arena;
 use crate::batches::run_each;
 use crate::error::Error;
-use crate::network::{Context, Network, Observation, Observer, StopWatch};
+use crate::network::{Context, Network, Observation, Observer, Outputs, StopWatch};
 use crate::tensor::Shape;
 use crate::threads::{self, Threads};
 
@@ -45,7 +45,8 @@ impl<N: Network> Session<N> {
         Session { network: network.clone(), arena, threads, fits, spare: Vec::new() }
     }
 
-    /// The network's output for `input`, which stays until the next run. Nothing is allocated.
+    /// The network's output for `input`, the last one if there are several ([`Session::outputs`] has all), which stays until the next
+    /// run. Nothing is allocated.
     ///
     /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
     ///
@@ -100,6 +101,14 @@ impl<N: Network> Session<N> {
         let mut watch = StopWatch::start();
         self.run_observed(input, &mut |_| watch.lap())?;
         Ok(watch.laps)
+    }
+
+    /// All outputs of the last run; zeros before the first.
+    pub fn outputs(&self) -> N::Outputs<'_>
+    where
+        N: Outputs,
+    {
+        N::outputs(&self.arena)
     }
 
     /// Threads that it runs on, the caller's included.

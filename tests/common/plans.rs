@@ -1,9 +1,11 @@
 //! Plans to be executed.
+#![allow(dead_code)] // each test uses some of it
 
 use resnet::Error;
 use resnet::runtime::{Isa, Precision, Weights};
+use resnet_dsl::ir::read::read;
 use resnet_dsl::spec::Overrides;
-use resnet_dsl::{Spec, shipped};
+use resnet_dsl::{Spec, pass, plan, shipped};
 use resnet_plan::{Description, Plan};
 
 /// A halo, a padded pool, an output that begins with zero channels, sums in place.
@@ -25,6 +27,41 @@ head:
   - dense
   - softmax
 ";
+
+/// All operators.
+pub(crate) const FAMILY: &str = "
+network family
+%x = input {dims=2x9x11x6}
+%a = conv2d %x {k=3x3 s=1 p=1 filters=32 w=@a:oihw relu}
+%c = leaky_relu %a {slope=0.1}
+%d = prelu %c {slope=@d:1}
+%n = batch_norm %d {w=norm(@g,@b,@m,@v,1e-5,16..32) act=leaky_relu(0.5)}
+%i = group_norm %n {gamma=@ig beta=@ib channels=0..16 eps=1e-5 relu}
+%g = group_norm %i {groups=4 eps=1e-5}
+%p = average_pool %g {global}
+%e = channel_conv %p {k=3 w=@eca}
+%s = sigmoid %e
+%m = multiply %g, %s {act=hard_swish}
+%sum = add %m, %n {act=prelu slope=@sum}
+%blur = blur %sum {size=3 s=2}
+%up = upsample %blur {times=2}
+%stats = statistics_pool %up {over=width eps=1e-7}
+%gem = gem_pool %up {p=3 eps=1e-6}
+%learned = gem_pool %up {p=@gem eps=1e-6}
+%unit = l2_normalize %learned {eps=1e-12}
+return stats=%stats, middle=%n, %gem, unit=%unit
+";
+
+/// The plan of [`FAMILY`].
+pub(crate) fn family() -> Plan {
+    let graph = |images| {
+        let mut graph = read(FAMILY).expect("a graph");
+        graph.set_batch(images);
+        pass::run_until(&mut graph, None, |_, _| {})?;
+        Ok(graph)
+    };
+    plan::plan(2, graph).unwrap_or_else(|errors| panic!("{}", errors.render("family", FAMILY)))
+}
 
 /// The plan of a spec.
 pub(crate) fn plan(text: &str, precision: Precision) -> Plan {

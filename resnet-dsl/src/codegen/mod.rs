@@ -20,6 +20,7 @@ use resnet_plan::{Action, Buffer, Dims, Element, Ending, Plan, Section, Step, Vi
 mod action;
 mod description;
 mod item;
+mod outputs;
 mod report;
 
 pub use item::Item;
@@ -33,6 +34,7 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
         (item::definition(plan, item), item::constants(plan, item), item::methods(plan, item));
     let input = tensor(Element::F32, plan.input);
     let output = tensor(Element::F32, plan.output());
+    let (outputs, several) = outputs::several(plan, item).unzip();
     let (functions, calls) = functions(plan);
     let end = plan.outputs.last().map_or(0, |output| plan.buffers[output.view.buffer].offset);
     let end = Literal::usize_unsuffixed(end);
@@ -43,6 +45,7 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
     };
     quote! {
         #definition
+        #outputs
 
         #conditions
         #[allow(deprecated)]
@@ -81,6 +84,7 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
             }
 
             #classes
+            #several
             #layers
             #(#functions)*
         };

@@ -156,12 +156,7 @@ impl Lowering<'_> {
                 };
                 self.compute(value, read, action);
             }
-            (Op::Softmax, Some(_)) => {
-                let read = self.dense(operands[0]);
-                let write = self.allocate(node, dims(self.graph, value), Sides::default());
-                self.step(node, Action::Softmax, Some(read), write);
-                self.with_halo(value, write);
-            }
+            (Op::Softmax, Some(_)) => self.along_channels(value, operands[0], Action::Softmax),
             (Op::Convert, read) => self.compute(value, read, Action::Copy),
             (Op::Multiply { activation }, Some(read)) => {
                 let list = self.slopes(node, activation);
@@ -204,13 +199,13 @@ impl Lowering<'_> {
                 self.compute(value, read, Action::Gem { epsilon: pool.epsilon, exponent, list });
             }
             (Op::Upsample(times), read) => self.compute(value, read, Action::Upsample { times: *times }),
-            (Op::L2Normalize { epsilon }, read) => {
-                self.compute(value, read, Action::L2Normalize { epsilon: *epsilon });
+            (Op::L2Normalize { epsilon }, Some(_)) => {
+                self.along_channels(value, operands[0], Action::L2Normalize { epsilon: *epsilon });
             }
-            (Op::ChannelConv(conv), read) => {
+            (Op::ChannelConv(conv), Some(_)) => {
                 let kind = ListKind::Kernel { name: conv.weights.clone(), len: conv.kernel };
                 let list = self.list(node, kind, &Activation::NONE);
-                self.compute(value, read, Action::ChannelConv { kernel: conv.kernel, list });
+                self.along_channels(value, operands[0], Action::ChannelConv { kernel: conv.kernel, list });
             }
             (Op::Dense(_), _) | (_, None) => return Err(without_kernel(node)),
         }
@@ -223,6 +218,15 @@ impl Lowering<'_> {
         let write = self.allocate(node, dims(self.graph, value), node.halo);
         self.step(node, action, read, write);
         self.views.insert(value, write);
+    }
+
+    /// Computes a value of one and into one that have no halo.
+    fn along_channels(&mut self, value: Value, operand: Value, action: Action) {
+        let node = self.graph.node(value);
+        let read = self.dense(operand);
+        let write = self.allocate(node, dims(self.graph, value), Sides::default());
+        self.step(node, action, Some(read), write);
+        self.with_halo(value, write);
     }
 
     /// Computes a value over its residual; over a copy of that, if its buffer is still needed or read by the step itself.
