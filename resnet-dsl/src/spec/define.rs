@@ -19,8 +19,8 @@ use crate::spec::yaml;
 const MOST_FILTERS: usize = 64;
 
 /// Words that mean something in every definition, beside `f1`, `f2`.. and `s1`, `s2`..
-pub(super) const WORDS: [&str; 9] =
-    ["f", "stride", "stage", "block", "kernel", "padding", "shortcut", "before_add", "after_add"];
+pub(super) const WORDS: [&str; 10] =
+    ["f", "classes", "stride", "stage", "block", "kernel", "padding", "shortcut", "before_add", "after_add"];
 
 /// The definitions of a spec.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Definitions {
     /// Says what is wrong with a spec's own definitions, whoever uses them.
     pub(super) fn check(&self, ambient: &Ambient, errors: &mut Diagnostics) {
         for definition in &self.own {
-            let mut scope = Scope::new(definition.takes);
+            let mut scope = Scope::default().block(definition.takes);
             let numbered = (1..=definition.takes).flat_map(|n| [format!("f{n}"), format!("s{n}")]);
             let parameters = definition.parameters.iter().map(|(key, _)| key.text.clone());
             for word in WORDS.map(str::to_owned).into_iter().chain(numbered).chain(parameters) {

@@ -14,6 +14,8 @@ use crate::spec::tree::{Kind, Node};
 #[derive(Clone, Debug)]
 pub(super) struct Use<'a> {
     pub(super) settings: Settings,
+    /// The words that stem and head know.
+    pub(super) outside: &'a Scope,
     /// `filters`, as they are written.
     pub(super) filters: Option<&'a Node>,
     pub(super) stride: [usize; 2],
@@ -52,7 +54,7 @@ fn scope(block: &Use<'_>, budget: &Budget, errors: &mut Diagnostics) -> Option<S
         true => int(height),
         false => Node::new(Kind::List(vec![int(height), int(width)]), *span),
     };
-    let mut scope = Scope::new(definition.takes);
+    let mut scope = block.outside.block(definition.takes);
     let [before_add, after_add] = settings.around_add();
     let words = [
         ("kernel", settings.kernel.clone()),

@@ -52,7 +52,7 @@ pub(super) fn spec(
         fields.read(key, errors, |node, errors| layers(node, context, errors)).unwrap_or_default()
     };
     let (stem, head) = (list("stem", errors), list("head", errors));
-    let mut stages = Stages::new(&definitions, &budget, names.first_stage);
+    let mut stages = Stages::new(&definitions, &budget, &scope, names.first_stage);
     let read_stages = |node, errors: &mut Diagnostics| stages.read(node, &settings, clear, errors);
     let blocks = fields.read("stages", errors, read_stages).unwrap_or_default();
     let warnings = stages.warnings();
