@@ -43,6 +43,7 @@ fn check<N: Network>(model: &str, load: Load<'_>, weights: impl Fn(Isa) -> Weigh
                 return;
             }
             let [_, height, width, stored] = step.write.dims;
+            assert_eq!(expected[&step.name].tolerance, 0.0, "%{}", step.name);
             let array = &expected[&step.name].array;
             let [_, rows, columns, channels] = array.dims;
             for (index, expected) in array.data.iter().enumerate() {

@@ -5,16 +5,14 @@
 //! takes minutes. `ORIGINS=timm/` is all whose names begin so.
 
 mod common;
-#[path = "common/plans.rs"]
-mod plans;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use common::{drawn_input, isas, npy, path, say};
 use resnet::runtime::weights::fill::fnv1a64;
-use resnet::runtime::{Isa, Precision, Program, Weights};
-use resnet_dsl::shipped;
+use resnet::runtime::{Isa, Program, Weights};
+use resnet_dsl::{Spec, shipped};
 use resnet_plan::{Dims, Plan, Role};
 use serde_json::Value;
 
@@ -32,14 +30,14 @@ fn networks_compute_what_their_origins_do() {
     let mut faults = Vec::new();
     let origins = origins().into_iter().filter(|name| name.starts_with(prefix));
     for name in origins {
-        if shipped::get(&name).is_none() {
+        let Some(text) = shipped::get(&name) else {
             say(&format!("skipped: {name}, which has no spec"));
             continue;
-        }
+        };
         let origin = Origin::read(&name);
         let everywhere = !chosen.is_empty() || origin.parameters <= SMALL;
         let isas = if everywhere { &isas[..] } else { &[Isa::best()] };
-        faults.extend(origin.compare(isas).into_iter().map(|fault| format!("{name}: {fault}")));
+        faults.extend(origin.compare(text, isas).into_iter().map(|fault| format!("{name}: {fault}")));
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
@@ -108,11 +106,16 @@ impl Origin {
     }
 
     /// What is otherwise in the network that ships.
-    fn compare(&self, isas: &[Isa]) -> Vec<String> {
-        let plan = plans::shipped(&self.name, Precision::F32);
+    fn compare(&self, text: &str, isas: &[Isa]) -> Vec<String> {
+        let spec = Spec { name: &self.name, text, overrides: &Default::default() };
+        let plan = match spec.compile(&mut |_| Err("there are no files".to_owned())) {
+            Ok(compiled) => compiled.plan,
+            Err(errors) => return errors.messages(&self.name, text),
+        };
+        let dims_of_outputs: Vec<Dims> = plan.outputs.iter().map(|output| output.view.dims).collect();
         let mut faults: Vec<String> = [
             differ("input", self.input, plan.input),
-            differ("outputs", self.outputs.iter().map(|output| output.dims).collect(), output_dims(&plan)),
+            differ("outputs", self.outputs.iter().map(|output| output.dims).collect(), dims_of_outputs),
             differ("parameters", self.parameters, plan.description.parameters),
             self.other_tensors(&plan),
         ]
@@ -153,8 +156,10 @@ impl Origin {
         for (threads, error) in (1..).zip(&mut errors) {
             let threads = NonZeroUsize::new(threads).unwrap();
             let program = Program::new(plan.clone(), weights.clone(), threads);
-            let outputs = run(&mut program.map_err(|error| error.to_string())?, &input);
-            let each = self.outputs.iter().zip(outputs).map(|(expected, found)| expected.error(&found));
+            let mut program = program.map_err(|error| error.to_string())?;
+            program.run(&input).map_err(|error| error.to_string())?;
+            let each = self.outputs.iter().zip(program.outputs());
+            let each = each.map(|(expected, (_, found))| expected.error(found));
             *error = each.fold(0.0, f32::max) / largest;
         }
         let told =
@@ -174,16 +179,6 @@ impl Output {
 
 fn differ<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, found: T) -> Option<String> {
     (expected != found).then(|| format!("{what}: the origin has {expected:?}, the spec {found:?}"))
-}
-
-/// The sizes of a plan's outputs.
-fn output_dims(plan: &Plan) -> Vec<Dims> {
-    vec![plan.output.dims]
-}
-
-/// A program's outputs for an input.
-fn run(program: &mut Program, input: &[f32]) -> Vec<Vec<f32>> {
-    vec![program.run(input).unwrap().to_vec()]
 }
 
 /// Sizes of a file, `[N, C]` or four.

@@ -13,6 +13,8 @@ mod formula;
 mod found;
 #[path = "../resnet-dsl/tests/integer/mod.rs"]
 mod integer;
+#[path = "random/layers.rs"]
+mod layers;
 #[path = "random/shrink.rs"]
 mod shrink;
 #[path = "random/tree.rs"]

@@ -79,7 +79,7 @@ fn an_unknown_name_has_a_nearest_one() {
         ("torchvison/resnet50", "`torchvision/resnet50`"),
         ("resnet5", "`resnet50`"),
         ("resnet18", "`timm/resnet18` or `torchvision/resnet18`"),
-        ("torch/resnet34", "`timm/resnet34` or `torchvision/resnet34`"),
+        ("tensorflow/resnet34", "`timm/resnet34` or `torchvision/resnet34` or `wespeaker/resnet34`"),
         ("torchvision/ResNet50", "`torchvision/resnet50`"),
         ("digitz", "`digits`"),
     ] {

@@ -25,7 +25,6 @@ fn count(tensor: &WeightTensor<'_>) -> Result<Vec<f64>, String> {
             Role::Mean => 1.0,
             Role::Slope => 0.25,
             Role::Variance { .. } => 4.0,
-            Role::Slope => 0.25,
             Role::Exponent => 3.0,
         })
         .collect())

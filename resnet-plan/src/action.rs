@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::activation::Activation;
 use crate::conv::{Conv, Convolution, Residual};
-use crate::copy::{AddGeometry, CopyGeometry};
+use crate::copy::CopyGeometry;
 use crate::element::Element;
+use crate::elementwise::{Elementwise, Operator};
+use crate::moments::{GroupNorm, Reduce, Reduction};
 use crate::pixels::{Area, Dims, Fault, try_const};
 use crate::plan::{Step, View};
 use crate::pool::{Pool, PoolGeometry, PoolKind};
@@ -80,7 +82,9 @@ pub enum Action {
         epsilon: f64,
         /// What becomes of all channels.
         activation: Activation,
-        /// Index of the list of its weights, if it has any: gamma and beta, or slopes, or both.
+        /// Whether there are gamma and beta.
+        affine: bool,
+        /// Index of the list of its weights, if it has any: gamma and beta, slopes.
         list: Option<usize>,
     },
     /// The mean of each channel, and behind all means the standard deviations, `sqrt(variance + epsilon)` of the variance without
@@ -179,12 +183,27 @@ pub enum Task {
     Conv(Convolution, usize),
     /// A pooling layer.
     Pool(PoolGeometry),
-    /// A sum, and what becomes of it.
-    Add(AddGeometry, Activation),
+    /// A step on elements, and the index of its list, if it has one.
+    Elementwise(Elementwise, Option<usize>),
     /// A copy, and what elements are multiplied with if they are converted.
     Copy(CopyGeometry, f32),
+    /// A group norm, and the index of its list, if it has one.
+    GroupNorm(GroupNorm, Option<usize>),
+    /// Many pixels that become one, and the index of the list that has the exponent of a generalized mean.
+    Reduce(Reduce, Option<usize>),
     /// Softmax over so many channels.
     Softmax(usize),
+    /// Pixels of so many channels over their norm, or over what is the least.
+    L2Normalize(usize, f64),
+    /// A convolution along channels.
+    ChannelConv {
+        /// Channels.
+        channels: usize,
+        /// Elements of the kernel.
+        kernel: usize,
+        /// Index of the list that has it.
+        list: usize,
+    },
     /// Zeros around a value.
     Clear(Area),
 }
@@ -231,6 +250,7 @@ impl Task {
         let scale = from.ratio(to);
         let (alike, equal) = (from.is_stored_as(to), from.equals(to));
         let int8 = from.is_quantized() && to.is_quantized();
+        let floats = matches!((from, to), (Element::F32, Element::F32));
         let (has_kernel, task) = match action {
             Action::Conv { layer, conv } => {
                 let has_kernel = match (from, to) {
@@ -254,26 +274,62 @@ impl Task {
                 let has_kernel = equal || matches!(from, Element::F32) || matches!(to, Element::F32);
                 (has_kernel, Task::Copy(try_const!(CopyGeometry::whole(x, y, alike)), scale))
             }
-            Action::Add { residual, activation, .. } => {
-                let has_kernel = int8 && residual.is_quantized() || equal && residual.equals(to);
-                let has_kernel = has_kernel && matches!(activation, Activation::None | Activation::Relu);
-                let residual = Residual::of(Some(residual), to);
-                (has_kernel, Task::Add(try_const!(AddGeometry::new(x, y, scale, residual)), activation))
+            Action::Upsample { times } => {
+                (equal, Task::Copy(try_const!(CopyGeometry::upsample(times, x, y)), scale))
+            }
+            Action::Add { .. }
+            | Action::Multiply { .. }
+            | Action::Affine { .. }
+            | Action::Activate { .. } => {
+                let operator = match action {
+                    Action::Add { .. } => Operator::Add,
+                    Action::Multiply { .. } => Operator::Multiply,
+                    Action::Affine { .. } => Operator::Affine,
+                    _ => Operator::Identity,
+                };
+                let activation = action.activation();
+                let (held, list) = (action.held(), action.list());
+                if matches!(activation, Activation::Prelu) && list.is_none() {
+                    return Err(Fault::new("there are no slopes"));
+                }
+                let made = Elementwise::new(operator, activation, [x, y], [from, to], held);
+                (true, Task::Elementwise(try_const!(made), list))
+            }
+            Action::GroupNorm { groups, channels, epsilon, activation, affine, list } => {
+                if (affine || matches!(activation, Activation::Prelu)) != list.is_some() {
+                    return Err(Fault::new("there are no weights, or more than it takes"));
+                }
+                let norm = GroupNorm::new(groups, channels, epsilon, activation, affine, x, y);
+                (floats, Task::GroupNorm(try_const!(norm), list))
+            }
+            Action::Statistics { epsilon } => {
+                let reduce = Reduce::new(Reduction::Statistics { epsilon }, x, y);
+                (floats, Task::Reduce(try_const!(reduce), None))
+            }
+            Action::Gem { epsilon, exponent, list } => {
+                let exponent = if list.is_none() { Some(exponent) } else { None };
+                let reduce = Reduce::new(Reduction::Gem { epsilon, exponent }, x, y);
+                (floats, Task::Reduce(try_const!(reduce), list))
             }
             Action::Softmax => {
                 try_const!(same_dense(&x, &y));
-                (matches!((from, to), (Element::F32, Element::F32)), Task::Softmax(y.dims[3]))
+                (floats, Task::Softmax(y.dims[3]))
+            }
+            Action::L2Normalize { epsilon } => {
+                try_const!(same_dense(&x, &y));
+                (floats, Task::L2Normalize(y.dims[3], epsilon))
+            }
+            Action::ChannelConv { kernel, list } => {
+                try_const!(same_dense(&x, &y));
+                if y.size[0] != 1 || y.size[1] != 1 {
+                    return Err(Fault::new("the image has more than one pixel"));
+                }
+                if kernel.is_multiple_of(2) {
+                    return Err(Fault::new("the kernel has an even number of elements"));
+                }
+                (floats, Task::ChannelConv { channels: y.dims[3], kernel, list })
             }
             Action::Clear => return Err(Fault::new("it reads nothing of the arena")),
-            Action::Multiply { .. }
-            | Action::Affine { .. }
-            | Action::Activate { .. }
-            | Action::GroupNorm { .. }
-            | Action::Statistics { .. }
-            | Action::Gem { .. }
-            | Action::Upsample { .. }
-            | Action::L2Normalize { .. }
-            | Action::ChannelConv { .. } => return Err(Fault::new("there is no kernel for this step")),
         };
         if has_kernel { Ok(task) } else { Err(Fault::new("there is no kernel for these elements")) }
     }

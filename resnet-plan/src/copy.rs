@@ -1,9 +1,8 @@
-//! Values that are copied or added pixel by pixel.
+//! Values that are copied pixel by pixel.
 
-use crate::conv::Residual;
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
-/// A copy as kernels take it: all of a value, or every n-th pixel between channels of zeros.
+/// A copy as kernels take it: all of a value, every n-th pixel between channels of zeros, or each pixel several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyGeometry {
     /// Images.
@@ -16,29 +15,12 @@ pub struct CopyGeometry {
     pub front: usize,
     /// Zero channels behind them.
     pub back: usize,
+    /// How often each pixel is copied, to pixels below and beside each other.
+    pub times: [usize; 2],
     /// Where the pixels lie that are copied.
     pub x: Pixels,
     /// Where they go.
     pub y: Pixels,
-}
-
-/// A sum of two values as kernels take it, in place of the second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AddGeometry {
-    /// Images.
-    pub batch: usize,
-    /// Height and width.
-    pub size: [usize; 2],
-    /// Channels.
-    pub channels: usize,
-    /// Where the pixels lie that are added.
-    pub x: Pixels,
-    /// Where the pixels lie that they are added to.
-    pub y: Pixels,
-    /// What is multiplied with `x`: int8, its scale in units of the output's; else 1.
-    pub scale: f32,
-    /// What the output holds before.
-    pub residual: Residual,
 }
 
 impl CopyGeometry {
@@ -85,9 +67,27 @@ impl CopyGeometry {
             channels,
             front,
             back: y.dims[3] - channels - front,
+            times: [1, 1],
             x: x.pixels(x.at, stride),
             y: y.interior(),
         })
+    }
+
+    /// Each pixel so many times in height and width.
+    ///
+    /// # Errors
+    /// If batches or channels differ, sizes are not so many times larger, or a value reaches outside its tensor.
+    pub const fn upsample(factor: [usize; 2], x: Area, y: Area) -> Result<Self, Fault> {
+        if times(x.size[0], factor[0]) != y.size[0] || times(x.size[1], factor[1]) != y.size[1] {
+            return Err(Fault::new("the sizes are not so many times larger"));
+        }
+        if x.dims[3] != y.dims[3] {
+            return Err(Fault::new("the channels differ"));
+        }
+        let one = Area { size: x.size, ..y };
+        let copy = try_const!(Self::subsample([1, 1], 0, x.dims[3], x, one));
+        try_const!(y.check());
+        Ok(CopyGeometry { size: y.size, times: factor, ..copy })
     }
 
     /// Channels of a pixel that is written, or [`usize::MAX`].
@@ -105,63 +105,28 @@ impl CopyGeometry {
     /// # Errors
     /// What does not.
     pub const fn fits(&self, x_elements: usize, y_elements: usize) -> Result<(), Fault> {
-        fits(self.batch, self.size, [self.x, self.y], [self.channels, self.width()], [x_elements, y_elements])
+        if self.times[0] == 0 || self.times[1] == 0 {
+            return Err(Fault::new("pixels are copied not once"));
+        }
+        let size = [self.size[0].div_ceil(self.times[0]), self.size[1].div_ceil(self.times[1])];
+        if self.x.end(self.batch, size, self.channels) > x_elements {
+            return Err(Fault::new("pixels lie outside the input"));
+        }
+        hold(&self.y, self.batch, self.size, self.width(), y_elements)
     }
 }
 
-impl AddGeometry {
-    /// `y += x`; `x` is multiplied with `scale`, `y` holds `residual`.
-    ///
-    /// # Errors
-    /// If batches, sizes or channels differ, or a value reaches outside its tensor.
-    pub const fn new(x: Area, y: Area, scale: f32, residual: Residual) -> Result<Self, Fault> {
-        try_const!(same_batch(&x, &y));
-        try_const!(x.check());
-        try_const!(y.check());
-        if x.size[0] != y.size[0] || x.size[1] != y.size[1] {
-            return Err(Fault::new("the sizes differ"));
-        }
-        if x.dims[3] != y.dims[3] {
-            return Err(Fault::new("the channels differ"));
-        }
-        Ok(AddGeometry {
-            batch: y.dims[0],
-            size: y.size,
-            channels: y.dims[3],
-            x: x.interior(),
-            y: y.interior(),
-            scale,
-            residual,
-        })
-    }
-
-    /// Whether nothing is added.
-    pub const fn is_empty(&self) -> bool {
-        self.batch == 0 || self.size[0] == 0 || self.size[1] == 0 || self.channels == 0
-    }
-
-    /// As [`CopyGeometry::fits`].
-    ///
-    /// # Errors
-    /// What does not.
-    pub const fn fits(&self, x_elements: usize, y_elements: usize) -> Result<(), Fault> {
-        fits(self.batch, self.size, [self.x, self.y], [self.channels; 2], [x_elements, y_elements])
-    }
-}
-
-/// Whether pixels with so many channels each, of what is read and what is written, lie among so many elements.
-const fn fits(
+/// Whether pixels with so many channels each have elements of their own among so many of what is written.
+pub(crate) const fn hold(
+    y: &Pixels,
     batch: usize,
     size: [usize; 2],
-    [x, y]: [Pixels; 2],
-    channels: [usize; 2],
-    elements: [usize; 2],
+    channels: usize,
+    elements: usize,
 ) -> Result<(), Fault> {
-    if x.end(batch, size, channels[0]) > elements[0] {
-        return Err(Fault::new("pixels lie outside the input"));
+    if y.hold(batch, size, channels, elements) {
+        Ok(())
+    } else {
+        Err(Fault::new("pixels lie outside the output, or overlap"))
     }
-    if !y.hold(batch, size, channels[1], elements[1]) {
-        return Err(Fault::new("pixels lie outside the output, or overlap"));
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@
 //! | [`element`] | what values hold, and precisions |
 //! | [`pixels`] | tensors, values in them, and where pixels lie in memory |
 //! | [`activation`] | functions of one element that layers end with |
-//! | [`conv`], [`pool`], [`copy`] | geometry: made and checked by constant functions, taken by kernels |
+//! | [`conv`], [`pool`], [`copy`], [`elementwise`], [`moments`] | geometry: made and checked by constant functions, taken by kernels |
 //! | [`algorithm`], [`winograd`] | how convolutions are computed, and the memory that takes |
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
@@ -25,7 +25,9 @@ pub mod conv;
 pub mod copy;
 pub mod description;
 pub mod element;
+pub mod elementwise;
 pub mod list;
+pub mod moments;
 mod nearest;
 pub mod pixels;
 pub mod plan;
@@ -43,11 +45,12 @@ pub use activation::Activation;
 pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
-pub use copy::{AddGeometry, CopyGeometry};
+pub use copy::CopyGeometry;
 pub use description::{
     BatchNorm, Description, Ending, Kernel, KernelLayout, LayerWeights, Role, Slope, Text, WeightTensor,
 };
 pub use element::{Element, Precision};
+pub use elementwise::{Elementwise, Operator, Scales};
 pub use list::{ListKind, ListWeights};
 pub use nearest::nearest;
 pub use pixels::{Area, Dims, Fault, Pixels};

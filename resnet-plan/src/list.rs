@@ -141,16 +141,17 @@ impl ListWeights {
     pub fn serve(&self, action: Action) -> bool {
         let kind = match (action, &self.kind) {
             (Action::Affine { .. }, ListKind::BatchNorm(_)) => true,
-            (Action::GroupNorm { channels, .. }, ListKind::GroupNorm { channels: range, .. }) => {
-                channels == *range
-            }
+            (
+                Action::GroupNorm { channels, affine: true, .. },
+                ListKind::GroupNorm { channels: range, .. },
+            ) => channels == *range,
             (Action::Gem { .. }, ListKind::Exponent(_)) => true,
             (Action::ChannelConv { kernel, .. }, ListKind::Kernel { len, .. }) => kernel == *len,
             (
                 Action::Add { .. }
                 | Action::Multiply { .. }
                 | Action::Activate { .. }
-                | Action::GroupNorm { .. },
+                | Action::GroupNorm { affine: false, .. },
                 ListKind::Slopes,
             ) => true,
             _ => false,

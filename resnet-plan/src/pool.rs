@@ -1,5 +1,6 @@
-//! Pooling: windows that are cut to the image, so that no padding is ever read.
+//! Pooling: windows that are cut to the image, so that no padding is ever read, or find the image mirrored there.
 
+use crate::copy::hold;
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
 /// A pooling layer.
@@ -24,7 +25,13 @@ pub enum PoolKind {
     Average,
     /// The mean of them and of the padding in the window, which counts as zeros (PyTorch's `count_include_pad`).
     AverageWithPadding,
+    /// Their sum with binomial weights (Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", section 3.2); around the image
+    /// lie its own pixels, mirrored at the edge.
+    Blur,
 }
+
+/// The largest window of a blur: its weights are exact in f32.
+pub const LARGEST_BLUR: usize = 9;
 
 /// Pooling as kernels take it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,9 +104,7 @@ impl PoolGeometry {
         if self.x.end(self.batch, self.input, self.channels) > x_elements {
             return Err(Fault::new("pixels lie outside the input"));
         }
-        if !self.y.hold(self.batch, self.output, self.channels, y_elements) {
-            return Err(Fault::new("pixels lie outside the output, or overlap"));
-        }
+        try_const!(hold(&self.y, self.batch, self.output, self.channels, y_elements));
         self.windows()
     }
 
@@ -113,11 +118,25 @@ impl PoolGeometry {
             let (before, behind) = (self.padding[2 * axis], self.padding[2 * axis + 1]);
             let image = plus(before, self.input[axis]);
             let last = times(self.output[axis] - 1, self.stride[axis]);
-            if self.input[axis] == 0 || before >= self.window[axis] || last >= image {
+            let mirrored = matches!(self.kind, PoolKind::Blur);
+            if self.input[axis] == 0 || !mirrored && (before >= self.window[axis] || last >= image) {
                 return Err(Fault::new("a window holds nothing of the image"));
             }
             if plus(image, behind) == usize::MAX {
                 return Err(Fault::new("the padding is too large"));
+            }
+            if mirrored {
+                let (window, end) = (self.window[axis], plus(last, self.window[axis]));
+                if window == 0
+                    || window > LARGEST_BLUR
+                    || before >= self.input[axis]
+                    || behind >= self.input[axis]
+                {
+                    return Err(Fault::new("the window of a blur is too large"));
+                }
+                if end > plus(image, behind) {
+                    return Err(Fault::new("the window of a blur reaches beyond the mirrored image"));
+                }
             }
             axis += 1;
         }

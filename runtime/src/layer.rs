@@ -82,16 +82,32 @@ pub(crate) fn compute(
     y: ElementsMut<'_>,
 ) {
     let table = weights.kernels();
+    let list_at = |list: Option<usize>| list.map_or(&[][..], |list| weights.list(first[1] + list));
     match (task, x, y) {
         (Task::Conv(convolution, layer), x, y) => {
             kernels::convolve(table, threads, convolution, x, weights.layer(first[0] + layer), y);
         }
         (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
-        (Task::Add(geometry, activation), x, y) => kernels::add(table, threads, geometry, *activation, x, y),
+        (Task::Elementwise(geometry, list), x, y) => {
+            kernels::elementwise(table, threads, geometry, list_at(*list), x, y);
+        }
         (Task::Copy(geometry, scale), x, y) => kernels::convert(table, threads, geometry, *scale, x, y),
-        (Task::Softmax(channels), Elements::F32(x), ElementsMut::F32(y)) => kernels::softmax(*channels, x, y),
-        (Task::Softmax(_), ..) => unreachable!("a softmax is of f32"),
         (Task::Clear(area), _, y) => kernels::clear_halo(area, y),
+        (task, Elements::F32(x), ElementsMut::F32(y)) => match *task {
+            Task::GroupNorm(ref norm, list) => {
+                kernels::group_norm(table, threads, norm, list_at(list), x, y);
+            }
+            Task::Reduce(ref reduce, list) => {
+                kernels::reduce(table, threads, reduce, list_at(list).first().copied(), x, y);
+            }
+            Task::Softmax(channels) => kernels::softmax(channels, x, y),
+            Task::L2Normalize(channels, epsilon) => kernels::l2_normalize(channels, epsilon, x, y),
+            Task::ChannelConv { channels, kernel, list } => {
+                kernels::channel_conv(channels, &list_at(Some(list))[..kernel], x, y);
+            }
+            _ => unreachable!("all others are done above"),
+        },
+        _ => unreachable!("there is no kernel for these elements"),
     }
 }
 

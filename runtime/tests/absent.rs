@@ -12,6 +12,7 @@ fn empty() -> Description {
         precision: Precision::F32,
         calibrated: None,
         layers: Vec::new().into(),
+        lists: Default::default(),
         ignored: Vec::new().into(),
         peak_bytes: 0,
         scratch_bytes: 0,

@@ -11,8 +11,8 @@ use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
 use common::{activation, on_any_isa, on_every_isa, slopes};
 use proptest::prelude::*;
 use resnet_plan::{
-    Activation, AddGeometry, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Pixels,
-    Pool, PoolGeometry, PoolKind, Residual, Split,
+    Activation, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Elementwise, Operator,
+    Pixels, Pool, PoolGeometry, PoolKind, Residual, Scales, Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -150,7 +150,7 @@ fn pooling() {
             let expected = match kind {
                 PoolKind::Max => reference::max_pool(&x.image, &reference_window),
                 PoolKind::Average => reference::average_pool(&x.image, &reference_window, false),
-                PoolKind::AverageWithPadding => reference::average_pool(&x.image, &reference_window, true),
+                _ => reference::average_pool(&x.image, &reference_window, true),
             };
             let geometry = PoolGeometry {
                 kind,
@@ -218,18 +218,20 @@ fn addition() {
             let (x, y) = (placed(dims, x_halo, seed), placed(dims, y_halo, seed ^ 1));
             let mut expected = reference::add(&y.image, &x.image);
             expected = reference::activate(&expected, activation, &[]);
-            let geometry = AddGeometry {
+            let geometry = Elementwise {
+                operator: Operator::Add,
+                activation,
                 batch,
                 size: [height, width],
                 channels,
                 x: x.interior(),
                 y: y.interior(),
-                scale: 1.0,
-                residual: Residual::Same,
+                held: Residual::Same,
+                scales: Scales::NONE,
             };
             let mut array = y.array(UNTOUCHED);
             let (from, to) = (x.array(UNTOUCHED), ElementsMut::F32(&mut array));
-            kernels::add(isa.kernels(), &threads(count), &geometry, activation, Elements::F32(&from), to);
+            kernels::elementwise(isa.kernels(), &threads(count), &geometry, &[], Elements::F32(&from), to);
             let exact = exact(&expected);
             let near = expected.data.iter().map(|y| 4e-7 * y.abs() + 2e-7).collect();
             let tolerance = if activation.is_homogeneous() { exact } else { near };
@@ -261,6 +263,7 @@ fn copies() {
                 channels,
                 front,
                 back,
+                times: [1, 1],
                 x: x.pixels(at, stride),
                 y: y.interior(),
             };
@@ -277,7 +280,8 @@ fn copies() {
 fn rows_that_lie_in_each_other() {
     let x = Pixels { start: 0, image: 0, row: 4, pixel: 1 };
     let y = Pixels { row: 3, ..x };
-    let geometry = CopyGeometry { batch: 1, size: [2, 4], channels: 1, front: 0, back: 0, x, y };
+    let geometry =
+        CopyGeometry { batch: 1, size: [2, 4], channels: 1, front: 0, back: 0, times: [1, 1], x, y };
     kernels::copy(&threads(2), &geometry, &[0.0f32; 8], &mut [0.0; 8]);
 }
 

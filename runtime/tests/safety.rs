@@ -8,8 +8,9 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use resnet_plan::{
-    Action, Activation, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow,
-    Description, Element, Ending, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing, Residual, Split,
+    Action, Activation, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow, Description,
+    Element, Elementwise, Ending, Operator, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing,
+    Residual, Scales, Split,
 };
 use resnet_runtime::arena::Place;
 use resnet_runtime::elements::{Elements, ElementsMut};
@@ -42,16 +43,26 @@ const CONVOLUTION: Convolution = Convolution {
     scale: 1.0,
     split: Split::Pixels,
 };
-const COPY: CopyGeometry =
-    CopyGeometry { batch: 1, size: [1, 1], channels: 16, front: 0, back: 0, x: PIXELS, y: PIXELS };
-const ADD: AddGeometry = AddGeometry {
+const COPY: CopyGeometry = CopyGeometry {
+    batch: 1,
+    size: [1, 1],
+    channels: 16,
+    front: 0,
+    back: 0,
+    times: [1, 1],
+    x: PIXELS,
+    y: PIXELS,
+};
+const ADD: Elementwise = Elementwise {
+    operator: Operator::Add,
+    activation: Activation::None,
     batch: 1,
     size: [1, 1],
     channels: 16,
     x: PIXELS,
     y: PIXELS,
-    scale: 1.0,
-    residual: Residual::Same,
+    held: Residual::Same,
+    scales: Scales::NONE,
 };
 const POOL: PoolGeometry = PoolGeometry {
     kind: PoolKind::Max,
@@ -227,12 +238,12 @@ fn a_copy_of_too_many_zero_channels() {
 fn a_sum_whose_output_begins_before_the_slice() {
     for isa in Isa::available() {
         refuses(OUTSIDE, 7.0, |y| {
-            let geometry = AddGeometry { y: BEFORE, ..ADD };
-            kernels::add(
+            let geometry = Elementwise { y: BEFORE, ..ADD };
+            kernels::elementwise(
                 isa.kernels(),
                 &team(),
                 &geometry,
-                Activation::None,
+                &[],
                 Elements::F32(&[1.0; 16]),
                 ElementsMut::F32(y),
             );
@@ -352,7 +363,7 @@ fn an_instruction_set_that_is_not_there() {
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::Bf16(halves), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| convolve(isa, &CONVOLUTION, Elements::U8(bytes), ElementsMut::F32(y)));
         refuses(&message, 7.0, |y| {
-            kernels::add(isa.kernels(), &team, &ADD, Activation::None, Elements::F32(x), ElementsMut::F32(y))
+            kernels::elementwise(isa.kernels(), &team, &ADD, &[], Elements::F32(x), ElementsMut::F32(y))
         });
         refuses(&message, 7.0, |y| {
             kernels::pool(isa.kernels(), &team, &POOL, Elements::F32(x), ElementsMut::F32(y))

@@ -9,8 +9,8 @@ use common::{activation, on_every_isa, on_isa, slopes};
 use proptest::prelude::*;
 use resnet_plan::winograd::MOST_PRODUCTS;
 use resnet_plan::{
-    Activation, AddGeometry, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Pixels,
-    PoolGeometry, PoolKind, Residual, Split,
+    Activation, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Elementwise, Operator,
+    Pixels, PoolGeometry, PoolKind, Residual, Scales, Split,
 };
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -508,25 +508,20 @@ fn int8_pooling_and_sums() {
 
         let old = random.bytes(total);
         let old_scale = random.number().abs() + 0.1;
-        let geometry = AddGeometry {
+        let geometry = Elementwise {
+            operator: Operator::Add,
+            activation: if relu { Activation::Relu } else { Activation::None },
             batch,
             size: [height, width],
             channels,
             x: pixels,
             y: pixels,
-            scale,
-            residual: Residual::Quantized { signed: old_signed, scale: old_scale },
+            held: Residual::Quantized { signed: old_signed, scale: old_scale },
+            scales: Scales { x: scale, ..Scales::NONE },
         };
         let mut y = old.clone();
         write(&mut y, y_signed, &mut |to| {
-            kernels::add(
-                isa.kernels(),
-                &threads,
-                &geometry,
-                if relu { Activation::Relu } else { Activation::None },
-                from,
-                to,
-            )
+            kernels::elementwise(isa.kernels(), &threads, &geometry, &[], from, to)
         });
         for place in 0..total {
             let sum =
@@ -561,6 +556,7 @@ fn conversions() {
             channels,
             front,
             back,
+            times: [1, 1],
             x: dense(height, width, channels),
             y: dense(height, width, stored),
         };

@@ -1,5 +1,4 @@
 //! Plans to be executed.
-#![allow(dead_code)] // each test uses some of it
 
 use resnet::Error;
 use resnet::runtime::{Isa, Precision, Weights};

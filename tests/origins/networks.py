@@ -8,6 +8,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 import keras
 import timm
 import torchvision.models
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 from torchvision.models._utils import IntermediateLayerGetter
 from transformers import ResNetConfig, ResNetForImageClassification
 
@@ -15,6 +16,8 @@ import published
 from origin import Keras, Torch
 
 keras.config.set_floatx("float64")
+# Without this, a batch norm computes in float32 where the backend is torch: float64 and float32 would give float32.
+BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
 
 def torchvision_network(name):

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import torch
 from torch import nn
@@ -73,7 +74,8 @@ class Keras:
         self.parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
     def run(self):
-        """As `Torch.run`, if Keras computes in float64."""
+        """As `Torch.run`."""
+        assert keras.backend.result_type("float64", "float32") == "float64"
         weights = [fill(name, sizes, role, math.prod(sizes[:-1])) for name, sizes, role in self.tensors]
         self.model.set_weights(weights)
         image = fill("input", self.input, "input").astype(np.float64)

@@ -9,16 +9,19 @@ use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Spec, pass};
 
+use super::layers::{
+    activation, batch_norm, definition, dense, flag, kernel, layer, padding, stride, winograd,
+};
 use super::tree::{Map, Tree};
 
 /// The most multiply-adds of a network, for its whole batch.
 const LARGEST_BUDGET: u64 = 20_000_000;
 
-/// The most elements of an image that is flattened: few enough for channels, and before a dense layer for the sums of int8.
-const LARGEST_FLAT: [usize; 2] = [1 << 10, 1 << 16];
+/// The most elements of an image that is flattened before a dense layer: few enough for the sums of int8.
+const LARGEST_FLAT: usize = 1 << 16;
 
 /// What the compiler says of parts that do not fit what is before them.
-const MISFITS: [&str; 7] = [
+const MISFITS: [&str; 16] = [
     "is larger than its input",
     "pooling window must be smaller than the window",
     "the sides of a residual add disagree",
@@ -26,16 +29,31 @@ const MISFITS: [&str; 7] = [
     "channels of the shortcut are not the",
     "is empty",
     "is too large",
+    "groups of one size",
+    "the standard deviation of one pixel",
+    "is too small for a blur",
+    "cannot be multiplied",
+    "needs an input of one pixel",
+    "needs a flat input",
+    "there are no channels",
+    "leaves a rest",
+    "sides of an addition disagree",
 ];
 
-/// Numbers from a seed: splitmix64.
-pub(crate) struct Draw(u64);
+/// Numbers from a seed: splitmix64. And how many names were given.
+pub(crate) struct Draw(u64, usize);
 
 impl Draw {
     /// Those of a network.
     pub(crate) fn new(seed: usize, index: usize) -> Self {
-        let mut draw = Draw(seed as u64);
-        Draw(draw.number(0, usize::MAX - 1).wrapping_add(index) as u64)
+        let mut draw = Draw(seed as u64, 0);
+        Draw(draw.number(0, usize::MAX - 1).wrapping_add(index) as u64, 0)
+    }
+
+    /// A name that nothing else has.
+    pub(super) fn name(&mut self) -> String {
+        self.1 += 1;
+        format!("drawn.{}", self.1)
     }
 
     /// From `least` to `most`.
@@ -82,6 +100,7 @@ pub(crate) fn network(draw: &mut Draw) -> Drawn {
     fields.put("classes", Tree::Number(draw.number(1, 40)));
     fields.put("names", names(draw));
     settings(draw, &mut fields, 8);
+    fields.perhaps(draw, 4, "define", definition);
     let mut network = Network {
         spec: Tree::Map(fields.0),
         budget: LARGEST_BUDGET >> draw.number(0, style.spread),
@@ -103,7 +122,7 @@ pub(crate) fn network(draw: &mut Draw) -> Drawn {
     if draw.one_in(3) {
         network.part("head", draw, |_, _| Tree::one("average_pool", Tree::word("global")));
     }
-    if draw.one_in(2) && network.shape.iter().product::<usize>() <= LARGEST_FLAT[1] {
+    if draw.one_in(2) && network.shape.iter().product::<usize>() <= LARGEST_FLAT {
         network.part("head", draw, |_, _| Tree::word("flatten"));
         network.part("head", draw, dense);
     }
@@ -113,16 +132,19 @@ pub(crate) fn network(draw: &mut Draw) -> Drawn {
     while network.is_empty() {
         network.part("stem", draw, layer);
     }
+    if draw.one_in(4) {
+        network.outputs(draw);
+    }
     let Network { spec, parts, misfits, .. } = network;
     Drawn { spec, parts, misfits }
 }
 
 /// A network as far as it is drawn.
-struct Network {
+pub(super) struct Network {
     spec: Tree,
     budget: u64,
     /// Height, width and channels of what comes out.
-    shape: [usize; 3],
+    pub(super) shape: [usize; 3],
     channels: Channels,
     /// The most channels of the next part.
     most: usize,
@@ -139,7 +161,7 @@ impl Network {
             longer.list(list).push(named(part(draw, self), &self.spec));
             self.parts += 1;
             match measure(&longer) {
-                Ok((shape, macs)) if macs <= self.budget => {
+                Ok(Measured { shape, macs, .. }) if macs <= self.budget => {
                     (self.spec, self.shape) = (longer, shape);
                     return;
                 }
@@ -151,8 +173,19 @@ impl Network {
         }
     }
 
+    /// Some values are outputs, too.
+    fn outputs(&mut self, draw: &mut Draw) {
+        let names = measure(&self.spec).map(|measured| measured.names).unwrap_or_default();
+        let mut chosen: Vec<String> = (0..draw.number(1, 3)).map(|_| draw.pick(&names)).collect();
+        chosen.sort();
+        chosen.dedup();
+        let words = chosen.iter().map(|name| Tree::Word(name.clone())).collect();
+        let Tree::Map(map) = &mut self.spec else { panic!("not a map") };
+        map.push(("outputs".to_owned(), Tree::List(words)));
+    }
+
     /// The channels of a layer.
-    fn channels(&self, draw: &mut Draw) -> usize {
+    pub(super) fn channels(&self, draw: &mut Draw) -> usize {
         self.channels.draw(draw, self.most)
     }
 
@@ -161,8 +194,17 @@ impl Network {
     }
 }
 
-/// Height, width and channels of a network's output, and its multiply-adds; or why it has none.
-pub(crate) fn measure(spec: &Tree) -> Result<([usize; 3], u64), String> {
+/// A network whose shapes are known.
+pub(crate) struct Measured {
+    /// Height, width and channels of the output.
+    shape: [usize; 3],
+    macs: u64,
+    /// What values are called.
+    names: Vec<String>,
+}
+
+/// A network's shapes; or why it has none.
+pub(crate) fn measure(spec: &Tree) -> Result<Measured, String> {
     let (text, overrides) = (spec.text(), Overrides::default());
     let spec = Spec { name: "random", text: &text, overrides: &overrides };
     let render = |errors: Diagnostics| errors.render("random", &text);
@@ -175,7 +217,8 @@ pub(crate) fn measure(spec: &Tree) -> Result<([usize; 3], u64), String> {
     };
     let macs = graph.topological().into_iter().map(macs).sum();
     let [_, height, width, channels] = dims(graph.output().expect("an output"));
-    Ok(([height, width, channels], macs))
+    let names = graph.topological().into_iter().map(|value| graph.node(value).name.clone()).collect();
+    Ok(Measured { shape: [height, width, channels], macs, names })
 }
 
 /// Sizes that go together.
@@ -231,14 +274,20 @@ impl Channels {
 
 /// Entries of a map; those with a chance are often left out.
 #[derive(Default)]
-struct Fields(Map);
+pub(super) struct Fields(pub(super) Map);
 
 impl Fields {
-    fn put(&mut self, key: &str, value: Tree) {
+    pub(super) fn put(&mut self, key: &str, value: Tree) {
         self.0.push((key.to_owned(), value));
     }
 
-    fn perhaps(&mut self, draw: &mut Draw, one_in: usize, key: &str, value: impl FnOnce(&mut Draw) -> Tree) {
+    pub(super) fn perhaps(
+        &mut self,
+        draw: &mut Draw,
+        one_in: usize,
+        key: &str,
+        value: impl FnOnce(&mut Draw) -> Tree,
+    ) {
         if draw.one_in(one_in) {
             let value = value(draw);
             self.put(key, value);
@@ -256,57 +305,18 @@ fn names(draw: &mut Draw) -> Tree {
     Tree::word(draw.pick(&["torchvision", "document"]))
 }
 
-/// A layer of stem or head.
-fn layer(draw: &mut Draw, network: &Network) -> Tree {
-    match draw.number(0, 99) {
-        0..60 => conv(draw, network),
-        60..70 => pool(draw, "max_pool"),
-        70..78 => pool(draw, "average_pool"),
-        78..88 => Tree::one("zero_pad", sides(draw)),
-        88..91 => Tree::one("average_pool", Tree::word("global")),
-        91..95 if network.shape.iter().product::<usize>() <= LARGEST_FLAT[0] => Tree::word("flatten"),
-        95..98 if network.shape[..2] == [1, 1] => dense(draw, network),
-        _ => Tree::word("softmax"),
-    }
-}
-
-fn conv(draw: &mut Draw, network: &Network) -> Tree {
-    let mut fields = Fields::default();
-    fields.put("filters", Tree::Number(network.channels(draw)));
-    fields.put("kernel", kernel(draw));
-    fields.perhaps(draw, 2, "stride", stride);
-    fields.perhaps(draw, 2, "padding", padding);
-    fields.perhaps(draw, 4, "bias", flag);
-    fields.perhaps(draw, 4, "batch_norm", batch_norm);
-    fields.perhaps(draw, 4, "relu", flag);
-    fields.perhaps(draw, 8, "winograd", winograd);
-    Tree::one("conv", Tree::Map(fields.0))
-}
-
-fn dense(draw: &mut Draw, network: &Network) -> Tree {
-    let mut fields = Fields::default();
-    fields.perhaps(draw, 2, "units", |draw| Tree::Number(network.channels(draw)));
-    fields.perhaps(draw, 3, "bias", flag);
-    Tree::one("dense", Tree::Map(fields.0))
-}
-
-fn pool(draw: &mut Draw, kind: &str) -> Tree {
-    let mut fields = Fields::default();
-    fields.put("window", pair(draw, 4));
-    fields.perhaps(draw, 2, "stride", stride);
-    fields.perhaps(draw, 2, "padding", padding);
-    fields.perhaps(draw, 2, "ceil", flag);
-    if kind == "average_pool" {
-        fields.perhaps(draw, 2, "count_padding", flag);
-    }
-    Tree::one(kind, Tree::Map(fields.0))
+/// The block that the spec defines, or a bottleneck, with groups.
+fn block(draw: &mut Draw) -> Tree {
+    let groups = Tree::one("groups", Tree::Number(draw.pick(&[1, 2, 4, 16])));
+    if draw.one_in(2) { Tree::word("drawn") } else { Tree::one("drawn", groups) }
 }
 
 fn stage(draw: &mut Draw, network: &Network) -> Tree {
     let mut fields = Fields::default();
-    let kind = draw.pick(&["basic", "bottleneck"]);
+    let kind = draw.pick(&["basic", "bottleneck", "bottleneck"]);
     let of_stage = filters(draw, network, kind);
-    fields.put("block", Tree::word(kind));
+    let own = network.spec.get("define").is_some() && draw.one_in(2);
+    fields.put("block", if own { block(draw) } else { Tree::word(kind) });
     fields.put("filters", of_stage.clone());
     fields.perhaps(draw, 2, "stride", stride);
     settings(draw, &mut fields, 8);
@@ -359,7 +369,8 @@ fn settings(draw: &mut Draw, fields: &mut Fields, one_in: usize) {
     fields.perhaps(draw, one_in, "kernel", kernel);
     let often_same = |draw: &mut Draw| if draw.one_in(3) { padding(draw) } else { Tree::word("same") };
     fields.perhaps(draw, one_in, "padding", often_same);
-    fields.perhaps(draw, one_in, "stride_on", |draw| Tree::word(draw.pick(&["first", "middle"])));
+    fields.perhaps(draw, one_in, "stride_on", |draw| Tree::word(draw.pick(&["first", "middle", "last"])));
+    fields.perhaps(draw, 2 * one_in, "activation", activation);
     fields.perhaps(draw, one_in, "relu", |draw| Tree::word(draw.pick(&["after_add", "before_add", "none"])));
     fields.perhaps(draw, one_in, "bias", flag);
     fields.perhaps(draw, one_in, "batch_norm", batch_norm);
@@ -374,62 +385,6 @@ fn settings(draw: &mut Draw, fields: &mut Fields, one_in: usize) {
         3 => Tree::one("projection", Tree::one("batch_norm", batch_norm(draw))),
         _ => Tree::word("subsample"),
     });
-}
-
-fn kernel(draw: &mut Draw) -> Tree {
-    match draw.number(0, 9) {
-        0..4 => Tree::Number(3),
-        4..6 => Tree::Number(1),
-        _ => pair(draw, 7),
-    }
-}
-
-fn stride(draw: &mut Draw) -> Tree {
-    if draw.one_in(2) { Tree::Number(2) } else { pair(draw, 3) }
-}
-
-/// One number for both sides, or two.
-fn pair(draw: &mut Draw, most: usize) -> Tree {
-    if draw.one_in(2) {
-        return Tree::Number(draw.number(1, most));
-    }
-    Tree::List((0..2).map(|_| Tree::Number(draw.number(1, most))).collect())
-}
-
-fn padding(draw: &mut Draw) -> Tree {
-    match draw.number(0, 5) {
-        0 => Tree::word("valid"),
-        1 | 2 => Tree::word("same"),
-        3 => Tree::Number(1),
-        _ => sides(draw),
-    }
-}
-
-fn sides(draw: &mut Draw) -> Tree {
-    if draw.one_in(2) {
-        return Tree::Number(draw.number(0, 3));
-    }
-    let mut fields = Fields::default();
-    for side in ["top", "bottom", "left", "right"] {
-        fields.perhaps(draw, 2, side, |draw| Tree::Number(draw.number(0, 3)));
-    }
-    Tree::Map(fields.0)
-}
-
-fn flag(draw: &mut Draw) -> Tree {
-    Tree::word(draw.pick(&["true", "false"]))
-}
-
-fn winograd(draw: &mut Draw) -> Tree {
-    Tree::word(draw.pick(&["on", "off"]))
-}
-
-fn batch_norm(draw: &mut Draw) -> Tree {
-    match draw.number(0, 3) {
-        0 => Tree::word("true"),
-        1 => Tree::one("epsilon", Tree::word("1.0e-3")),
-        _ => Tree::word("false"),
-    }
 }
 
 /// A layer with a name of its own, if there is another of its kind.

@@ -54,12 +54,13 @@ pub(super) fn action(action: Action, [first_layer, first_list]: [usize; 2]) -> T
             let (activation, list) = (self::activation(activation), list_if_any(list));
             quote!(Activate { activation: #activation, list: #list })
         }
-        Action::GroupNorm { groups, channels, epsilon, activation, list } => {
+        Action::GroupNorm { groups, channels, epsilon, activation, affine, list } => {
             let (groups, channels) = (Literal::usize_unsuffixed(groups), pair(channels));
             let (activation, list) = (self::activation(activation), list_if_any(list));
             quote! {
                 GroupNorm {
-                    groups: #groups, channels: #channels, epsilon: #epsilon, activation: #activation, list: #list,
+                    groups: #groups, channels: #channels, epsilon: #epsilon, activation: #activation,
+                    affine: #affine, list: #list,
                 }
             }
         }

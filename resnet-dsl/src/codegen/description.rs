@@ -125,11 +125,6 @@ fn list(list: &ListWeights) -> TokenStream {
     }
 }
 
-fn slope(slope: &Slope) -> TokenStream {
-    let (name, single) = (text(&slope.name), slope.single);
-    quote!(plan::Slope { name: #name, single: #single })
-}
-
 /// `plan::Algorithms::all(plan::Algorithm::Direct)`
 pub(super) fn algorithms(algorithms: Algorithms) -> TokenStream {
     let [wide, dots, tiles] = algorithms.each().map(algorithm);

@@ -179,7 +179,16 @@ impl Lowering<'_> {
                 let action = self.group_norm(node, norm, dims(self.graph, value)[3]);
                 self.compute(value, read, action);
             }
-            (Op::Blur(_), _) => return Err(without_kernel(node)),
+            (Op::Blur(blur), read) => {
+                let [rows, columns] = blur.padding();
+                let action = Action::Pool(resnet_plan::Pool {
+                    kind: PoolKind::Blur,
+                    window: [blur.size; 2],
+                    stride: blur.stride,
+                    padding: [rows, rows, columns, columns],
+                });
+                self.compute(value, read, action);
+            }
             (Op::StatisticsPool(pool), read) => {
                 self.compute(value, read, Action::Statistics { epsilon: pool.epsilon });
             }

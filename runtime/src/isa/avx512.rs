@@ -14,7 +14,10 @@ pub(super) fn is_available() -> bool {
 pub(super) const KERNELS: Kernels = Kernels {
     max_pool: avx2::KERNELS.max_pool,
     average_pool: avx2::KERNELS.average_pool,
-    add: avx2::KERNELS.add,
+    elementwise: avx2::KERNELS.elementwise,
+    blur: avx2::KERNELS.blur,
+    group_norm: avx2::KERNELS.group_norm,
+    statistics: avx2::KERNELS.statistics,
     convert: avx2::KERNELS.convert,
     fold: avx2::KERNELS.fold,
     ..kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4)

@@ -46,6 +46,7 @@ pub fn convert(
                 return;
             }
             must_fit(geometry.fits(x.len(), y.len()));
+            assert!(geometry.times == [1, 1], "elements of another type are copied once");
             let y = Target::of(y);
             let count = threads.count();
             threads.run(|index, _| {

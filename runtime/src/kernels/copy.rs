@@ -1,4 +1,4 @@
-//! Copies: all pixels of a value, or every n-th one between channels of zeros.
+//! Copies: all pixels of a value, every n-th one between channels of zeros, or each several times.
 //!
 //! ```text
 //! for each pixel of y:  zeros, the channels of its pixel of x, zeros
@@ -16,13 +16,13 @@ use crate::threads::Threads;
 /// # Panics
 /// If the geometry reaches outside the slices, or pixels of `y` overlap.
 pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: &mut [T]) {
-    let CopyGeometry { batch, size, channels, front, back, x: from, y: to } = *geometry;
+    let CopyGeometry { batch, size, channels, front, back, times, x: from, y: to } = *geometry;
     let [height, width] = size;
     if geometry.is_empty() {
         return;
     }
     must_fit(geometry.fits(x.len(), y.len()));
-    let whole_rows = front + back == 0 && from.pixel == channels && to.pixel == channels;
+    let whole_rows = front + back == 0 && times == [1, 1] && from.pixel == channels && to.pixel == channels;
     let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
     let shared = Shared(y.as_mut_ptr());
     let count = threads.count();
@@ -30,7 +30,7 @@ pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: 
         for row in share(batch * height, index, count) {
             let (image, row) = (row / height, row % height);
             for column in 0..steps {
-                let x = &x[from.at(image, row, column)..][..length];
+                let x = &x[from.at(image, row / times[0], column / times[1])..][..length];
                 let y = shared.pointer().wrapping_add(to.at(image, row, column));
                 // SAFETY: the assertion holds for every pixel; the rows of two threads do not meet, and `y` is borrowed
                 // exclusively.

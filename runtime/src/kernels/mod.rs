@@ -19,18 +19,19 @@
 //! instruction sets there are: that is [`isa`](crate::isa), above it.
 
 pub(crate) mod activate;
-pub(crate) mod add;
+pub(crate) mod channels;
 pub(crate) mod conv;
 pub(crate) mod convert;
 pub(crate) mod copy;
 pub(crate) mod dot;
+pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod fold;
+pub(crate) mod moments;
 pub mod pack;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
-pub(crate) mod softmax;
 pub mod strassen;
 pub(crate) mod table;
 pub(crate) mod tiles;
@@ -46,14 +47,15 @@ use resnet_plan::{Fault, Split};
 use crate::elements::{ElementsMut, bf16};
 use crate::threads::Threads;
 
-pub use add::add;
+pub use channels::{channel_conv, l2_normalize, softmax};
 pub use conv::{PackedConv, convolve};
 pub use convert::convert;
 pub use copy::{clear_halo, copy};
+pub use elementwise::elementwise;
 pub(crate) use fold::{FoldTask, fold_panel};
+pub use moments::{group_norm, reduce};
 pub use peak::{peak_gflops, peak_gops};
 pub use pool::pool;
-pub use softmax::softmax;
 pub use table::Kernels;
 
 /// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.

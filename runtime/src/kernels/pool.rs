@@ -5,6 +5,7 @@
 //!     cut the window to the image
 //!     for each vector of channels:
 //!         max:      fold the window's pixels with max, NaN first
+//!         blur:     sum its rows, and the rows, with binomial weights; beyond the edge lie the image's own pixels
 //!         average:  for each block of at most 7x7 pixels: sum its rows, and the rows
 //!                   sum the blocks in double precision, if there are several; divide by how many count
 //! ```
@@ -13,6 +14,7 @@
 
 use std::ops::Range;
 
+use resnet_plan::pool::LARGEST_BLUR;
 use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 
 use crate::elements::{Elements, ElementsMut};
@@ -44,7 +46,11 @@ pub fn pool(
         return;
     }
     must_fit(geometry.fits(x.len(), y.len()));
-    let kernel = if geometry.kind == PoolKind::Max { kernels.max_pool } else { kernels.average_pool };
+    let kernel = match geometry.kind {
+        PoolKind::Max => kernels.max_pool,
+        PoolKind::Average | PoolKind::AverageWithPadding => kernels.average_pool,
+        PoolKind::Blur => kernels.blur,
+    };
     let y = Target::of(y);
     let count = threads.count();
     threads.run(|index, _| {
@@ -87,6 +93,76 @@ pub(crate) unsafe fn average<S: Simd>(simd: S, task: &PoolTask<'_>) {
             _ => panic!("there is no pooling from one type to another"),
         }
     }
+}
+
+/// # Safety
+/// As [`max`].
+#[inline(always)]
+pub(crate) unsafe fn blur<S: Simd>(simd: S, task: &PoolTask<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (task.x, task.y) {
+            (Elements::F32(x), Target::F32(y)) => blurred(simd, task, x.as_ptr(), y),
+            (Elements::Bf16(x), Target::Bf16(y)) => blurred(simd, task, x.as_ptr(), y),
+            (Elements::U8(x), Target::U8(y)) => blurred(simd, task, x.as_ptr(), y),
+            (Elements::I8(x), Target::I8(y)) => blurred(simd, task, x.as_ptr(), y),
+            _ => panic!("there is no pooling from one type to another"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`max`], for these pointers.
+#[inline(always)]
+unsafe fn blurred<S: Simd, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from: *const T, to: *mut T) {
+    let PoolGeometry { scale, output, channels, window, ref x, ref y, .. } = task.geometry;
+    let weights = window.map(binomial);
+    for line in task.rows.clone() {
+        let (image, row) = (line / output[0], line % output[0]);
+        for column in 0..output[1] {
+            for channel in (0..channels).step_by(S::LANES) {
+                let rest = (channels - channel).min(S::LANES);
+                let mut sum = simd.splat(0.0);
+                for (i, weight) in weights[0].iter().enumerate().take(window[0]) {
+                    let y = mirrored(&task.geometry, 0, row, i);
+                    let mut of_row = simd.splat(0.0);
+                    for (j, weight) in weights[1].iter().enumerate().take(window[1]) {
+                        let place = x.at(image, y, mirrored(&task.geometry, 1, column, j)) + channel;
+                        // SAFETY: a mirrored place lies in the image, whose pixels lie in `x` and have `rest` channels from `channel` on.
+                        let value = unsafe { T::load(simd, from.add(place), rest) };
+                        of_row = simd.add(of_row, simd.mul(value, simd.splat(*weight)));
+                    }
+                    sum = simd.add(sum, simd.mul(of_row, simd.splat(*weight)));
+                }
+                let sum = simd.mul(sum, simd.splat(scale));
+                // SAFETY: the output pixel lies in `y`, and has as many channels.
+                unsafe { T::store(simd, to.add(y.at(image, row, column) + channel), sum, rest) };
+            }
+        }
+    }
+}
+
+/// The row (axis 0) or column (1) of the image at a place of an output's window. Beyond an edge lies what is as far on this side of
+/// it.
+#[inline(always)]
+fn mirrored(geometry: &PoolGeometry, axis: usize, position: usize, offset: usize) -> usize {
+    let inside = (position * geometry.stride[axis] + offset).abs_diff(geometry.padding[2 * axis]);
+    let twice = 2 * (geometry.input[axis] - 1);
+    inside.min(twice - inside.min(twice))
+}
+
+/// Binomial coefficients of a window, over their sum; exact.
+#[inline(always)]
+fn binomial(window: usize) -> [f32; LARGEST_BLUR] {
+    let mut weights = [0.0; LARGEST_BLUR];
+    weights[0] = 1.0;
+    for end in 1..window.min(LARGEST_BLUR) {
+        for place in (1..=end).rev() {
+            weights[place] = 0.5 * (weights[place] + weights[place - 1]);
+        }
+        weights[0] *= 0.5;
+    }
+    weights
 }
 
 /// A way of making one number of many.

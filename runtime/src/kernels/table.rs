@@ -5,11 +5,12 @@ use std::ops::Range;
 use resnet_plan::{Class, Precision};
 
 use crate::kernels::activate::ActivateTask;
-use crate::kernels::add::AddTask;
 use crate::kernels::convert::ConvertTask;
 use crate::kernels::dot::{DotKernel, Method};
+use crate::kernels::elementwise::ElementwiseTask;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
+use crate::kernels::moments::{NormTask, StatisticsTask};
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
@@ -50,7 +51,10 @@ pub struct Kernels {
     pub(crate) activate: unsafe fn(&ActivateTask<'_>),
     pub(crate) max_pool: unsafe fn(&PoolTask<'_>),
     pub(crate) average_pool: unsafe fn(&PoolTask<'_>),
-    pub(crate) add: unsafe fn(&AddTask<'_>),
+    pub(crate) blur: unsafe fn(&PoolTask<'_>),
+    pub(crate) elementwise: unsafe fn(&ElementwiseTask<'_>),
+    pub(crate) group_norm: unsafe fn(&NormTask<'_>),
+    pub(crate) statistics: unsafe fn(&StatisticsTask<'_>),
     pub(crate) convert: unsafe fn(&ConvertTask<'_>),
     pub(crate) fold: unsafe fn(&mut FoldTask<'_>),
     /// Of words of bf16 and of int8 as they are, where there are instructions for them. Those by vectors have the table's `lanes` and
@@ -212,7 +216,10 @@ macro_rules! kernels {
         compile!(activate, kernels::activate::ActivateTask<'_>, kernels::activate::run);
         compile!(max_pool, pool::PoolTask<'_>, pool::max);
         compile!(average_pool, pool::PoolTask<'_>, pool::average);
-        compile!(add, kernels::add::AddTask<'_>, kernels::add::run);
+        compile!(blur, pool::PoolTask<'_>, pool::blur);
+        compile!(elementwise, kernels::elementwise::ElementwiseTask<'_>, kernels::elementwise::run);
+        compile!(group_norm, kernels::moments::NormTask<'_>, kernels::moments::normalize);
+        compile!(statistics, kernels::moments::StatisticsTask<'_>, kernels::moments::statistics);
         compile!(convert, kernels::convert::ConvertTask<'_>, kernels::convert::run);
 
         /// # Safety
@@ -290,7 +297,10 @@ macro_rules! kernels {
             activate,
             max_pool,
             average_pool,
-            add,
+            blur,
+            elementwise,
+            group_norm,
+            statistics,
             convert,
             fold,
             bf16: None,

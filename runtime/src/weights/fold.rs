@@ -137,8 +137,8 @@ impl Folded {
             match tensor.role {
                 Role::Kernel { .. } => (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]),
                 Role::Bias => shift = numbers(),
-                Role::Slope => slopes = of_each(numbers(), outputs),
                 Role::Exponent => {}
+                Role::Slope => slopes = of_each(numbers(), outputs),
                 Role::Gamma => gamma = numbers(),
                 Role::Beta => beta = numbers(),
                 Role::Mean => mean = numbers(),

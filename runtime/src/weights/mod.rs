@@ -416,7 +416,7 @@ struct Places {
 impl Places {
     fn of(kernels: &Kernels, network: &Description) -> Self {
         let precision = network.precision;
-        let biases = if precision == Precision::Int8 { 3 } else { 1 };
+        let sums = if precision == Precision::Int8 { 3 } else { 1 };
         let mut end = 0usize;
         let mut place = |length: usize| {
             let start = end;
@@ -427,10 +427,10 @@ impl Places {
         };
         let mut layer = |layer: &LayerWeights| {
             let [depth, channels] = layer.packed_shape();
-            let biases = biases + usize::from(layer.slope.is_some());
+            let rows = sums + usize::from(layer.slope.is_some());
             Place {
                 panels: place(pack::packed_len(kernels, precision, depth, channels)),
-                bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(biases)),
+                bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(rows)),
             }
         };
         let places = network.layers.iter().map(&mut layer).collect();
