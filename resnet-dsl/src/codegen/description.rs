@@ -177,6 +177,11 @@ fn batch_norm(norm: &BatchNorm) -> TokenStream {
     }
 }
 
+fn slope(Slope { name, single }: &Slope) -> TokenStream {
+    let name = text(name);
+    quote!(plan::Slope { name: #name, single: #single })
+}
+
 /// `plan::Preprocessing { .. }`
 pub(super) fn preprocessing(preprocessing: &Preprocessing) -> TokenStream {
     let Preprocessing { resize, crop, interpolation, channels, background, scale, mean, std } = preprocessing;

@@ -344,7 +344,8 @@ impl Lowering<'_> {
             None => self.slopes(node, &norm.activation),
         };
         let (groups, epsilon, activation) = (norm.groups(all), norm.epsilon, norm.activation.function);
-        Action::GroupNorm { groups, channels, epsilon, activation, list }
+        let affine = norm.affine.is_some();
+        Action::GroupNorm { groups, channels, epsilon, affine, activation, list }
     }
 
     fn convolution(
