@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{Layer, LayerKind};
 use crate::spec::budget::Budget;
-use crate::spec::define::{Argument, Definition, BlockKind};
+use crate::spec::define::{Argument, BlockKind, Definition};
 use crate::spec::fields::size;
 use crate::spec::layers::{Context, layers as read_layers};
 use crate::spec::scope::Scope;

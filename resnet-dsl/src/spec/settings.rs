@@ -2,7 +2,7 @@
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::Activation;
-use crate::spec::define::{Definitions, BlockKind};
+use crate::spec::define::{BlockKind, Definitions};
 use crate::spec::fields::{Fields, choice, flag, number, pair};
 use crate::spec::layers;
 use crate::spec::tree::{Kind, Node};
@@ -126,7 +126,10 @@ pub(super) fn settings(
         bias: fields.read("bias", errors, flag).unwrap_or(outer.defaults.bias),
         batch_norm: fields.read("batch_norm", errors, batch_norm).unwrap_or(outer.defaults.batch_norm),
         winograd: fields.read("winograd", errors, switch).unwrap_or(outer.defaults.winograd),
-        activation: word(fields.checked("activation", errors, layers::activation), &outer.defaults.activation),
+        activation: word(
+            fields.checked("activation", errors, layers::activation),
+            &outer.defaults.activation,
+        ),
     };
     let shortcut = |node: &Node, errors: &mut Diagnostics| match node.kind {
         Kind::List(_) => Some(()), // of layers, which are read where they are used
