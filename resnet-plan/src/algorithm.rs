@@ -248,6 +248,14 @@ impl Algorithms {
         }
     }
 
+    /// Whether all are direct sums.
+    pub const fn are_direct(&self) -> bool {
+        matches!(
+            (self.wide, self.dots, self.tiles),
+            (Algorithm::Direct, Algorithm::Direct, Algorithm::Direct)
+        )
+    }
+
     /// Whether each computes such convolutions in a precision. Tiles are multiplied by direct sums only.
     pub const fn compute(
         &self,

@@ -144,13 +144,16 @@ fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracke
 /// Whether a layer has the weights of a convolution between these views, and threads the room to work in.
 fn has_weights(plan: &Plan, layer: usize, conv: Conv, [read, write]: [&View; 2]) -> bool {
     let Some(weights) = plan.description.layers.get(layer) else { return false };
-    let LayerWeights { shape: [height, width, inputs, outputs], algorithm, elements, ref slope, .. } =
-        *weights;
+    let LayerWeights {
+        shape: [height, width, inputs, outputs], algorithm, elements, blocks, ref slope, ..
+    } = *weights;
     let precision = plan.description.precision;
     let scratch =
         conv.algorithms.scratch_len(precision, conv.kernel, conv.stride, [read.dims[3], write.dims[3]]);
     read.element.precision() == precision
         && elements == [read.element, write.element]
+        && blocks == conv.blocks
+        && (blocks == 1 || outputs == write.dims[3])
         && slope.is_some() == (conv.activation == Activation::Prelu)
         && algorithm == conv.algorithms.packing(precision)
         && [height, width] == conv.kernel

@@ -4,9 +4,28 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::activation::Activation;
-use crate::algorithm::Algorithms;
+use crate::algorithm::{Algorithms, VECTOR};
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
+
+/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many: as many neighbouring groups are
+/// merged as have 16 outputs together, and whole words. 1: all, as zeros stand where a kernel has no weights.
+pub const fn blocks(groups: usize, [inputs, outputs]: [usize; 2]) -> usize {
+    /// Of more groups, most of a block would be zeros.
+    const MOST_MERGED: usize = 64;
+    let mut merged = 1;
+    while merged <= MOST_MERGED && merged < groups {
+        let blocks = groups / merged;
+        let whole = blocks * merged == groups
+            && inputs.is_multiple_of(4 * blocks)
+            && outputs.is_multiple_of(4 * blocks);
+        if whole && outputs / blocks >= VECTOR {
+            return blocks;
+        }
+        merged += 1;
+    }
+    1
+}
 
 /// A convolution between two values, and what is done with its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +34,10 @@ pub struct Conv {
     pub kernel: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
+    /// From a window's row or column to the next, in rows or columns of the input: 1 where it has no gaps.
+    pub dilation: [usize; 2],
+    /// Blocks of channels, each of which is computed from as large a part of the input's; see [`blocks`].
+    pub blocks: usize,
     /// Row and column of the input tensor at which the first window begins.
     pub from: [usize; 2],
     /// What the output holds, to be added.
@@ -69,7 +92,8 @@ pub struct Convolution {
     pub split: Split,
 }
 
-/// A convolution as row runs: for each row of the kernel, the elements that an output pixel needs lie next to each other.
+/// A convolution as row runs: for each row of the kernel, the elements that an output pixel needs lie next to each other. Where columns of the
+/// window have gaps in between, or only a block of their channels is needed, a row is several runs: its taps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvGeometry {
     /// Images.
@@ -78,11 +102,17 @@ pub struct ConvGeometry {
     pub output: [usize; 2],
     /// Rows of the kernel: KH.
     pub rows: usize,
-    /// Words of a row run: KW * C elements. (A word is four bytes: one f32, two bf16 or four int8.)
+    /// Runs of a row: 1, or KW.
+    pub taps: usize,
+    /// Words of a run: KW * C elements, or a block's channels. (A word is four bytes: one f32, two bf16 or four int8.)
     pub run: usize,
-    /// Words from one row of the input to the next.
+    /// Words from one row of the window to the next.
     pub pitch: usize,
-    /// Output channels.
+    /// Words from one tap to the next.
+    pub tap: usize,
+    /// Blocks of channels; a run further on begins the input of the next one.
+    pub blocks: usize,
+    /// Output channels of all blocks.
     pub channels: usize,
     /// Where the windows begin in the input, in words.
     pub x: Pixels,
@@ -110,10 +140,15 @@ impl Conv {
     /// The rows and columns of the input that the windows of so many output rows and columns cover: `[top, bottom, left, right]`, the
     /// second and fourth exclusive, or [`usize::MAX`]. There is at least one output.
     pub const fn reads(&self, output: [usize; 2]) -> [usize; 4] {
-        let Conv { from, stride, kernel, .. } = self;
-        let bottom = plus(plus(from[0], times(output[0] - 1, stride[0])), kernel[0]);
-        let right = plus(plus(from[1], times(output[1] - 1, stride[1])), kernel[1]);
+        let Conv { from, stride, .. } = self;
+        let bottom = plus(plus(from[0], times(output[0] - 1, stride[0])), self.covered(0));
+        let right = plus(plus(from[1], times(output[1] - 1, stride[1])), self.covered(1));
         [from[0], bottom, from[1], right]
+    }
+
+    /// Rows or columns from the first of a window to the end of its last.
+    const fn covered(&self, axis: usize) -> usize {
+        plus(times(self.kernel[axis].saturating_sub(1), self.dilation[axis]), 1)
     }
 }
 
@@ -121,10 +156,10 @@ impl Convolution {
     /// The convolution from `x`, whose elements a layer computes with in a precision, to `y`, whose elements have a quantization `scale`, or 1.
     ///
     /// # Errors
-    /// If batches differ, a pixel of `x` is not whole words, a window reaches outside `x`, a value outside its tensor, or the
-    /// algorithm does not compute such windows.
+    /// If batches differ, a pixel of `x` is not whole words, a window reaches outside `x`, a value outside its tensor, channels
+    /// are not as many blocks of whole words, or the algorithm does not compute such windows.
     pub const fn new(conv: Conv, x: Area, precision: Precision, y: Area, scale: f32) -> Result<Self, Fault> {
-        let Conv { kernel, stride, from, residual, activation, algorithms, split } = conv;
+        let Conv { kernel, stride, dilation, blocks, from, residual, activation, algorithms, split } = conv;
         let per_word = precision.per_word();
         try_const!(same_batch(&x, &y));
         try_const!(y.check());
@@ -134,6 +169,13 @@ impl Convolution {
         if kernel[0] == 0 || kernel[1] == 0 || x.is_empty() {
             return Err(Fault::new("a window is empty"));
         }
+        if dilation[0] == 0 || dilation[1] == 0 {
+            return Err(Fault::new("a dilation is 0"));
+        }
+        let (inputs, outputs) = (x.dims[3], y.dims[3]);
+        if blocks == 0 || !inputs.is_multiple_of(times(blocks, per_word)) || !outputs.is_multiple_of(blocks) {
+            return Err(Fault::new("the channels are not as many blocks of whole words"));
+        }
         let [_, bottom, _, right] = conv.reads(y.size);
         if bottom > x.dims[1] {
             return Err(Fault::new("a window reaches below the input"));
@@ -141,16 +183,22 @@ impl Convolution {
         if right > x.dims[2] {
             return Err(Fault::new("a window reaches beyond the right edge of the input"));
         }
-        if !algorithms.compute(precision, kernel, stride, [x.dims[3], y.dims[3]]) {
+        let direct = algorithms.are_direct() || dilation[0] == 1 && dilation[1] == 1 && blocks == 1;
+        if !direct || !algorithms.compute(precision, kernel, stride, [inputs, outputs]) {
             return Err(Fault::new("the algorithm does not compute this convolution"));
         }
+        let gaps = kernel[1] > 1 && (dilation[1] > 1 || blocks > 1);
+        let (taps, columns) = if gaps { (kernel[1], 1) } else { (1, kernel[1]) };
         let geometry = ConvGeometry {
             batch: y.dims[0],
             output: y.size,
             rows: kernel[0],
-            run: times(kernel[1], x.dims[3]) / per_word,
-            pitch: times(x.dims[2], x.dims[3]) / per_word,
-            channels: y.dims[3],
+            taps,
+            run: times(columns, inputs / blocks) / per_word,
+            pitch: times(dilation[0], times(x.dims[2], inputs)) / per_word,
+            tap: times(dilation[1], inputs) / per_word,
+            blocks,
+            channels: outputs,
             x: x.pixels(from, stride).words(per_word),
             y: y.interior(),
         };
@@ -166,7 +214,20 @@ impl ConvGeometry {
 
     /// Words of the kernel of one output channel, or [`usize::MAX`].
     pub const fn depth(&self) -> usize {
-        times(self.rows, self.run)
+        times(times(self.rows, self.taps), self.run)
+    }
+
+    /// Where a run begins in the window of a pixel, counted row by row; 0 if rows have no runs. Of a geometry that fits.
+    pub const fn run_at(&self, index: usize) -> usize {
+        match self.taps {
+            0 => 0,
+            taps => index / taps * self.pitch + index % taps * self.tap,
+        }
+    }
+
+    /// Output channels of a block.
+    pub const fn block_channels(&self) -> usize {
+        self.channels / self.blocks
     }
 
     /// Whether all windows lie in an input of so many words, and each output pixel has elements of its own among so many.
@@ -174,8 +235,14 @@ impl ConvGeometry {
     /// # Errors
     /// What does not.
     pub const fn fits(&self, x_words: usize, y_elements: usize) -> Result<(), Fault> {
-        let rows = if self.rows == 0 { 1 } else { self.rows };
-        let reach = plus(times(rows - 1, self.pitch), self.run);
+        if self.blocks == 0 || !self.channels.is_multiple_of(self.blocks) {
+            return Err(Fault::new("the channels are not as many blocks"));
+        }
+        let last_tap = plus(
+            times(self.rows.saturating_sub(1), self.pitch),
+            times(self.taps.saturating_sub(1), self.tap),
+        );
+        let reach = plus(last_tap, times(self.blocks, self.run));
         if self.x.end(self.batch, self.output, reach) > x_words {
             return Err(Fault::new("windows reach outside the input"));
         }

@@ -65,12 +65,18 @@ pub struct LayerWeights {
     pub name: Text,
     /// Height, width, inputs, outputs.
     pub shape: [usize; 4],
+    /// Groups of channels: the outputs of each depend on as large a part of the inputs, and only for those there are weights in a file.
+    pub groups: usize,
+    /// Blocks of neighbouring groups, as the convolution computes them: see [`blocks`](crate::conv::blocks).
+    pub blocks: usize,
     /// What its weights are packed for: see [`Algorithms::packing`](crate::Algorithms::packing).
     pub algorithm: Algorithm,
     /// What it reads and writes.
     pub elements: [Element; 2],
     /// The kernel.
     pub kernel: Kernel,
+    /// What is added to the variance of each output's weights, if these are standardized: less their mean, over the root of that sum.
+    pub standardized: Option<f64>,
     /// Tensor name of the bias.
     pub bias: Option<Text>,
     /// The batch norm that is folded into kernel and bias.
@@ -227,20 +233,24 @@ fn len(sizes: &[usize]) -> usize {
 impl LayerWeights {
     /// The tensors that a weight file has for it: kernel, bias, gamma, beta, mean, variance, slopes.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
-        let [height, width, inputs, outputs] = self.shape;
+        let [height, width, inputs, outputs] = self.group_shape();
         let window = times(height, width);
-        let role = Role::Kernel { fan_in: times(window, inputs), fan_out: times(window, outputs) };
-        let mut tensors =
-            vec![WeightTensor { name: &self.kernel.name, dims: self.kernel.layout.dims(self.shape), role }];
+        let role = Role::Kernel {
+            fan_in: times(window, inputs),
+            fan_out: times(window, outputs / self.groups.max(1)),
+        };
+        let dims = self.kernel.layout.dims(self.group_shape());
+        let mut tensors = vec![WeightTensor { name: &self.kernel.name, dims, role }];
         let mut add = |name, len, role| tensors.push(WeightTensor { name, dims: vec![len], role });
         if let Some(bias) = &self.bias {
             add(bias, outputs, Role::Bias);
         }
         if let Some(norm) = &self.batch_norm {
-            add(&norm.gamma, outputs, Role::Gamma);
-            add(&norm.beta, outputs, Role::Beta);
-            add(&norm.mean, outputs, Role::Mean);
-            add(&norm.variance, outputs, Role::Variance { epsilon: norm.epsilon });
+            let normalized = norm.normalized(outputs);
+            add(&norm.gamma, normalized, Role::Gamma);
+            add(&norm.beta, normalized, Role::Beta);
+            add(&norm.mean, normalized, Role::Mean);
+            add(&norm.variance, normalized, Role::Variance { epsilon: norm.epsilon });
         }
         if let Some(slope) = &self.slope {
             add(&slope.name, slope.len(outputs), Role::Slope);
@@ -248,11 +258,19 @@ impl LayerWeights {
         tensors
     }
 
+    /// Height, width, inputs of a group, and outputs of all: the shape of the kernel in a weight file.
+    pub fn group_shape(&self) -> [usize; 4] {
+        let [height, width, inputs, outputs] = self.shape;
+        [height, width, inputs / self.groups.max(1), outputs]
+    }
+
     /// Learnable parameters: kernel, bias, a batch norm's scale and offset, slopes; or [`usize::MAX`].
     pub fn parameters(&self) -> usize {
-        let lists = usize::from(self.bias.is_some()) + 2 * usize::from(self.batch_norm.is_some());
-        let slopes = self.slope.as_ref().map_or(0, |slope| slope.len(self.shape[3]));
-        plus(plus(len(&self.shape), times(lists, self.shape[3])), slopes)
+        let outputs = self.shape[3];
+        let bias = if self.bias.is_some() { outputs } else { 0 };
+        let norm = self.batch_norm.as_ref().map_or(0, |norm| times(2, norm.normalized(outputs)));
+        let slopes = self.slope.as_ref().map_or(0, |slope| slope.len(outputs));
+        plus(plus(len(&self.group_shape()), bias), plus(norm, slopes))
     }
 
     /// Size in bytes, batch norm folded, without padding; or [`usize::MAX`].
@@ -260,7 +278,7 @@ impl LayerWeights {
         let bias = usize::from(self.bias.is_some() || self.batch_norm.is_some());
         let lists = bias + usize::from(self.slope.is_some());
         plus(
-            times(len(&self.shape), self.elements[0].bytes()),
+            times(len(&self.group_shape()), self.elements[0].bytes()),
             times(lists * size_of::<f32>(), self.shape[3]),
         )
     }
@@ -268,12 +286,26 @@ impl LayerWeights {
     /// Whether weights of this shape can be packed for its algorithm, in a network of this precision.
     ///
     /// # Errors
-    /// If there are none or too many, or the layer computes in something else, or the algorithm not with such kernels.
+    /// If there are none or too many, or the layer computes in something else, or the algorithm not with such kernels; if groups, blocks or
+    /// the batch norm are not of its channels.
     pub fn check(&self, precision: Precision) -> Result<(), Fault> {
         let [height, width, inputs, outputs] = self.shape;
         let len = len(&self.shape);
         if len == 0 || len > isize::MAX as usize / size_of::<f64>() {
             return Err(Fault::new("there are no weights, or more than any memory holds"));
+        }
+        let LayerWeights { groups, blocks, .. } = *self;
+        let divide = |parts: usize, whole: usize| parts > 0 && whole.is_multiple_of(parts);
+        if !divide(groups, inputs) || !divide(groups, outputs) || !divide(blocks, groups) {
+            return Err(Fault::new("groups do not divide the channels, or blocks not the groups"));
+        }
+        let whole_words = (inputs / blocks).is_multiple_of(precision.per_word());
+        if blocks > 1 && (!whole_words || self.algorithm != Algorithm::Direct) {
+            return Err(Fault::new("blocks are not whole words, or not computed by direct sums"));
+        }
+        let within = |[first, end]: [usize; 2]| first < end && end <= outputs;
+        if !self.batch_norm.as_ref().and_then(|norm| norm.channels).is_none_or(within) {
+            return Err(Fault::new("the batch norm is not of channels that there are"));
         }
         if self.elements[0].precision() != precision {
             return Err(Fault::new("it reads elements of another precision than the network's"));
@@ -292,9 +324,10 @@ impl LayerWeights {
         Ok(())
     }
 
-    /// The packed kernel's rows, in words of four bytes (or [`usize::MAX`]), and the channels of a row.
+    /// The packed kernel of a block: its rows, in words of four bytes (or [`usize::MAX`]), and the channels of a row.
     pub fn packed_shape(&self) -> [usize; 2] {
         let [height, width, inputs, outputs] = self.shape;
+        let [inputs, outputs] = [inputs, outputs].map(|channels| channels / self.blocks.max(1));
         let depth = times(inputs.div_ceil(self.elements[0].per_word()), times(height, width));
         match self.algorithm {
             Algorithm::Direct | Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => {

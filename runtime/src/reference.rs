@@ -20,6 +20,8 @@ pub struct Window {
     pub size: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
+    /// From a row or column of the window to the next: 1 where it has no gaps.
+    pub dilation: [usize; 2],
     /// Padding: top, bottom, left, right.
     pub padding: [usize; 4],
     /// Output height and width.
@@ -57,10 +59,12 @@ impl Image {
         [n, y, x]: [usize; 3],
     ) -> impl Iterator<Item = ([usize; 2], &'a [f32])> {
         let [_, height, width, _] = self.dims;
-        let Window { size, stride, padding, .. } = *window;
+        let Window { size, stride, dilation, padding, .. } = *window;
         (0..size[0]).flat_map(move |i| (0..size[1]).map(move |j| [i, j])).filter_map(move |[i, j]| {
-            let row = (y * stride[0] + i).checked_sub(padding[0]).filter(|row| *row < height)?;
-            let column = (x * stride[1] + j).checked_sub(padding[2]).filter(|column| *column < width)?;
+            let row =
+                (y * stride[0] + i * dilation[0]).checked_sub(padding[0]).filter(|row| *row < height)?;
+            let column =
+                (x * stride[1] + j * dilation[1]).checked_sub(padding[2]).filter(|column| *column < width)?;
             Some(([i, j], self.pixel(n, row, column)))
         })
     }
@@ -77,12 +81,19 @@ impl Image {
     }
 }
 
-/// Convolution: `kernel` is `[KH, KW, C, OC]`, `bias` `[OC]` or empty.
+/// Convolution in groups of channels: `kernel` is `[KH, KW, C / groups, OC]`, `bias` `[OC]` or empty.
 ///
 /// # Panics
-/// If the kernel has another size.
-pub fn conv2d(x: &Image, kernel: &[f32], bias: &[f32], filters: usize, window: &Window) -> Image {
-    let channels = x.dims[3];
+/// If the kernel has another size, or there are no groups.
+pub fn conv2d(
+    x: &Image,
+    kernel: &[f32],
+    bias: &[f32],
+    filters: usize,
+    groups: usize,
+    window: &Window,
+) -> Image {
+    let (channels, outputs) = (x.dims[3] / groups, filters / groups);
     assert_eq!(kernel.len(), window.size[0] * window.size[1] * channels * filters);
     let kernel: Vec<f64> = kernel.iter().map(|weight| f64::from(*weight)).collect();
     x.windows(window, filters, |place, y| {
@@ -92,9 +103,11 @@ pub fn conv2d(x: &Image, kernel: &[f32], bias: &[f32], filters: usize, window: &
         };
         for ([i, j], pixel) in x.window(window, place) {
             let rows = &kernel[(i * window.size[1] + j) * channels * filters..];
-            for (x, row) in pixel.iter().zip(rows.chunks_exact(filters)) {
-                let x = f64::from(*x);
-                for (sum, weight) in sums.iter_mut().zip(row) {
+            for (index, x) in pixel.iter().enumerate() {
+                let (group, input) = (index / channels, index % channels);
+                let (x, first) = (f64::from(*x), group * outputs);
+                let row = &rows[input * filters + first..][..outputs];
+                for (sum, weight) in sums[first..].iter_mut().zip(row) {
                     *sum += x * weight;
                 }
             }
@@ -111,8 +124,9 @@ pub fn conv2d(x: &Image, kernel: &[f32], bias: &[f32], filters: usize, window: &
 /// If the kernel has another size.
 pub fn dense(x: &Image, kernel: &[f32], bias: &[f32], units: usize) -> Image {
     let [_, height, width, _] = x.dims;
-    let window = Window { size: [height, width], stride: [1, 1], padding: [0; 4], output: [1, 1] };
-    conv2d(x, kernel, bias, units, &window)
+    let window =
+        Window { size: [height, width], stride: [1, 1], dilation: [1, 1], padding: [0; 4], output: [1, 1] };
+    conv2d(x, kernel, bias, units, 1, &window)
 }
 
 /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, a channel at a time.

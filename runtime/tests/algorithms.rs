@@ -25,7 +25,8 @@ fn a_large_panel() {
         let kernel = tame(image([side * side, 1, inputs, outputs], 2)).data;
         let bias = tame(image([1, 1, 1, outputs], 3)).data;
         let y = Placed { image: tame(image([1, 5, 5, outputs], 4)), halo: [1; 4] };
-        let window = Window { size: [side; 2], stride: [1, 1], padding: [0; 4], output: [5, 5] };
+        let window =
+            Window { size: [side; 2], stride: [1, 1], dilation: [1, 1], padding: [0; 4], output: [5, 5] };
         let activations = [Activation::None, Activation::Relu, Activation::Prelu, Activation::Silu];
         for (accumulate, activation) in [false, true].into_iter().flat_map(|a| activations.map(|b| (a, b))) {
             let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
@@ -33,8 +34,11 @@ fn a_large_panel() {
                 batch: 1,
                 output: [5, 5],
                 rows: side,
+                taps: 1,
                 run: side * inputs,
                 pitch: x.dims()[2] * inputs,
+                tap: 0,
+                blocks: 1,
                 channels: outputs,
                 x: x.pixels([0, 0], [1, 1]),
                 y: y.interior(),
@@ -80,7 +84,13 @@ fn winograd() {
         let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
         let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
-        let window = Window { size: [3, 3], stride: [step, step], padding: [0; 4], output: [rows, columns] };
+        let window = Window {
+            size: [3, 3],
+            stride: [step, step],
+            dilation: [1, 1],
+            padding: [0; 4],
+            output: [rows, columns],
+        };
         let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
         let mut weights = packed(isa, &kernel, 9 * inputs, &bias);
         if fused {
@@ -90,8 +100,11 @@ fn winograd() {
             batch,
             output: [rows, columns],
             rows: 3,
+            taps: 1,
             run: 3 * inputs,
             pitch: x.dims()[2] * inputs,
+            tap: 0,
+            blocks: 1,
             channels: outputs,
             x: x.pixels([0, 0], [step, step]),
             y: y.interior(),
@@ -138,7 +151,7 @@ fn winograd_rows() {
             let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
             let kernel = tame(image([size[0] * size[1], 1, inputs, outputs], seed ^ 2)).data;
             let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
-            let window = Window { size, stride, padding: [0; 4], output };
+            let window = Window { size, stride, dilation: [1, 1], padding: [0; 4], output };
             let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
             let depth = size[0] * size[1] * inputs;
             let weights = packed(isa, &kernel, depth, &bias);
@@ -146,8 +159,11 @@ fn winograd_rows() {
                 batch,
                 output,
                 rows: size[0],
+                taps: 1,
                 run: size[1] * inputs,
                 pitch: covered[1] * inputs,
+                tap: 0,
+                blocks: 1,
                 channels: outputs,
                 x: x.pixels([0, 0], stride),
                 y: y.interior(),
@@ -191,7 +207,7 @@ fn strassen() {
             Placed { image: tame(image([batch, output[0], output[1], outputs], seed ^ 1)), halo: to_halo };
         let kernel = tame(image([1, 1, inputs, outputs], seed ^ 2)).data;
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
-        let window = Window { size: [1, 1], stride, padding: [0; 4], output };
+        let window = Window { size: [1, 1], stride, dilation: [1, 1], padding: [0; 4], output };
         let inner = Placed { image: x.image.clone(), halo: [0; 4] };
         let expected = sums(&inner, &kernel, &bias, &window, &y, accumulate, activation);
         let [rows, columns] = [inputs / 2, outputs / 2];
@@ -212,8 +228,11 @@ fn strassen() {
             batch,
             output,
             rows: 1,
+            taps: 1,
             run: inputs,
             pitch: x.dims()[2] * inputs,
+            tap: 0,
+            blocks: 1,
             channels: outputs,
             x: x.pixels([from_halo[0], from_halo[2]], stride),
             y: y.interior(),
@@ -252,7 +271,7 @@ fn sums(
     activation: Activation,
 ) -> Image {
     let padded = Image { dims: x.dims(), data: x.array(0.0) };
-    let mut expected = reference::conv2d(&padded, kernel, bias, bias.len(), window);
+    let mut expected = reference::conv2d(&padded, kernel, bias, bias.len(), 1, window);
     if accumulate {
         expected = reference::add(&expected, &y.image);
     }

@@ -15,9 +15,12 @@ fn layer(shape: [usize; 4]) -> LayerWeights {
     LayerWeights {
         name: "conv".into(),
         shape,
+        groups: 1,
+        blocks: 1,
         algorithm: Algorithm::Direct,
         elements: [Element::F32; 2],
         kernel: Kernel { name: "weight".into(), layout: KernelLayout::Oihw },
+        standardized: None,
         bias: Some("bias".into()),
         batch_norm: Some(BatchNorm {
             gamma: norm("gamma"),

@@ -8,7 +8,7 @@ mod common;
 use std::num::NonZeroUsize;
 
 use common::placed::{Placed, UNTOUCHED, check, halo, image, placed};
-use common::{activation, on_any_isa, on_every_isa, slopes};
+use common::{activation, dilation, on_any_isa, on_every_isa, slopes};
 use proptest::prelude::*;
 use resnet_plan::{
     Activation, Algorithm, Algorithms, Area, ConvGeometry, Convolution, CopyGeometry, Elementwise, Operator,
@@ -34,15 +34,18 @@ fn convolution() {
         (1usize..3, 1usize..10, 1usize..10, 1usize..20, 1usize..100),
         prop::array::uniform2(1usize..5),
         prop::array::uniform2(1usize..4),
+        (dilation(), 1usize..4),
         (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         any::<u64>(),
     );
     on_every_isa(
         "convolution",
         &case,
-        |isa, ((batch, height, width, inputs, outputs), kernel, stride, rest, seed)| {
+        |isa, ((batch, height, width, inputs, outputs), kernel, stride, (dilation, blocks), rest, seed)| {
+            let (inputs, outputs) = (inputs * blocks, outputs.div_ceil(blocks) * blocks);
             let (to_halo, accumulate, activation, by_channels, count) = rest;
-            let size = [(height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1]];
+            let covered = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
+            let size = [(height - 1) * stride[0] + covered[0], (width - 1) * stride[1] + covered[1]];
             // The padding is part of the array: zeros, some of them or none.
             let padding = [seed as usize % 3, (seed >> 8) as usize % 3].map(|side: usize| side.min(1));
             let inner = [0, 1].map(|axis| size[axis].saturating_sub(2 * padding[axis]).max(1));
@@ -50,23 +53,23 @@ fn convolution() {
             let x_halo = [around[0] / 2, around[0] - around[0] / 2, around[1] / 2, around[1] - around[1] / 2];
             let x = placed([batch, inner[0], inner[1], inputs], x_halo, seed);
             let y = placed([batch, height, width, outputs], to_halo, seed ^ 1);
-            let depth = kernel[0] * kernel[1] * inputs;
+            let depth = kernel[0] * kernel[1] * inputs / blocks;
             let finite = |image: Image| {
                 image.data.into_iter().map(|w| if w.is_finite() { w.clamp(-1.0, 1.0) } else { 1.0 })
             };
             let weights: Vec<f32> = finite(image([1, 1, depth, outputs], seed ^ 2)).collect();
             let bias: Vec<f32> = finite(image([1, 1, 1, outputs], seed ^ 3)).collect();
 
-            let window = Window { size: kernel, stride, padding: [0; 4], output: [height, width] };
+            let window = Window { size: kernel, stride, dilation, padding: [0; 4], output: [height, width] };
             let padded = Image { dims: x.dims(), data: x.array(0.0) };
-            let mut expected = reference::conv2d(&padded, &weights, &bias, outputs, &window);
+            let mut expected = reference::conv2d(&padded, &weights, &bias, outputs, blocks, &window);
             let absolute = |image: &Image| Image {
                 dims: image.dims,
                 data: image.data.iter().map(|x| x.abs()).collect(),
             };
             let abs = |numbers: &[f32]| numbers.iter().map(|x| x.abs()).collect::<Vec<f32>>();
             let mut bound =
-                reference::conv2d(&absolute(&padded), &abs(&weights), &abs(&bias), outputs, &window);
+                reference::conv2d(&absolute(&padded), &abs(&weights), &abs(&bias), outputs, blocks, &window);
             if accumulate {
                 expected = reference::add(&expected, &y.image);
                 bound = reference::add(&bound, &absolute(&y.image));
@@ -77,24 +80,38 @@ fn convolution() {
             let tolerance: Vec<f32> =
                 bound.data.iter().map(|sum| (depth + 8) as f32 * 1.5 * f32::EPSILON * sum + 2e-7).collect();
 
-            let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, outputs)];
-            pack::pack(isa.kernels(), Elements::F32(&weights), depth, outputs, &mut panels);
-            let mut padded_bias = bias;
-            padded_bias.resize(pack::padded(isa.kernels(), Precision::F32, outputs), 0.0);
-            padded_bias.extend(slopes(padded_bias.len()));
+            let (mut panels, mut lists) = (Vec::new(), Vec::new());
+            for block in 0..blocks {
+                let of_block = outputs / blocks;
+                let columns = block * of_block..(block + 1) * of_block;
+                let part: Vec<f32> =
+                    weights.chunks_exact(outputs).flat_map(|row| &row[columns.clone()]).copied().collect();
+                let mut packed = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, of_block)];
+                pack::pack(isa.kernels(), Elements::F32(&part), depth, of_block, &mut packed);
+                panels.extend(packed);
+                let padded = pack::padded(isa.kernels(), Precision::F32, of_block);
+                let fill = |list: &[f32]| [list, &vec![0.0; padded - list.len()]].concat();
+                lists.push((fill(&bias[columns.clone()]), fill(&slopes(outputs)[columns])));
+            }
+            let (biases, slopes): (Vec<Vec<f32>>, Vec<Vec<f32>>) = lists.into_iter().unzip();
+            let lists = [biases.concat(), slopes.concat()].concat();
             let split = if by_channels { Split::Channels } else { Split::Pixels };
+            let taps = if blocks > 1 || dilation[1] > 1 { kernel[1] } else { 1 };
             let geometry = ConvGeometry {
                 batch,
                 output: [height, width],
                 rows: kernel[0],
-                run: kernel[1] * inputs,
-                pitch: x.dims()[2] * inputs,
+                taps,
+                run: kernel[1] / taps * inputs / blocks,
+                pitch: dilation[0] * x.dims()[2] * inputs,
+                tap: dilation[1] * inputs,
+                blocks,
                 channels: outputs,
                 x: x.pixels([0, 0], stride),
                 y: y.interior(),
             };
             let mut array = y.array(UNTOUCHED);
-            let weights = PackedConv { panels: &panels, bias: &padded_bias };
+            let weights = PackedConv { panels: &panels, bias: &lists };
             let residual = if accumulate { Residual::Same } else { Residual::None };
             let convolution = Convolution {
                 geometry,
@@ -146,7 +163,8 @@ fn pooling() {
             let [Some(rows), Some(columns)] = output else { return Ok(()) };
             let x = placed([batch, height, width, channels], x_halo, seed);
             let y = Placed { image: image([batch, rows, columns, channels], seed ^ 1), halo: y_halo };
-            let reference_window = Window { size: window, stride, padding, output: [rows, columns] };
+            let reference_window =
+                Window { size: window, stride, dilation: [1, 1], padding, output: [rows, columns] };
             let expected = match kind {
                 PoolKind::Max => reference::max_pool(&x.image, &reference_window),
                 PoolKind::Average => reference::average_pool(&x.image, &reference_window, false),

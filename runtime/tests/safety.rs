@@ -31,8 +31,11 @@ const CONVOLUTION: Convolution = Convolution {
         batch: 1,
         output: [1, 1],
         rows: 1,
+        taps: 1,
         run: 16,
         pitch: 16,
+        tap: 0,
+        blocks: 1,
         channels: 16,
         x: PIXELS,
         y: PIXELS,
@@ -146,8 +149,11 @@ fn an_algorithm_that_tiles_do_not_compute() {
     let winograd = Algorithm::Winograd { output: 4, block: 4, depth: 16, fused: false };
     let geometry = ConvGeometry {
         rows: 3,
+        taps: 1,
         run: 24,
         pitch: 24,
+        tap: 0,
+        blocks: 1,
         x: Pixels { start: 0, image: 72, row: 24, pixel: 8 },
         ..CONVOLUTION.geometry
     };

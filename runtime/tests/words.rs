@@ -5,7 +5,7 @@ mod common;
 
 use std::num::NonZeroUsize;
 
-use common::{activation, on_every_isa, on_isa, slopes};
+use common::{activation, dilation, on_every_isa, on_isa, slopes};
 use proptest::prelude::*;
 use resnet_plan::winograd::MOST_PRODUCTS;
 use resnet_plan::{
@@ -53,6 +53,9 @@ struct Shape {
     outputs: usize,
     kernel: [usize; 2],
     stride: [usize; 2],
+    dilation: [usize; 2],
+    /// Blocks of channels.
+    blocks: usize,
     /// Columns that the output has more.
     margin: usize,
     by_channels: bool,
@@ -63,11 +66,14 @@ struct Shape {
 
 impl Shape {
     fn size(&self) -> [usize; 2] {
-        [0, 1].map(|axis| (self.output[axis] - 1) * self.stride[axis] + self.kernel[axis])
+        [0, 1].map(|axis| {
+            (self.output[axis] - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        })
     }
 
+    /// Weights of an output.
     fn depth(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.inputs
+        self.kernel[0] * self.kernel[1] * self.inputs / self.blocks
     }
 
     fn input_len(&self) -> usize {
@@ -95,12 +101,16 @@ impl Shape {
         let [height, width] = self.size();
         let words = self.inputs / precision.per_word();
         let row = (self.output[1] + self.margin) * self.outputs;
+        let taps = if self.blocks > 1 || self.dilation[1] > 1 { self.kernel[1] } else { 1 };
         let geometry = ConvGeometry {
             batch: self.batch,
             output: self.output,
             rows: self.kernel[0],
-            run: self.kernel[1] * words,
-            pitch: width * words,
+            taps,
+            run: self.kernel[1] / taps * words / self.blocks,
+            pitch: self.dilation[0] * width * words,
+            tap: self.dilation[1] * words,
+            blocks: self.blocks,
             channels: self.outputs,
             x: Pixels {
                 start: 0,
@@ -118,15 +128,19 @@ impl Shape {
     /// Calls `each` with a place in the output, its channel, and the places of input and kernel that are multiplied for it.
     fn products(&self, mut each: impl FnMut(usize, usize, &mut dyn Iterator<Item = (usize, usize)>)) {
         let [height, width] = self.size();
-        let Shape { output, inputs, outputs, kernel, stride, .. } = *self;
+        let Shape { output, inputs, outputs, kernel, stride, dilation, blocks, .. } = *self;
+        let of_block = inputs / blocks;
         for image in 0..self.batch {
             for (y, x) in (0..output[0]).flat_map(|y| (0..output[1]).map(move |x| (y, x))) {
                 for o in 0..outputs {
                     let place = ((image * output[0] + y) * (output[1] + self.margin) + x) * outputs + o;
                     let mut products = (0..self.depth()).map(|k| {
-                        let (position, input) = (k / inputs, k % inputs);
+                        let (position, input) =
+                            (k / of_block, o / (outputs / blocks) * of_block + k % of_block);
                         let (row, column) = (position / kernel[1], position % kernel[1]);
-                        let line = (image * height + y * stride[0] + row) * width + x * stride[1] + column;
+                        let line = (image * height + y * stride[0] + row * dilation[0]) * width
+                            + x * stride[1]
+                            + column * dilation[1];
                         (line * inputs + input, k * outputs + o)
                     });
                     each(place, o, &mut products);
@@ -155,8 +169,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = prop_oneof![19 => small.boxed(), 1 => large.boxed()];
     // A third by Winograd's algorithm, of as many channels as need several parts.
     let winograd = (1usize..4, 0usize..3, 1usize..20, prop::sample::select(vec![1usize, 7, 24, 25, 48, 70]));
-    let rest = (0usize..2, any::<bool>(), 1usize..4);
-    (sizes, rest, winograd).prop_map(|(sizes, (margin, by_channels, threads), winograd)| {
+    let rest = (0usize..2, any::<bool>(), 1usize..4, dilation(), 1usize..4);
+    (sizes, rest, winograd).prop_map(|(sizes, (margin, by_channels, threads, dilation, blocks), winograd)| {
         let ((batch, height, width, words, outputs), kernel, stride) = sizes;
         let shape = Shape {
             batch,
@@ -165,6 +179,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
             outputs,
             kernel,
             stride,
+            dilation: [1, 1],
+            blocks: 1,
             margin,
             by_channels,
             threads,
@@ -184,12 +200,50 @@ fn shapes() -> impl Strategy<Value = Shape> {
             return Shape { algorithm, kernel, ..shape };
         }
         if !(1..=2).contains(&step) || height * width > 100 {
-            return shape;
+            let (inputs, outputs) = (shape.inputs * blocks, outputs.div_ceil(blocks) * blocks);
+            return Shape { dilation, blocks, inputs, outputs, ..shape };
         }
         let algorithm = Algorithm::Winograd { output: 4 / step, block, depth: 16 * depth, fused: false };
         let inputs = if outputs < 20 { 4 * words } else { shape.inputs };
         Shape { algorithm, inputs, kernel: [3, 3], stride: [step; 2], ..shape }
     })
+}
+
+/// The packed weights of a shape, block by block.
+fn packed(isa: Isa, shape: &Shape, kernel: Elements<'_>) -> Vec<f32> {
+    let Shape { outputs, blocks, .. } = *shape;
+    let of_block = outputs / blocks;
+    let pack = |block: usize| {
+        let precision = if matches!(kernel, Elements::Bf16(_)) { Precision::Bf16 } else { Precision::Int8 };
+        let words = shape.depth() / precision.per_word();
+        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), precision, words, of_block)];
+        let columns = block * of_block..(block + 1) * of_block;
+        match kernel {
+            Elements::Bf16(kernel) => {
+                let part = part(kernel, outputs, columns);
+                pack::pack(isa.kernels(), Elements::Bf16(&part), shape.depth(), of_block, &mut panels);
+            }
+            Elements::I8(kernel) => {
+                let part = part(kernel, outputs, columns);
+                pack::pack(isa.kernels(), Elements::I8(&part), shape.depth(), of_block, &mut panels);
+            }
+            _ => unreachable!("kernels are bf16 or i8"),
+        }
+        panels
+    };
+    (0..blocks).flat_map(pack).collect()
+}
+
+/// Some columns of a matrix.
+fn part<T: Copy>(matrix: &[T], width: usize, columns: std::ops::Range<usize>) -> Vec<T> {
+    matrix.chunks_exact(width).flat_map(|row| row[columns.clone()].iter().copied()).collect()
+}
+
+/// Where a list has the element of an output, and the list's length.
+fn places(isa: Isa, precision: Precision, shape: &Shape) -> (impl Fn(usize) -> usize + use<>, usize) {
+    let of_block = shape.outputs / shape.blocks;
+    let padded = pack::padded(isa.kernels(), precision, of_block);
+    (move |output| output / of_block * padded + output % of_block, shape.blocks * padded)
 }
 
 /// For kernels that need no memory to work in.
@@ -314,18 +368,17 @@ impl Int8 {
     /// The same, computed by kernels.
     fn found(&self, isa: Isa) -> (Vec<u8>, Vec<f32>) {
         let Shape { outputs, .. } = self.shape;
-        let (depth, padded) = (self.shape.depth(), pack::padded(isa.kernels(), Precision::Int8, outputs));
-        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Int8, depth / 4, outputs)];
-        pack::pack(isa.kernels(), Elements::I8(&self.kernel), depth, outputs, &mut panels);
-        let mut lists = vec![0.0f32; 3 * padded];
-        lists.extend(slopes(padded));
-        for o in 0..outputs {
+        let (place, padded) = places(isa, Precision::Int8, &self.shape);
+        let panels = packed(isa, &self.shape, Elements::I8(&self.kernel));
+        let mut lists = vec![0.0f32; 4 * padded];
+        for (o, slope) in slopes(outputs).into_iter().enumerate() {
             let column = self.kernel.iter().skip(o).step_by(outputs);
             let moved = self.x_signed && pack::moves_signed(isa.kernels());
             let start = if moved { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
-            lists[o] = f32::from_bits(start.cast_unsigned());
-            lists[padded + o] = self.scale[o];
-            lists[2 * padded + o] = self.bias[o];
+            let values = [f32::from_bits(start.cast_unsigned()), self.scale[o], self.bias[o], slope];
+            for (list, value) in values.into_iter().enumerate() {
+                lists[list * padded + place(o)] = value;
+            }
         }
         let weights = PackedConv { panels: &panels, bias: &lists };
         let x = signed(&self.x);
@@ -380,9 +433,9 @@ fn bf16_convolution() {
         let x = numbers(shape.input_len());
         let kernel = numbers(shape.depth() * shape.outputs);
         let before = numbers(shape.output_len());
-        let mut bias: Vec<f32> = numbers(shape.outputs).into_iter().map(bf16::to_f32).collect();
+        let bias: Vec<f32> = numbers(shape.outputs).into_iter().map(bf16::to_f32).collect();
 
-        let slopes = slopes(shape.outputs.next_multiple_of(64));
+        let slopes = slopes(shape.outputs);
         let mut expected = vec![7.0f64; shape.output_len()];
         let mut bound = vec![0.0f64; shape.output_len()];
         let mut touched = vec![false; shape.output_len()];
@@ -403,12 +456,14 @@ fn bf16_convolution() {
             touched[place] = true;
         });
 
-        let words = shape.depth() / 2;
-        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::Bf16, words, shape.outputs)];
-        pack::pack(isa.kernels(), Elements::Bf16(&kernel), shape.depth(), shape.outputs, &mut panels);
-        bias.resize(pack::padded(isa.kernels(), Precision::Bf16, shape.outputs), 0.0);
-        bias.extend(&slopes[..bias.len()]);
-        let weights = PackedConv { panels: &panels, bias: &bias };
+        let panels = packed(isa, &shape, Elements::Bf16(&kernel));
+        let (place, padded) = places(isa, Precision::Bf16, &shape);
+        let mut lists = vec![0.0f32; 2 * padded];
+        for o in 0..shape.outputs {
+            lists[place(o)] = bias[o];
+            lists[padded + place(o)] = slopes[o];
+        }
+        let weights = PackedConv { panels: &panels, bias: &lists };
         let residual = if accumulate { Residual::Same } else { Residual::None };
         let convolution = shape.convolution(Precision::Bf16, residual, activation, 1.0);
         let threads = shape.team(Precision::Bf16);

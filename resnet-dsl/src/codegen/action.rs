@@ -87,8 +87,9 @@ pub(super) fn action(action: Action, [first_layer, first_list]: [usize; 2]) -> T
 }
 
 fn conv(conv: Conv) -> TokenStream {
-    let Conv { kernel, stride, from, residual, activation, algorithms, split } = conv;
+    let Conv { kernel, stride, dilation, blocks, from, residual, activation, algorithms, split } = conv;
     let (kernel, stride, from) = (pair(kernel), pair(stride), pair(from));
+    let (dilation, blocks) = (pair(dilation), Literal::usize_unsuffixed(blocks));
     let residual = match residual {
         Residual::None => quote!(None),
         Residual::Same => quote!(Same),
@@ -98,8 +99,8 @@ fn conv(conv: Conv) -> TokenStream {
     let activation = self::activation(activation);
     quote! {
         plan::Conv {
-            kernel: #kernel, stride: #stride, from: #from, residual: plan::Residual::#residual, activation: #activation,
-            algorithms: #algorithms, split: plan::Split::#split,
+            kernel: #kernel, stride: #stride, dilation: #dilation, blocks: #blocks, from: #from,
+            residual: plan::Residual::#residual, activation: #activation, algorithms: #algorithms, split: plan::Split::#split,
         }
     }
 }

@@ -65,7 +65,19 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
 }
 
 fn layer(layer: &LayerWeights) -> TokenStream {
-    let LayerWeights { name, shape, algorithm, elements, kernel, bias, batch_norm, slope } = layer;
+    let LayerWeights {
+        name,
+        shape,
+        groups,
+        blocks,
+        algorithm,
+        elements,
+        kernel,
+        standardized,
+        bias,
+        batch_norm,
+        slope,
+    } = layer;
     let (name, kernel_name) = (text(name), text(&kernel.name));
     let shape = shape.map(Literal::usize_unsuffixed);
     let algorithm = self::algorithm(*algorithm);
@@ -78,6 +90,8 @@ fn layer(layer: &LayerWeights) -> TokenStream {
         KernelLayout::Oi => quote!(Oi),
         KernelLayout::OiHwc => quote!(OiHwc),
     };
+    let [groups, blocks] = [*groups, *blocks].map(Literal::usize_unsuffixed);
+    let standardized = optional(standardized.map(|epsilon| quote!(#epsilon)));
     let bias = optional(bias.as_ref().map(|name| text(name)));
     let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
     let slope = optional(slope.as_ref().map(self::slope));
@@ -85,9 +99,12 @@ fn layer(layer: &LayerWeights) -> TokenStream {
         plan::LayerWeights {
             name: #name,
             shape: [#(#shape),*],
+            groups: #groups,
+            blocks: #blocks,
             algorithm: #algorithm,
             elements: [#(#elements),*],
             kernel: plan::Kernel { name: #kernel_name, layout: plan::KernelLayout::#layout },
+            standardized: #standardized,
             bias: #bias,
             batch_norm: #batch_norm,
             slope: #slope,

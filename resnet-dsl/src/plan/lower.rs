@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use resnet_plan::check::ALIGNMENT;
+use resnet_plan::conv::blocks;
 use resnet_plan::{
     Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights, ListKind,
     ListWeights, Output, Plan, PoolKind, Residual, Section, Split, Step, View,
@@ -364,12 +365,16 @@ impl Lowering<'_> {
             let message = format!("the input of `{}` has no halo for its padding", node.name);
             return Err(Diagnostic::new(message, node.span));
         };
+        let blocks = blocks(conv.groups, [input[3], conv.filters]);
         self.layers.push(LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
+            groups: conv.groups,
+            blocks,
             algorithm: algorithms.packing(read.element.precision()),
             elements: [read.element, element(node)],
             kernel: conv.weights.tensor().clone(),
+            standardized: conv.standardized,
             bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
             batch_norm: conv.weights.batch_norm().cloned(),
             slope: conv.activation.slope.clone(),
@@ -377,6 +382,8 @@ impl Lowering<'_> {
         let conv = Conv {
             kernel: conv.kernel,
             stride: conv.stride,
+            dilation: conv.dilation,
+            blocks,
             from: [first_row, first_column],
             residual: Residual::of(residual, element(node)),
             activation: conv.activation.function,

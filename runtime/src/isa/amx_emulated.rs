@@ -107,20 +107,23 @@ impl<M: Multiply> Tiles for Emulated<M> {
             let mut inputs = task.inputs;
             let mut weights = task.weights;
             for _ in 0..task.rows {
-                for _ in 0..task.blocks {
-                    for vector in 0..vectors {
-                        self.load(6 + vector, weights.add(vector * LANES), task.width);
-                    }
-                    for (tile, x) in inputs.iter_mut().enumerate().take(tiles) {
-                        self.load(4 + tile, *x, task.input_stride);
+                for _ in 0..task.taps {
+                    for _ in 0..task.blocks {
                         for vector in 0..vectors {
-                            self.multiply(2 * tile + vector, 4 + tile, 6 + vector);
+                            self.load(6 + vector, weights.add(vector * LANES), task.width);
                         }
-                        *x = x.wrapping_byte_add(task.input_step);
+                        for (tile, x) in inputs.iter_mut().enumerate().take(tiles) {
+                            self.load(4 + tile, *x, task.input_stride);
+                            for vector in 0..vectors {
+                                self.multiply(2 * tile + vector, 4 + tile, 6 + vector);
+                            }
+                            *x = x.wrapping_byte_add(task.input_step);
+                        }
+                        weights = weights.wrapping_byte_add(task.weight_step);
                     }
-                    weights = weights.wrapping_byte_add(task.weight_step);
+                    inputs = inputs.map(|x| x.wrapping_byte_add(task.run_step));
                 }
-                inputs = inputs.map(|x| x.wrapping_byte_add(task.run_step));
+                inputs = inputs.map(|x| x.wrapping_byte_add(task.row_step));
             }
             for (tile, to) in task.sums.into_iter().enumerate().take(tiles) {
                 for vector in 0..vectors {

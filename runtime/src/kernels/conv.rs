@@ -17,8 +17,9 @@ use crate::elements::{Elements, ElementsMut};
 use crate::kernels::activate::Activator;
 use crate::kernels::dot::DotKernel;
 use crate::kernels::epilogue::Epilogue;
+use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
 use crate::kernels::{Shares, Target, blocks, must_fit, strassen, winograd, winograd_rows, words};
 use crate::threads::Threads;
@@ -58,33 +59,33 @@ pub(crate) struct ConvTask<'a> {
 }
 
 impl ConvTask<'_> {
-    /// What becomes of the sums of some channels, filled up to whole vectors, for no pixels yet.
+    /// What becomes of the sums of a panel, for no pixels yet.
     #[inline(always)]
-    pub(crate) fn epilogue(&self, channels: Range<usize>, lanes: usize) -> Epilogue<'_> {
+    pub(crate) fn epilogue(&self, panel: Panel) -> Epilogue<'_> {
         Epilogue {
-            scale: self.scale.wrapping_add(channels.start),
-            bias: self.bias.wrapping_add(channels.start),
+            scale: self.scale.wrapping_add(panel.place),
+            bias: self.bias.wrapping_add(panel.place),
             sums: std::ptr::null_mut(),
-            y: self.y.offset(channels.start),
+            y: self.y.offset(panel.first),
             y_offsets: &[],
-            channels: channels.len(),
-            width: channels.len().next_multiple_of(lanes),
+            channels: panel.channels,
+            width: panel.width,
             residual: self.convolution.residual,
             relu: self.convolution.activation == Activation::Relu,
-            activator: self.activator.map(|activator| activator.from(channels.start)),
+            activator: self.activator.map(|activator| activator.from(panel.place)),
         }
     }
 
-    /// Activates f32 that were just written, of some channels.
+    /// Activates f32 of a panel that were just written.
     ///
     /// # Safety
     /// The pixels' channels lie in the output, where nobody else reads or writes, and among the task's slopes, if it has some.
     #[inline(always)]
-    pub(crate) unsafe fn activate(&self, channels: Range<usize>, y_offsets: &[usize]) {
+    pub(crate) unsafe fn activate(&self, panel: Panel, y_offsets: &[usize]) {
         if let Some(activator) = self.activator {
-            let y = self.y.of_f32().wrapping_add(channels.start);
+            let y = self.y.of_f32().wrapping_add(panel.first);
             // SAFETY: the caller's contract; whoever made the task has the instruction set.
-            unsafe { activator.from(channels.start).apply(channels.len(), y, y_offsets) }
+            unsafe { activator.from(panel.place).apply(panel.channels, y, y_offsets) }
         }
     }
 }
@@ -143,8 +144,9 @@ pub fn convolve(
         }
     };
     assert!(weights.panels.len() >= work.weights, "the weights have another shape");
-    let padded = geometry.channels.next_multiple_of(dots.map_or(kernels.lanes, |dots| dots.lanes));
-    assert!(weights.bias.len() >= lists * padded, "the bias has another length");
+    let panels = dots.map_or(Panels::of(kernels, geometry), |dots| Panels::of_dots(dots, geometry));
+    let padded = panels.padded();
+    assert!(weights.bias.len() >= padded.saturating_mul(lists), "the bias has another length");
     if dots.is_none() && algorithm == Algorithm::Direct {
         wide::direct::check(geometry, kind, threads.scratch());
     }
@@ -257,12 +259,18 @@ impl Work {
         let geometry = &convolution.geometry;
         let ConvGeometry { batch, output: [height, width], run, channels, .. } = *geometry;
         let pixels = batch * height * width;
+        let panels = Panels::of(kernels, geometry);
         let direct = Work {
             units: pixels,
             together: 1,
-            panels: channels.div_ceil(kernels.panel),
-            weights: geometry.depth().saturating_mul(channels.next_multiple_of(kernels.lanes)),
+            panels: panels.count(),
+            weights: geometry.depth().saturating_mul(panels.padded()),
         };
+        let whole = geometry.taps == 1 && geometry.blocks == 1;
+        assert!(
+            whole || algorithm == Algorithm::Direct,
+            "windows with gaps, and blocks, are for direct sums only"
+        );
         match algorithm {
             Algorithm::Direct => direct,
             Algorithm::Winograd { output, fused, .. } => {
@@ -302,12 +310,12 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
         convolution: Convolution { geometry, residual, activation, .. }, units, panel_range, ..
     } = task;
     let output = task.y.of_f32();
-    let depth = geometry.rows * geometry.run;
+    let (depth, panels) = (geometry.depth(), Panels::of(kernels, geometry));
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
-    let (rows, run) = match geometry.rows {
-        rows if depth * kernels.panel <= LARGEST_PANEL => (rows, geometry.run),
-        0 | 1 => (1, LARGEST_RUN),
-        _ => (1, geometry.run.min(LONGEST_SUM)),
+    let (all, most) = match geometry.rows * geometry.taps {
+        _ if depth * kernels.panel <= LARGEST_PANEL => (true, geometry.run),
+        1 => (false, LARGEST_RUN),
+        _ => (false, LONGEST_SUM),
     };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
@@ -316,47 +324,52 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
         let tiles = count.div_ceil(kernels.tile);
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in panel_range.clone() {
-            let Panel { first: channel, channels, width } = kernels.panel_at(panel, geometry.channels);
-            let y = output.wrapping_add(channel);
+            let panel = panels.at(panel);
+            let y = output.wrapping_add(panel.first);
             let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
-            let (mut row, mut column) = (0, 0);
+            // Runs that are done, and words of the next.
+            let (mut done, mut column) = (0, 0);
             // A window without rows or runs still has a bias.
             loop {
-                let (rows, run) = (rows.min(geometry.rows - row), run.min(geometry.run - column));
-                let first = row + column == 0;
-                let part = channel * depth + (row * geometry.run + column) * width;
-                let x = row * geometry.pitch + column;
+                let (rows, taps) = if all { (geometry.rows, geometry.taps) } else { (1, 1) };
+                let run = most.min(geometry.run - column);
+                let first = done + column == 0;
+                let part = panel.place * depth + (done * geometry.run + column) * panel.width;
+                let x = panel.block * geometry.run + geometry.run_at(done) + column;
                 column += run;
                 if column == geometry.run {
-                    (row, column) = (row + rows, 0);
+                    (done, column) = (done + rows * taps, 0);
                 }
-                let last = row == geometry.rows;
-                // SAFETY: the caller's contract, for these pixels, channels, rows and words. Earlier panels are all full, each of
-                // `depth` times its width; the list of zeros is as long as the widest panel.
+                let last = done == geometry.rows * geometry.taps;
+                let words = rows * taps * run;
+                // SAFETY: the caller's contract, for these pixels, channels, rows and words. Panels are packed one after the other,
+                // each of `depth` times its width; the list of zeros is as long as the widest panel.
                 unsafe {
                     (kernels.float.product)(&Product {
                         x: task.x.add(x),
                         x_offsets: &x_offsets[..count],
                         rows,
+                        taps,
                         run,
                         pitch: geometry.pitch,
+                        tap: geometry.tap,
                         weights: task.panels.add(part),
                         prefetch: task
                             .panels
-                            .wrapping_add(part + if tiles == 1 { AHEAD } else { rows * run * width }),
-                        prefetch_apart: rows * run * LINE,
+                            .wrapping_add(part + if tiles == 1 { AHEAD } else { words * panel.width }),
+                        prefetch_apart: words * LINE,
                         fetch: Fetch::all(tiles),
-                        bias: if first { task.start.add(channel) } else { NO_BIAS.as_ptr() },
+                        bias: if first { task.start.add(panel.place) } else { NO_BIAS.as_ptr() },
                         y,
                         y_offsets: &y_offsets[..count],
-                        channels,
+                        channels: panel.channels,
                         begun: &held[..usize::from(!first || *residual == Residual::Same)],
                         relu: *activation == Activation::Relu && last,
                     });
                 }
                 if last {
                     // SAFETY: the caller's contract, for these pixels and channels.
-                    unsafe { task.activate(channel..channel + channels, &y_offsets[..count]) };
+                    unsafe { task.activate(panel, &y_offsets[..count]) };
                     break;
                 }
             }

@@ -25,13 +25,15 @@ pub(crate) struct DotTask<'a> {
     pub(crate) x_offsets: &'a [usize],
     /// Whether the input's int8 are signed.
     pub(crate) signed: bool,
-    /// Runs.
+    /// Rows of runs, and runs of a row.
     pub(crate) rows: usize,
+    pub(crate) taps: usize,
     /// Words of a run.
     pub(crate) run: usize,
-    /// Words from one run to the next.
+    /// Words from one row to the next, and from a run to the next.
     pub(crate) pitch: usize,
-    /// `rows * run` times a word for each of the panel's channels, filled up to whole vectors.
+    pub(crate) tap: usize,
+    /// `rows * taps * run` times a word for each of the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const u32,
     /// What is needed next: for each tile, a line of it is fetched for each row of the weights.
     pub(crate) prefetch: *const u32,
@@ -228,7 +230,7 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
         }
         (before, first) = (first, first + pixels);
         (to, from) = (from, to);
-        prefetch = prefetch.wrapping_add(task.rows * task.run * LINE);
+        prefetch = prefetch.wrapping_add(task.rows * task.taps * task.run * LINE);
     }
 }
 
@@ -246,7 +248,7 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(
     mut prefetch: *const u32,
     to: *mut u32,
 ) {
-    let DotTask { x_offsets, rows, run, pitch, .. } = *task;
+    let DotTask { x_offsets, rows, taps, run, pitch, tap, .. } = *task;
     let (simd, lanes) = (dot.simd(), D::Simd::LANES);
     // SAFETY: the caller's contract.
     unsafe {
@@ -254,17 +256,20 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(
         let mut sums = [start; P];
         let mut weights = task.weights;
         for row in 0..rows {
-            let x: [*const u32; P] =
-                std::array::from_fn(|p| task.x.add(*x_offsets.get_unchecked(first + p) + row * pitch));
-            for k in 0..run {
-                let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
-                weights = weights.add(V * lanes);
-                simd.prefetch(prefetch.cast());
-                prefetch = prefetch.wrapping_add(LINE);
-                for p in 0..P {
-                    let x = dot.input(x[p].add(k));
-                    for v in 0..V {
-                        sums[p][v] = dot.dot(x, w[v], sums[p][v]);
+            for column in 0..taps {
+                let place = row * pitch + column * tap;
+                let x: [*const u32; P] =
+                    std::array::from_fn(|p| task.x.add(*x_offsets.get_unchecked(first + p) + place));
+                for k in 0..run {
+                    let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
+                    weights = weights.add(V * lanes);
+                    simd.prefetch(prefetch.cast());
+                    prefetch = prefetch.wrapping_add(LINE);
+                    for p in 0..P {
+                        let x = dot.input(x[p].add(k));
+                        for v in 0..V {
+                            sums[p][v] = dot.dot(x, w[v], sums[p][v]);
+                        }
                     }
                 }
             }

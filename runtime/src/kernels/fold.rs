@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! for some inputs at a time:
-//!     stage[input, position][output] = kernel[output, input, position] * scale[output]        in double precision
+//!     stage[input, position][output] = (kernel[output, input, position] - offset[output]) * scale[output]      in double precision
 //!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows; where products transform
 //!     Winograd's weights, some of its lanes, and positions follow each other
 //! ```
@@ -25,10 +25,15 @@ pub(crate) struct FoldTask<'a> {
     pub(crate) kernel: &'a [[u8; 4]],
     /// How far apart the elements of neighbours are: outputs, inputs, positions in the window.
     pub(crate) strides: [usize; 3],
+    /// The first input, and how many.
+    pub(crate) first: usize,
     pub(crate) inputs: usize,
+    /// Inputs and outputs of a group. Between groups, weights are zeros, which the file does not have.
+    pub(crate) group: [usize; 2],
     /// Positions in the window.
     pub(crate) window: usize,
-    /// A factor for each output.
+    /// What is taken from the weights of each output, and a factor.
+    pub(crate) offset: &'a [f64],
     pub(crate) scale: &'a [f64],
     pub(crate) algorithm: Algorithm,
     pub(crate) precision: Precision,
@@ -148,13 +153,20 @@ fn windows(task: &mut FoldTask<'_>, output: usize, first: usize, stage: &[Row]) 
 #[inline(always)]
 fn fill(task: &FoldTask<'_>, outputs: Range<usize>, first: usize, count: usize, stage: &mut [Row]) {
     let [per_output, per_input, per_position] = task.strides;
+    let [group_inputs, group_outputs] = task.group;
     for (lane, output) in outputs.enumerate() {
-        let scale = task.scale[output];
+        let (offset, scale) = (task.offset[output], task.scale[output]);
+        let of_group = output / group_outputs * group_inputs;
         for (index, rows) in stage.chunks_exact_mut(task.window).take(count).enumerate() {
-            let start = output * per_output + (first + index) * per_input;
+            let input = (task.first + first + index).wrapping_sub(of_group);
+            if input >= group_inputs {
+                rows.iter_mut().for_each(|row| row[lane] = 0.0);
+                continue;
+            }
+            let start = output * per_output + input * per_input;
             for (position, row) in rows.iter_mut().enumerate() {
                 let number = task.kernel[start + position * per_position];
-                row[lane] = f64::from(f32::from_le_bytes(number)) * scale;
+                row[lane] = (f64::from(f32::from_le_bytes(number)) - offset) * scale;
             }
         }
     }

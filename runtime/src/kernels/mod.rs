@@ -29,6 +29,7 @@ pub(crate) mod epilogue;
 pub(crate) mod fold;
 pub(crate) mod moments;
 pub mod pack;
+pub(crate) mod panels;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;

@@ -22,13 +22,15 @@ pub(crate) struct Product<'a> {
     pub(crate) x: *const f32,
     /// Where each pixel's first run begins.
     pub(crate) x_offsets: &'a [usize],
-    /// Runs.
+    /// Rows of runs, and runs of a row.
     pub(crate) rows: usize,
+    pub(crate) taps: usize,
     /// Length of a run.
     pub(crate) run: usize,
-    /// From one run to the next.
+    /// From one row to the next, and from a run to the next.
     pub(crate) pitch: usize,
-    /// `rows * run` times the panel's channels, filled up to whole vectors.
+    pub(crate) tap: usize,
+    /// `rows * taps * run` times the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const f32,
     /// What is needed next: for each tile, some of it is fetched for each row of the weights. And how far it is from one line of
     /// all rows to the next.
@@ -174,7 +176,7 @@ unsafe fn tile<
     first: usize,
     mut prefetch: *const f32,
 ) {
-    let Product { x_offsets, rows, run, pitch, y_offsets, channels, .. } = *product;
+    let Product { x_offsets, rows, taps, run, pitch, tap, y_offsets, channels, .. } = *product;
     let last = channels - (V - 1) * S::LANES;
     // SAFETY: the caller's contract: of the last vector only the channels that there are get read and written.
     unsafe {
@@ -183,23 +185,26 @@ unsafe fn tile<
         let mut sums = [bias; P];
         let mut weights = product.weights;
         for row in 0..rows {
-            let x: [*const f32; P] =
-                std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(first + p) + row * pitch));
-            for k in 0..run {
-                let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
-                weights = weights.add(V * S::LANES);
-                for _ in 0..LINES {
-                    if ONCE {
-                        simd.prefetch_once(prefetch);
-                    } else {
-                        simd.prefetch(prefetch);
+            for column in 0..taps {
+                let place = row * pitch + column * tap;
+                let x: [*const f32; P] =
+                    std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(first + p) + place));
+                for k in 0..run {
+                    let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
+                    weights = weights.add(V * S::LANES);
+                    for _ in 0..LINES {
+                        if ONCE {
+                            simd.prefetch_once(prefetch);
+                        } else {
+                            simd.prefetch(prefetch);
+                        }
+                        prefetch = prefetch.wrapping_add(LINE);
                     }
-                    prefetch = prefetch.wrapping_add(LINE);
-                }
-                for p in 0..P {
-                    let x = simd.splat(*x[p].add(k));
-                    for v in 0..V {
-                        sums[p][v] = N::add_product(simd, x, w[v], sums[p][v]);
+                    for p in 0..P {
+                        let x = simd.splat(*x[p].add(k));
+                        for v in 0..V {
+                            sums[p][v] = N::add_product(simd, x, w[v], sums[p][v]);
+                        }
                     }
                 }
             }

@@ -31,8 +31,9 @@ use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
+use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Arithmetic, InputRun, Kind, Weights};
 use crate::simd::Integers;
 
@@ -334,7 +335,9 @@ impl<'a> Part<'a> {
                     x_offsets: &x_offsets[..y_offsets.len()],
                     rows: 1,
                     run: inputs,
+                    taps: 1,
                     pitch: 0,
+                    tap: 0,
                     weights,
                     prefetch: weights.wrapping_add(panel.width * inputs),
                     prefetch_apart: inputs * LINE,
@@ -379,18 +382,18 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these pairs and the panel, whose sums are in Y, or f32 in the output.
     unsafe fn finish(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
-        let Part { kernels, task, outputs, .. } = *self;
+        let Part { task, outputs, .. } = *self;
         for half in 0..2 {
             let first = half * outputs + panel.first;
-            let (channels, y_offsets) =
-                (first..first + panel.channels, &pairs.y[..pairs.count + pairs.seconds]);
+            let of_half = Panel { first, place: first, ..panel };
+            let y_offsets = &pairs.y[..pairs.count + pairs.seconds];
             // SAFETY: the caller's contract, for the pixels of the pairs and the panel's channels of the half.
             unsafe {
                 if task.kind == Kind::F32 {
-                    task.activate(channels, y_offsets);
+                    task.activate(of_half, y_offsets);
                 } else {
                     let sums = planes.y[half * panel.width..].as_mut_ptr();
-                    wide::finish(kernels, task, channels, y_offsets, sums, 2 * panel.width);
+                    wide::finish(task, of_half, y_offsets, sums, 2 * panel.width);
                 }
             }
         }

@@ -1,7 +1,5 @@
 //! The type of a kernel table, and the macro that fills one for an instruction set.
 
-use std::ops::Range;
-
 use resnet_plan::{Class, Precision};
 
 use crate::kernels::activate::ActivateTask;
@@ -11,6 +9,7 @@ use crate::kernels::elementwise::ElementwiseTask;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
 use crate::kernels::moments::{NormTask, StatisticsTask};
+use crate::kernels::panels::Panel;
 use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
@@ -77,30 +76,12 @@ pub(crate) struct WordKernels {
     pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
-/// A panel of packed weights.
-#[derive(Clone, Copy)]
-pub(crate) struct Panel {
-    /// Its first output channel.
-    pub(crate) first: usize,
-    /// Output channels.
-    pub(crate) channels: usize,
-    /// Those, filled up to whole vectors.
-    pub(crate) width: usize,
-}
-
-impl Panel {
-    /// Its output channels.
-    pub(crate) fn range(self) -> Range<usize> {
-        self.first..self.first + self.channels
-    }
-}
-
 impl Kernels {
-    /// A panel of so many output channels: all panels but the last are full.
+    /// A panel of so many output channels in one block.
     pub(crate) fn panel_at(&self, index: usize, channels: usize) -> Panel {
         let first = index * self.panel;
         let channels = (channels - first).min(self.panel);
-        Panel { first, channels, width: channels.next_multiple_of(self.lanes) }
+        Panel { block: 0, first, channels, width: channels.next_multiple_of(self.lanes), place: first }
     }
 
     /// The kernels of what elements are widened to.

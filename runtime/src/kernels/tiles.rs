@@ -20,6 +20,7 @@ use resnet_plan::ConvGeometry;
 
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::Epilogue;
+use crate::kernels::panels::Panels;
 use crate::kernels::product::LINE;
 
 /// Rows of a register: pixels, or words of weights.
@@ -102,14 +103,17 @@ pub(crate) struct TileTask {
     pub(crate) sums: [*mut u32; 2],
     /// From a row of weights or of sums to the next.
     pub(crate) width: usize,
-    /// Runs; if 0, there is nothing to be added to the start.
+    /// Rows of runs; if 0, there is nothing to be added to the start.
     pub(crate) rows: usize,
+    /// Runs of a row, at least 1.
+    pub(crate) taps: usize,
     /// Blocks of words in a run, at least 1.
     pub(crate) blocks: usize,
     /// From a block's inputs to the next one's.
     pub(crate) input_step: usize,
-    /// From a run's end to the beginning of the next (it wraps around).
+    /// From a run's end to the beginning of the next, and what is added to that behind the last of a row (they wrap around).
     pub(crate) run_step: usize,
+    pub(crate) row_step: usize,
     /// From a block's weights to the next one's.
     pub(crate) weight_step: usize,
     /// What is needed next, and how many of its lines are fetched in each block: at least 1.
@@ -254,9 +258,10 @@ struct Sums([u32; 2 * ROWS * PANEL]);
 #[inline(always)]
 pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
     let geometry = &task.convolution.geometry;
-    let ConvGeometry { rows, run, pitch, .. } = *geometry;
+    let ConvGeometry { rows, taps, run, pitch, tap, .. } = *geometry;
     let tiling = Tiling::of(geometry);
-    let (pixels, depth) = (tiling.pixels, rows * run);
+    let (pixels, depth) = (tiling.pixels, geometry.depth());
+    let panels = Panels::new(LANES, PANEL, geometry);
     let words = (1..=LANES).rev().find(|words| run.is_multiple_of(*words)).unwrap_or(1);
     let block_bytes = 4 * pixels * tiling.step;
     let block = (BLOCK_BYTES / block_bytes.max(1)).clamp(2, BLOCK) & !1;
@@ -273,31 +278,33 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
         }
         let pairs = count.div_ceil(2);
         for panel in task.panel_range.clone() {
-            let first = panel * PANEL;
+            let panel = panels.at(panel);
             let finish = task.finish;
-            let epilogue = task.epilogue(first..geometry.channels.min(first + PANEL), LANES);
+            let epilogue = task.epilogue(panel);
             let (width, vectors) = (epilogue.width, epilogue.width / LANES);
             let prefetches = (4 * width * words).div_ceil(64).div_ceil(pairs);
-            let next = task.panels.cast::<u32>().wrapping_add(panel * PANEL * depth + depth * width);
+            let next = task.panels.cast::<u32>().wrapping_add((panel.place + width) * depth);
             let x_pairs = x_offsets[..count].chunks(2).zip(y_offsets[..count * pixels].chunks(2 * pixels));
             for (pair, (x_offsets, y_offsets)) in x_pairs.enumerate() {
-                // SAFETY: the caller's contract, for these pixels and channels: earlier panels are all full, each of `depth`
+                // SAFETY: the caller's contract, for these pixels and channels: panels are packed one after the other, each of `depth`
                 // times its width. Pixels of a tile that are not in the output lie between two that are, so their windows
                 // lie between those of both. The registers have just got this shape. There is room for the sums of two tiles.
                 unsafe {
-                    let x =
-                        |index: usize| task.x.cast::<u32>().add(x_offsets[index.min(x_offsets.len() - 1)]);
+                    let input = task.x.cast::<u32>().add(panel.block * run);
+                    let x = |index: usize| input.add(x_offsets[index.min(x_offsets.len() - 1)]);
                     let task = TileTask {
-                        start: task.start.add(panel * PANEL).cast(),
+                        start: task.start.add(panel.place).cast(),
                         inputs: [x(0), x(1)],
                         input_stride: 4 * tiling.step,
-                        weights: task.panels.add(panel * PANEL * depth).cast(),
+                        weights: task.panels.add(panel.place * depth).cast(),
                         sums: [sums, sums.add(pixels * width)],
                         width: 4 * width,
-                        rows: if run == 0 { 0 } else { rows },
+                        rows: if depth == 0 { 0 } else { rows },
+                        taps,
                         blocks: run / words,
                         input_step: 4 * words,
-                        run_step: pitch.wrapping_sub(run).wrapping_mul(4),
+                        run_step: tap.wrapping_sub(run).wrapping_mul(4),
+                        row_step: pitch.wrapping_sub(taps.wrapping_mul(tap)).wrapping_mul(4),
                         weight_step: 4 * words * width,
                         prefetch: next.wrapping_add(pair * (depth / words) * prefetches * LINE),
                         prefetches,
@@ -364,8 +371,11 @@ mod tests {
             batch,
             output: size,
             rows: more[0] + 1,
+            taps: 1,
             run: words * (more[1] + 1),
             pitch,
+            tap: 0,
+            blocks: 1,
             channels: 5,
             x: Pixels { start: 7, image, row: step * pitch, pixel: step * words },
             y: Pixels { start: 2, image: height * width * 5, row: width * 5, pixel: 5 },

@@ -9,14 +9,12 @@
 
 pub(super) mod direct;
 
-use std::ops::Range;
-
 use resnet_plan::Precision;
 
 use crate::elements::{Elements, bf16};
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::Epilogue;
-use crate::kernels::table::Kernels;
+use crate::kernels::panels::Panel;
 use crate::simd::{Integers, Simd};
 
 /// What a convolution reads.
@@ -313,20 +311,19 @@ pub(crate) unsafe fn weights<S: Simd, W: Weights<S>>(simd: S, task: &WeightRows)
     }
 }
 
-/// The outputs of some channels of some pixels, whose sums are so far apart from one pixel to the next. The sums may be written over.
+/// The outputs of a panel of some pixels, whose sums are so far apart from one pixel to the next. The sums may be written over.
 ///
 /// # Safety
 /// Pixels lie in the task's output, where nobody else reads or writes, as their sums; those and the task's lists are there for the channels, filled up to
 /// whole vectors.
 pub(super) unsafe fn finish(
-    kernels: &Kernels,
     task: &ConvTask<'_>,
-    channels: Range<usize>,
+    panel: Panel,
     y_offsets: &[usize],
     sums: *mut f32,
     width: usize,
 ) {
-    let epilogue = Epilogue { sums: sums.cast(), y_offsets, width, ..task.epilogue(channels, kernels.lanes) };
-    // SAFETY: the caller's contract; `kernels` shows that the machine has the instruction set.
+    let epilogue = Epilogue { sums: sums.cast(), y_offsets, width, ..task.epilogue(panel) };
+    // SAFETY: the caller's contract; whoever made the task has the instruction set.
     unsafe { (task.finish)(&epilogue) };
 }

@@ -31,8 +31,9 @@ use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
+use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
 use sides::{Factor, LARGEST_INPUT};
 use transform::{InputTile, KernelTile, OutputTile};
@@ -328,7 +329,9 @@ impl<'a> Part<'a> {
                     x_offsets,
                     rows: 1,
                     run: channels.len(),
+                    taps: 1,
                     pitch: 0,
+                    tap: 0,
                     weights,
                     prefetch: upcoming.parts(tiles, weights),
                     prefetch_apart: upcoming.position,
@@ -362,11 +365,11 @@ impl<'a> Part<'a> {
         for (slot, place) in places(task, tiles).enumerate() {
             let sums = planes.m[slot * kernels.panel..].as_ptr();
             if task.kind == Kind::F32 {
-                let output = outputs(task, tile, &place, sums, planes.m_plane, panel.range());
+                let output = outputs(task, tile, &place, sums, planes.m_plane, panel);
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe {
                     (kernels.float.winograd_output)(&output);
-                    activate(task, &place, panel.range());
+                    activate(task, &place, panel);
                 }
                 continue;
             }
@@ -397,7 +400,7 @@ impl<'a> Part<'a> {
                 let y_offsets = &y_offsets[..place.inside[1]];
                 let sums = y.wrapping_add(inside * row);
                 // SAFETY: the caller's contract, for the pixels of a row of the tile that are inside and the panel's channels.
-                unsafe { wide::finish(kernels, task, panel.range(), y_offsets, sums, panel.width) };
+                unsafe { wide::finish(task, panel, y_offsets, sums, panel.width) };
             }
         }
     }
@@ -488,11 +491,11 @@ fn pixels(task: &ConvTask<'_>, tile: Tile, place: &Place, zeros: &[f32]) -> [*co
     pixels
 }
 
-/// Activates a tile's outputs of some channels, row by row.
+/// Activates a tile's outputs of a panel, row by row.
 ///
 /// # Safety
 /// As [`ConvTask::activate`], for the pixels of the tile that are inside.
-unsafe fn activate(task: &ConvTask<'_>, place: &Place, channels: Range<usize>) {
+unsafe fn activate(task: &ConvTask<'_>, place: &Place, panel: Panel) {
     if task.activator.is_none() {
         return;
     }
@@ -501,7 +504,7 @@ unsafe fn activate(task: &ConvTask<'_>, place: &Place, channels: Range<usize>) {
         let y_offsets: [usize; 4] =
             std::array::from_fn(|column| y.at(place.image, place.row + row, place.column) + column * y.pixel);
         // SAFETY: the caller's contract.
-        unsafe { task.activate(channels.clone(), &y_offsets[..place.inside[1]]) };
+        unsafe { task.activate(panel, &y_offsets[..place.inside[1]]) };
     }
 }
 
@@ -512,7 +515,7 @@ fn outputs(
     place: &Place,
     sums: *const f32,
     plane: usize,
-    channels: Range<usize>,
+    panel: Panel,
 ) -> OutputTile {
     let Convolution { geometry, residual, activation, .. } = &task.convolution;
     let pixel = geometry.y.at(place.image, place.row, place.column);
@@ -520,12 +523,12 @@ fn outputs(
         tile,
         m: sums,
         plane,
-        bias: task.start.wrapping_add(channels.start),
-        y: task.y.of_f32().wrapping_add(pixel + channels.start),
+        bias: task.start.wrapping_add(panel.first),
+        y: task.y.of_f32().wrapping_add(pixel + panel.first),
         row: geometry.y.row,
         pixel: geometry.y.pixel,
         inside: place.inside,
-        channels: channels.len(),
+        channels: panel.channels,
         accumulate: *residual == Residual::Same,
         relu: *activation == Activation::Relu,
     }

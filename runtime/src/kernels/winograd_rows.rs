@@ -26,8 +26,9 @@ use resnet_plan::winograd::{BAND, Rows};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
+use crate::kernels::panels::Panel;
 use crate::kernels::product::{Fetch, LINE, Product};
-use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
 use transform::LARGEST_POINTS;
 use transform::{BandInput, BandKernel, BandOutput};
@@ -256,7 +257,9 @@ impl<'a> Part<'a> {
                     x_offsets: &self.v_offsets[..columns],
                     rows: if point + 1 < points { step } else { full },
                     run,
+                    taps: 1,
                     pitch: row,
+                    tap: 0,
                     weights: u.add(point * step * run * panel.width),
                     // The rows of the output that are written next.
                     prefetch: y.wrapping_add((point % BAND).wrapping_mul(apart)),
@@ -316,10 +319,10 @@ impl<'a> Part<'a> {
             // SAFETY: the caller's contract, for the columns of a row that are inside and the panel's channels.
             unsafe {
                 if is_f32 {
-                    task.activate(panel.range(), y_offsets);
+                    task.activate(panel, y_offsets);
                 } else {
                     let sums = planes.y[inside * row..].as_mut_ptr();
-                    wide::finish(kernels, task, panel.range(), y_offsets, sums, panel.width);
+                    wide::finish(task, panel, y_offsets, sums, panel.width);
                 }
             }
         }

@@ -6,19 +6,21 @@ use resnet_plan::ConvGeometry;
 use crate::kernels::conv::{BLOCK, ConvTask, Work, locate};
 use crate::kernels::dot::{DotKernel, DotTask, Method};
 use crate::kernels::epilogue::Epilogue;
+use crate::kernels::panels::Panels;
 use crate::kernels::tiles::Tiling;
 use crate::kernels::wide::Kind;
 
 /// What threads share out.
 pub(super) fn work(dots: &DotKernel, geometry: &ConvGeometry) -> Work {
-    let ConvGeometry { batch, output: [height, width], channels, .. } = *geometry;
+    let ConvGeometry { batch, output: [height, width], .. } = *geometry;
     // Registers are filled two tiles at a time.
     let (units, together) = match dots.method {
         Method::Vectors(tile, _) => (batch * height * width, tile),
         Method::Tiles(_) => (Tiling::of(geometry).tiles(), 2),
     };
-    let weights = geometry.depth().saturating_mul(channels.next_multiple_of(dots.lanes));
-    Work { units, together, panels: channels.div_ceil(dots.panel), weights }
+    let panels = Panels::of_dots(dots, geometry);
+    let weights = geometry.depth().saturating_mul(panels.padded());
+    Work { units, together, panels: panels.count(), weights }
 }
 
 /// One thread's part.
@@ -42,30 +44,31 @@ pub(super) unsafe fn run(dots: &DotKernel, task: &ConvTask<'_>) {
 /// As [`run`].
 unsafe fn run_vectors(kernel: &DotKernel, compute: unsafe fn(&DotTask<'_>), task: &ConvTask<'_>) {
     let geometry = &task.convolution.geometry;
-    let depth = geometry.rows * geometry.run;
+    let (depth, panels) = (geometry.depth(), Panels::of_dots(kernel, geometry));
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     for start in task.units.clone().step_by(BLOCK) {
         let count = BLOCK.min(task.units.end - start);
         locate(geometry, start, &mut x_offsets[..count], &mut y_offsets[..count]);
         for panel in task.panel_range.clone() {
-            let channel = panel * kernel.panel;
-            let channels = channel..geometry.channels.min(channel + kernel.panel);
-            let epilogue = task.epilogue(channels, kernel.lanes);
-            let weights = task.panels.cast::<u32>().wrapping_add(channel * depth);
-            // SAFETY: the caller's contract, for these pixels and channels. Earlier panels are all full, each of `depth` times its
-            // width.
+            let panel = panels.at(panel);
+            let epilogue = task.epilogue(panel);
+            let weights = task.panels.cast::<u32>().wrapping_add(panel.place * depth);
+            // SAFETY: the caller's contract, for these pixels and channels. Panels are packed one after the other, each of `depth`
+            // times its width.
             unsafe {
                 compute(&DotTask {
-                    x: task.x.cast(),
+                    x: task.x.cast::<u32>().add(panel.block * geometry.run),
                     x_offsets: &x_offsets[..count],
                     signed: task.kind == Kind::I8,
                     rows: geometry.rows,
+                    taps: geometry.taps,
                     run: geometry.run,
                     pitch: geometry.pitch,
+                    tap: geometry.tap,
                     weights,
                     prefetch: weights.wrapping_add(depth * epilogue.width),
-                    start: task.start.add(channel).cast(),
+                    start: task.start.add(panel.place).cast(),
                     epilogue: Epilogue { y_offsets: &y_offsets[..count], ..epilogue },
                 });
             }

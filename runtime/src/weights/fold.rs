@@ -3,7 +3,7 @@
 //! ```text
 //! scale[o]     = gamma[o] / sqrt(variance[o] + epsilon)                       (1 without a batch norm)
 //! bias'[o]     = (bias[o] - mean[o]) * scale[o] + beta[o]
-//! kernel'[.,o] = kernel[.,o] * scale[o]
+//! kernel'[.,o] = standardized kernel[.,o] * scale[o]                          (less its mean, over its deviation, if that is asked for)
 //!
 //! int8 (each output of a kernel has a quantization scale, its step):
 //! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, and is moved by 128 to be multiplied; else 0
@@ -33,20 +33,21 @@ pub(super) fn fold(
 ) -> Result<(), Vec<Fault>> {
     let folded = Folded::read(layer, read, kernel)?;
     let [from, to] = layer.elements;
-    let slopes = if layer.slope.is_some() { pack::padded(kernels, precision, layer.shape[3]) } else { 0 };
+    let lists = Lists::of(kernels, precision, layer);
+    let slopes = if layer.slope.is_some() { lists.len() } else { 0 };
     let (bias, slopes) = bias.split_at_mut(bias.len() - slopes);
-    write(slopes, folded.slopes.iter().copied());
+    lists.write(slopes, folded.slopes.iter().copied());
     let moved = from.is_signed() && pack::moves_signed(kernels);
     let starts = if moved { &mut *bias } else { &mut [] };
-    let steps = write_panels(kernels, precision, layer, &folded.scale, kernel, panels, starts);
+    let steps = write_panels(kernels, precision, layer, &folded, kernel, panels, (&lists, starts));
     if from.is_quantized() {
         let (_, rest) = bias.split_at_mut(bias.len() / 3);
         let (factors, biases) = rest.split_at_mut(rest.len() / 2);
         let (input, output) = (f64::from(from.scale()), f64::from(to.scale()));
-        write(factors, steps.iter().map(|step| input * step / output));
-        write(biases, folded.shift.iter().map(|shift| shift / output));
+        lists.write(factors, steps.iter().map(|step| input * step / output));
+        lists.write(biases, folded.shift.iter().map(|shift| shift / output));
     } else {
-        write(bias, folded.shift.into_iter());
+        lists.write(bias, folded.shift.into_iter());
     }
     let finite = if from.is_quantized() {
         let scales = &bias[bias.len() / 3..];
@@ -98,8 +99,9 @@ fn holds_only_finite(precision: Precision, words: &[f32]) -> bool {
     !words.chunks(BLOCK).any(any)
 }
 
-/// What each output of a layer is multiplied with, and what is added.
+/// What is taken from the weights of each output of a layer, what they are multiplied with, and what is added to their sums.
 struct Folded {
+    offset: Vec<f64>,
     scale: Vec<f64>,
     shift: Vec<f64>,
     /// Of a PReLU, if there is one.
@@ -121,7 +123,7 @@ impl Folded {
         let mut buffer = Vec::new();
         // The order of `tensors`: kernel, bias, gamma, beta, mean, variance, slopes, so that the variance completes the fold, and
         // nothing is allocated for a kernel that is not there.
-        let (mut scale, mut shift) = (Vec::new(), Vec::new());
+        let (mut scale, mut shift, mut standard) = (Vec::new(), Vec::new(), Vec::new());
         let mut slopes = Vec::new();
         let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
         for tensor in layer.tensors() {
@@ -135,7 +137,10 @@ impl Folded {
             let numbers =
                 || buffer.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect::<Vec<f64>>();
             match tensor.role {
-                Role::Kernel { .. } => (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]),
+                Role::Kernel { .. } => {
+                    (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]);
+                    standard = standards(layer, kernel);
+                }
                 Role::Bias => shift = numbers(),
                 Role::Exponent => {}
                 Role::Slope => slopes = of_each(numbers(), outputs),
@@ -143,15 +148,45 @@ impl Folded {
                 Role::Beta => beta = numbers(),
                 Role::Mean => mean = numbers(),
                 Role::Variance { epsilon } => {
-                    for (o, variance) in numbers().into_iter().enumerate() {
-                        scale[o] = gamma[o] / (variance + epsilon).sqrt();
-                        shift[o] = (shift[o] - mean[o]) * scale[o] + beta[o];
+                    let first = layer
+                        .batch_norm
+                        .as_ref()
+                        .and_then(|norm| norm.channels)
+                        .map_or(0, |[first, _]| first);
+                    for (index, variance) in numbers().into_iter().enumerate() {
+                        let o = first + index;
+                        scale[o] = gamma[index] / (variance + epsilon).sqrt();
+                        shift[o] = (shift[o] - mean[index]) * scale[o] + beta[index];
                     }
                 }
             }
         }
-        if faults.is_empty() { Ok(Folded { scale, shift, slopes }) } else { Err(faults) }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let (offset, factors): (Vec<f64>, Vec<f64>) = standard.into_iter().unzip();
+        scale.iter_mut().zip(factors).for_each(|(scale, factor)| *scale *= factor);
+        Ok(Folded { offset, scale, shift, slopes })
     }
+}
+
+/// What is taken from the weights of each output, and what they are multiplied with then: that makes standardized ones.
+fn standards(layer: &LayerWeights, kernel: &[[u8; 4]]) -> Vec<(f64, f64)> {
+    let shape @ [height, width, inputs, outputs] = layer.group_shape();
+    let [per_output, per_input, per_position] = layer.kernel.layout.strides(shape);
+    let Some(epsilon) = layer.standardized else { return vec![(0.0, 1.0); outputs] };
+    let count = (height * width * inputs) as f64;
+    let standard = |output: usize| {
+        let weights = || {
+            let places =
+                (0..inputs).flat_map(|i| (0..height * width).map(move |p| i * per_input + p * per_position));
+            places.map(|place| f64::from(f32::from_le_bytes(kernel[output * per_output + place])))
+        };
+        let mean = weights().sum::<f64>() / count;
+        let variance = weights().map(|weight| (weight - mean).powi(2)).sum::<f64>() / count;
+        (mean, 1.0 / (variance + epsilon).sqrt())
+    };
+    (0..outputs).map(standard).collect()
 }
 
 /// An element for each output: those that there are, or the only one for all.
@@ -165,24 +200,32 @@ fn write_panels(
     kernels: &Kernels,
     precision: Precision,
     layer: &LayerWeights,
-    scale: &[f64],
+    folded: &Folded,
     kernel: &[[u8; 4]],
     panels: &mut [f32],
-    starts: &mut [f32],
+    (lists, starts): (&Lists, &mut [f32]),
 ) -> Vec<f64> {
-    let [height, width, inputs, outputs] = layer.shape;
+    let shape @ [height, width, group_inputs, outputs] = layer.group_shape();
+    let [block_inputs, block_outputs] = [layer.shape[2], outputs].map(|channels| channels / layer.blocks);
     let mut rest = panels;
     let mut steps = vec![1.0; outputs];
     let [depth, channels] = layer.packed_shape();
-    for (range, panel_width) in pack::panels(kernels, precision, channels) {
+    let of_block = |block: usize| {
+        pack::panels(kernels, precision, channels).map(move |(range, width)| (block, range, width))
+    };
+    for (block, range, panel_width) in (0..layer.blocks).flat_map(of_block) {
+        let range = block * block_outputs + range.start..block * block_outputs + range.end;
         let (panel, behind) = rest.split_at_mut(depth * panel_width);
         rest = behind;
         let task = FoldTask {
             kernel,
-            strides: layer.kernel.layout.strides(layer.shape),
-            inputs,
+            strides: layer.kernel.layout.strides(shape),
+            first: block * block_inputs,
+            inputs: block_inputs,
+            group: [group_inputs, outputs / layer.groups],
             window: height * width,
-            scale,
+            offset: &folded.offset,
+            scale: &folded.scale,
             algorithm: layer.algorithm,
             precision,
             steps: &mut steps[range.clone()],
@@ -195,19 +238,47 @@ fn write_panels(
             },
         };
         fold_panel(kernels, task);
-        for (start, lane) in starts.iter_mut().skip(range.start).take(range.len()).zip(0..) {
+        if starts.is_empty() {
+            continue;
+        }
+        for (lane, output) in range.enumerate() {
             let column = panel.iter().skip(lane).step_by(panel_width);
             // Sums wrap, as those of the kernels do: the difference is right.
             let sum = column
                 .flat_map(|word| word.to_bits().to_le_bytes())
                 .fold(0i32, |sum, weight| sum.wrapping_add(i32::from(weight.cast_signed())));
-            *start = f32::from_bits(sum.wrapping_mul(-128).cast_unsigned());
+            starts[lists.place(output)] = f32::from_bits(sum.wrapping_mul(-128).cast_unsigned());
         }
     }
     steps
 }
 
-/// Rounds elements to f32.
-fn write(to: &mut [f32], numbers: impl Iterator<Item = f64>) {
-    to.iter_mut().zip(numbers).for_each(|(to, number)| *to = number as f32);
+/// Where lists have the elements of outputs: block by block, each filled up to whole vectors.
+struct Lists {
+    blocks: usize,
+    /// Outputs of a block, and those filled up.
+    outputs: usize,
+    padded: usize,
+}
+
+impl Lists {
+    fn of(kernels: &Kernels, precision: Precision, layer: &LayerWeights) -> Self {
+        let outputs = layer.shape[3] / layer.blocks;
+        Lists { blocks: layer.blocks, outputs, padded: pack::padded(kernels, precision, outputs) }
+    }
+
+    fn len(&self) -> usize {
+        self.blocks * self.padded
+    }
+
+    fn place(&self, output: usize) -> usize {
+        output / self.outputs * self.padded + output % self.outputs
+    }
+
+    /// Rounds elements to f32.
+    fn write(&self, to: &mut [f32], numbers: impl Iterator<Item = f64>) {
+        for (output, number) in numbers.enumerate() {
+            to[self.place(output)] = number as f32;
+        }
+    }
 }

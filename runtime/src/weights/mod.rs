@@ -428,10 +428,10 @@ impl Places {
         let mut layer = |layer: &LayerWeights| {
             let [depth, channels] = layer.packed_shape();
             let rows = sums + usize::from(layer.slope.is_some());
-            Place {
-                panels: place(pack::packed_len(kernels, precision, depth, channels)),
-                bias: place(pack::padded(kernels, precision, layer.shape[3]).saturating_mul(rows)),
-            }
+            let (blocks, outputs) = (layer.blocks, layer.shape[3] / layer.blocks);
+            let list = pack::padded(kernels, precision, outputs).saturating_mul(blocks);
+            let panels = pack::packed_len(kernels, precision, depth, channels).saturating_mul(blocks);
+            Place { panels: place(panels), bias: place(list.saturating_mul(rows)) }
         };
         let places = network.layers.iter().map(&mut layer).collect();
         let lists = network.lists.iter().map(|list| place(list.packed_len())).collect();

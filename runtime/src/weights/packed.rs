@@ -86,8 +86,9 @@ pub(super) fn write(isa: Isa, network: &Description, numbers: &[f32], path: &Pat
 /// (FNV-1a, 64 bits, of their text.) How many images are worked on together is not among it.
 pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
-        let LayerWeights { name: _, shape, algorithm, elements: [from, to], kernel, bias, batch_norm, slope } =
+        let LayerWeights { name: _, shape, groups, blocks, algorithm, elements: [from, to], kernel, .. } =
             layer;
+        let LayerWeights { standardized, bias, batch_norm, slope, .. } = layer;
         let packing = match algorithm {
             Algorithm::Direct | Algorithm::Winograd { fused: false, .. } | Algorithm::WinogradRows { .. } => {
                 String::new()
@@ -95,7 +96,8 @@ pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
             Algorithm::Winograd { output, .. } => format!(" winograd{output}fused"),
             Algorithm::Strassen { .. } => " strassen".to_owned(),
         };
-        format!("{shape:?}{packing} {from} {to} {kernel:?} {bias:?} {batch_norm:?} {slope:?}\n")
+        let norms = format!("{standardized:?} {bias:?} {batch_norm:?} {slope:?}");
+        format!("{shape:?} {groups}/{blocks}{packing} {from} {to} {kernel:?} {norms}\n")
     };
     let layers: String = network.layers.iter().map(layer).collect();
     let list = |list: &ListWeights| {

@@ -75,3 +75,8 @@ pub(crate) fn activation() -> impl Strategy<Value = Activation> {
 pub(crate) fn slopes(channels: usize) -> Vec<f32> {
     (0..channels).map(|channel| (channel % 7) as f32 / 8.0).collect()
 }
+
+/// From a row or column of a window to the next: half of them have no gaps.
+pub(crate) fn dilation() -> impl Strategy<Value = [usize; 2]> {
+    prop_oneof![Just([1, 1]), prop::array::uniform2(1usize..4)]
+}

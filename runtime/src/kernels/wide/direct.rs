@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! for each block of output pixels:
-//!     X = the windows of its pixels, widened                             row runs that overlap share their elements
+//!     X = the windows of its pixels, widened, of all blocks              runs that overlap share their elements
 //!     for each panel of output channels:
 //!         for some words of the window at a time:
 //!             G = the panel's weights, widened                           into the L2 cache
@@ -17,16 +17,18 @@ use resnet_plan::{Algorithm, ConvGeometry};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
+use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
-use crate::kernels::table::{Kernels, Panel};
+use crate::kernels::table::Kernels;
 use crate::kernels::wide::{InputRun, Kind, WeightRows, finish};
 
 /// # Panics
 /// If the scratch memory is too small for a direct sum.
 pub(in crate::kernels) fn check(geometry: &ConvGeometry, kind: Kind, scratch: usize) {
     let precision = kind.precision();
-    let channels = [geometry.run.saturating_mul(precision.per_word()), geometry.channels];
-    let needed = Algorithm::Direct.scratch_len(precision, [geometry.rows, 1], [1, 1], channels);
+    let elements = geometry.run.saturating_mul(geometry.blocks).saturating_mul(precision.per_word());
+    let kernel = [geometry.rows.saturating_mul(geometry.taps), 1];
+    let needed = Algorithm::Direct.scratch_len(precision, kernel, [1, 1], [elements, geometry.channels]);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 
@@ -38,7 +40,8 @@ pub(in crate::kernels) fn check(geometry: &ConvGeometry, kind: Kind, scratch: us
 /// algorithm says.
 pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let part = Part::of(kernels, task);
-    let (x, rest) = scratch.split_at_mut(part.block * part.depth());
+    let panels = Panels::of(kernels, &task.convolution.geometry);
+    let (x, rest) = scratch.split_at_mut(part.block * part.rows * part.span);
     let (g, y) = rest.split_at_mut(LARGEST_PART * PANEL);
     let mut windows = Windows::NONE;
     for pixels in blocks(task.units.clone(), part.block, kernels.tile) {
@@ -46,16 +49,9 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scr
         unsafe {
             windows.widen(&part, pixels, x);
             for panel in task.panel_range.clone() {
-                let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
+                let panel = panels.at(panel);
                 part.multiply(panel, &windows, x, g, y);
-                finish(
-                    kernels,
-                    task,
-                    panel.range(),
-                    &windows.y[..windows.count],
-                    y.as_mut_ptr(),
-                    panel.width,
-                );
+                finish(task, panel, &windows.y[..windows.count], y.as_mut_ptr(), panel.width);
             }
         }
     }
@@ -65,9 +61,10 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scr
 struct Part<'a> {
     kernels: &'a Kernels,
     task: &'a ConvTask<'a>,
-    /// Rows of the window, and wide words of a run.
+    /// Runs of the window, and wide words of one: of a block, and of all blocks, which follow each other.
     rows: usize,
     run: usize,
+    span: usize,
     /// Pixels of a block.
     block: usize,
 }
@@ -88,18 +85,18 @@ impl Windows {
     /// # Safety
     /// As [`run`], for these pixels; `to` has room for the windows of as many pixels.
     unsafe fn widen(&mut self, part: &Part<'_>, pixels: Range<usize>, to: &mut [f32]) {
-        let Part { kernels, task, rows, run, .. } = *part;
+        let Part { kernels, task, rows, span, .. } = *part;
         let (geometry, wide) = (&task.convolution.geometry, task.kind.wide());
         let mut from = [0; LARGEST_WIDENED];
         self.count = pixels.len();
         locate(geometry, pixels.start, &mut from[..self.count], &mut self.y[..self.count]);
         let step = geometry.x.pixel;
-        let follows = |pixel: usize| step <= geometry.run && from[pixel] == from[pixel - 1] + step;
+        let follows = |pixel: usize| step * wide <= span && from[pixel] == from[pixel - 1] + step;
         // Stretches of pixels: a row of each has no gaps.
         let mut end = 0;
         for pixel in 0..self.count {
             self.x[pixel] = if pixel > 0 && follows(pixel) { self.x[pixel - 1] + step * wide } else { end };
-            end = self.x[pixel] + run;
+            end = self.x[pixel] + span;
         }
         self.pitch = end;
         let mut first = 0;
@@ -108,8 +105,8 @@ impl Windows {
             for row in 0..rows {
                 let run = InputRun {
                     kind: task.kind,
-                    from: task.x.wrapping_add(from[first] + row * geometry.pitch),
-                    count: self.x[last] + run - self.x[first],
+                    from: task.x.wrapping_add(from[first] + geometry.run_at(row)),
+                    count: self.x[last] + span - self.x[first],
                     to: to[row * self.pitch + self.x[first]..].as_mut_ptr(),
                 };
                 // SAFETY: the caller's contract: the windows of a stretch's pixels have no gaps, and neither does what they become.
@@ -123,8 +120,9 @@ impl Windows {
 impl<'a> Part<'a> {
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Self {
         let geometry = &task.convolution.geometry;
-        let run = geometry.run * task.kind.wide();
-        Part { kernels, task, rows: geometry.rows, run, block: widened_block(geometry.rows * run) }
+        let (rows, run) = (geometry.rows * geometry.taps, geometry.run * task.kind.wide());
+        let span = geometry.blocks * run;
+        Part { kernels, task, rows, run, span, block: widened_block(rows * span) }
     }
 
     fn depth(&self) -> usize {
@@ -142,8 +140,8 @@ impl<'a> Part<'a> {
         let y_offsets: [usize; LARGEST_WIDENED] = std::array::from_fn(|pixel| pixel * panel.width);
         let y = y.as_mut_ptr();
         let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
-        // Earlier panels are all full, each of as many packed words a channel.
-        let weights = task.panels.wrapping_add(panel.first * self.depth() / wide);
+        // Panels are packed one after the other, each of as many packed words a channel.
+        let weights = task.panels.wrapping_add(panel.place * self.depth() / wide);
         let (all_rows, most) = if self.depth() <= LARGEST_PART { (rows, run) } else { (1, LARGEST_PART) };
         let (mut row, mut column) = (0, 0);
         // A window without rows or runs still has a bias.
@@ -159,16 +157,18 @@ impl<'a> Part<'a> {
             unsafe {
                 (kernels.widen_weights)(&widened);
                 product(&Product {
-                    x: x.as_ptr().add(row * windows.pitch + column),
+                    x: x.as_ptr().add(row * windows.pitch + panel.block * run + column),
                     x_offsets: &windows.x[..count],
                     rows: part_rows,
                     run: part_run,
+                    taps: 1,
                     pitch: windows.pitch,
+                    tap: 0,
                     weights: g.as_ptr(),
                     prefetch: from.wrapping_add(next * panel.width),
                     prefetch_apart: next * LINE,
                     fetch: Fetch::One,
-                    bias: if first { task.start.add(panel.first) } else { NO_BIAS.as_ptr() },
+                    bias: if first { task.start.add(panel.place) } else { NO_BIAS.as_ptr() },
                     y,
                     y_offsets: &y_offsets[..count],
                     channels: panel.width,

@@ -19,6 +19,7 @@ use resnet_plan::algorithm::LARGEST_BLOCK;
 use resnet_plan::winograd::Tile;
 
 use crate::kernels::conv::ConvTask;
+use crate::kernels::panels::Panel;
 use crate::kernels::product::LINE;
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::transform::InputTile;
@@ -250,14 +251,15 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these tiles and the panel, whose sums are in M.
     unsafe fn transform_sums(&self, tiles: &Range<usize>, panel: usize, planes: &Planes<'_>) {
-        let channels = panel * self.width..(panel + 1) * self.width;
+        let (first, width) = (panel * self.width, self.width);
+        let panel = Panel { block: 0, first, channels: width, width, place: first };
         for (index, place) in places(self.task, tiles).enumerate() {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
-            let output = outputs(self.task, self.tile, &place, sums, self.width, channels.clone());
+            let output = outputs(self.task, self.tile, &place, sums, self.width, panel);
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
             unsafe {
                 (self.kernels.float.winograd_output)(&output);
-                activate(self.task, &place, channels.clone());
+                activate(self.task, &place, panel);
             }
         }
     }

@@ -1,0 +1,74 @@
+//! Panels of output channels: what is multiplied together, and lies together in packed weights.
+//!
+//! Channels of one block after another are cut into panels, which are as wide as they can be but for the last one of a block: that
+//! is as wide as its channels fill vectors.
+
+use resnet_plan::ConvGeometry;
+
+use crate::kernels::Kernels;
+use crate::kernels::dot::DotKernel;
+
+/// How output channels are cut into panels.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels {
+    lanes: usize,
+    panel: usize,
+    blocks: usize,
+    /// Channels of a block.
+    channels: usize,
+}
+
+/// A panel of packed weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    /// The block of channels that it belongs to.
+    pub(crate) block: usize,
+    /// Its first output channel.
+    pub(crate) first: usize,
+    /// Output channels.
+    pub(crate) channels: usize,
+    /// Those, filled up to whole vectors.
+    pub(crate) width: usize,
+    /// The channels before it, filled up to whole vectors block by block: its place in lists, and times the depth in packed weights.
+    pub(crate) place: usize,
+}
+
+impl Panels {
+    /// For the kernels of f32 and widened elements, of a geometry that fits.
+    pub(crate) fn of(kernels: &Kernels, geometry: &ConvGeometry) -> Self {
+        Panels::new(kernels.lanes, kernels.panel, geometry)
+    }
+
+    /// For a kernel of words.
+    pub(crate) fn of_dots(dots: &DotKernel, geometry: &ConvGeometry) -> Self {
+        Panels::new(dots.lanes, dots.panel, geometry)
+    }
+
+    /// Of vectors and panels of so many channels.
+    pub(crate) fn new(lanes: usize, panel: usize, geometry: &ConvGeometry) -> Self {
+        Panels { lanes, panel, blocks: geometry.blocks, channels: geometry.block_channels() }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.blocks * self.channels.div_ceil(self.panel)
+    }
+
+    /// Output channels, filled up to whole vectors block by block: the length of a list. Or [`usize::MAX`].
+    pub(crate) fn padded(&self) -> usize {
+        self.blocks.saturating_mul(self.channels.div_ceil(self.lanes).saturating_mul(self.lanes))
+    }
+
+    pub(crate) fn at(&self, index: usize) -> Panel {
+        let of_block = self.channels.div_ceil(self.panel);
+        let (block, inside) = (index / of_block, index % of_block * self.panel);
+        let channels = (self.channels - inside).min(self.panel);
+        Panel {
+            block,
+            first: block * self.channels + inside,
+            channels,
+            width: channels.next_multiple_of(self.lanes),
+            place: block * self.channels.next_multiple_of(self.lanes) + inside,
+        }
+    }
+}
