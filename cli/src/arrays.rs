@@ -1,12 +1,14 @@
 //! NumPy files: float32 arrays, NHWC.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use npyz::WriterBuilder;
 use resnet::runtime::files;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 /// An array of images that has been opened.
 pub(crate) struct Array<'a> {
@@ -73,13 +75,29 @@ impl<'a> Array<'a> {
     }
 }
 
-/// Writes an array of this shape.
-pub(crate) fn write(path: &Path, dims: [usize; 4], data: &[f32]) -> anyhow::Result<()> {
+/// Writes one array as npy, several as npz, each under its name.
+pub(crate) fn write(path: &Path, arrays: &[(&str, [usize; 4], &[f32])]) -> anyhow::Result<()> {
     let write = |to: &mut dyn Write| -> std::io::Result<()> {
-        let shape: Vec<u64> = dims.iter().map(|size| *size as u64).collect();
-        let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(to).begin_nd()?;
-        array.extend(data.iter())?;
-        array.finish()
+        if let [(_, dims, data)] = arrays {
+            return array(to, *dims, data);
+        }
+        // An archive's table stands behind what it lists, so that it is made in memory.
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, dims, data) in arrays {
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            let is_large = size_of_val(*data) as u64 > u64::from(u32::MAX) / 2;
+            archive.start_file(format!("{name}.npy"), options.large_file(is_large))?;
+            array(&mut archive, *dims, data)?;
+        }
+        to.write_all(&archive.finish()?.into_inner())
     };
     files::replace(path, write).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes an array of this shape.
+fn array(to: &mut dyn Write, dims: [usize; 4], data: &[f32]) -> std::io::Result<()> {
+    let shape: Vec<u64> = dims.iter().map(|size| *size as u64).collect();
+    let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(to).begin_nd()?;
+    array.extend(data.iter())?;
+    array.finish()
 }

@@ -67,7 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 }
             };
             let image = &images[index];
-            let scores = guesser.scores(&output).with_context(|| image.to_string())?;
+            let scores = output.last().map_or(&[][..], Vec::as_slice);
+            let scores = guesser.scores(scores).with_context(|| image.to_string())?;
             let guess = |guess: Guess| format!("{} {:.1}%", guess.label, guess.probability * 100.0);
             let guesses: Vec<String> = scores.top(arguments.top.max(1)).into_iter().map(guess).collect();
             let milliseconds = time.as_secs_f64() * 1e3;

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use resnet::runtime::{Plan, Program, Weights};
 
-/// The output for one image, or why there is none; and the time that the network took.
+/// The network's outputs for one image, or why there are none; and the time that the network took.
 pub(crate) struct Output {
-    pub(crate) values: anyhow::Result<Vec<f32>>,
+    pub(crate) values: anyhow::Result<Vec<Vec<f32>>>,
     pub(crate) time: Duration,
 }
 
@@ -118,21 +118,28 @@ struct Worker<R> {
 impl<R: FnMut(usize, &mut [f32]) -> anyhow::Result<()>> Worker<R> {
     /// The outputs of some images. One that cannot be read does not keep the others from being computed.
     fn compute(&mut self, images: Range<usize>) -> Outputs {
-        let plan = self.program.plan();
-        let [image, scores] = [plan.input, plan.output()].map(|dims| dims[1..].iter().product::<usize>());
+        let [batch, height, width, channels] = self.program.plan().input;
+        let image = height * width * channels;
         self.input.clear();
-        self.input.resize(images.len() * image, 0.0);
+        // A run that is not full is filled up with zeros.
+        self.input.resize(batch * image, 0.0);
         let read = images.clone().zip(self.input.chunks_exact_mut(image));
         let read: Vec<_> = read.map(|(index, input)| (self.reader)(index, input)).collect();
-        let mut outputs = vec![0.0; images.len() * scores];
         let start = Instant::now();
-        let ran = self.program.run_each(&self.input, &mut outputs).map_err(|error| error.to_string());
+        let ran = self.program.run(&self.input).map(drop).map_err(|error| error.to_string());
         let time = start.elapsed() / images.len().max(1) as u32;
-        let outputs = outputs.chunks_exact(scores).map(<[f32]>::to_vec);
-        let output = |((index, read), values): ((usize, anyhow::Result<()>), Vec<f32>)| {
-            let values = read.and_then(|()| ran.clone().map_err(|error| anyhow!(error))).map(|()| values);
-            (index, Output { values, time })
+        let outputs: Vec<&[f32]> = self.program.outputs().map(|(_, values)| values).collect();
+        let of_image = |place: usize| -> Vec<Vec<f32>> {
+            let part = |values: &&[f32]| {
+                let length = values.len() / batch;
+                values[place * length..][..length].to_vec()
+            };
+            outputs.iter().map(part).collect()
         };
-        images.zip(read).zip(outputs).map(output).collect()
+        let output = |(place, (index, read)): (usize, (usize, anyhow::Result<()>))| {
+            let ran = read.and_then(|()| ran.clone().map_err(|error| anyhow!(error)));
+            (index, Output { values: ran.map(|()| of_image(place)), time })
+        };
+        images.zip(read).enumerate().map(output).collect()
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Inputs, any number: npy (float32, NHWC), images; a folder: its images; -: standard input
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     input: Vec<PathBuf>,
-    /// Output: npy, float32, NHWC
+    /// Output: npy, float32, NHWC; npz with an array for each, if the network has several outputs
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -58,14 +58,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     };
     let start = Instant::now();
-    let mut outputs = Vec::new();
+    let mut outputs: Vec<Vec<f32>> = Vec::new();
     let see = |_, Output { values, .. }: Output| {
-        outputs.extend(values?);
+        outputs.resize_with(plan.outputs.len(), Vec::new);
+        for (all, values) in outputs.iter_mut().zip(values?) {
+            all.extend(values);
+        }
         Ok(())
     };
     let team = pipeline::run(&plan, &weights, threads, inputs.len(), reader, see)?;
-    let [_, height, width, channels] = plan.output();
-    arrays::write(&arguments.output, [inputs.len(), height, width, channels], &outputs)?;
+    let arrays = plan.outputs.iter().zip(&outputs).map(|(output, data)| {
+        let [_, height, width, channels] = output.view.dims;
+        (&*output.name, [inputs.len(), height, width, channels], &**data)
+    });
+    arrays::write(&arguments.output, &arrays.collect::<Vec<_>>())?;
     if inputs.len() > 1 {
         let rate = inputs.len() as f64 / start.elapsed().as_secs_f64();
         complain(format_args!("{} images on {isa}, {team}: {rate:.0} images/s", inputs.len()));

@@ -40,6 +40,28 @@ fn classify_goes_on_after_a_bad_image() {
     assert!(message.contains("2 image(s) could not be read"), "{message}");
 }
 
+/// Each under its name, for all images of two runs.
+#[test]
+fn several_outputs_are_an_archive() {
+    let spec = scratch("maps.yaml");
+    let text = "name: maps\ninput: 8x8x3\nstem: [conv: {filters: 4, kernel: 3, padding: half}]\nblock: basic\n\
+                stages: [{filters: 4, blocks: 1}, {filters: 8, blocks: 1, stride: 2}]\noutputs: [layer1, layer2]\n";
+    std::fs::write(&spec, text).unwrap();
+    let input = write_npy("maps.npy", &[3, 8, 8, 3], &vec![0.5f32; 3 * 8 * 8 * 3]);
+    let output = scratch("maps.npz");
+    stdout(&["run", &spec, "--weights", "formula", "--input", &input, "--output", &output]);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&output).unwrap()).unwrap();
+    for (name, shape) in [("layer1.npy", [3, 8, 8, 4]), ("layer2.npy", [3, 4, 4, 8])] {
+        let file = npyz::NpyFile::new(archive.by_name(name).unwrap()).unwrap();
+        assert_eq!(file.shape(), shape, "{name}");
+        let values = file.into_vec::<f32>().unwrap();
+        let (first, others) = values.split_at(values.len() / 3);
+        assert!(
+            first.iter().any(|value| *value > 0.0) && others.chunks(first.len()).all(|image| image == first)
+        );
+    }
+}
+
 #[test]
 fn run_gives_the_references_scores() {
     // 64x64x3, in the reference's own order: the formula of tests/data/reference.
@@ -272,7 +294,7 @@ fn absurd_sizes_are_refused() {
     let layers = "  - softmax\n".repeat(2_001);
     std::fs::write(&spec, format!("name: long\ninput: 8x8x3\nhead:\n{layers}")).unwrap();
     let message = stderr(1, &["inspect", &spec]);
-    assert!(message.contains("a stem or head has at most 2000 layers, here are 2001"), "{message}");
+    assert!(message.contains("a list has at most 2000 layers, here are 2001"), "{message}");
 }
 
 #[test]

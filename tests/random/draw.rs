@@ -21,7 +21,8 @@ const LARGEST_BUDGET: u64 = 20_000_000;
 const LARGEST_FLAT: usize = 1 << 16;
 
 /// What the compiler says of parts that do not fit what is before them.
-const MISFITS: [&str; 16] = [
+const MISFITS: [&str; 17] = [
+    "the network has no layers",
     "is larger than its input",
     "pooling window must be smaller than the window",
     "the sides of a residual add disagree",
