@@ -146,7 +146,7 @@ pub fn positive(graph: &Graph, value: Value) -> bool {
     }
 }
 
-/// The value in f32: itself, if it is a convolution's that can write that, else a conversion of it.
+/// The value in f32: itself, if it is a convolution's that can write that, else a conversion of it, of which there is one.
 fn single(graph: &mut Graph, value: Value) -> Value {
     if graph.node(value).ty.is_some_and(|ty| ty.element == Element::F32) {
         return value;
@@ -158,6 +158,10 @@ fn single(graph: &mut Graph, value: Value) -> Value {
         return value;
     }
     let ty = graph.node(value).ty.map(|ty| Type::f32(ty.dims));
+    let is_it = |user: &Value| graph.node(*user).op == Op::Convert && graph.node(*user).ty == ty;
+    if let Some(converted) = graph.users(value).into_iter().find(is_it) {
+        return converted;
+    }
     convert(graph, value, ty, resnet_plan::Precision::F32)
 }
 
