@@ -1,4 +1,4 @@
-//! Every example of `docs/spec-language.md` is understood. One without a name, an input or layers gets some.
+//! Every example of `docs/spec-language.md` compiles. One without a name, an input or layers gets some.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use resnet_dsl::Spec;
 use resnet_dsl::spec::Overrides;
 
 #[test]
-fn every_example_is_understood() {
+fn every_example_compiles() {
     let page =
         |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name));
     let text = page("spec-language.md").unwrap() + &page("weights.md").unwrap();
@@ -26,9 +26,9 @@ fn every_example_is_understood() {
             spec += "head: [flatten, dense]\n";
         }
         let overrides = Overrides::default();
-        let parsed = Spec { name: "example", text: &spec, overrides: &overrides }
-            .parse(&mut |_| Err("no files".to_owned()));
-        if let Err(errors) = parsed {
+        let compiled = Spec { name: "example", text: &spec, overrides: &overrides }
+            .compile(&mut |_| Err("no files".to_owned()));
+        if let Err(errors) = compiled {
             panic!("{}", errors.render("example", &spec));
         }
     }

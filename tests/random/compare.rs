@@ -220,7 +220,7 @@ fn observe(
     let sections = plan.sections.iter();
     let mut order = sections.flat_map(|section| (0..section.passes).flat_map(move |_| section.steps.clone()));
     let mut found = vec![Vec::new(); plan.steps.len()];
-    let mut not_zero = None;
+    let mut not_finite = None;
     let mut observe = |Observation { dims: [images, height, width, stored], elements }: Observation<'_>| {
         let index = order.next().expect("a step of the plan");
         let step = &plan.steps[index];
@@ -233,14 +233,15 @@ fn observe(
             let (n, row, column) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);
             let first = ((n * height + top + row) * width + left + column) * stored;
             found[index].extend((first..first + channels).map(|place| elements.get(place)));
-            if (first + channels..first + stored).any(|place| elements.get(place) != 0.0) {
-                not_zero = Some(step.name.clone());
+            // Weights for what fills up words are zeros: any number may stand there.
+            if (first + channels..first + stored).any(|place| !elements.get(place).is_finite()) {
+                not_finite = Some(step.name.clone());
             }
         }
     };
     program.run_observed(input, &mut observe).map_err(|error| Failure::Run(error.to_string()))?;
-    match not_zero {
-        Some(name) => Err(Failure::Value(format!("%{name} is filled up with what is not 0"))),
+    match not_finite {
+        Some(name) => Err(Failure::Value(format!("%{name} is filled up with what is no number"))),
         None => Ok(found),
     }
 }

@@ -315,7 +315,7 @@ fn stage(draw: &mut Draw, network: &Network) -> Tree {
     let mut fields = Fields::default();
     let kind = draw.pick(&["basic", "bottleneck", "bottleneck"]);
     let of_stage = filters(draw, network, kind);
-    let own = network.spec.get("define").is_some() && draw.one_in(2);
+    let own = kind == "bottleneck" && network.spec.get("define").is_some() && draw.one_in(2);
     fields.put("block", if own { block(draw) } else { Tree::word(kind) });
     fields.put("filters", of_stage.clone());
     fields.perhaps(draw, 2, "stride", stride);
@@ -406,8 +406,9 @@ fn named(layer: Tree, spec: &Tree) -> Tree {
         let name = ("name".to_owned(), Tree::Word(format!("{kind}.{count}")));
         Tree::one(&kind, Tree::Map([vec![name], map].concat()))
     };
+    let has_name = matches!(&layer, Tree::Map(map) if map[0].1.get("name").is_some());
     match layer {
-        layer if count == 0 => layer,
+        layer if count == 0 || has_name => layer,
         Tree::Word(_) => name(Vec::new()),
         Tree::Map(map) => match map[0].1.clone() {
             Tree::Map(fields) => name(fields),

@@ -133,7 +133,7 @@ pub(super) fn definition(draw: &mut Draw) -> Tree {
     let mut branch = Vec::new();
     for number in 1..=3 {
         let mut fields = Fields::default();
-        fields.put("filters", Tree::Word(format!("f{}", number.min(2))));
+        fields.put("filters", Tree::Word(format!("f{number}")));
         fields.put("kernel", if number == 2 { Tree::word("kernel") } else { Tree::Number(1) });
         if number == 2 {
             fields.put("padding", Tree::word("padding"));

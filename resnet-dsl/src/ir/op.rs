@@ -14,6 +14,7 @@ const LARGEST: usize = 1 << 28;
 
 /// An operator with its attributes.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // most are convolutions
 pub enum Op {
     /// The network's input.
     Input(Dims),

@@ -11,7 +11,7 @@ use crate::spec::budget::Budget;
 use crate::spec::fields::{Fields, list};
 use crate::spec::layers::{self, Context};
 use crate::spec::scope::{Scope, numbered};
-use crate::spec::settings::Ambient;
+use crate::spec::settings::Defaults;
 use crate::spec::tree::{Key, Kind, Node};
 use crate::spec::yaml;
 
@@ -19,8 +19,8 @@ use crate::spec::yaml;
 const MOST_FILTERS: usize = 64;
 
 /// Words that mean something in every definition, beside `f1`, `f2`.. and `s1`, `s2`..
-pub(super) const WORDS: [&str; 9] =
-    ["f", "stride", "stage", "block", "kernel", "padding", "shortcut", "before_add", "after_add"];
+pub(super) const WORDS: [&str; 10] =
+    ["f", "classes", "stride", "stage", "block", "kernel", "padding", "shortcut", "before_add", "after_add"];
 
 /// The definitions of a spec.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ pub(super) struct Definition {
 
 /// What a stage calls a block: a definition, and what its parameters are.
 #[derive(Clone, Debug)]
-pub(super) struct Usage {
+pub(super) struct BlockKind {
     pub(super) definition: Rc<Definition>,
     /// Values of parameters, in the order of the definition.
     pub(super) arguments: Vec<(String, Argument)>,
@@ -82,21 +82,21 @@ impl Definitions {
     }
 
     /// Says what is wrong with a spec's own definitions, whoever uses them.
-    pub(super) fn check(&self, ambient: &Ambient, errors: &mut Diagnostics) {
+    pub(super) fn check(&self, defaults: &Defaults, errors: &mut Diagnostics) {
         for definition in &self.own {
-            let mut scope = Scope::new(definition.takes);
+            let mut scope = Scope::default().block(definition.takes);
             let numbered = (1..=definition.takes).flat_map(|n| [format!("f{n}"), format!("s{n}")]);
             let parameters = definition.parameters.iter().map(|(key, _)| key.text.clone());
             for word in WORDS.map(str::to_owned).into_iter().chain(numbered).chain(parameters) {
                 scope.set(word, Node::new(Kind::Unknown, definition.layers.span));
             }
-            let context = Context { ambient, scope: &scope, budget: &Budget::default(), depth: 0 };
+            let context = Context { defaults, scope: &scope, budget: &Budget::default(), depth: 0 };
             layers::layers(&definition.layers, context, errors);
         }
     }
 
     /// `basic`, or `{bottleneck_d: {groups: 32}}`.
-    pub(super) fn usage(&self, node: &Node, errors: &mut Diagnostics) -> Option<Usage> {
+    pub(super) fn kind(&self, node: &Node, errors: &mut Diagnostics) -> Option<BlockKind> {
         let (name, span, given) = match &node.kind {
             Kind::Map(map) if map.len() == 1 => {
                 (Some(map[0].0.text.as_str()), map[0].0.span, Some(&map[0].1))
@@ -122,7 +122,7 @@ impl Definitions {
             return None;
         };
         let arguments = definition.arguments(given, span, errors)?;
-        Some(Usage { definition, arguments })
+        Some(BlockKind { definition, arguments })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{Layer, LayerKind};
 use crate::spec::budget::Budget;
-use crate::spec::define::{Argument, Definition, Usage};
+use crate::spec::define::{Argument, BlockKind, Definition};
 use crate::spec::fields::size;
 use crate::spec::layers::{Context, layers as read_layers};
 use crate::spec::scope::Scope;
@@ -14,6 +14,8 @@ use crate::spec::tree::{Kind, Node};
 #[derive(Clone, Debug)]
 pub(super) struct Use<'a> {
     pub(super) settings: Settings,
+    /// The words that stem and head know.
+    pub(super) outside: &'a Scope,
     /// `filters`, as they are written.
     pub(super) filters: Option<&'a Node>,
     pub(super) stride: [usize; 2],
@@ -32,10 +34,10 @@ pub(super) fn unclear(span: Span) -> Vec<Layer> {
 
 /// The layers of a block, and whether `stride_on` decides where its stride is.
 pub(super) fn layers(block: &Use<'_>, budget: &Budget, errors: &mut Diagnostics) -> (Vec<Layer>, bool) {
-    let Usage { definition, .. } = &block.settings.block;
+    let BlockKind { definition, .. } = &block.settings.block;
     let Some(scope) = scope(block, budget, errors) else { return (unclear(block.span), false) };
     let shipped = definition.extent.is_none().then(|| definition.layers.clone().at(block.span));
-    let context = Context { ambient: &block.settings.ambient, scope: &scope, budget, depth: 0 };
+    let context = Context { defaults: &block.settings.defaults, scope: &scope, budget, depth: 0 };
     let layers = read_layers(shipped.as_ref().unwrap_or(&definition.layers), context, errors);
     let takes = definition.takes;
     let choice = if block.settings.stride_on == StrideOn::Last { takes > 1 } else { takes > 2 };
@@ -45,14 +47,14 @@ pub(super) fn layers(block: &Use<'_>, budget: &Budget, errors: &mut Diagnostics)
 /// What the words of the definition stand for.
 fn scope(block: &Use<'_>, budget: &Budget, errors: &mut Diagnostics) -> Option<Scope> {
     let Use { settings, stride, stage, span, .. } = block;
-    let Usage { definition, arguments } = &settings.block;
+    let BlockKind { definition, arguments } = &settings.block;
     let before = errors.serious();
     let int = |number: usize| Node::new(Kind::Int(number as i64), *span);
     let pair = |[height, width]: [usize; 2]| match height == width {
         true => int(height),
         false => Node::new(Kind::List(vec![int(height), int(width)]), *span),
     };
-    let mut scope = Scope::new(definition.takes);
+    let mut scope = block.outside.block(definition.takes);
     let [before_add, after_add] = settings.around_add();
     let words = [
         ("kernel", settings.kernel.clone()),

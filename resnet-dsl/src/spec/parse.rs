@@ -38,21 +38,21 @@ pub(super) fn spec(
     let before = errors.serious();
     let definitions = fields.read("define", errors, Definitions::read).unwrap_or_default();
     let word = Node::new(Kind::Text("bottleneck".to_owned()), fields.span());
-    let bottleneck = definitions.usage(&word, errors)?;
+    let bottleneck = definitions.kind(&word, errors)?;
     let settings = settings(&mut fields, &Settings::new(bottleneck), &definitions, errors);
     let clear = errors.serious() == before;
-    definitions.check(&settings.ambient, errors);
+    definitions.check(&settings.defaults, errors);
     let budget = Budget::default();
     let mut scope = Scope::default();
     if let Some(classes) = overrides.classes.or(classes) {
         scope.set("classes", Node::new(Kind::Int(classes as i64), fields.span()));
     }
-    let context = Context { ambient: &settings.ambient, scope: &scope, budget: &budget, depth: 0 };
+    let context = Context { defaults: &settings.defaults, scope: &scope, budget: &budget, depth: 0 };
     let mut list = |key, errors: &mut Diagnostics| {
         fields.read(key, errors, |node, errors| layers(node, context, errors)).unwrap_or_default()
     };
     let (stem, head) = (list("stem", errors), list("head", errors));
-    let mut stages = Stages::new(&definitions, &budget, names.first_stage);
+    let mut stages = Stages::new(&definitions, &budget, &scope, names.first_stage);
     let read_stages = |node, errors: &mut Diagnostics| stages.read(node, &settings, clear, errors);
     let blocks = fields.read("stages", errors, read_stages).unwrap_or_default();
     let warnings = stages.warnings();

@@ -14,20 +14,20 @@ const NAMES: [&str; 4] = ["name", "norm", "from", "with"];
 /// Keys of lists of layers: each layer is worked out when it is read.
 const LAYERS: [&str; 3] = ["branch", "shortcut", "layers"];
 
-/// Words and their values. Stem and head have none.
+/// Words and their values. Stem and head know `classes`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
     words: Vec<(String, Node)>,
-    /// How many filters a block takes.
-    filters: usize,
+    /// How many filters a block takes; `None`: it is no block.
+    filters: Option<usize>,
     /// Whether one of `s1`, `s2`.. was asked for.
     used_strides: Cell<bool>,
 }
 
 impl Scope {
-    /// Without words, for a block of so many filters.
-    pub(super) fn new(filters: usize) -> Self {
-        Scope { filters, ..Scope::default() }
+    /// The same words, for a block of so many filters.
+    pub(super) fn block(&self, filters: usize) -> Self {
+        Scope { words: self.words.clone(), filters: Some(filters), used_strides: Cell::new(false) }
     }
 
     /// Gives a word its value.
@@ -112,8 +112,8 @@ impl Scope {
     /// Why there is no filter or stride of that number.
     fn no_number(&self, word: &str) -> Option<String> {
         let number = numbered(word, 'f').or(numbered(word, 's'))?;
-        let missing = !self.words.is_empty() && number > self.filters;
-        missing.then(|| format!("there is no `{word}`: blocks of this kind take {} filters", self.filters))
+        let filters = self.filters.filter(|filters| number > *filters)?;
+        Some(format!("there is no `{word}`: blocks of this kind take {filters} filters"))
     }
 }
 

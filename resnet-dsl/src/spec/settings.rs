@@ -2,7 +2,7 @@
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::Activation;
-use crate::spec::define::{Definitions, Usage};
+use crate::spec::define::{BlockKind, Definitions};
 use crate::spec::fields::{Fields, choice, flag, number, pair};
 use crate::spec::layers;
 use crate::spec::tree::{Kind, Node};
@@ -11,7 +11,7 @@ use crate::spec::tree::{Kind, Node};
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// `block`
-    pub(super) block: Usage,
+    pub(super) block: BlockKind,
     /// `kernel`, as the definition's word
     pub(super) kernel: Node,
     /// `padding`, as the definition's word
@@ -25,12 +25,12 @@ pub(super) struct Settings {
     /// `relu`
     pub(super) relu: Relu,
     /// The defaults of layers.
-    pub(super) ambient: Ambient,
+    pub(super) defaults: Defaults,
 }
 
 /// What layers do that do not say otherwise.
 #[derive(Clone, Debug)]
-pub(super) struct Ambient {
+pub(super) struct Defaults {
     /// `bias`
     pub(super) bias: bool,
     /// `batch_norm`: its epsilon
@@ -65,7 +65,7 @@ pub(super) enum Relu {
 
 impl Settings {
     /// Those of a spec that gives none.
-    pub(super) fn new(block: Usage) -> Self {
+    pub(super) fn new(block: BlockKind) -> Self {
         let word = |word: &str| Node::new(Kind::Text(word.to_owned()), Span::default());
         Settings {
             block,
@@ -75,7 +75,7 @@ impl Settings {
             stride_on: StrideOn::Middle,
             stride_on_span: None,
             relu: Relu::AfterAdd,
-            ambient: Ambient {
+            defaults: Defaults {
                 bias: false,
                 batch_norm: Some(1e-5),
                 winograd: true,
@@ -86,13 +86,13 @@ impl Settings {
 
     /// `before_add` and `after_add`: the activations on both sides of a block's sum.
     pub(super) fn around_add(&self) -> [Node; 2] {
-        let none = Node::new(Kind::Text("none".to_owned()), self.ambient.activation.span);
-        let usual = |there| if there { self.ambient.activation.clone() } else { none.clone() };
+        let none = Node::new(Kind::Text("none".to_owned()), self.defaults.activation.span);
+        let usual = |there| if there { self.defaults.activation.clone() } else { none.clone() };
         [usual(self.relu == Relu::BeforeAdd), usual(self.relu == Relu::AfterAdd)]
     }
 }
 
-impl Ambient {
+impl Defaults {
     /// `activation`
     pub(super) fn activation(&self) -> Option<Activation> {
         layers::activation(&self.activation, &mut Diagnostics::default())
@@ -121,16 +121,19 @@ pub(super) fn settings(
     let relus = [("after_add", Relu::AfterAdd), ("before_add", Relu::BeforeAdd), ("none", Relu::None)];
     let stride_on = fields.take("stride_on");
     let word = |node: Option<&Node>, outer: &Node| node.unwrap_or(outer).clone();
-    let block = fields.read("block", errors, |node, e| definitions.usage(node, e));
-    let ambient = Ambient {
-        bias: fields.read("bias", errors, flag).unwrap_or(outer.ambient.bias),
-        batch_norm: fields.read("batch_norm", errors, batch_norm).unwrap_or(outer.ambient.batch_norm),
-        winograd: fields.read("winograd", errors, switch).unwrap_or(outer.ambient.winograd),
-        activation: word(fields.checked("activation", errors, layers::activation), &outer.ambient.activation),
+    let block = fields.read("block", errors, |node, e| definitions.kind(node, e));
+    let defaults = Defaults {
+        bias: fields.read("bias", errors, flag).unwrap_or(outer.defaults.bias),
+        batch_norm: fields.read("batch_norm", errors, batch_norm).unwrap_or(outer.defaults.batch_norm),
+        winograd: fields.read("winograd", errors, switch).unwrap_or(outer.defaults.winograd),
+        activation: word(
+            fields.checked("activation", errors, layers::activation),
+            &outer.defaults.activation,
+        ),
     };
     let shortcut = |node: &Node, errors: &mut Diagnostics| match node.kind {
         Kind::List(_) => Some(()), // of layers, which are read where they are used
-        _ => layers::shortcut(node, &ambient, errors).map(|_| ()),
+        _ => layers::shortcut(node, &defaults, errors).map(|_| ()),
     };
     let padding = |node: &Node, errors: &mut Diagnostics| layers::padding(node, [1, 1], [1, 1], errors);
     Settings {
@@ -141,7 +144,7 @@ pub(super) fn settings(
         stride_on: stride_on.and_then(|node| choice(node, &strides, errors)).unwrap_or(outer.stride_on),
         stride_on_span: stride_on.map(|node| node.span).or(outer.stride_on_span),
         relu: fields.read("relu", errors, |node, e| choice(node, &relus, e)).unwrap_or(outer.relu),
-        ambient,
+        defaults,
     }
 }
 

@@ -3,34 +3,42 @@
 use std::collections::HashSet;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::spec::ast::{Block, Stage};
+use crate::spec::ast::{Block, Layer, Stage};
 use crate::spec::budget::Budget;
 use crate::spec::define::Definitions;
 use crate::spec::fields::{Fields, list, pair, size};
 use crate::spec::instance::{self, Use};
+use crate::spec::scope::Scope;
 use crate::spec::settings::{Settings, settings};
 use crate::spec::tree::{Kind, Node};
 
 /// Reads stages.
 pub(super) struct Stages<'a> {
     /// The definitions that there are.
-    pub(super) definitions: &'a Definitions,
+    definitions: &'a Definitions,
     /// How much may be written out.
-    pub(super) budget: &'a Budget,
+    budget: &'a Budget,
+    /// The words that stem and head know.
+    outside: &'a Scope,
     /// The number of the first stage.
-    pub(super) first: usize,
+    first: usize,
     /// Where a `stride_on` is written, and whether a block's stride depends on it.
-    pub(super) stride_on: Vec<(Span, bool)>,
+    stride_on: Vec<(Span, bool)>,
     /// Mistakes that were told.
     told: HashSet<(Span, String)>,
 }
 
 impl<'a> Stages<'a> {
-    pub(super) fn new(definitions: &'a Definitions, budget: &'a Budget, first: usize) -> Self {
-        Stages { definitions, budget, first, stride_on: Vec::new(), told: HashSet::new() }
+    pub(super) fn new(
+        definitions: &'a Definitions,
+        budget: &'a Budget,
+        outside: &'a Scope,
+        first: usize,
+    ) -> Self {
+        Stages { definitions, budget, outside, first, stride_on: Vec::new(), told: HashSet::new() }
     }
 
-    /// `outer`: the spec's settings; `None`: those are not understood, and so are no blocks.
+    /// `outer`: the spec's settings; if those are not `clear`, no block is.
     pub(super) fn read(
         &mut self,
         node: &Node,
@@ -67,7 +75,15 @@ impl<'a> Stages<'a> {
         for (index, entry) in entries.into_iter().enumerate() {
             let span = entry.node.map_or(span, |node| node.span);
             let stride = if index == 0 { stride } else { [1, 1] };
-            let usual = Use { settings: settings.clone(), filters, stride, stage, block: index, span };
+            let usual = Use {
+                settings: settings.clone(),
+                outside: self.outside,
+                filters,
+                stride,
+                stage,
+                block: index,
+                span,
+            };
             let before = errors.serious();
             let block = match entry.own {
                 Some(own) => self.own(own, usual, errors),
@@ -96,7 +112,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The layers of a block. A mistake is told once, and where the definition is the spec's, with the place that uses it.
-    fn layers(&mut self, block: &Use<'_>, errors: &mut Diagnostics) -> Vec<crate::spec::ast::Layer> {
+    fn layers(&mut self, block: &Use<'_>, errors: &mut Diagnostics) -> Vec<Layer> {
         let mut found = Diagnostics::default();
         let (layers, depends) = instance::layers(block, self.budget, &mut found);
         for mistake in found {
@@ -129,7 +145,7 @@ impl<'a> Stages<'a> {
             let warning = Diagnostic::new("`stride_on` has no effect here", *span).warning();
             warnings.push(
                 warning
-                    .help("it says which convolution of a bottleneck has the stride; no bottleneck with a stride uses this one"),
+                    .help("it says which convolution of a block has the stride; no block with a stride depends on this one"),
             );
         }
         warnings

@@ -18,6 +18,7 @@ use resnet_dsl::evaluate::operators::{self, Window};
 use resnet_dsl::evaluate::{Array, Load, weights};
 use resnet_dsl::ir::{Element, Graph, Op, Type, Value};
 use resnet_dsl::ops::{Activation, Conv2d};
+use resnet_plan::Activation as Function;
 
 /// A value: elements as they are stored, which are integers if they are quantized.
 pub(crate) struct Stored {
@@ -50,7 +51,9 @@ pub(crate) fn evaluate(
             let data: Vec<f64> = input.iter().map(|x| f64::from(*x)).collect();
             let input = Stored { element: Element::F32, array: Array { dims, data }, tolerance: 0.0 };
             (convert(&input, element), 0.0)
-        } else if let Some(array) = exactly(&node.op, &operands, element, load) {
+        } else if let Op::Conv2d(conv) = &node.op {
+            convolve(conv, operands[0], operands.get(1).copied(), element, load)
+        } else if let Some(array) = exactly(&node.op, &operands, element) {
             (array, 0.0)
         } else {
             nearly(graph, value, &operands, element, load)
@@ -88,14 +91,13 @@ fn nearly(
 }
 
 /// A value with the bits that kernels give; `None` if kernels are free in how they round.
-fn exactly(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> Option<Array> {
+fn exactly(op: &Op, operands: &[&Stored], element: Element) -> Option<Array> {
     let x = operands[0];
     let rounds_alike = |activation: &Activation| activation.is_none() || *activation == Activation::RELU;
     if op.clone().activation_mut().is_some_and(|activation| !rounds_alike(activation)) {
         return None;
     }
     Some(match op {
-        Op::Conv2d(conv) => convolve(conv, x, operands.get(1).copied(), element, load),
         Op::Add { activation } => {
             let relu = !activation.is_none();
             let (a, b) = (x, operands[1]);
@@ -135,16 +137,27 @@ fn exactly(op: &Op, operands: &[&Stored], element: Element, load: Load<'_>) -> O
     })
 }
 
-fn convolve(conv: &Conv2d, x: &Stored, residual: Option<&Stored>, element: Element, load: Load<'_>) -> Array {
+/// A convolution, and how far a kernel may be from it: activations but ReLU, and what weights are divided by, may be rounded otherwise.
+fn convolve(
+    conv: &Conv2d,
+    x: &Stored,
+    residual: Option<&Stored>,
+    element: Element,
+    load: Load<'_>,
+) -> (Array, f64) {
     let ([height, width], outputs) = (conv.kernel, conv.filters);
     let shape = [height, width, x.array.dims[3] / conv.groups, outputs];
     let mut kernel = weights::kernel(&conv.weights, shape, conv.standardized, load).expect("a kernel");
     let bias = weights::bias(conv.bias.as_ref(), outputs, load).expect("a bias");
+    let slopes = weights::slopes(&conv.activation, outputs, load).expect("slopes");
     let kernel_scales = quantize(&mut kernel, outputs);
     let window = Window::of_conv(x.array.dims, conv).expect("a window that fits");
     // In f64 sums of integers are exact.
     let mut y = operators::convolve(&x.array, &kernel, &vec![0.0; outputs], conv.groups, &window);
     let [x_scale, y_scale] = [x.element, element].map(|element| f64::from(element.scale()));
+    let exact =
+        conv.standardized.is_none() && (conv.activation.is_none() || conv.activation == Activation::RELU);
+    let mut largest = 0.0f64;
     for (index, sum) in y.data.iter_mut().enumerate() {
         let output = index % outputs;
         let factor = (x_scale * kernel_scales[output] / y_scale) as f32;
@@ -153,9 +166,21 @@ fn convolve(conv: &Conv2d, x: &Stored, residual: Option<&Stored>, element: Eleme
         if let Some(residual) = residual {
             value += residual.array.data[index] as f32 * ratio(residual.element, element);
         }
-        *sum = store(if !conv.activation.is_none() { positive(value) } else { value }, element);
+        largest = largest.max(f64::from(value.abs()));
+        let slope = slopes.get(output).copied().unwrap_or_default();
+        let value = match conv.activation.function {
+            Function::None => value,
+            Function::Relu => positive(value),
+            function => (function.apply(f64::from(value) * y_scale, slope) / y_scale) as f32,
+        };
+        *sum = store(value, element);
     }
-    y
+    let tolerance = match (exact, element.is_quantized()) {
+        (true, _) => 0.0,
+        (false, true) => 1.0,
+        (false, false) => 1e-5 * largest,
+    };
+    (y, tolerance)
 }
 
 /// Makes a kernel of so many outputs integers; gives the scale of each output.

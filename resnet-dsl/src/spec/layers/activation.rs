@@ -43,13 +43,9 @@ pub(in crate::spec) fn activation(node: &Node, errors: &mut Diagnostics) -> Opti
     activation
 }
 
-/// The layer of a plain activation.
-pub(super) fn plain<const INDEX: usize>(
-    _: &mut Fields<'_>,
-    _: Context<'_>,
-    _: &mut Diagnostics,
-) -> Option<LayerKind> {
-    Some(LayerKind::Activation(PLAIN[INDEX].1.into()))
+/// The layer of an activation without fields.
+pub(super) fn plain(function: Function) -> Option<LayerKind> {
+    Some(LayerKind::Activation(function.into()))
 }
 
 pub(super) fn leaky_relu(

@@ -15,7 +15,7 @@ pub(super) fn conv(
     context: Context<'_>,
     errors: &mut Diagnostics,
 ) -> Option<LayerKind> {
-    let ambient = context.ambient;
+    let defaults = context.defaults;
     let filters = fields.required("filters", errors).and_then(|node| size(node, errors));
     let kernel = fields.required("kernel", errors).and_then(|node| pair(node, errors));
     let stride = fields.read("stride", errors, pair).unwrap_or([1, 1]);
@@ -23,18 +23,18 @@ pub(super) fn conv(
     let groups = fields.read("groups", errors, size).unwrap_or(1);
     let standardized = fields.read("standardized", errors, standardized).flatten();
     let padding = fields.read("padding", errors, |node, errors| padding(node, kernel?, dilation, errors));
-    let bias = fields.read("bias", errors, flag).unwrap_or(ambient.bias);
-    let batch_norm = fields.read("batch_norm", errors, batch_norm).unwrap_or(ambient.batch_norm);
+    let bias = fields.read("bias", errors, flag).unwrap_or(defaults.bias);
+    let batch_norm = fields.read("batch_norm", errors, batch_norm).unwrap_or(defaults.batch_norm);
     let norm = fields.read("norm", errors, text);
     let relu = fields.read("relu", errors, flag);
     let own = fields.read("activation", errors, activation);
     let usual = || match relu {
         Some(true) => Some(Function::Relu.into()),
         Some(false) => Some(Activation::NONE),
-        None => ambient.activation(),
+        None => defaults.activation(),
     };
     let activation = own.or_else(usual);
-    let winograd = fields.read("winograd", errors, switch).unwrap_or(ambient.winograd);
+    let winograd = fields.read("winograd", errors, switch).unwrap_or(defaults.winograd);
     Some(LayerKind::Conv(Conv {
         filters: filters?,
         kernel: kernel?,

@@ -14,12 +14,14 @@ pub(super) use activation::activation;
 pub(super) use conv::padding;
 pub(super) use residual::shortcut;
 
+use resnet_plan::Activation as Function;
+
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{Layer, LayerKind, Reference};
 use crate::spec::budget::Budget;
 use crate::spec::fields::{Fields, list, text};
 use crate::spec::scope::Scope;
-use crate::spec::settings::Ambient;
+use crate::spec::settings::Defaults;
 use crate::spec::tree::{Key, Kind, Node};
 
 /// The most layers of one list.
@@ -29,7 +31,7 @@ const MOST_LAYERS: usize = 2_000;
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     /// What convolutions do unless they say otherwise.
-    pub(super) ambient: &'a Ambient,
+    pub(super) defaults: &'a Defaults,
     /// The words of the definition.
     pub(super) scope: &'a Scope,
     /// What may still be written out.
@@ -61,14 +63,14 @@ const KINDS: [LayerType; 29] = [
     kind("conv", "a convolution", None, conv::conv),
     kind("channel_conv", "a convolution along channels", Some("kernel"), conv::channel_conv),
     kind("dense", "a dense layer", Some("units"), conv::dense),
-    kind("relu", "an activation", None, activation::plain::<1>),
-    kind("relu6", "an activation", None, activation::plain::<2>),
+    kind("relu", "an activation", None, |_, _, _| activation::plain(Function::Relu)),
+    kind("relu6", "an activation", None, |_, _, _| activation::plain(Function::Relu6)),
     kind("leaky_relu", "an activation", Some("slope"), activation::leaky_relu),
     kind("prelu", "an activation", None, activation::prelu),
-    kind("silu", "an activation", None, activation::plain::<3>),
-    kind("hard_swish", "an activation", None, activation::plain::<4>),
-    kind("sigmoid", "an activation", None, activation::plain::<5>),
-    kind("hard_sigmoid", "an activation", None, activation::plain::<6>),
+    kind("silu", "an activation", None, |_, _, _| activation::plain(Function::Silu)),
+    kind("hard_swish", "an activation", None, |_, _, _| activation::plain(Function::HardSwish)),
+    kind("sigmoid", "an activation", None, |_, _, _| activation::plain(Function::Sigmoid)),
+    kind("hard_sigmoid", "an activation", None, |_, _, _| activation::plain(Function::HardSigmoid)),
     kind("batch_norm", "a batch norm", None, norm::batch_norm),
     kind("group_norm", "a group norm", Some("groups"), norm::group_norm),
     kind("instance_norm", "an instance norm", None, norm::instance_norm),

@@ -15,7 +15,7 @@ pub(super) fn batch_norm(
     context: Context<'_>,
     errors: &mut Diagnostics,
 ) -> Option<LayerKind> {
-    let usual = context.ambient.batch_norm.unwrap_or(EPSILON);
+    let usual = context.defaults.batch_norm.unwrap_or(EPSILON);
     let epsilon = fields.read("epsilon", errors, epsilon).unwrap_or(usual);
     let channels = fields.read("channels", errors, range);
     Some(LayerKind::BatchNorm { epsilon, channels })

@@ -4,7 +4,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::spec::ast::{Activation, LayerKind, Projection, Shortcut};
 use crate::spec::fields::{Fields, choice, count, list};
 use crate::spec::layers::{Context, activation, layers, reference};
-use crate::spec::settings::{self, Ambient};
+use crate::spec::settings::{self, Defaults};
 use crate::spec::tree::{Kind, Node};
 
 /// `{branch: [layers], shortcut: ..., activation: relu}`
@@ -19,8 +19,8 @@ pub(super) fn residual(
         Some(node) if matches!(node.kind, Kind::List(_)) => {
             layers(node, inside, errors).map(Shortcut::Layers)
         }
-        Some(node) => shortcut(node, context.ambient, errors),
-        None => Some(Shortcut::Auto(projection(context.ambient))),
+        Some(node) => shortcut(node, context.defaults, errors),
+        None => Some(Shortcut::Auto(projection(context.defaults))),
     };
     let activation = fields.read("activation", errors, activation).unwrap_or(Activation::NONE);
     Some(LayerKind::Residual { branch: branch?, shortcut: shortcut?, activation })
@@ -56,18 +56,18 @@ pub(super) fn from(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> O
     Some(LayerKind::Nothing)
 }
 
-fn projection(ambient: &Ambient) -> Projection {
-    let Ambient { bias, batch_norm, winograd, .. } = *ambient;
+fn projection(defaults: &Defaults) -> Projection {
+    let Defaults { bias, batch_norm, winograd, .. } = *defaults;
     Projection { bias, batch_norm, winograd }
 }
 
 /// A word, or a map of one kind of shortcut and its numbers.
 pub(in crate::spec) fn shortcut(
     node: &Node,
-    ambient: &Ambient,
+    defaults: &Defaults,
     errors: &mut Diagnostics,
 ) -> Option<Shortcut> {
-    let usual = projection(ambient);
+    let usual = projection(defaults);
     let subsample = |front, back| Shortcut::Subsample { front, back };
     let Kind::Map(_) = node.kind else {
         let words = ["auto", "identity", "projection", "subsample"].map(|word| (word, word));

@@ -95,36 +95,35 @@ impl Lowering<'_> {
         }
     }
 
-    /// The names of a convolution. In blocks, those that have a name of their own are not counted.
+    /// The names of a convolution. In the branches of blocks, those are counted that have no name of their own, or one with a number.
     pub(super) fn conv_names(&mut self, own: Option<&String>, norm: Option<&String>) -> ConvNames {
-        let in_block = self.section.is_block();
-        let counts = own.is_none_or(|own| own.contains("{conv}") || own.contains("{letter}"));
-        let [conv, usual_norm, activation] = match (in_block, self.section.shortcut) {
-            (false, _) => [Name::StemConv, Name::StemNorm, Name::StemRelu],
-            (true, false) => [Name::Conv, Name::Norm, Name::Relu],
-            (true, true) => [Name::Shortcut, Name::ShortcutNorm, Name::Relu],
+        let has_number = || own.is_none_or(|own| own.contains("{conv}") || own.contains("{letter}"));
+        let (scheme, counts) = match (self.section.is_block(), self.section.shortcut) {
+            (false, _) => ([Name::StemConv, Name::StemNorm, Name::StemRelu], true),
+            (true, false) => ([Name::Conv, Name::Norm, Name::Relu], has_number()),
+            (true, true) => ([Name::Shortcut, Name::ShortcutNorm, Name::Relu], false),
         };
-        let in_shortcut = in_block && self.section.shortcut;
-        if !in_block || counts && !in_shortcut {
-            self.section.convs += 1;
-        }
-        let usual = |lowering: &mut Self, name| {
-            let name = lowering.pattern(name);
-            if in_shortcut { lowering.unique(name) } else { name }
-        };
+        self.section.convs += usize::from(counts);
         let conv = match own {
             Some(own) => self.fill(own),
-            None => usual(self, conv),
+            None => self.conv_pattern(scheme[0], counts),
         };
-        let by_number = !in_block || own.is_none() || counts && !in_shortcut;
         let norm = match norm {
             Some(norm) => self.fill(norm),
-            None if by_number => usual(self, usual_norm),
+            None if counts || own.is_none() => self.conv_pattern(scheme[1], counts),
             None => format!("{conv}.norm"),
         };
-        let activation =
-            if by_number && !in_shortcut { self.pattern(activation) } else { format!("{conv}.activation") };
+        let activation = match counts {
+            true => self.pattern(scheme[2]),
+            false => format!("{conv}.activation"),
+        };
         ConvNames { conv, norm, activation }
+    }
+
+    /// A name of the scheme; where the convolutions are not counted, the second one has a number.
+    fn conv_pattern(&mut self, name: Name, counts: bool) -> String {
+        let name = self.pattern(name);
+        if counts { name } else { self.unique(name) }
     }
 
     /// The name, with a number if it was given before.

@@ -9,13 +9,14 @@
 //! ```
 //! A block's own line has its output and its sums; the last line, those of the network. All numbers are those of one image.
 
+mod kind;
+
 use std::fmt;
 
-use resnet_plan::{Algorithm, Algorithms, Dims, Interpolation, Preprocessing, Resize};
+use resnet_plan::{Dims, Interpolation, Preprocessing, Resize};
 
 use crate::diag::Diagnostics;
 use crate::ir::{Op, Value};
-use crate::ops::{AveragePool, Conv2d, Dense, Padding, Pool, Subsample, Text};
 use crate::pass;
 use crate::quoted;
 use crate::spec::Parsed;
@@ -64,7 +65,7 @@ impl<'a> Summary<'a> {
             Layer {
                 name: &node.name,
                 block: &node.block,
-                kind: kind(&node.op),
+                kind: kind::kind(&node.op),
                 output,
                 parameters: node.op.parameters(&inputs),
                 macs: node.op.macs(&inputs, output),
@@ -114,6 +115,10 @@ impl fmt::Display for Summary<'_> {
         };
         writeln!(f)?;
         writeln!(f, "input          {}, {images}", image(*input))?;
+        if let outputs @ [_, _, ..] = graph.outputs() {
+            let names: Vec<&str> = outputs.iter().map(|output| graph.output_name(output)).collect();
+            writeln!(f, "outputs        {}", names.join(", "))?;
+        }
         writeln!(f, "precision      {}", graph.precision.kind())?;
         writeln!(f, "preprocessing  {}", resizing(preprocessing, *input))?;
         writeln!(f, "               {}", values(preprocessing))?;
@@ -136,54 +141,6 @@ fn table(f: &mut fmt::Formatter<'_>, rows: &[[String; 5]]) -> fmt::Result {
         writeln!(f, "{}", line.trim_end())?;
     }
     Ok(())
-}
-
-/// An operator as the spec gives it.
-fn kind(op: &Op) -> String {
-    match op {
-        Op::ZeroPad(sides) => format!("zero pad {}", Text(*sides)),
-        Op::Conv2d(conv) => {
-            let Conv2d { kernel, stride, padding, bias, algorithms, .. } = conv;
-            let mut text = format!("conv {}", window(*kernel, *stride, [1, 1], *padding));
-            if bias.is_some() {
-                text += ", bias";
-            }
-            if *algorithms == Some(Algorithms::all(Algorithm::Direct)) {
-                text += ", winograd off";
-            }
-            text
-        }
-        Op::BatchNorm { norm, .. } => format!("batch norm, epsilon {:e}", norm.epsilon),
-        Op::MaxPool(pool) => format!("max pool {}", pooling(pool)),
-        Op::AveragePool(AveragePool { pool: None, .. }) => "average pool, global".to_owned(),
-        Op::AveragePool(AveragePool { pool: Some(pool), count_padding }) => {
-            let counting = if *count_padding { ", padding counts" } else { "" };
-            format!("average pool {}{counting}", pooling(pool))
-        }
-        Op::Subsample(Subsample { stride, front, back }) => {
-            format!("subsample, stride {}, {front} + {back} zero channels", Text(*stride))
-        }
-        Op::Dense(Dense { bias, .. }) => if bias.is_some() { "dense, bias" } else { "dense" }.to_owned(),
-        _ => op.name().to_owned(),
-    }
-}
-
-fn pooling(Pool { window: size, stride, padding, ceil }: &Pool) -> String {
-    window(*size, *stride, *size, *padding) + if *ceil { ", ceil" } else { "" }
-}
-
-/// `3x3, stride 2, padding 1`, without what is usual.
-fn window(size: [usize; 2], stride: [usize; 2], usual_stride: [usize; 2], padding: Padding) -> String {
-    let mut text = format!("{}x{}", size[0], size[1]);
-    if stride != usual_stride {
-        text += &format!(", stride {}", Text(stride));
-    }
-    match padding {
-        Padding::Valid => {}
-        Padding::Same => text += ", same",
-        Padding::Sides(sides) => text += &format!(", padding {}", Text(sides)),
-    }
-    text
 }
 
 /// How an image gets the size of the input.
