@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use resnet_plan::moments::{GroupNorm, Reduce, Reduction};
 use resnet_plan::{
     Action, Activation, Algorithm, Algorithms, ConvGeometry, Convolution, CopyGeometry, Cow, Description,
     Element, Elementwise, Ending, Operator, Pixels, PoolGeometry, PoolKind, Precision, Preprocessing,
@@ -81,6 +82,27 @@ const POOL: PoolGeometry = PoolGeometry {
     y: PIXELS,
 };
 
+const NORM: GroupNorm = GroupNorm {
+    groups: 4,
+    range: [0, 16],
+    epsilon: 1e-5,
+    activation: Activation::None,
+    affine: false,
+    batch: 1,
+    size: [1, 1],
+    channels: 16,
+    x: PIXELS,
+    y: PIXELS,
+};
+const REDUCE: Reduce = Reduce {
+    reduction: Reduction::Gem { epsilon: 1e-6, exponent: Some(3.0) },
+    batch: 1,
+    parts: 1,
+    size: [1, 1],
+    channels: 16,
+    x: PIXELS,
+    y: PIXELS,
+};
 const OUTSIDE: &str = "pixels lie outside the output, or overlap";
 
 fn team() -> Threads {
@@ -387,4 +409,67 @@ fn an_instruction_set_that_is_not_there() {
         assert!(matches!(Weights::from_bytes_for(isa, network, b"\x02\0\0\0\0\0\0\0{}"), Err(Error::Isa(_))));
         assert!(panic_of(|| _ = Weights::init_for(isa, network, 0)).unwrap().contains(isa.name()));
     }
+}
+
+#[test]
+fn steps_whose_output_begins_before_the_slice() {
+    let (x, team) = ([1.0; 16], team());
+    for isa in Isa::available() {
+        let table = isa.kernels();
+        let norm = GroupNorm { y: BEFORE, ..NORM };
+        refuses(OUTSIDE, 7.0, |y| kernels::group_norm(table, &team, &norm, &[], &x, y));
+        let reduce = Reduce { y: BEFORE, ..REDUCE };
+        refuses(OUTSIDE, 7.0, |y| kernels::reduce(table, &team, &reduce, None, &x, y));
+        let blur = PoolGeometry { kind: PoolKind::Blur, y: BEFORE, ..POOL };
+        refuses(OUTSIDE, 7.0, |y| {
+            kernels::pool(table, &team, &blur, Elements::F32(&x), ElementsMut::F32(y));
+        });
+    }
+}
+
+#[test]
+fn steps_with_too_few_weights() {
+    let message = "there are too few weights";
+    let (x, team) = ([1.0; 16], team());
+    for isa in Isa::available() {
+        let table = isa.kernels();
+        let norm = GroupNorm { affine: true, ..NORM };
+        refuses(message, 7.0, |y| kernels::group_norm(table, &team, &norm, &[1.0; 31], &x, y));
+        for (operator, activation, rows) in
+            [(Operator::Affine, Activation::Prelu, 3), (Operator::Add, Activation::Prelu, 1)]
+        {
+            let step = Elementwise { operator, activation, ..ADD };
+            let list = vec![1.0; 16 * rows - 1];
+            refuses(message, 7.0, |y| {
+                kernels::elementwise(table, &team, &step, &list, Elements::F32(&x), ElementsMut::F32(y));
+            });
+        }
+    }
+}
+
+/// What does not divide, is none of the channels, or would be mirrored beyond the image.
+#[test]
+fn steps_that_are_not_defined() {
+    let (x, team) = ([1.0; 16], team());
+    for isa in Isa::available() {
+        let table = isa.kernels();
+        for (groups, range) in [(0, [0, 16]), (3, [0, 16]), (1, [0, 17]), (1, [5, 5]), (1, [9, usize::MAX])] {
+            let norm = GroupNorm { groups, range, ..NORM };
+            assert!(panic_of(|| kernels::group_norm(table, &team, &norm, &[], &x, &mut [7.0; 16])).is_some());
+        }
+        let statistics = Reduction::Statistics { epsilon: 0.0 };
+        let reduce = Reduce { reduction: statistics, ..REDUCE };
+        assert!(panic_of(|| kernels::reduce(table, &team, &reduce, None, &x, &mut [7.0; 32])).is_some());
+        for window in [0, 3, 10, usize::MAX] {
+            let padding = [window / 2, window / 2, 0, 0];
+            let blur = PoolGeometry { kind: PoolKind::Blur, window: [window, 1], padding, ..POOL };
+            let mut y = [7.0; 16];
+            let found = panic_of(|| {
+                kernels::pool(table, &team, &blur, Elements::F32(&x), ElementsMut::F32(&mut y));
+            });
+            assert!(found.is_some(), "{window}");
+        }
+    }
+    let copy = CopyGeometry { times: [0, 1], ..COPY };
+    refuses("pixels are copied not once", 7.0, |y| kernels::copy(&team, &copy, &x, y));
 }
