@@ -11,6 +11,8 @@ mod draw;
 mod formula;
 #[path = "random/found.rs"]
 mod found;
+#[path = "random/groups.rs"]
+mod groups;
 #[path = "../resnet-dsl/tests/integer/mod.rs"]
 mod integer;
 #[path = "random/layers.rs"]

@@ -354,11 +354,15 @@ impl fmt::Display for Action {
             Action::Copy => f.write_str("copy"),
             Action::Conv { layer, conv } => {
                 let Conv { kernel: [h, w], stride: [down, right], from: [y, x], .. } = conv;
-                let Conv { residual, algorithms, split, .. } = conv;
-                write!(
-                    f,
-                    "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x}), {algorithms}, split {split}"
-                )?;
+                let Conv { dilation: [below, beside], blocks, residual, algorithms, split, .. } = conv;
+                write!(f, "conv w{layer} {h}x{w}/{down}x{right} from ({y},{x})")?;
+                if conv.dilation != [1, 1] {
+                    write!(f, ", dilation {below}x{beside}")?;
+                }
+                if *blocks != 1 {
+                    write!(f, ", {blocks} blocks")?;
+                }
+                write!(f, ", {algorithms}, split {split}")?;
                 f.write_str(if residual.is_some() { ", accumulate" } else { "" })
             }
             Action::Pool(Pool { kind, window: [h, w], stride: [down, right], .. }) => {

@@ -17,8 +17,8 @@ pub const fn blocks(groups: usize, [inputs, outputs]: [usize; 2]) -> usize {
     while merged <= MOST_MERGED && merged < groups {
         let blocks = groups / merged;
         let whole = blocks * merged == groups
-            && inputs.is_multiple_of(4 * blocks)
-            && outputs.is_multiple_of(4 * blocks);
+            && inputs.is_multiple_of(times(4, blocks))
+            && outputs.is_multiple_of(times(4, blocks));
         if whole && outputs / blocks >= VECTOR {
             return blocks;
         }
@@ -270,6 +270,35 @@ impl FromStr for Split {
             "pixels" => Ok(Split::Pixels),
             "channels" => Ok(Split::Channels),
             _ => Err(format!("`{text}` is not a split: pixels or channels")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_fill_vectors_and_words() {
+        for (groups, channels, expected) in [
+            (1, [64, 64], 1),
+            // 32 groups of 4, 8, 16 and 32 channels.
+            (32, [128, 128], 8),
+            (32, [256, 256], 16),
+            (32, [512, 512], 32),
+            (32, [1024, 1024], 32),
+            // Depthwise.
+            (96, [96, 96], 6),
+            // Too few outputs, or groups that cannot be merged.
+            (2, [16, 16], 1),
+            (3, [60, 60], 3),
+            (67, [67, 67], 1),
+            // Pixels are whole words of int8.
+            (2, [36, 36], 1),
+            (usize::MAX, [usize::MAX; 2], 1),
+            (0, [0, 0], 1),
+        ] {
+            assert_eq!(blocks(groups, channels), expected, "{groups} groups of {channels:?}");
         }
     }
 }

@@ -148,3 +148,20 @@ fn weights_are_saved_as_what_they_are() {
     assert!(matches!(saved, Err(Error::OtherWeights { .. })));
     assert!(!path.exists());
 }
+
+#[test]
+fn groups_and_norms_of_other_channels_are_refused() {
+    let of = |groups, blocks| LayerWeights { groups, blocks, ..layer([3, 3, 24, 40]) };
+    for (groups, blocks) in [(0, 1), (1, 0), (0, 0), (5, 1), (8, 3), (1, 2), (usize::MAX, 1), (8, usize::MAX)]
+    {
+        is_refused(&network(Precision::F32, of(groups, blocks)));
+    }
+    let elements = [Element::Bf16; 2];
+    let odd = LayerWeights { elements, shape: [3, 3, 24, 24], ..of(8, 8) };
+    is_refused(&network(Precision::Bf16, odd));
+    for channels in [[0, 41], [40, 40], [8, 4], [usize::MAX, 0]] {
+        let mut layer = of(1, 1);
+        layer.batch_norm.iter_mut().for_each(|norm| norm.channels = Some(channels));
+        is_refused(&network(Precision::F32, layer));
+    }
+}

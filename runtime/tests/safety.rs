@@ -152,6 +152,45 @@ fn a_convolution_whose_output_begins_before_the_slice() {
     }
 }
 
+/// Taps and blocks reach as far into the input as rows and runs.
+#[test]
+fn taps_and_blocks_outside_the_input() {
+    let runs = ConvGeometry { run: 8, ..CONVOLUTION.geometry };
+    let memory = Arena::zeroed(256).unwrap();
+    for (geometry, message) in [
+        (ConvGeometry { taps: 2, tap: 9, ..runs }, "windows reach outside the input"),
+        (ConvGeometry { taps: usize::MAX, tap: usize::MAX, ..runs }, "windows reach outside the input"),
+        (ConvGeometry { taps: 2, tap: usize::MAX - 7, ..runs }, "windows reach outside the input"),
+        (ConvGeometry { blocks: 4, ..runs }, "windows reach outside the input"),
+        (ConvGeometry { blocks: 2, run: 1 << 63, ..runs }, "windows reach outside the input"),
+        (ConvGeometry { blocks: 0, ..runs }, "the channels are not as many blocks"),
+        (ConvGeometry { blocks: 3, ..runs }, "the channels are not as many blocks"),
+        (ConvGeometry { taps: 1 << 60, tap: 0, ..runs }, "the weights have another shape"),
+    ] {
+        let convolution = Convolution { geometry, ..CONVOLUTION };
+        for isa in Isa::available() {
+            refuses(message, 7.0, |y| {
+                convolve(isa, &convolution, Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
+            });
+            let x = memory.read(Place { offset: 0, len: 32, element: Element::Bf16 });
+            refuses(message, bf16::ONE, |y| convolve(isa, &convolution, x, ElementsMut::Bf16(y)));
+        }
+    }
+}
+
+/// Algorithms but the direct sum have whole rows.
+#[test]
+fn blocks_by_another_algorithm() {
+    let algorithms = Algorithms::all(Algorithm::Strassen { block: 4 });
+    let geometry = ConvGeometry { run: 8, blocks: 2, ..CONVOLUTION.geometry };
+    let convolution = Convolution { geometry, algorithms, ..CONVOLUTION };
+    for isa in Isa::available() {
+        refuses("windows with gaps, and blocks, are for direct sums only", 7.0, |y| {
+            convolve(isa, &convolution, Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
+        });
+    }
+}
+
 /// A PReLU has slopes behind the lists of its bias.
 #[test]
 fn a_prelu_without_slopes() {
