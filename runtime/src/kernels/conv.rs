@@ -96,6 +96,8 @@ pub(super) const BLOCK: usize = 84;
 /// Words of a run that are multiplied in one go, of a panel that is larger: a small part of an L2 cache, since tiles fetch
 /// as much meanwhile, or half as much again, and where they are few, the memory has little time for it.
 const LARGEST_RUN: usize = 256;
+/// Terms of a sum in one go, of all rows of a window: of a panel that is small.
+const LONGEST_DEPTH: usize = 1024;
 /// Terms of a sum in one go, where the window has several rows.
 const LONGEST_SUM: usize = 2048;
 /// How far ahead the only tile of a part fetches, in elements: as fast as the memory is, not as fast as the tile.
@@ -313,7 +315,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     let (depth, panels) = (geometry.depth(), Panels::of(kernels, geometry));
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
     let (all, most) = match geometry.rows * geometry.taps {
-        _ if depth * kernels.panel <= LARGEST_PANEL => (true, geometry.run),
+        _ if depth * kernels.panel <= LARGEST_PANEL && depth <= LONGEST_DEPTH => (true, geometry.run),
         1 => (false, LARGEST_RUN),
         _ => (false, LONGEST_SUM),
     };
