@@ -19,7 +19,9 @@
 #![forbid(unsafe_code)]
 
 pub use resnet_runtime as runtime;
-pub use resnet_runtime::{Classifier, Error, Guess, Image, Network, Preprocessor, Scores, Session, Tensor};
+pub use resnet_runtime::{
+    Classifier, Error, Guess, Image, Network, Preprocessor, Runs, Scores, Session, Tensor,
+};
 
 #[doc(hidden)]
 pub use resnet_macros::network as __network;

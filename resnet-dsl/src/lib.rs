@@ -18,7 +18,7 @@ pub mod spec;
 pub mod summary;
 
 use diag::{Diagnostic, Diagnostics};
-use ir::{Graph, Op};
+use ir::{Graph, Op, Output};
 use resnet_plan::{Ending, Plan};
 use spec::metadata::{Metadata, Precision};
 use spec::{Overrides, Parsed, ReadFile};
@@ -93,12 +93,19 @@ impl Spec<'_> {
         Ok(Compiled { graph, plan })
     }
 
-    /// What a spec with mistakes probably stands for: batch, height, width and channels of the output. With it, code that
-    /// uses the network is not reported along with the mistakes.
-    pub fn probable_output(&self) -> [usize; 4] {
+    /// What a spec with mistakes probably stands for: names and sizes of the outputs (batch, height, width and channels). With
+    /// them, code that uses the network is not reported along with the mistakes.
+    pub fn probable_outputs(&self) -> Vec<(String, ops::Dims)> {
         let (parsed, _) = spec::parse(self, &mut |_| Ok(String::new()));
-        let (batch, classes) = parsed.map_or((1, None), |parsed| (parsed.input[0], parsed.classes));
-        [batch, 1, 1, classes.unwrap_or(1)]
+        let Some(Parsed { mut graph, input: [batch, ..], classes, .. }) = parsed else { return Vec::new() };
+        let scores = [batch, 1, 1, classes.unwrap_or(1)];
+        // What comes after a mistake has no shape.
+        let _ = pass::infer_shapes(&mut graph);
+        let dims = |output: &Output| match (graph.outputs(), graph.node(output.value).ty) {
+            ([_, _, ..], Some(ty)) => ty.dims,
+            _ => scores,
+        };
+        graph.outputs().iter().map(|output| (graph.output_name(output).to_owned(), dims(output))).collect()
     }
 
     /// What the spec says without effect; nothing if it has mistakes.

@@ -26,7 +26,8 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
     let mut files = Vec::new();
     let mut overrides = arguments.overrides.clone();
     let mut warnings = Vec::new();
-    let mut output = [overrides.batch.unwrap_or(1), 1, 1, overrides.classes.unwrap_or(1)];
+    let scores = [overrides.batch.unwrap_or(1), 1, 1, overrides.classes.unwrap_or(1)];
+    let mut outputs = vec![(String::new(), scores)];
     let compiled = read(arguments, &mut files).and_then(|(name, text, folder)| {
         if let Some(file) = &arguments.calibration {
             overrides.calibration = Some(calibration(file, &mut files)?);
@@ -40,7 +41,7 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
         };
         warnings = spec.warnings(&mut read).messages(&name, &text);
         spec.compile(&mut read).map_err(|errors| {
-            output = spec.probable_output();
+            outputs = spec.probable_outputs();
             errors.messages(&name, &text)
         })
     });
@@ -71,10 +72,10 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
             let warnings = codegen::warnings(&item, &warnings, arguments.source.span());
             quote!(#network #warnings)
         }
-        Ok(_) => codegen::skeleton(&item, &mistakes, output),
+        Ok(compiled) => codegen::skeleton(&item, &mistakes, &codegen::outputs(&compiled.plan)),
         Err(messages) => {
             mistakes.extend(messages.into_iter().map(|message| (message, arguments.source.span())));
-            codegen::skeleton(&item, &mistakes, output)
+            codegen::skeleton(&item, &mistakes, &outputs)
         }
     }
 }

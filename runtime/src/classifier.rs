@@ -7,13 +7,13 @@ use resnet_plan::{Description, Ending, Text};
 
 use crate::error::Error;
 use crate::image::Image;
-use crate::network::{Classes, Network};
+use crate::network::{Classes, Network, Runs};
 use crate::preprocessing::Preprocessor;
 use crate::session::Session;
 use crate::tensor::Shape;
 
 /// A session of a network with the preprocessing and the labels of its spec. After the first image of a size it allocates nothing.
-pub struct Classifier<N: Network> {
+pub struct Classifier<N: Runs> {
     session: Session<N>,
     preprocessor: Preprocessor,
     guesser: Guesser,

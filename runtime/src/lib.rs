@@ -52,7 +52,7 @@ pub use error::{Error, IsaError};
 pub use image::Image;
 pub use isa::Isa;
 pub use layer::{Interior, Layer, clear_halo};
-pub use network::{Classes, Context, Network};
+pub use network::{Classes, Context, Network, Runs};
 pub use preprocessing::Preprocessor;
 pub use program::Program;
 pub use session::{NoSession, Session};

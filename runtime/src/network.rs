@@ -11,11 +11,16 @@ use crate::tensor::Shape;
 use crate::threads::Threads;
 use crate::weights::Weights;
 
-/// A compiled network. The `resnet!` macro writes the only implementations.
+/// A compiled network with one output. The `resnet!` macro writes the only implementations.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no network with one output",
+    label = "this needs a network with one output",
+    note = "a network whose spec names several `outputs` is no `Network`: a session's `run` gives a struct of them"
+)]
 pub trait Network: Clone + Send + Sync + 'static {
     /// What goes in: `[N, H, W, C]`.
     type Input: Shape<Element = f32>;
-    /// What comes out; of several outputs, the last.
+    /// What comes out.
     type Output: Shape<Element = f32>;
     /// Everything that is known when the network is compiled.
     const DESCRIPTION: Description;
@@ -28,18 +33,40 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn forward<'a>(context: &Context<'_>, input: &Self::Input, arena: &'a mut Arena) -> &'a Self::Output;
 }
 
-/// A network with several outputs, of which [`Network::Output`] is the last.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has one output",
-    label = "this gives several outputs",
-    note = "`run` gives the output; a network has several if its spec says `outputs: [..]`"
-)]
-pub trait Outputs: Network {
-    /// All of them, a field each.
+/// What a session runs: every [`Network`], and the compiled networks with several outputs.
+pub trait Runs: Clone + Send + Sync + 'static {
+    /// What goes in: `[N, H, W, C]`.
+    type Input: Shape<Element = f32>;
+    /// What comes out: of a [`Network`], a reference to its output; of several outputs, a struct with a reference to each.
     type Outputs<'a>;
+    /// Everything that is known when the network is compiled.
+    const DESCRIPTION: Description;
 
-    /// Those of the last run, which lie in the arena.
-    fn outputs(arena: &Arena) -> Self::Outputs<'_>;
+    /// A network with these weights.
+    fn from_weights(weights: Weights) -> Self;
+    /// Its weights.
+    fn weights(&self) -> &Weights;
+    /// Computes the outputs, which lie in the arena.
+    fn forward<'a>(context: &Context<'_>, input: &Self::Input, arena: &'a mut Arena) -> Self::Outputs<'a>;
+}
+
+impl<N: Network> Runs for N {
+    type Input = N::Input;
+    type Outputs<'a> = &'a N::Output;
+    const DESCRIPTION: Description = <N as Network>::DESCRIPTION;
+
+    fn from_weights(weights: Weights) -> Self {
+        <N as Network>::from_weights(weights)
+    }
+
+    fn weights(&self) -> &Weights {
+        <N as Network>::weights(self)
+    }
+
+    #[inline(always)]
+    fn forward<'a>(context: &Context<'_>, input: &N::Input, arena: &'a mut Arena) -> &'a N::Output {
+        <N as Network>::forward(context, input, arena)
+    }
 }
 
 /// A network whose output has a value for each class: it has a classifier. (`T` is there for a method of a type that lacks this: a

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::arena::Arena;
 use crate::batches::run_each;
 use crate::error::Error;
-use crate::network::{Context, Network, Observation, Observer, Outputs, StopWatch};
+use crate::network::{Context, Network, Observation, Observer, Runs, StopWatch};
 use crate::tensor::Shape;
 use crate::threads::{self, Threads};
 
 /// Runs a network, one input after another. Everything it needs is allocated when it is made.
-pub struct Session<N: Network> {
+pub struct Session<N: Runs> {
     network: N,
     arena: Arena,
     threads: Threads,
@@ -22,7 +22,7 @@ pub struct Session<N: Network> {
     spare: Vec<f32>,
 }
 
-impl<N: Network> Session<N> {
+impl<N: Runs> Session<N> {
     /// A session with one thread a core.
     ///
     /// # Panics
@@ -45,14 +45,13 @@ impl<N: Network> Session<N> {
         Session { network: network.clone(), arena, threads, fits, spare: Vec::new() }
     }
 
-    /// The network's output for `input`, the last one if there are several ([`Session::outputs`] has all), which stays until the next
-    /// run. Nothing is allocated.
+    /// The network's output for `input` (of several, a struct of references), which stays until the next run. Nothing is allocated.
     ///
     /// Infinities and NaN in the input are no error: they go where the arithmetic takes them.
     ///
     /// # Errors
     /// [`Error::OtherWeights`] if the network's weights were packed for another one.
-    pub fn run(&mut self, input: &N::Input) -> Result<&N::Output, Error> {
+    pub fn run(&mut self, input: &N::Input) -> Result<N::Outputs<'_>, Error> {
         self.begin()?;
         let context = Context { weights: self.network.weights(), threads: &self.threads, observer: None };
         Ok(N::forward(&context, input, &mut self.arena))
@@ -64,15 +63,11 @@ impl<N: Network> Session<N> {
     /// # Errors
     /// [`Error::Images`] if `images` is no whole number of images, or `outputs` has no room for as many outputs; as
     /// [`Session::run`].
-    pub fn run_each(&mut self, images: &[f32], outputs: &mut [f32]) -> Result<(), Error> {
-        let mut spare = std::mem::take(&mut self.spare);
-        let run = |images: &[f32], give: &mut dyn FnMut(&[f32])| {
-            give(self.run(N::Input::from_slice(images)?)?.as_slice());
-            Ok(())
-        };
-        let result = run_each(N::Input::DIMS, N::Output::DIMS, images, outputs, &mut spare, run);
-        self.spare = spare;
-        result
+    pub fn run_each(&mut self, images: &[f32], outputs: &mut [f32]) -> Result<(), Error>
+    where
+        N: Network,
+    {
+        each(self, images, outputs)
     }
 
     /// As [`Session::run`]; `observe` sees what each step of the plan has written, in order.
@@ -83,7 +78,7 @@ impl<N: Network> Session<N> {
         &mut self,
         input: &N::Input,
         observe: &mut dyn FnMut(Observation<'_>),
-    ) -> Result<&N::Output, Error> {
+    ) -> Result<N::Outputs<'_>, Error> {
         self.begin()?;
         // (A closure of this call's own, since the context shares one lifetime.)
         let mut observe = |observation: Observation<'_>| observe(observation);
@@ -103,14 +98,6 @@ impl<N: Network> Session<N> {
         Ok(watch.laps)
     }
 
-    /// All outputs of the last run; zeros before the first.
-    pub fn outputs(&self) -> N::Outputs<'_>
-    where
-        N: Outputs,
-    {
-        N::outputs(&self.arena)
-    }
-
     /// Threads that it runs on, the caller's included.
     pub fn threads(&self) -> usize {
         self.threads.count()
@@ -123,6 +110,18 @@ impl<N: Network> Session<N> {
         }
         Err(Error::OtherWeights { network: N::DESCRIPTION.name.into_owned() })
     }
+}
+
+/// [`Session::run_each`]. (Where `N` is bound by both traits, the compiler does not see that a run gives the one output.)
+fn each<N: Network>(session: &mut Session<N>, images: &[f32], outputs: &mut [f32]) -> Result<(), Error> {
+    let mut spare = std::mem::take(&mut session.spare);
+    let run = |images: &[f32], give: &mut dyn FnMut(&[f32])| {
+        give(session.run(N::Input::from_slice(images)?)?.as_slice());
+        Ok(())
+    };
+    let result = run_each(N::Input::DIMS, N::Output::DIMS, images, outputs, &mut spare, run);
+    session.spare = spare;
+    result
 }
 
 /// What `session()` of a network that did not compile gives, so that only the mistake itself is reported.
@@ -140,7 +139,7 @@ impl<O> Default for NoSession<O> {
 
 #[doc(hidden)]
 impl<O> NoSession<O> {
-    pub fn run<I: ?Sized>(&mut self, _: &I) -> Result<&O, Error> {
+    pub fn run<I: ?Sized>(&mut self, _: &I) -> Result<O, Error> {
         Err(Error::Length { dims: [0; 4], expected: 0, found: 0 })
     }
 

@@ -126,13 +126,14 @@ pub(super) fn constants(plan: &Plan, item: &Item<'_>) -> TokenStream {
 pub(super) fn methods(plan: &Plan, item: &Item<'_>) -> TokenStream {
     let result = quote!(::core::result::Result<Self, runtime::Error>);
     let path = quote!(path: impl ::core::convert::AsRef<::std::path::Path>);
-    let description = quote!(&<Self as runtime::Network>::DESCRIPTION);
-    let made = quote!(.map(<Self as runtime::Network>::from_weights));
+    let description = quote!(&<Self as runtime::Runs>::DESCRIPTION);
+    let made = quote!(.map(<Self as runtime::Runs>::from_weights));
     let threads = quote!(threads: ::core::num::NonZeroUsize);
     let [load, despite, map, from_bytes, init] =
         ["load", "load_despite_calibration", "map", "from_bytes", "init"].map(|name| item.doc(name));
+    let session = if plan.outputs.len() > 1 { "session of several outputs" } else { "session" };
     let [session, session_with, embedded, classifier, classifier_with] =
-        ["session", "session_with", "embedded", "classifier", "classifier_with"].map(|name| item.doc(name));
+        [session, "session_with", "embedded", "classifier", "classifier_with"].map(|name| item.doc(name));
     let embedded = match item.weights {
         Some(file) => quote! {
             #embedded
@@ -199,7 +200,7 @@ pub(super) fn methods(plan: &Plan, item: &Item<'_>) -> TokenStream {
 
         #init
         pub fn init(seed: u64) -> Self {
-            <Self as runtime::Network>::from_weights(runtime::Weights::init(#description, seed))
+            <Self as runtime::Runs>::from_weights(runtime::Weights::init(#description, seed))
         }
 
         #session

@@ -24,6 +24,8 @@ mod outputs;
 mod report;
 
 pub use item::Item;
+use outputs::Outputs;
+pub use outputs::outputs;
 pub use report::{skeleton, warnings};
 
 /// The code of a plan. It names nothing but the library and `::core` and `::std`, and is free of `unsafe`.
@@ -33,11 +35,8 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
     let (definition, constants, methods) =
         (item::definition(plan, item), item::constants(plan, item), item::methods(plan, item));
     let input = tensor(Element::F32, plan.input);
-    let output = tensor(Element::F32, plan.output());
-    let (outputs, several) = outputs::several(plan, item).unzip();
+    let Outputs { definition: outputs, network, associated, returned, result } = outputs::given(plan, item);
     let (functions, calls) = functions(plan);
-    let end = plan.outputs.last().map_or(0, |output| plan.buffers[output.view.buffer].offset);
-    let end = Literal::usize_unsuffixed(end);
     let (layers, description) = description::description(&plan.description);
     let classes = match plan.description.ending {
         Ending::Features => quote!(),
@@ -59,9 +58,9 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                 #methods
             }
 
-            impl runtime::Network for #name {
+            impl #network for #name {
                 type Input = #input;
-                type Output = #output;
+                #associated
                 const DESCRIPTION: plan::Description = #description;
 
                 fn from_weights(weights: runtime::Weights) -> Self {
@@ -76,15 +75,13 @@ pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {
                     context: &runtime::Context<'_>,
                     input: &Self::Input,
                     arena: &'a mut runtime::Arena,
-                ) -> &'a Self::Output {
+                ) -> #returned {
                     #(#calls)*
-                    const OUTPUT: runtime::Views<(#output,)> = runtime::Views::at(&[#end]);
-                    arena.views(&OUTPUT).0
+                    #result
                 }
             }
 
             #classes
-            #several
             #layers
             #(#functions)*
         };

@@ -1,18 +1,25 @@
 //! What rustc reports of a spec. Instead of a network that has mistakes: the errors, and a type that the user's code compiles
 //! with, so that nothing but the mistakes is reported. Beside one that has none: warnings.
 
-use proc_macro2::{Literal, Span, TokenStream};
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use resnet_plan::{Dims, Element};
 
-use crate::codegen::Item;
-use crate::ops::Dims;
+use super::outputs::{self, Several};
+use super::{Item, tensor};
 
-/// One compile error a message, at its span, and an empty shell of the type whose sessions claim to give `output`.
-pub fn skeleton(item: &Item<'_>, messages: &[(String, Span)], output: Dims) -> TokenStream {
+/// One compile error a message, at its span, and an empty shell of the type whose sessions claim to give these outputs.
+pub fn skeleton(item: &Item<'_>, messages: &[(String, Span)], outputs: &[(String, Dims)]) -> TokenStream {
     let Item { attributes, visibility, name, library, .. } = item;
     let (conditions, tracked) = (item.conditions(), item.tracked());
-    let [n, h, w, c] = output.map(Literal::usize_unsuffixed);
-    let session = quote!(runtime::NoSession<runtime::Tensor<f32, #n, #h, #w, #c>>);
+    let (definition, given) = match outputs::several(outputs, item) {
+        Some(Several { name, definition, .. }) => (definition, quote!(#name<'static>)),
+        None => {
+            let tensor = tensor(Element::F32, outputs.first().map_or([1; 4], |(_, dims)| *dims));
+            (quote!(), quote!(&'static #tensor))
+        }
+    };
+    let session = quote!(runtime::NoSession<#given>);
     let result = quote!(::core::result::Result<Self, runtime::Error>);
     let path = quote!(path: impl ::core::convert::AsRef<::std::path::Path>);
     let errors = messages
@@ -24,6 +31,7 @@ pub fn skeleton(item: &Item<'_>, messages: &[(String, Span)], output: Dims) -> T
         #(#attributes)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #visibility struct #name {}
+        #definition
 
         #conditions
         const _: () = {

@@ -49,9 +49,10 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
         known: HashMap::from([("input".to_owned(), flow)]),
         section: Section::outside("stem"),
     };
-    if lowering.all(&spec, errors).is_none() || lowering.outputs(&spec.outputs, errors).is_none() {
-        let Lowering { graph, flow, .. } = &mut lowering;
-        graph.set_output(flow.value);
+    match lowering.all(&spec, errors) {
+        Some(()) => lowering.outputs(&spec.outputs, errors),
+        // Names of values that are not there yet are no mistakes.
+        None => lowering.outputs(&spec.outputs, &mut Diagnostics::default()),
     }
     let mut graph = lowering.graph;
     match graph.users(input).first() {
@@ -127,11 +128,11 @@ impl Lowering<'_> {
         layers.iter().try_for_each(|layer| self.layer(layer, errors))
     }
 
-    /// The outputs that a spec names; without any, the last value is the output.
-    fn outputs(&mut self, outputs: &[Reference], errors: &mut Diagnostics) -> Option<()> {
+    /// The outputs that a spec names; without any, the last value is the output. It also stands for those that there are not.
+    fn outputs(&mut self, outputs: &[Reference], errors: &mut Diagnostics) {
         let mut found = Vec::new();
         for reference in outputs {
-            let Flow { value, .. } = self.find(reference, errors)?;
+            let Flow { value, .. } = self.find(reference, errors).unwrap_or(self.flow);
             let own = self.graph.node(value).name == reference.name;
             found.push(Output { name: (!own).then(|| reference.name.clone()), value });
         }
@@ -139,7 +140,6 @@ impl Lowering<'_> {
             found.push(Output { name: None, value: self.flow.value });
         }
         self.graph.set_outputs(found);
-        Some(())
     }
 
     /// An earlier value.
