@@ -251,3 +251,54 @@ fn memory_is_counted_first() {
     let graph = graph(&format!("%x = input {{dims=1x4096x4096x16}}\n{}", lines.trim_end()));
     assert_eq!(run(&graph, &[]).unwrap_err(), EvaluateError::TooLarge { elements: 3 << 28 });
 }
+
+/// A batch norm goes into the convolution behind it, with groups, a range of channels, standardized weights, and as a dense layer.
+#[test]
+fn norms_go_into_the_layers_behind_them() {
+    let lines = "%x = input {dims=2x7x7x4}
+%n1 = batch_norm %x {w=norm(@g1,@b1,@m1,@v1,1e-5)}
+%c1 = conv2d %n1 {k=3x3 s=1 p=0 groups=2 filters=6 standardized=1e-6 w=@w1:oihw b=@c1}
+%r1 = relu %c1
+%n2 = batch_norm %r1 {w=norm(@g2,@b2,@m2,@v2,1e-5,1..4)}
+%c2 = conv2d %n2 {k=2x2 s=2 p=0 filters=4 w=@w2:hwio}
+%bn = batch_norm %c2 {w=norm(@g3,@b3,@m3,@v3,1e-5,0..3)}
+%r2 = relu %bn
+%n3 = batch_norm %r2 {w=norm(@g4,@b4,@m4,@v4,1e-5)}
+%f = flatten %n3
+%y = dense %f {units=5 w=@w3:oi b=@c3}";
+    let graph = graph(lines);
+    let mut folded = graph.clone();
+    pass::run_until(&mut folded, None, |_, _| {}).unwrap();
+    assert!(!folded.topological().iter().any(|value| matches!(folded.node(*value).op, Op::BatchNorm { .. })));
+    let read_again = read(&folded.to_string()).unwrap();
+    assert_eq!(read_again.to_string(), folded.to_string());
+    let input: Vec<f64> = (0..2 * 7 * 7 * 4).map(|x| (f64::from(x) * 0.7).sin() * 5.0).collect();
+    let [unfolded, folded] = [&graph, &read_again].map(|graph| run(graph, &input).unwrap());
+    for name in ["r1", "r2", "y"] {
+        let [a, b] = [&unfolded[name].data, &folded[name].data];
+        let largest = a.iter().fold(0.0f64, |max, x| max.max(x.abs()));
+        assert!(largest > 1.0 && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-12 * largest), "%{name}");
+    }
+}
+
+#[test]
+fn norms_that_do_not_fit_are_errors() {
+    let norm = |range: &str| format!("norm(@g,@b,@m,@v,1e-5,{range})");
+    let x = "%x = input {dims=1x2x2x4}\n";
+    for (attributes, fits) in [
+        (format!("w=fold({},@w:oihw) b=fold({},0)", norm("0..4"), norm("1..4")), true),
+        (format!("w=fold({},@w:oihw)", norm("0..5")), false),
+        (format!("w=@w:oihw b=fold({},0)", norm("3..3")), false),
+        (format!("w=@w:oihw b=fold(0,{})", norm("0..9")), false),
+    ] {
+        let graph = graph(&format!("{x}%y = conv2d %x {{k=1 s=1 p=0 filters=2 {attributes}}}"));
+        assert_eq!(run(&graph, &[0.0; 16]).is_ok(), fits, "{attributes}");
+    }
+    let dense = |attributes: &str| {
+        read(&format!("network net\n{x}%f = flatten %x\n%y = dense %f {{units=3 {attributes}}}\nreturn %y"))
+    };
+    assert!(dense(&format!("w=fold({},@w:oi)", norm("0..4"))).is_err());
+    assert!(dense("w=fold(@w:oi)").is_err());
+    let other = dense(&format!("w=fold(@w:oi,{})", norm("0..4"))).unwrap();
+    assert!(run(&other, &[0.0; 16]).is_err());
+}

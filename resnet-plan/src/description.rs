@@ -73,13 +73,15 @@ pub struct LayerWeights {
     pub algorithm: Algorithm,
     /// What it reads and writes.
     pub elements: [Element; 2],
+    /// The batch norm of the input that is folded into kernel and bias: there is no padding between it and the layer.
+    pub input_norm: Option<BatchNorm>,
     /// The kernel.
     pub kernel: Kernel,
     /// What is added to the variance of each output's weights, if these are standardized: less their mean, over the root of that sum.
     pub standardized: Option<f64>,
     /// Tensor name of the bias.
     pub bias: Option<Text>,
-    /// The batch norm that is folded into kernel and bias.
+    /// The batch norm of the sums that is folded into kernel and bias.
     pub batch_norm: Option<BatchNorm>,
     /// The slopes of [`Activation::Prelu`](crate::Activation::Prelu), where that follows.
     pub slope: Option<Slope>,
@@ -231,7 +233,7 @@ fn len(sizes: &[usize]) -> usize {
 }
 
 impl LayerWeights {
-    /// The tensors that a weight file has for it: kernel, bias, gamma, beta, mean, variance, slopes.
+    /// The tensors that a weight file has for it: kernel, bias, the input's norm, the sums' norm (gamma, beta, mean, variance), slopes.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
         let [height, width, inputs, outputs] = self.group_shape();
         let window = times(height, width);
@@ -245,8 +247,8 @@ impl LayerWeights {
         if let Some(bias) = &self.bias {
             add(bias, outputs, Role::Bias);
         }
-        if let Some(norm) = &self.batch_norm {
-            let normalized = norm.normalized(outputs);
+        for (norm, channels) in self.norms() {
+            let normalized = norm.normalized(channels);
             add(&norm.gamma, normalized, Role::Gamma);
             add(&norm.beta, normalized, Role::Beta);
             add(&norm.mean, normalized, Role::Mean);
@@ -258,24 +260,31 @@ impl LayerWeights {
         tensors
     }
 
+    /// The batch norms that are folded into it, that of the input first, and of how many channels they are.
+    fn norms(&self) -> impl Iterator<Item = (&BatchNorm, usize)> {
+        let [_, _, inputs, outputs] = self.shape;
+        let input_norm = self.input_norm.iter().map(move |norm| (norm, inputs));
+        input_norm.chain(self.batch_norm.iter().map(move |norm| (norm, outputs)))
+    }
+
     /// Height, width, inputs of a group, and outputs of all: the shape of the kernel in a weight file.
     pub fn group_shape(&self) -> [usize; 4] {
         let [height, width, inputs, outputs] = self.shape;
         [height, width, inputs / self.groups.max(1), outputs]
     }
 
-    /// Learnable parameters: kernel, bias, a batch norm's scale and offset, slopes; or [`usize::MAX`].
+    /// Learnable parameters: kernel, bias, batch norms' scales and offsets, slopes; or [`usize::MAX`].
     pub fn parameters(&self) -> usize {
         let outputs = self.shape[3];
         let bias = if self.bias.is_some() { outputs } else { 0 };
-        let norm = self.batch_norm.as_ref().map_or(0, |norm| times(2, norm.normalized(outputs)));
+        let norms = self.norms().map(|(norm, channels)| times(2, norm.normalized(channels))).fold(0, plus);
         let slopes = self.slope.as_ref().map_or(0, |slope| slope.len(outputs));
-        plus(plus(len(&self.group_shape()), bias), plus(norm, slopes))
+        plus(plus(len(&self.group_shape()), bias), plus(norms, slopes))
     }
 
-    /// Size in bytes, batch norm folded, without padding; or [`usize::MAX`].
+    /// Size in bytes, batch norms folded, without padding; or [`usize::MAX`].
     pub fn bytes(&self) -> usize {
-        let bias = usize::from(self.bias.is_some() || self.batch_norm.is_some());
+        let bias = usize::from(self.bias.is_some() || self.norms().next().is_some());
         let lists = bias + usize::from(self.slope.is_some());
         plus(
             times(len(&self.group_shape()), self.elements[0].bytes()),
@@ -287,7 +296,7 @@ impl LayerWeights {
     ///
     /// # Errors
     /// If there are none or too many, or the layer computes in something else, or the algorithm not with such kernels; if groups, blocks or
-    /// the batch norm are not of its channels.
+    /// a batch norm are not of its channels.
     pub fn check(&self, precision: Precision) -> Result<(), Fault> {
         let [height, width, inputs, outputs] = self.shape;
         let len = len(&self.shape);
@@ -303,9 +312,11 @@ impl LayerWeights {
         if blocks > 1 && (!whole_words || self.algorithm != Algorithm::Direct) {
             return Err(Fault::new("blocks are not whole words, or not computed by direct sums"));
         }
-        let within = |[first, end]: [usize; 2]| first < end && end <= outputs;
-        if !self.batch_norm.as_ref().and_then(|norm| norm.channels).is_none_or(within) {
-            return Err(Fault::new("the batch norm is not of channels that there are"));
+        let within = |(norm, channels): (&BatchNorm, usize)| {
+            norm.channels.is_none_or(|[first, end]| first < end && end <= channels)
+        };
+        if !self.norms().all(within) {
+            return Err(Fault::new("a batch norm is not of channels that there are"));
         }
         if self.elements[0].precision() != precision {
             return Err(Fault::new("it reads elements of another precision than the network's"));

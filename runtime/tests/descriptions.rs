@@ -19,6 +19,7 @@ fn layer(shape: [usize; 4]) -> LayerWeights {
         blocks: 1,
         algorithm: Algorithm::Direct,
         elements: [Element::F32; 2],
+        input_norm: None,
         kernel: Kernel { name: "weight".into(), layout: KernelLayout::Oihw },
         standardized: None,
         bias: Some("bias".into()),

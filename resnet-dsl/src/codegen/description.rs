@@ -72,6 +72,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
         blocks,
         algorithm,
         elements,
+        input_norm,
         kernel,
         standardized,
         bias,
@@ -93,7 +94,8 @@ fn layer(layer: &LayerWeights) -> TokenStream {
     let [groups, blocks] = [*groups, *blocks].map(Literal::usize_unsuffixed);
     let standardized = optional(standardized.map(|epsilon| quote!(#epsilon)));
     let bias = optional(bias.as_ref().map(|name| text(name)));
-    let batch_norm = optional(batch_norm.as_ref().map(self::batch_norm));
+    let [input_norm, batch_norm] =
+        [input_norm, batch_norm].map(|norm| optional(norm.as_ref().map(self::batch_norm)));
     let slope = optional(slope.as_ref().map(self::slope));
     quote! {
         plan::LayerWeights {
@@ -103,6 +105,7 @@ fn layer(layer: &LayerWeights) -> TokenStream {
             blocks: #blocks,
             algorithm: #algorithm,
             elements: [#(#elements),*],
+            input_norm: #input_norm,
             kernel: plan::Kernel { name: #kernel_name, layout: plan::KernelLayout::#layout },
             standardized: #standardized,
             bias: #bias,

@@ -24,6 +24,7 @@ use crate::ops::ShapeError;
 use crate::pass;
 
 use operators::Window;
+use weights::Filters;
 
 /// The most elements that all values of a graph may have together: 4 GiB of f64.
 const LARGEST: usize = 1 << 29;
@@ -175,11 +176,8 @@ pub fn compute(
         Op::Multiply { .. } => others.iter().fold(x.clone(), |x, other| operators::multiply(&x, other)),
         Op::ZeroPad(sides) => operators::zero_pad(x, *sides),
         Op::Conv2d(conv) => {
-            let [height, width] = conv.kernel;
-            let shape = [height, width, channels / conv.groups, conv.filters];
             let window = Window::of_conv(x.dims, conv)?;
-            let kernel = weights::kernel(&conv.weights, shape, conv.standardized, load)?;
-            let bias = weights::bias(conv.bias.as_ref(), conv.filters, load)?;
+            let [kernel, bias] = Filters::of_conv(conv, channels).load(load)?;
             sum(operators::convolve(x, &kernel, &bias, conv.groups, &window), others)
         }
         Op::BatchNorm { norm, .. } => {
@@ -213,8 +211,14 @@ pub fn compute(
         Op::Flatten => Array { dims: op.clone().infer(&[x.dims])?, data: x.data.clone() },
         Op::Dense(dense) => {
             let [_, height, width, channels] = image(graph, value, x.dims);
-            let kernel = weights::kernel(&dense.weights, [height, width, channels, dense.units], None, load)?;
-            let bias = weights::bias(dense.bias.as_ref(), dense.units, load)?;
+            let filters = Filters {
+                kernel: &dense.weights,
+                bias: dense.bias.as_ref(),
+                shape: [height, width, channels, dense.units],
+                groups: 1,
+                standardized: None,
+            };
+            let [kernel, bias] = filters.load(load)?;
             operators::convolve(x, &kernel, &bias, 1, &Window::whole(x.dims))
         }
         Op::Softmax => operators::softmax(x),

@@ -1,16 +1,17 @@
 //! The weights of an operator, in f64: loaded, brought into one order, batch norms folded.
 //!
 //! ```text
-//! scale[o]      = gamma[o] / sqrt(variance[o] + epsilon)
-//! kernel'[.,o]  = kernel[.,o] * scale[o]
-//! bias'[o]      = (bias[o] - mean[o]) * scale[o] + beta[o]
+//! scale          = gamma / sqrt(variance + epsilon)
+//! kernel'[i, o]  = kernel[i, o] * input_scale[i] * scale[o]
+//! sums[o]        = bias[o] + sum of kernel[i, o] * (input_beta[i] - input_mean[i] * input_scale[i])
+//! bias'[o]       = (sums[o] - mean[o]) * scale[o] + beta[o]
 //! ```
 
 use resnet_plan::{BatchNorm, Kernel, Role, WeightTensor};
 
 use crate::evaluate::{EvaluateError, Load};
 use crate::ir::param::{BiasParam, KernelParam};
-use crate::ops::{Activation, ChannelConv, Exponent, GroupNorm};
+use crate::ops::{Activation, ChannelConv, Conv2d, Exponent, GroupNorm};
 
 /// A batch norm: `(x - mean) * scale + beta`, by channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,43 +66,75 @@ impl Affine {
     }
 }
 
-/// The kernel of a window of this shape (height, width, inputs, outputs), in that order; each filter standardized, if that is asked for,
-/// with this epsilon.
-///
-/// # Errors
-/// If a tensor cannot be loaded.
-pub fn kernel(
-    param: &KernelParam,
-    shape: [usize; 4],
-    standardized: Option<f64>,
-    load: Load<'_>,
-) -> Result<Vec<f64>, EvaluateError> {
-    let mut kernel = ordered(param.tensor(), shape, load)?;
-    if let Some(epsilon) = standardized {
-        standardize(&mut kernel, shape[3], epsilon);
-    }
-    if let Some(norm) = param.batch_norm() {
-        let Affine { scale, .. } = Affine::of(norm, shape[3], load)?;
-        for outputs in kernel.chunks_exact_mut(scale.len().max(1)) {
-            outputs.iter_mut().zip(&scale).for_each(|(weight, scale)| *weight *= scale);
-        }
-    }
-    Ok(kernel)
+/// The weights of a convolution or dense layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Filters<'a> {
+    /// Their kernel.
+    pub kernel: &'a KernelParam,
+    /// Their bias.
+    pub bias: Option<&'a BiasParam>,
+    /// Height, width, inputs of a group, outputs.
+    pub shape: [usize; 4],
+    /// Groups of channels.
+    pub groups: usize,
+    /// Each filter is standardized, with this epsilon.
+    pub standardized: Option<f64>,
 }
 
-/// The bias of so many outputs; without one, zeros.
-///
-/// # Errors
-/// If a tensor cannot be loaded.
-pub fn bias(param: Option<&BiasParam>, outputs: usize, load: Load<'_>) -> Result<Vec<f64>, EvaluateError> {
-    let mut bias = match param.and_then(BiasParam::tensor) {
-        Some(name) => tensor(name, &[outputs], Role::Bias, load)?,
-        None => vec![0.0; outputs],
-    };
-    if let Some(BiasParam::Folded(_, norm)) = param {
-        Affine::of(norm, outputs, load)?.apply(&mut bias);
+impl<'a> Filters<'a> {
+    /// Those of a convolution of so many channels.
+    pub fn of_conv(conv: &'a Conv2d, channels: usize) -> Self {
+        let [height, width] = conv.kernel;
+        Filters {
+            kernel: &conv.weights,
+            bias: conv.bias.as_ref(),
+            shape: [height, width, channels / conv.groups, conv.filters],
+            groups: conv.groups,
+            standardized: conv.standardized,
+        }
     }
-    Ok(bias)
+
+    /// The kernel, in the order of the shape, and the bias; without one, zeros.
+    ///
+    /// # Errors
+    /// If a tensor cannot be loaded.
+    pub fn load(&self, load: Load<'_>) -> Result<[Vec<f64>; 2], EvaluateError> {
+        let [_, _, inputs, outputs] = self.shape;
+        let mut kernel = ordered(&self.kernel.tensor, self.shape, load)?;
+        if let Some(epsilon) = self.standardized {
+            standardize(&mut kernel, outputs, epsilon);
+        }
+        let mut bias = match self.bias.and_then(|bias| bias.tensor.as_ref()) {
+            Some(name) => tensor(name, &[outputs], Role::Bias, load)?,
+            None => vec![0.0; outputs],
+        };
+        let of_input = |index: usize| {
+            let (input, output) = (index / outputs % inputs, index % outputs);
+            (output / (outputs / self.groups) * inputs + input, output)
+        };
+        if let Some(norm) = self.bias.and_then(|bias| bias.input_norm.as_ref()) {
+            let mut shift = vec![0.0; inputs * self.groups];
+            Affine::of(norm, shift.len(), load)?.apply(&mut shift);
+            for (index, weight) in kernel.iter().enumerate() {
+                let (input, output) = of_input(index);
+                bias[output] += weight * shift[input];
+            }
+        }
+        if let Some(norm) = self.bias.and_then(|bias| bias.batch_norm.as_ref()) {
+            Affine::of(norm, outputs, load)?.apply(&mut bias);
+        }
+        if let Some(norm) = &self.kernel.input_norm {
+            let Affine { scale, .. } = Affine::of(norm, inputs * self.groups, load)?;
+            kernel.iter_mut().enumerate().for_each(|(index, weight)| *weight *= scale[of_input(index).0]);
+        }
+        if let Some(norm) = &self.kernel.batch_norm {
+            let Affine { scale, .. } = Affine::of(norm, outputs, load)?;
+            for outputs in kernel.chunks_exact_mut(scale.len().max(1)) {
+                outputs.iter_mut().zip(&scale).for_each(|(weight, scale)| *weight *= scale);
+            }
+        }
+        Ok([kernel, bias])
+    }
 }
 
 /// The slopes of PReLU, by channel; none for other activations.

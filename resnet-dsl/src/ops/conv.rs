@@ -1,8 +1,8 @@
 //! Convolution, with everything that is fused into it.
 
-use resnet_plan::{Algorithm, Algorithms, Split};
+use resnet_plan::{Algorithm, Algorithms, BatchNorm, Split};
 
-use crate::ir::param::{BiasParam, KernelParam};
+use crate::ir::param::{BiasParam, KernelParam, Param};
 use crate::ops::window::image;
 use crate::ops::{Activation, Attributes, Dims, Padding, ShapeError, Text, window, within};
 
@@ -51,7 +51,8 @@ impl Conv2d {
         if self.dilation.contains(&0) {
             return Err(ShapeError::new("a dilation is at least 1"));
         }
-        within(self.weights.batch_norm().and_then(|norm| norm.channels), self.filters)?;
+        norms_fit(&self.weights, channels)?;
+        self.bias.as_ref().map_or(Ok(()), |bias| norms_fit(bias, channels))?;
         let (sides, [height, width]) = window::resolve(x, self.window(), self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
         let computes = |algorithms: Algorithms| {
@@ -141,4 +142,11 @@ impl Conv2d {
             split: from.take_optional("split")?,
         })
     }
+}
+
+/// Whether the norms that are folded into a weight are of channels that there are: inputs and outputs.
+pub(super) fn norms_fit<T>(param: &Param<T>, [inputs, outputs]: [usize; 2]) -> Result<(), ShapeError> {
+    let range = |norm: &Option<BatchNorm>| norm.as_ref().and_then(|norm| norm.channels);
+    within(range(&param.input_norm), inputs)?;
+    within(range(&param.batch_norm), outputs)
 }

@@ -1,6 +1,7 @@
 //! Fully connected layer. Before code is made it becomes a convolution as large as its input.
 
 use crate::ir::param::{BiasParam, KernelParam};
+use crate::ops::conv::norms_fit;
 use crate::ops::window::image;
 use crate::ops::{Activation, Attributes, Dims, ShapeError};
 
@@ -21,8 +22,10 @@ impl Dense {
     /// Shape of the result.
     ///
     /// # Errors
-    /// If the input is not flat.
+    /// If the input is not flat, or a folded batch norm is of channels that there are not.
     pub fn infer(&self, x: Dims) -> Result<Dims, ShapeError> {
+        norms_fit(&self.weights, [x[3], self.units])?;
+        self.bias.as_ref().map_or(Ok(()), |bias| norms_fit(bias, [x[3], self.units]))?;
         match x {
             [n, 1, 1, _] => Ok([n, 1, 1, self.units]),
             _ => Err(ShapeError::new(format!("a dense layer needs a flat input, this one is {}", image(x)))
@@ -51,11 +54,11 @@ impl Dense {
     }
 
     pub(crate) fn read(from: &mut Attributes) -> Result<Self, String> {
-        Ok(Dense {
-            units: from.take_size("units")?,
-            weights: from.take("w")?,
-            bias: from.take_optional("b")?,
-            activation: Activation::read(from)?,
-        })
+        let (weights, bias): (KernelParam, Option<BiasParam>) = (from.take("w")?, from.take_optional("b")?);
+        if weights.input_norm.is_some() || bias.as_ref().is_some_and(|bias| bias.input_norm.is_some()) {
+            return Err("`dense` does not take a norm of its input, as the convolution does that it becomes"
+                .to_owned());
+        }
+        Ok(Dense { units: from.take_size("units")?, weights, bias, activation: Activation::read(from)? })
     }
 }

@@ -1,13 +1,13 @@
 //! Folds a batch norm into the convolution or dense layer before it: `norm(conv(x, w, b))` becomes `conv(x, fold(w), fold(b))`.
 //!
-//! A batch norm behind anything else stays, and is computed by itself.
+//! A batch norm behind anything else stays, until the convolution behind it may take it (`fold_input_norm.rs`).
 //!
 //! Only the expressions change; `fold` is computed once, in double precision, when weights are loaded.
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
 use crate::ir::graph::Graph;
-use crate::ir::param::{BiasParam, KernelParam};
+use crate::ir::param::Param;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
@@ -22,17 +22,12 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             Op::Dense(dense) => (&mut dense.weights, &mut dense.bias, &mut dense.activation),
             _ => continue,
         };
-        let (KernelParam::Load(kernel), None | Some(BiasParam::Load(_)), true) =
-            (&*weights, &*bias, end.is_none())
-        else {
+        if weights.batch_norm.is_some() || !end.is_none() {
             continue;
-        };
-        let tensor = bias.as_ref().and_then(BiasParam::tensor).cloned();
-        (*weights, *bias, *end) = (
-            KernelParam::Folded(kernel.clone(), norm.clone()),
-            Some(BiasParam::Folded(tensor, norm)),
-            activation,
-        );
+        }
+        weights.batch_norm = Some(norm.clone());
+        bias.get_or_insert(Param::load(None)).batch_norm = Some(norm);
+        *end = activation;
         graph.replace(value, op, source);
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! No kernel of its own is needed, and the order in which a weight file flattens an image (channels last or first) is
 //! the order of a convolution's kernel (`hwio` or `oihw`). Flattening again changes nothing, so the image is what is before
-//! all flattens.
+//! all flattens. Flattens that nothing reads any more are removed.
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
@@ -13,7 +13,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
         let Op::Dense(dense) = &graph.node(value).op else { continue };
         let dense = dense.clone();
-        let mut image = graph.operands(value)[0];
+        let flat = graph.operands(value)[0];
+        let mut image = flat;
         while graph.node(image).op == Op::Flatten {
             image = graph.operands(image)[0];
         }
@@ -34,6 +35,12 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         };
         graph.node_mut(value).op = Op::Conv2d(conv);
         graph.set_operands(value, &[image]);
+        let mut unread = flat;
+        while unread != image && graph.users(unread).is_empty() && !graph.is_output(unread) {
+            let before = graph.operands(unread)[0];
+            graph.remove(unread);
+            unread = before;
+        }
     }
     Ok(())
 }

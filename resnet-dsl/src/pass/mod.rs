@@ -9,6 +9,7 @@ mod assign_precision;
 mod assign_split;
 mod eliminate_dead;
 mod fold_batch_norm;
+mod fold_input_norm;
 mod fuse_activation;
 mod fuse_residual;
 mod infer_shapes;
@@ -57,6 +58,11 @@ pub const PIPELINE: &[Pass] = &[
         name: "lower-dense",
         summary: "make dense layers convolutions as large as their input",
         run: lower_dense::run,
+    },
+    Pass {
+        name: "fold-input-norm",
+        summary: "fold batch norms that are left into the weights of the convolutions behind them, symbolically",
+        run: fold_input_norm::run,
     },
     Pass {
         name: "fuse-residual",

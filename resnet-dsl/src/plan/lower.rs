@@ -20,7 +20,6 @@ use resnet_plan::{
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
-use crate::ir::param::BiasParam;
 use crate::ir::{Op, Type};
 use crate::ops::{Activation, Conv2d, Exponent, GroupNorm, Padding, Pool, Sides};
 
@@ -377,10 +376,11 @@ impl Lowering<'_> {
             blocks,
             algorithm: algorithms.packing(read.element.precision()),
             elements: [read.element, element(node)],
-            kernel: conv.weights.tensor().clone(),
+            input_norm: conv.weights.input_norm.clone(),
+            kernel: conv.weights.tensor.clone(),
             standardized: conv.standardized,
-            bias: conv.bias.as_ref().and_then(BiasParam::tensor).cloned(),
-            batch_norm: conv.weights.batch_norm().cloned(),
+            bias: conv.bias.as_ref().and_then(|bias| bias.tensor.clone()),
+            batch_norm: conv.weights.batch_norm.clone(),
             slope: conv.activation.slope.clone(),
         });
         let conv = Conv {

@@ -15,7 +15,8 @@
 use std::collections::HashMap;
 
 use resnet_dsl::evaluate::operators::{self, Window};
-use resnet_dsl::evaluate::{Array, Load, weights};
+use resnet_dsl::evaluate::weights::{self, Filters};
+use resnet_dsl::evaluate::{Array, Load};
 use resnet_dsl::ir::{Element, Graph, Op, Type, Value};
 use resnet_dsl::ops::{Activation, Conv2d};
 use resnet_plan::Activation as Function;
@@ -145,18 +146,17 @@ fn convolve(
     element: Element,
     load: Load<'_>,
 ) -> (Array, f64) {
-    let ([height, width], outputs) = (conv.kernel, conv.filters);
-    let shape = [height, width, x.array.dims[3] / conv.groups, outputs];
-    let mut kernel = weights::kernel(&conv.weights, shape, conv.standardized, load).expect("a kernel");
-    let bias = weights::bias(conv.bias.as_ref(), outputs, load).expect("a bias");
+    let outputs = conv.filters;
+    let [mut kernel, bias] = Filters::of_conv(conv, x.array.dims[3]).load(load).expect("weights");
     let slopes = weights::slopes(&conv.activation, outputs, load).expect("slopes");
     let kernel_scales = quantize(&mut kernel, outputs);
     let window = Window::of_conv(x.array.dims, conv).expect("a window that fits");
     // In f64 sums of integers are exact.
     let mut y = operators::convolve(&x.array, &kernel, &vec![0.0; outputs], conv.groups, &window);
     let [x_scale, y_scale] = [x.element, element].map(|element| f64::from(element.scale()));
-    let exact =
-        conv.standardized.is_none() && (conv.activation.is_none() || conv.activation == Activation::RELU);
+    let exact = conv.standardized.is_none()
+        && conv.weights.input_norm.is_none()
+        && (conv.activation.is_none() || conv.activation == Activation::RELU);
     let mut largest = 0.0f64;
     for (index, sum) in y.data.iter_mut().enumerate() {
         let output = index % outputs;

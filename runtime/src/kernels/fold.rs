@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! for some inputs at a time:
-//!     stage[input, position][output] = (kernel[output, input, position] - offset[output]) * scale[output]      in double precision
+//!     stage[input, position][output] = (kernel[output, input, position] - offset[output]) * scale[output] * input_scale[input]
+//!         in double precision
 //!     a row of the panel is a row of the stage, rounded; by Strassen's algorithm, a sum of rows; where products transform
 //!     Winograd's weights, some of its lanes, and positions follow each other
 //! ```
@@ -35,6 +36,8 @@ pub(crate) struct FoldTask<'a> {
     /// What is taken from the weights of each output, and a factor.
     pub(crate) offset: &'a [f64],
     pub(crate) scale: &'a [f64],
+    /// A factor for the weights of each input, of all groups.
+    pub(crate) input_scale: &'a [f64],
     pub(crate) algorithm: Algorithm,
     pub(crate) precision: Precision,
     /// int8: the quantization scale of each of the panel's outputs; is written. Else 1.
@@ -158,12 +161,14 @@ fn fill(task: &FoldTask<'_>, outputs: Range<usize>, first: usize, count: usize, 
         let (offset, scale) = (task.offset[output], task.scale[output]);
         let of_group = output / group_outputs * group_inputs;
         for (index, rows) in stage.chunks_exact_mut(task.window).take(count).enumerate() {
-            let input = (task.first + first + index).wrapping_sub(of_group);
+            let channel = task.first + first + index;
+            let input = channel.wrapping_sub(of_group);
             if input >= group_inputs {
                 rows.iter_mut().for_each(|row| row[lane] = 0.0);
                 continue;
             }
             let start = output * per_output + input * per_input;
+            let scale = scale * task.input_scale[channel];
             for (position, row) in rows.iter_mut().enumerate() {
                 let number = task.kernel[start + position * per_position];
                 row[lane] = (f64::from(f32::from_le_bytes(number)) - offset) * scale;

@@ -1,9 +1,11 @@
 //! Folds batch norms into kernels, layer by layer.
 //!
 //! ```text
-//! scale[o]     = gamma[o] / sqrt(variance[o] + epsilon)                       (1 without a batch norm)
-//! bias'[o]     = (bias[o] - mean[o]) * scale[o] + beta[o]
-//! kernel'[.,o] = standardized kernel[.,o] * scale[o]                          (less its mean, over its deviation, if that is asked for)
+//! scale         = gamma / sqrt(variance + epsilon)                             (1 without a batch norm)
+//! kernel[i,o]   is standardized                                               (less its mean, over its deviation, if that is asked for)
+//! sums[o]       = bias[o] + sum of kernel[i,o] * (input_beta[i] - input_mean[i] * input_scale[i])
+//! bias'[o]      = (sums[o] - mean[o]) * scale[o] + beta[o]
+//! kernel'[i,o]  = kernel[i,o] * scale[o] * input_scale[i]
 //!
 //! int8 (each output of a kernel has a quantization scale, its step):
 //! start[o]  = -128 * sum of kernel'[.,o] if the input is signed, and is moved by 128 to be multiplied; else 0
@@ -75,13 +77,17 @@ pub(super) fn fold(
 fn not_finite(precision: Precision, layer: &LayerWeights) -> String {
     let elements = if precision == Precision::Bf16 { "bf16" } else { "f32" };
     let name = &layer.kernel.name;
-    match &layer.batch_norm {
-        None => format!("not finite: {name}, or its bias, has elements that {elements} cannot hold"),
-        Some(BatchNorm { gamma, variance, .. }) => format!(
-            "not finite: {name} with its batch norm folded in, as {elements}: look for large elements of {gamma}, and small ones of \
-             {variance}"
-        ),
+    let norms = || layer.input_norm.iter().chain(&layer.batch_norm);
+    let [gammas, variances] =
+        [|norm: &BatchNorm| norm.gamma.clone(), |norm: &BatchNorm| norm.variance.clone()]
+            .map(|name| norms().map(name).collect::<Vec<_>>().join(" and "));
+    if gammas.is_empty() {
+        return format!("not finite: {name}, or its bias, has elements that {elements} cannot hold");
     }
+    format!(
+        "not finite: {name} with its batch norm folded in, as {elements}: look for large elements of {gammas}, and small ones of \
+         {variances}"
+    )
 }
 
 /// Whether no element of packed words is an infinity or NaN.
@@ -103,6 +109,8 @@ fn holds_only_finite(precision: Precision, words: &[f32]) -> bool {
 struct Folded {
     offset: Vec<f64>,
     scale: Vec<f64>,
+    /// A factor for the weights of each input.
+    input_scale: Vec<f64>,
     shift: Vec<f64>,
     /// Of a PReLU, if there is one.
     slopes: Vec<f64>,
@@ -118,70 +126,89 @@ impl Folded {
         read: &impl Fn(&WeightTensor<'_>, &mut Vec<[u8; 4]>) -> Result<(), Fault>,
         kernel: &mut Vec<[u8; 4]>,
     ) -> Result<Self, Vec<Fault>> {
-        let outputs = layer.shape[3];
-        let mut faults = Vec::new();
-        let mut buffer = Vec::new();
-        // The order of `tensors`: kernel, bias, gamma, beta, mean, variance, slopes, so that the variance completes the fold, and
-        // nothing is allocated for a kernel that is not there.
-        let (mut scale, mut shift, mut standard) = (Vec::new(), Vec::new(), Vec::new());
-        let mut slopes = Vec::new();
-        let (mut gamma, mut beta, mut mean) = (Vec::new(), Vec::new(), Vec::new());
+        let [_, _, inputs, outputs] = layer.shape;
+        let (mut lists, mut faults, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
         for tensor in layer.tensors() {
-            let to = if matches!(tensor.role, Role::Kernel { .. }) { &mut *kernel } else { &mut buffer };
-            if let Err(fault) = read(&tensor, to) {
-                faults.push(fault);
-            }
-            if !faults.is_empty() {
-                continue;
-            }
-            let numbers =
-                || buffer.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect::<Vec<f64>>();
-            match tensor.role {
-                Role::Kernel { .. } => {
-                    (scale, shift) = (vec![1.0; outputs], vec![0.0; outputs]);
-                    standard = standards(layer, kernel);
+            let is_kernel = matches!(tensor.role, Role::Kernel { .. });
+            match read(&tensor, if is_kernel { &mut *kernel } else { &mut buffer }) {
+                Ok(()) if is_kernel => {}
+                Ok(()) => {
+                    let numbers = buffer.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+                    lists.push(numbers.collect::<Vec<f64>>());
                 }
-                Role::Bias => shift = numbers(),
-                Role::Exponent => {}
-                Role::Slope => slopes = of_each(numbers(), outputs),
-                Role::Gamma => gamma = numbers(),
-                Role::Beta => beta = numbers(),
-                Role::Mean => mean = numbers(),
-                Role::Variance { epsilon } => {
-                    let first = layer
-                        .batch_norm
-                        .as_ref()
-                        .and_then(|norm| norm.channels)
-                        .map_or(0, |[first, _]| first);
-                    for (index, variance) in numbers().into_iter().enumerate() {
-                        let o = first + index;
-                        scale[o] = gamma[index] / (variance + epsilon).sqrt();
-                        shift[o] = (shift[o] - mean[index]) * scale[o] + beta[index];
-                    }
-                }
+                Err(fault) => faults.push(fault),
             }
         }
+        // Nothing is allocated for a kernel that is not there.
         if !faults.is_empty() {
             return Err(faults);
         }
-        let (offset, factors): (Vec<f64>, Vec<f64>) = standard.into_iter().unzip();
-        scale.iter_mut().zip(factors).for_each(|(scale, factor)| *scale *= factor);
-        Ok(Folded { offset, scale, shift, slopes })
+        // The order of `tensors`: bias, the input's norm, the sums' norm, slopes.
+        let mut lists = lists.into_iter();
+        let mut next = || lists.next().unwrap_or_default();
+        let mut shift = if layer.bias.is_some() { next() } else { vec![0.0; outputs] };
+        let (offset, mut scale): (Vec<f64>, Vec<f64>) = standards(layer, kernel).into_iter().unzip();
+        let mut input_scale = vec![1.0; inputs];
+        if let Some(norm) = &layer.input_norm {
+            let mut input_shift = vec![0.0; inputs];
+            apply(norm, [next(), next(), next(), next()], &mut input_scale, &mut input_shift);
+            let added = sums(layer, kernel, [&offset, &scale], &input_shift);
+            shift.iter_mut().zip(added).for_each(|(shift, added)| *shift += added);
+        }
+        if let Some(norm) = &layer.batch_norm {
+            apply(norm, [next(), next(), next(), next()], &mut scale, &mut shift);
+        }
+        let slopes = if layer.slope.is_some() { of_each(next(), outputs) } else { Vec::new() };
+        Ok(Folded { offset, scale, input_scale, shift, slopes })
     }
+}
+
+/// Multiplies scales with a batch norm's, and normalizes shifts. (Its lists: gamma, beta, mean, variance.)
+fn apply(
+    norm: &BatchNorm,
+    [gamma, beta, mean, variance]: [Vec<f64>; 4],
+    scales: &mut [f64],
+    shifts: &mut [f64],
+) {
+    let first = norm.channels.map_or(0, |[first, _]| first);
+    for (index, variance) in variance.into_iter().enumerate() {
+        let scale = gamma[index] / (variance + norm.epsilon).sqrt();
+        scales[first + index] *= scale;
+        shifts[first + index] = (shifts[first + index] - mean[index]) * scale + beta[index];
+    }
+}
+
+/// What each output makes of an image whose pixels are all the same.
+fn sums(layer: &LayerWeights, kernel: &[[u8; 4]], [offset, scale]: [&[f64]; 2], pixel: &[f64]) -> Vec<f64> {
+    let group_outputs = layer.shape[3] / layer.groups;
+    let [_, _, inputs, outputs] = layer.group_shape();
+    let sum = |output: usize| {
+        let pixel = &pixel[output / group_outputs * inputs..][..inputs];
+        let terms = weights(layer, kernel, output)
+            .map(|(input, weight)| (weight - offset[output]) * scale[output] * pixel[input]);
+        terms.sum()
+    };
+    (0..outputs).map(sum).collect()
+}
+
+/// The weights of an output, and which input of its group each is for.
+fn weights(layer: &LayerWeights, kernel: &[[u8; 4]], output: usize) -> impl Iterator<Item = (usize, f64)> {
+    let shape @ [height, width, inputs, _] = layer.group_shape();
+    let [per_output, per_input, per_position] = layer.kernel.layout.strides(shape);
+    let places = (0..inputs)
+        .flat_map(move |i| (0..height * width).map(move |p| (i, i * per_input + p * per_position)));
+    places.map(move |(input, place)| {
+        (input, f64::from(f32::from_le_bytes(kernel[output * per_output + place])))
+    })
 }
 
 /// What is taken from the weights of each output, and what they are multiplied with then: that makes standardized ones.
 fn standards(layer: &LayerWeights, kernel: &[[u8; 4]]) -> Vec<(f64, f64)> {
-    let shape @ [height, width, inputs, outputs] = layer.group_shape();
-    let [per_output, per_input, per_position] = layer.kernel.layout.strides(shape);
+    let [height, width, inputs, outputs] = layer.group_shape();
     let Some(epsilon) = layer.standardized else { return vec![(0.0, 1.0); outputs] };
     let count = (height * width * inputs) as f64;
     let standard = |output: usize| {
-        let weights = || {
-            let places =
-                (0..inputs).flat_map(|i| (0..height * width).map(move |p| i * per_input + p * per_position));
-            places.map(|place| f64::from(f32::from_le_bytes(kernel[output * per_output + place])))
-        };
+        let weights = || weights(layer, kernel, output).map(|(_, weight)| weight);
         let mean = weights().sum::<f64>() / count;
         let variance = weights().map(|weight| (weight - mean).powi(2)).sum::<f64>() / count;
         (mean, 1.0 / (variance + epsilon).sqrt())
@@ -226,6 +253,7 @@ fn write_panels(
             window: height * width,
             offset: &folded.offset,
             scale: &folded.scale,
+            input_scale: &folded.input_scale,
             algorithm: layer.algorithm,
             precision,
             steps: &mut steps[range.clone()],

@@ -88,7 +88,7 @@ pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
     let layer = |layer: &LayerWeights| {
         let LayerWeights { name: _, shape, groups, blocks, algorithm, elements: [from, to], kernel, .. } =
             layer;
-        let LayerWeights { standardized, bias, batch_norm, slope, .. } = layer;
+        let LayerWeights { standardized, bias, input_norm, batch_norm, slope, .. } = layer;
         let packing = match algorithm {
             Algorithm::Direct | Algorithm::Winograd { fused: false, .. } | Algorithm::WinogradRows { .. } => {
                 String::new()
@@ -96,7 +96,7 @@ pub(super) fn hash(isa: Isa, network: &Description) -> u64 {
             Algorithm::Winograd { output, .. } => format!(" winograd{output}fused"),
             Algorithm::Strassen { .. } => " strassen".to_owned(),
         };
-        let norms = format!("{standardized:?} {bias:?} {batch_norm:?} {slope:?}");
+        let norms = format!("{standardized:?} {bias:?} {input_norm:?} {batch_norm:?} {slope:?}");
         format!("{shape:?} {groups}/{blocks}{packing} {from} {to} {kernel:?} {norms}\n")
     };
     let layers: String = network.layers.iter().map(layer).collect();

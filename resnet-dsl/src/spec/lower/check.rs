@@ -6,7 +6,6 @@ use resnet_plan::BatchNorm;
 use resnet_plan::text::is_name;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::ir::param::BiasParam;
 use crate::ir::{Graph, Node, Op};
 use crate::ops;
 
@@ -47,11 +46,8 @@ pub(super) fn names(graph: &Graph, errors: &mut Diagnostics) {
 fn tensors(op: &Op) -> Vec<&str> {
     match op {
         Op::Conv2d(ops::Conv2d { weights, bias, .. }) | Op::Dense(ops::Dense { weights, bias, .. }) => {
-            let bias = match bias {
-                Some(BiasParam::Load(name)) => Some(&**name),
-                _ => None,
-            };
-            std::iter::once(&*weights.tensor().name).chain(bias).collect()
+            let bias = bias.as_ref().and_then(|bias| bias.tensor.as_deref());
+            std::iter::once(&*weights.tensor.name).chain(bias).collect()
         }
         Op::BatchNorm { norm: BatchNorm { gamma, beta, mean, variance, .. }, .. } => {
             vec![gamma, beta, mean, variance]

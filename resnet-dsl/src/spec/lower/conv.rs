@@ -6,7 +6,7 @@ use resnet_plan::{
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Op;
-use crate::ir::param::{BiasParam, KernelParam};
+use crate::ir::param::{BiasParam, KernelParam, Param};
 use crate::ops;
 use crate::spec::ast::{Activation, Conv, GroupNorm};
 use crate::spec::lower::Lowering;
@@ -116,10 +116,10 @@ impl Lowering<'_> {
     }
 
     fn kernel(&self, layer: &str, layout: KernelLayout) -> KernelParam {
-        KernelParam::Load(Kernel { name: self.tensor(Name::Kernel, layer), layout })
+        Param::load(Kernel { name: self.tensor(Name::Kernel, layer), layout })
     }
 
     fn bias(&self, layer: &str, bias: bool) -> Option<BiasParam> {
-        bias.then(|| BiasParam::Load(self.tensor(Name::Bias, layer)))
+        bias.then(|| Param::load(Some(self.tensor(Name::Bias, layer))))
     }
 }
