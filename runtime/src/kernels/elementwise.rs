@@ -133,7 +133,7 @@ pub(crate) unsafe fn run<S: Integers>(simd: S, task: &ElementwiseTask<'_>) {
 /// # Safety
 /// They lie in the slice; `count <= LANES`.
 #[inline(always)]
-unsafe fn read<S: Integers>(simd: S, from: Elements<'_>, place: usize, count: usize) -> S::Vector {
+pub(crate) unsafe fn read<S: Integers>(simd: S, from: Elements<'_>, place: usize, count: usize) -> S::Vector {
     // SAFETY: the caller's contract.
     unsafe {
         match from {
@@ -167,7 +167,7 @@ unsafe fn load<S: Integers>(simd: S, from: Target, place: usize, count: usize) -
 /// # Safety
 /// There is room for them behind the pointer; `count <= LANES`.
 #[inline(always)]
-unsafe fn store<S: Integers>(simd: S, to: Target, place: usize, value: S::Vector, count: usize) {
+pub(crate) unsafe fn store<S: Integers>(simd: S, to: Target, place: usize, value: S::Vector, count: usize) {
     // SAFETY: the caller's contract.
     unsafe {
         match to {

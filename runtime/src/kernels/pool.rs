@@ -18,8 +18,9 @@ use resnet_plan::pool::LARGEST_BLUR;
 use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 
 use crate::elements::{Elements, ElementsMut};
+use crate::kernels::elementwise::{read, store};
 use crate::kernels::{Kernels, Target, must_fit, share};
-use crate::simd::{Simd, Stored};
+use crate::simd::{Integers, Simd, Stored};
 use crate::threads::Threads;
 
 /// The output rows, counted through all images, that one thread does.
@@ -96,25 +97,9 @@ pub(crate) unsafe fn average<S: Simd>(simd: S, task: &PoolTask<'_>) {
 }
 
 /// # Safety
-/// As [`max`].
+/// As [`max`], for elements of one type.
 #[inline(always)]
-pub(crate) unsafe fn blur<S: Simd>(simd: S, task: &PoolTask<'_>) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match (task.x, task.y) {
-            (Elements::F32(x), Target::F32(y)) => blurred(simd, task, x.as_ptr(), y),
-            (Elements::Bf16(x), Target::Bf16(y)) => blurred(simd, task, x.as_ptr(), y),
-            (Elements::U8(x), Target::U8(y)) => blurred(simd, task, x.as_ptr(), y),
-            (Elements::I8(x), Target::I8(y)) => blurred(simd, task, x.as_ptr(), y),
-            _ => panic!("there is no pooling from one type to another"),
-        }
-    }
-}
-
-/// # Safety
-/// As [`max`], for these pointers.
-#[inline(always)]
-unsafe fn blurred<S: Simd, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from: *const T, to: *mut T) {
+pub(crate) unsafe fn blur<S: Integers>(simd: S, task: &PoolTask<'_>) {
     let PoolGeometry { scale, output, channels, window, ref x, ref y, .. } = task.geometry;
     let weights = window.map(binomial);
     for line in task.rows.clone() {
@@ -129,14 +114,14 @@ unsafe fn blurred<S: Simd, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from: *co
                     for (j, weight) in weights[1].iter().enumerate().take(window[1]) {
                         let place = x.at(image, y, mirrored(&task.geometry, 1, column, j)) + channel;
                         // SAFETY: a mirrored place lies in the image, whose pixels lie in `x` and have `rest` channels from `channel` on.
-                        let value = unsafe { T::load(simd, from.add(place), rest) };
+                        let value = unsafe { read(simd, task.x, place, rest) };
                         of_row = simd.add(of_row, simd.mul(value, simd.splat(*weight)));
                     }
                     sum = simd.add(sum, simd.mul(of_row, simd.splat(*weight)));
                 }
                 let sum = simd.mul(sum, simd.splat(scale));
                 // SAFETY: the output pixel lies in `y`, and has as many channels.
-                unsafe { T::store(simd, to.add(y.at(image, row, column) + channel), sum, rest) };
+                unsafe { store(simd, task.y, y.at(image, row, column) + channel, sum, rest) };
             }
         }
     }
