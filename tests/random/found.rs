@@ -19,6 +19,14 @@ const FOUND: &[(&str, &str)] = &[
         "a sum in place of a padded image",
         "stem: [{zero_pad: 1}]\nblock: basic\nstages: [{filters: [1, 3], blocks: 2}]",
     ),
+    (
+        "a flat image behind a pool of one pixel",
+        "head: [{conv: {filters: 2, kernel: 1}}, flatten, {average_pool: global}, {dense: {units: 1}}]",
+    ),
+    (
+        "an output that is read in f32, too",
+        "head: [{conv: {filters: 1, kernel: 1}}, softmax]\noutputs: [relu1, softmax]",
+    ),
     ("probabilities with a halo", "head: [softmax, {conv: {filters: 1, kernel: 2, padding: same}}]"),
     ("probabilities, padded", "head: [softmax, {zero_pad: {right: 1}}]"),
     (

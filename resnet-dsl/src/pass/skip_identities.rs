@@ -12,8 +12,10 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         else {
             continue;
         };
-        if is_identity(&pool) && !graph.is_output(value) {
-            let source = graph.operands(value)[0];
+        let source = graph.operands(value)[0];
+        // A dense layer directly behind a flatten takes a kernel in the order of the image, which this keeps from it.
+        let is_flat = graph.node(source).op == Op::Flatten;
+        if is_identity(&pool) && !is_flat && !graph.is_output(value) {
             redirect(graph, value, source);
             graph.remove(value);
         }
