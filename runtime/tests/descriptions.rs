@@ -142,6 +142,21 @@ fn layers_of_another_precision_are_refused() {
 }
 
 #[test]
+fn norms_of_channels_that_there_are_not_are_refused() {
+    let layer = layer([1, 1, 8, 16]);
+    let norm = |channels| layer.batch_norm.clone().map(|norm| BatchNorm { channels: Some(channels), ..norm });
+    for channels in [[0, 9], [8, 9], [3, 3], [4, 2]] {
+        let input_norm = norm(channels);
+        is_refused(&network(Precision::F32, LayerWeights { input_norm, ..layer.clone() }));
+    }
+    is_refused(&network(Precision::F32, LayerWeights { batch_norm: norm([0, 17]), ..layer.clone() }));
+    let both = LayerWeights { input_norm: norm([2, 8]), ..layer.clone() };
+    assert_eq!(both.tensors().len(), 10);
+    assert_eq!(both.parameters(), layer.parameters() + 2 * 6);
+    assert!(Weights::formula_for(Isa::Scalar, &network(Precision::F32, both)).is_ok());
+}
+
+#[test]
 fn weights_are_saved_as_what_they_are() {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("another.packed");
     let [one, other] = [[3, 3, 8, 16], [3, 3, 16, 8]].map(|shape| network(Precision::F32, layer(shape)));

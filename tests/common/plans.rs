@@ -32,7 +32,9 @@ head:
 pub(crate) const FAMILY: &str = "
 network family
 %x = input {dims=2x9x11x6}
-%a = conv2d %x {k=3x3 s=1 p=1 filters=32 w=@a:oihw relu}
+%q = batch_norm %x {w=norm(@qg,@qb,@qm,@qv,1e-5,1..5)}
+%o = conv2d %q {k=1x1 s=1 p=0 groups=2 filters=8 standardized=1e-6 w=@o:oihw}
+%a = conv2d %o {k=3x3 s=1 p=1 filters=32 w=@a:oihw relu}
 %c = leaky_relu %a {slope=0.1}
 %d = prelu %c {slope=@d:1}
 %n = batch_norm %d {w=norm(@g,@b,@m,@v,1e-5,16..32) act=leaky_relu(0.5)}
