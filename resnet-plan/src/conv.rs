@@ -86,7 +86,7 @@ pub struct Convolution {
     pub residual: Residual,
     /// What becomes of the sums.
     pub activation: Activation,
-    /// The output's quantization scale, by which activations know what its integers stand for; 1 where there is none.
+    /// The output's quantization scale, with which activations multiply its integers; 1 where there is none.
     pub scale: f32,
     /// What the threads share out.
     pub split: Split,

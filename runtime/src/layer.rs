@@ -14,7 +14,7 @@ use crate::tensor::Shape;
 use crate::threads::Threads;
 use crate::weights::Weights;
 
-/// Where a value lies in a tensor, around which is the halo, room for the padding of what reads it; and what its integers are worth.
+/// Where a value lies in a tensor, around which is the halo, room for the padding of what reads it; and the quantization scale of its elements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interior {
     /// First row and column.
@@ -52,6 +52,8 @@ impl Interior {
 }
 
 impl<X: Shape, Y: Shape> Layer<X, Y> {
+    /// The step `action` from the value `from` of an `X` to the value `to` of a `Y`.
+    ///
     /// # Panics
     /// (In a constant: does not compile.) See [`Task::new`].
     pub const fn new(action: Action, from: Interior, to: Interior) -> Self {
@@ -61,7 +63,7 @@ impl<X: Shape, Y: Shape> Layer<X, Y> {
         }
     }
 
-    /// Computes `y` of `x`, and of what `y` holds if the action adds to that. The action counts layers and lists of weights from those
+    /// Computes `y` of `x`, and of what `y` holds if the action adds to that or multiplies it. The action counts layers and lists of weights from those
     /// of the indices `first` on.
     pub fn run(&self, context: &Context<'_>, first: [usize; 2], x: &X, y: &mut Y) {
         let x = X::Element::elements(x.as_slice());

@@ -16,8 +16,9 @@ pub fn add(x: Dims, y: Dims) -> Result<Dims, ShapeError> {
     if x == y {
         return Ok(x);
     }
-    Err(ShapeError::new(format!("the sides of a residual add disagree: {} and {}", image(x), image(y)))
-        .help("the shortcut must have the stride and the number of filters of its branch"))
+    Err(ShapeError::new(format!("the two sides of a sum differ: {} and {}", image(x), image(y))).help(
+        "a shortcut has the stride and the number of filters of its branch; `add` takes values of one shape",
+    ))
 }
 
 /// One row of all elements of an image.

@@ -46,7 +46,7 @@ pub const PIPELINE: &[Pass] = &[
     },
     Pass {
         name: "skip-identities",
-        summary: "remove pools whose windows are one pixel",
+        summary: "remove pools of one pixel with stride 1",
         run: skip_identities::run,
     },
     Pass {
@@ -71,7 +71,7 @@ pub const PIPELINE: &[Pass] = &[
     },
     Pass {
         name: "fuse-activation",
-        summary: "let convolutions, sums and norms end with the activation behind them",
+        summary: "let convolutions, sums, products and norms end with the activation behind them",
         run: fuse_activation::run,
     },
     Pass { name: "eliminate-dead", summary: "remove what no output needs", run: eliminate_dead::run },

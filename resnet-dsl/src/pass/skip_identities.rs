@@ -1,4 +1,4 @@
-//! Removes what changes nothing: pools whose windows are one pixel, as a shortcut's are in a stage without a stride.
+//! Removes pools of one pixel with stride 1 in stem and head. (In blocks, lowering leaves them out.)
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;

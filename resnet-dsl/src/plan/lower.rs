@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! for each value in order:
-//!     a sum           is written over its residual (over a copy, if somebody still needs the residual)
+//!     a sum or product  is written over one of its operands (over a copy, if somebody still needs that)
 //!     a padded image  is a larger view of the image's buffer
 //!     a flat image    is another shape of the image's buffer (of a copy, if the image has a halo)
-//!     a flat image and probabilities  are copied, if they are to have a halo themselves
+//!     a flat image and what is computed along channels  are copied, if they are to have a halo themselves
 //!     anything else   gets a buffer: its shape and its halo; a halo is cleared before the buffer is first written
 //! ```
 
@@ -44,7 +44,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
     for value in order {
         let operands = graph.operands(*value);
         let inputs: Vec<Dims> = operands.iter().map(|operand| dims(graph, *operand)).collect();
-        macs += graph.node(*value).op.macs(&inputs, dims(graph, *value));
+        macs = graph.node(*value).op.macs(&inputs, dims(graph, *value)).saturating_add(macs);
         // What depends on a mistake has nothing to read.
         let all_there = operands.iter().all(|operand| lowering.views.contains_key(operand));
         if all_there && let Err(error) = lowering.value(*value, &operands) {
@@ -128,7 +128,7 @@ impl Lowering<'_> {
                 let residual = operands.get(1).map(|residual| self.views[residual].element);
                 let action = self.convolution(node, conv, read, dims(self.graph, operands[0]), residual)?;
                 match operands.get(1) {
-                    Some(residual) => self.accumulate(value, *residual, read, action),
+                    Some(residual) => self.in_place(value, *residual, read, action),
                     None => self.compute(value, Some(read), action),
                 }
             }
@@ -136,7 +136,7 @@ impl Lowering<'_> {
                 let residual = self.views[&operands[1]].element;
                 let list = self.slopes(node, activation);
                 let action = Action::Add { residual, activation: activation.function, list };
-                self.accumulate(value, operands[1], read, action);
+                self.in_place(value, operands[1], read, action);
             }
             (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
             (Op::AveragePool(average), read) => {
@@ -160,7 +160,7 @@ impl Lowering<'_> {
             (Op::Multiply { activation }, Some(read)) => {
                 let list = self.slopes(node, activation);
                 let action = Action::Multiply { held: read.element, activation: activation.function, list };
-                self.accumulate(value, operands[0], self.views[&operands[1]], action);
+                self.in_place(value, operands[0], self.views[&operands[1]], action);
             }
             (Op::BatchNorm { norm, activation }, read) => {
                 let list = self.list(node, ListKind::BatchNorm(norm.clone()), activation);
@@ -228,12 +228,12 @@ impl Lowering<'_> {
         self.with_halo(value, write);
     }
 
-    /// Computes a value over its residual; over a copy of that, if its buffer is still needed or read by the step itself.
-    fn accumulate(&mut self, value: Value, residual: Value, read: View, action: Action) {
+    /// Computes a value over an operand that its buffer holds; over a copy of that, if it is still needed or read by the step itself.
+    fn in_place(&mut self, value: Value, held: Value, read: View, action: Action) {
         let node = self.graph.node(value);
-        let mut write = self.views[&residual];
+        let mut write = self.views[&held];
         if read.buffer == write.buffer || self.is_needed_behind(write.buffer, self.position[&value]) {
-            let copy = self.allocate(self.graph.node(residual), dims(self.graph, residual), node.halo);
+            let copy = self.allocate(self.graph.node(held), dims(self.graph, held), node.halo);
             self.step(node, Action::Copy, Some(write), copy);
             write = copy;
         }
@@ -422,5 +422,5 @@ fn dims(graph: &Graph, value: Value) -> Dims {
 fn without_kernel(node: &Node) -> Diagnostic {
     let name = node.op.name();
     Diagnostic::new(format!("`{name}` cannot stand on its own, as `{}` does", node.name), node.span)
-        .help("it is computed as a part of the convolution, add or dense layer next to it")
+        .help("run all passes before: `lower-dense` makes dense layers convolutions, `infer-shapes` gives global pools their window")
 }

@@ -208,7 +208,10 @@ fn scheme(mut names: Names, mut fields: Fields<'_>, errors: &mut Diagnostics) ->
         names.ignored = ignored;
     }
     if let Some(prefix) = fields.take("prefix") {
-        names.prefix = prefix.word().unwrap_or_default().to_owned();
+        match prefix.kind {
+            Kind::List(_) | Kind::Map(_) => fields::wrong(prefix, "a word", errors),
+            _ => names.prefix = prefix.word().unwrap_or_default().to_owned(),
+        }
     }
     for (name, key) in PATTERNS {
         if let Some(pattern) = fields.read(key, errors, pattern) {

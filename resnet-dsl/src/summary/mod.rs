@@ -196,7 +196,7 @@ fn first_few(labels: &[String]) -> String {
 }
 
 fn sum(layers: &[Layer<'_>], of: impl Fn(&Layer<'_>) -> u64) -> u64 {
-    layers.iter().map(of).sum()
+    layers.iter().map(of).fold(0, u64::saturating_add)
 }
 
 fn image([_, height, width, channels]: Dims) -> String {

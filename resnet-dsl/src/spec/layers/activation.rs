@@ -4,7 +4,7 @@ use resnet_plan::Activation as Function;
 
 use crate::diag::Diagnostics;
 use crate::spec::ast::{Activation, LayerKind};
-use crate::spec::fields::{Fields, choice, flag, single};
+use crate::spec::fields::{Fields, choice, flag, single, wrong};
 use crate::spec::layers::Context;
 use crate::spec::tree::{Kind, Node};
 
@@ -29,6 +29,12 @@ pub(in crate::spec) fn activation(node: &Node, errors: &mut Diagnostics) -> Opti
         let known: Vec<(&str, Function)> = PLAIN.into_iter().chain(others).collect();
         return choice(node, &known, errors).map(Activation::from);
     };
+    if let Kind::Map(map) = &node.kind
+        && map.len() != 1
+    {
+        wrong(node, "one activation, as `{leaky_relu: {slope: 0.1}}`", errors);
+        return None;
+    }
     let mut fields = Fields::of(node, "an activation", errors);
     let mut one = |key, read: fn(&mut Fields<'_>, &mut Diagnostics) -> Option<Activation>| {
         fields.read(key, errors, |node, errors| {

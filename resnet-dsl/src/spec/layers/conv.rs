@@ -2,7 +2,7 @@
 
 use resnet_plan::Activation as Function;
 
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::ops::{Padding, Sides};
 use crate::spec::ast::{Activation, Conv, LayerKind};
 use crate::spec::fields::{self, Fields, choice, flag, pair, size, text};
@@ -27,7 +27,11 @@ pub(super) fn conv(
     let batch_norm = fields.read("batch_norm", errors, batch_norm).unwrap_or(defaults.batch_norm);
     let norm = fields.read("norm", errors, text);
     let relu = fields.read("relu", errors, flag);
-    let own = fields.read("activation", errors, activation);
+    let (relu_node, own) = (relu.is_some(), fields.read("activation", errors, activation));
+    if relu_node && own.is_some() {
+        let message = "a convolution has `relu` or `activation`, not both";
+        errors.push(Diagnostic::new(message, fields.span()).help("`relu: false` is `activation: none`"));
+    }
     let usual = || match relu {
         Some(true) => Some(Function::Relu.into()),
         Some(false) => Some(Activation::NONE),

@@ -12,7 +12,7 @@ pub(super) fn max_pool(
     _: Context<'_>,
     errors: &mut Diagnostics,
 ) -> Option<LayerKind> {
-    pool(fields, errors).map(|(pool, _)| LayerKind::MaxPool(pool))
+    pool(fields, errors).map(LayerKind::MaxPool)
 }
 
 /// Of windows, or `average_pool: global`.
@@ -25,7 +25,8 @@ pub(super) fn average_pool(
         fields.take("window");
         return Some(LayerKind::AveragePool(AveragePool { pool: None, count_padding: false }));
     }
-    let (pool, count_padding) = pool(fields, errors)?;
+    let count_padding = fields.read("count_padding", errors, flag).unwrap_or(false);
+    let pool = pool(fields, errors)?;
     Some(LayerKind::AveragePool(AveragePool { pool: Some(pool), count_padding }))
 }
 
@@ -92,12 +93,11 @@ pub(super) fn upsample(
     fields.required("scale", errors).and_then(|node| pair(node, errors)).map(LayerKind::Upsample)
 }
 
-fn pool(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Option<(Pool, bool)> {
+fn pool(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Option<Pool> {
     let window = fields.required("window", errors).and_then(|node| pair(node, errors));
     let stride = fields.read("stride", errors, pair);
     let padding = fields.read("padding", errors, padding).unwrap_or(Padding::Valid);
     let ceil = fields.read("ceil", errors, flag).unwrap_or(false);
-    let count_padding = fields.read("count_padding", errors, flag).unwrap_or(false);
     let window = window?;
-    Some((Pool { window, stride: stride.unwrap_or(window), padding, ceil }, count_padding))
+    Some(Pool { window, stride: stride.unwrap_or(window), padding, ceil })
 }

@@ -2,7 +2,7 @@
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::spec::ast::{Activation, LayerKind, Projection, Shortcut};
-use crate::spec::fields::{Fields, choice, count, list};
+use crate::spec::fields::{Fields, choice, count, list, wrong};
 use crate::spec::layers::{Context, activation, layers, reference};
 use crate::spec::settings::{self, Defaults};
 use crate::spec::tree::{Kind, Node};
@@ -78,6 +78,12 @@ pub(in crate::spec) fn shortcut(
             _ => Some(Shortcut::Auto(usual)),
         };
     };
+    if let Kind::Map(map) = &node.kind
+        && map.len() != 1
+    {
+        wrong(node, "one shortcut, as `{subsample: {front: 2}}`", errors);
+        return None;
+    }
     let mut fields = Fields::of(node, "a shortcut", errors);
     let projection = fields.read("projection", errors, |node, errors| {
         let mut fields = Fields::of(node, "a projection", errors);

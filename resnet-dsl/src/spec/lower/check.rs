@@ -52,6 +52,10 @@ fn tensors(op: &Op) -> Vec<&str> {
         Op::BatchNorm { norm: BatchNorm { gamma, beta, mean, variance, .. }, .. } => {
             vec![gamma, beta, mean, variance]
         }
+        Op::GroupNorm(norm) => norm.affine.iter().flatten().map(|name| &**name).collect(),
+        Op::GemPool(ops::GemPool { exponent: ops::Exponent::Load(name), .. }) => vec![name],
+        Op::ChannelConv(conv) => vec![&conv.weights],
+        Op::Activation(ops::Activation { slope: Some(slope), .. }) => vec![&slope.name],
         _ => Vec::new(),
     }
 }
