@@ -102,17 +102,33 @@ fn one(seed: usize, index: usize, isas: &[Isa], counts: &mut Counts) -> Result<(
     Ok(())
 }
 
-/// The algorithms and splits of a plan's convolutions, and whether it has several passes.
+/// The steps of a plan, the algorithms and splits of its convolutions, and whether it has several passes or outputs.
 fn chosen(plan: &Plan) -> Vec<String> {
     let mut chosen = Vec::new();
     for step in &plan.steps {
-        if let Action::Conv { conv, .. } = step.action {
+        if let Action::Conv { layer, conv } = step.action {
+            let weights = &plan.description.layers[layer];
+            for (is, what) in [
+                (weights.groups > 1, "groups"),
+                (conv.dilation != [1, 1], "dilation"),
+                (weights.standardized.is_some(), "standardized"),
+                (weights.input_norm.is_some(), "norm before"),
+            ] {
+                chosen.extend(is.then(|| format!("conv with {what}")));
+            }
+            chosen.push(format!("conv then {}", conv.activation.name()));
             for (algorithm, class) in conv.algorithms.each().iter().zip(["", " of dots"]) {
                 let algorithm = algorithm.to_string();
                 chosen.extend(algorithm.split(':').next().map(|algorithm| format!("{algorithm}{class}")));
             }
             chosen.push(format!("split {}", conv.split));
+        } else {
+            let kind = format!("{:?}", step.action);
+            chosen.extend(kind.split(|letter: char| !letter.is_alphanumeric()).next().map(str::to_lowercase));
         }
+    }
+    if plan.outputs.len() > 1 {
+        chosen.push("several outputs".to_owned());
     }
     if !plan.is_at_once() {
         chosen.push("in passes".to_owned());

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use resnet::runtime::{Precision, Program, files};
-use resnet_dsl::calibration::Calibration;
+use resnet_dsl::calibration::{Calibration, SCALES};
 use resnet_dsl::pass;
 
 use crate::inputs::{self, Inputs};
@@ -80,7 +80,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let Some(histogram) = histograms.get(name) else { continue };
         let steps = if pass::positive(&compiled.graph, value) { 255.0 } else { 127.0 };
         let largest = histogram.largest(arguments.method, steps);
-        scales.insert(name.clone(), (largest / steps) as f32);
+        // A value that rounding alone keeps from 0 may have a smaller one.
+        scales.insert(name.clone(), ((largest / steps) as f32).clamp(SCALES[0], SCALES[1]));
         if histogram.largest > 0.0 {
             accuracy.push((histogram.decibels(largest, steps), name.clone()));
         } else {

@@ -25,7 +25,7 @@ use crate::spec::yaml::read;
 /// The version of the text form.
 const FORMAT: &str = "resnet calibration 1";
 /// The smallest and the largest scale: f32 holds the ratio of any two.
-const SCALES: [f32; 2] = [1e-18, 1e18];
+pub const SCALES: [f32; 2] = [1e-18, 1e18];
 
 /// A calibration table.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use resnet::runtime::network::Observation;
 use resnet::runtime::weights::fill::uniform;
 use resnet::runtime::{Isa, Precision, Program, Weights};
-use resnet_dsl::calibration::Calibration;
+use resnet_dsl::calibration::{Calibration, SCALES};
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::evaluate::{Array, evaluate, statistics};
 use resnet_dsl::ir::{Graph, Op};
@@ -148,7 +148,7 @@ fn table(spec: &Spec<'_>, values: &HashMap<String, Array>) -> Result<Calibration
         let steps = if pass::positive(&graph, value) { 255.0 } else { 127.0 };
         let name = &graph.node(value).name;
         let largest = largest(&values[name]);
-        (name.clone(), if largest > 0.0 { (largest / steps) as f32 } else { 1.0 })
+        (name.clone(), if largest > 0.0 { ((largest / steps) as f32).max(SCALES[0]) } else { 1.0 })
     };
     Ok(Calibration {
         network: "random".to_owned(),
