@@ -182,6 +182,11 @@ fn shares(graph: &Graph, mut values: HashMap<String, Array>, share: f64) -> Hash
 fn gain(op: &Op, operands: &[&str], values: &HashMap<String, Array>) -> f64 {
     let least = |of: fn(&Array) -> f64| (of(&values[operands[0]])).recip().max(1.0);
     match op {
+        // Standardized weights are about 1, whatever the number of terms, and their sum is 0: what is equal in the terms cancels.
+        Op::Conv2d(conv) if conv.standardized.is_some() => {
+            let terms = conv.kernel[0] * conv.kernel[1] * values[operands[0]].dims[3] / conv.groups;
+            (terms as f64).sqrt()
+        }
         Op::Multiply { .. } => operands.iter().map(|name| largest(&values[*name])).fold(1.0, f64::max),
         Op::GroupNorm(norm) => {
             let moments = statistics::moments(&values[operands[0]], norm);
