@@ -154,5 +154,9 @@ fn shipped_networks_round_trip() {
         .unwrap();
         let plan = resnet_dsl::plan::plan(1, |_| Ok(graph.clone())).unwrap();
         assert_eq!(resnet_plan::check(&plan), [""; 0], "{name}");
+        // (docs/models.md has the memory of all.)
+        if name.starts_with("torchvision/resnet") && !name.contains("next") || !name.contains('/') {
+            assert!(plan.description.peak_bytes <= 5_600_000, "{name}: {}", plan.description.peak_bytes);
+        }
     }
 }

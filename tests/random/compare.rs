@@ -225,7 +225,8 @@ fn observe(
     let sections = plan.sections.iter();
     let mut order = sections.flat_map(|section| (0..section.passes).flat_map(move |_| section.steps.clone()));
     let mut found = vec![Vec::new(); plan.steps.len()];
-    let mut not_finite = None;
+    let mut wrongly_filled = None;
+    let keeps_zeros = plan.steps.iter().all(|step| step.action.activation().apply(0.0, 0.25) == 0.0);
     let mut observe = |Observation { dims: [images, height, width, stored], elements }: Observation<'_>| {
         let index = order.next().expect("a step of the plan");
         let step = &plan.steps[index];
@@ -238,15 +239,16 @@ fn observe(
             let (n, row, column) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);
             let first = ((n * height + top + row) * width + left + column) * stored;
             found[index].extend((first..first + channels).map(|place| elements.get(place)));
-            // Weights for what fills up words are zeros: any number may stand there.
-            if (first + channels..first + stored).any(|place| !elements.get(place).is_finite()) {
-                not_finite = Some(step.name.clone());
+            // Zeros, or, behind an activation that makes something else of 0, any number: weights for what fills up words are zeros.
+            let is_filled = |x: f32| if keeps_zeros { x == 0.0 } else { x.is_finite() };
+            if !(first + channels..first + stored).all(|place| is_filled(elements.get(place))) {
+                wrongly_filled = Some(step.name.clone());
             }
         }
     };
     program.run_observed(input, &mut observe).map_err(|error| Failure::Run(error.to_string()))?;
-    match not_finite {
-        Some(name) => Err(Failure::Value(format!("%{name} is filled up with what is no number"))),
+    match wrongly_filled {
+        Some(name) => Err(Failure::Value(format!("%{name} is filled up with what does not belong there"))),
         None => Ok(found),
     }
 }

@@ -9,8 +9,9 @@ use crate::ops::{
     Pool, ShapeError, Sides, StatisticsPool, Subsample, Text, shape, within,
 };
 
-/// The largest size that shapes are computed with, and the most elements of an operand: no sum or product of them overflows.
-const LARGEST: usize = 1 << 28;
+/// The largest size that shapes are computed with, and the most elements of a value or kernel (1 GiB of f32): no sum or product of them
+/// overflows.
+pub(crate) const LARGEST: usize = 1 << 28;
 
 /// An operator with its attributes.
 #[derive(Clone, Debug, PartialEq)]

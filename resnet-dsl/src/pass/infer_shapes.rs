@@ -8,11 +8,9 @@
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
+use crate::ir::op::LARGEST;
 use crate::ir::{Op, Type};
 use crate::ops::Dims;
-
-/// The most elements that a value or a kernel may have: 1 GiB of f32.
-const LARGEST: usize = 1 << 28;
 
 /// The pass.
 ///
