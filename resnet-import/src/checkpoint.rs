@@ -1,0 +1,121 @@
+//! The tensors of a file, as they lie there.
+
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// All tensors of a file.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What the file is, as messages say it: "PyTorch checkpoint", "safetensors file".
+    pub format: &'static str,
+    /// Its tensors, in the order of the file.
+    pub tensors: Vec<Tensor>,
+}
+
+/// A tensor: row-major, little-endian, nothing between its elements.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Its sizes; none for a single number.
+    pub dims: Vec<usize>,
+    /// What its elements are.
+    pub element: Element,
+    /// As many bytes as these sizes and elements take.
+    pub bytes: Bytes,
+}
+
+/// The elements that are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 32 bits.
+    F32,
+    /// 64 bits.
+    F64,
+    /// 16 bits, IEEE 754.
+    F16,
+    /// The upper 16 bits of an f32.
+    Bf16,
+    /// A whole number of 64 bits: counters, indices.
+    I64,
+    /// A whole number of 32 bits.
+    I32,
+    /// A whole number of 8 bits.
+    I8,
+    /// A natural number of 8 bits, a truth value.
+    U8,
+}
+
+/// Bytes that several tensors share: a part of a file that is in memory once.
+#[derive(Clone)]
+pub struct Bytes {
+    all: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Element::F64 | Element::I64 => 8,
+            Element::F32 | Element::I32 => 4,
+            Element::F16 | Element::Bf16 => 2,
+            Element::I8 | Element::U8 => 1,
+        }
+    }
+}
+
+impl Tensor {
+    /// How many elements the sizes say; `None` if that overflows.
+    pub fn len(dims: &[usize]) -> Option<usize> {
+        dims.iter().try_fold(1usize, |len, size| len.checked_mul(*size))
+    }
+
+    /// All elements, converted.
+    pub fn to_f64(&self) -> Vec<f64> {
+        let bytes = &*self.bytes;
+        match self.element {
+            Element::F32 => numbers(bytes, |bytes| f64::from(f32::from_le_bytes(bytes))),
+            Element::F64 => numbers(bytes, f64::from_le_bytes),
+            Element::F16 => numbers(bytes, |bytes| half::f16::from_le_bytes(bytes).to_f64()),
+            Element::Bf16 => numbers(bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f64()),
+            Element::I64 => numbers(bytes, |bytes| i64::from_le_bytes(bytes) as f64),
+            Element::I32 => numbers(bytes, |bytes| f64::from(i32::from_le_bytes(bytes))),
+            Element::I8 => numbers(bytes, |bytes| f64::from(i8::from_le_bytes(bytes))),
+            Element::U8 => numbers(bytes, |[byte]| f64::from(byte)),
+        }
+    }
+}
+
+impl Bytes {
+    /// All of it.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Bytes { range: 0..bytes.len(), all: Arc::new(bytes) }
+    }
+
+    /// A part, counted from the first byte of this one; `None` if it reaches outside.
+    pub fn part(&self, range: Range<usize>) -> Option<Bytes> {
+        let at = |offset: usize| self.range.start.checked_add(offset).filter(|at| *at <= self.range.end);
+        let range = at(range.start)?..at(range.end)?;
+        (range.start <= range.end).then(|| Bytes { all: Arc::clone(&self.all), range })
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.all[self.range.clone()]
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
+fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+}

@@ -1,0 +1,21 @@
+//! A network as a file describes it.
+
+use resnet_dsl::ir::Graph;
+
+use crate::checkpoint::Tensor;
+
+/// A graph and its tensors.
+///
+/// The graph is as a spec would give it before all passes. Its operators name their tensors, in the order (`oihw`, `hwio`, ..) that
+/// the names' suffixes say; `tensors` has all of them under these names.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What the file is, as messages say it: "ONNX model (opset 17, exported by PyTorch 2.15)".
+    pub format: String,
+    /// How many operators the file has.
+    pub operators: usize,
+    /// What is computed.
+    pub graph: Graph,
+    /// What is computed with.
+    pub tensors: Vec<Tensor>,
+}
