@@ -12,6 +12,7 @@
 
 use crate::action::Action;
 use crate::activation::Activation;
+use crate::constant::constant;
 use crate::description::{BatchNorm, Role, Slope, Text, WeightTensor};
 use crate::pixels::{Fault, plus, times};
 
@@ -57,6 +58,15 @@ pub enum ListKind {
         len: usize,
     },
 }
+
+constant!(struct ListWeights { name, channels, kind, slope });
+constant!(enum ListKind {
+    Slopes,
+    BatchNorm(norm),
+    GroupNorm { gamma, beta, channels },
+    Exponent(name),
+    Kernel { name, len },
+});
 
 impl ListWeights {
     /// The tensors that a weight file has for it.
