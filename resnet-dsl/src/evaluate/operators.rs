@@ -4,7 +4,7 @@
 //! stays in the cache for a row of pixels; the inner loop runs over contiguous output channels.
 
 use crate::evaluate::Array;
-use crate::ops::{Blur, Conv2d, Dims, Padding, ShapeError, Sides, Subsample, resolve};
+use crate::ops::{Blur, Conv2d, Dims, Padding, Pool, ShapeError, Sides, Subsample, resolve};
 use resnet_plan::Activation;
 
 /// Where a window stands over an image.
@@ -38,6 +38,14 @@ impl Window {
     ) -> Result<Self, ShapeError> {
         let (sides, output) = resolve(x, size, stride, padding, ceil)?;
         Ok(Window { size, dilation: [1, 1], stride, sides, input: [x[1], x[2]], output })
+    }
+
+    /// The window of a pooling layer.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub fn of_pool(x: Dims, pool: &Pool) -> Result<Self, ShapeError> {
+        Self::new(x, pool.window, pool.stride, pool.padding, pool.ceil)
     }
 
     /// The window of a convolution over images of this shape.
@@ -122,6 +130,14 @@ pub fn activate(function: Activation, slopes: &[f64], x: &mut Array) {
             *x = function.apply(*x, slopes.get(channel).copied().unwrap_or_default());
         }
     }
+}
+
+/// The sum of a value and others of its shape.
+pub fn sum(mut y: Array, others: &[&Array]) -> Array {
+    for other in others {
+        y.data.iter_mut().zip(&other.data).for_each(|(y, other)| *y += other);
+    }
+    y
 }
 
 /// The product of each element with one of the same place, or of the same channel if the other image is one pixel.

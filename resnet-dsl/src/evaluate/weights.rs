@@ -9,9 +9,9 @@
 
 use resnet_plan::{BatchNorm, Kernel, Role, WeightTensor};
 
-use crate::evaluate::{EvaluateError, Load};
+use crate::evaluate::{Array, EvaluateError, Load};
 use crate::ir::param::{BiasParam, KernelParam};
-use crate::ops::{Activation, ChannelConv, Conv2d, Exponent, GroupNorm};
+use crate::ops::{Activation, ChannelConv, Conv2d, Dense, Dims, Exponent, GroupNorm};
 
 /// A batch norm: `(x - mean) * scale + beta`, by channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,13 @@ impl Affine {
         Ok(Affine { scale, mean: vec![0.0; channels], beta })
     }
 
+    /// All pixels, with it applied.
+    pub fn applied(&self, x: &Array) -> Array {
+        let mut y = x.clone();
+        y.data.chunks_exact_mut(self.scale.len().max(1)).for_each(|pixel| self.apply(pixel));
+        y
+    }
+
     /// Applies it to the channels of a pixel, or to a bias.
     pub fn apply(&self, pixel: &mut [f64]) {
         for (((x, scale), mean), beta) in pixel.iter_mut().zip(&self.scale).zip(&self.mean).zip(&self.beta) {
@@ -91,6 +98,17 @@ impl<'a> Filters<'a> {
             shape: [height, width, channels / conv.groups, conv.filters],
             groups: conv.groups,
             standardized: conv.standardized,
+        }
+    }
+
+    /// Those of a dense layer, whose operand was this image before it was flattened.
+    pub fn of_dense(dense: &'a Dense, [_, height, width, channels]: Dims) -> Self {
+        Filters {
+            kernel: &dense.weights,
+            bias: dense.bias.as_ref(),
+            shape: [height, width, channels, dense.units],
+            groups: 1,
+            standardized: None,
         }
     }
 

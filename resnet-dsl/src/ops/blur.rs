@@ -1,6 +1,8 @@
 //! A low-pass filter before pixels are left out (Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", section
 //! 3.2): binomial weights, images continued by reflection.
 
+use resnet_plan::{Action, Pool, PoolKind};
+
 use crate::ops::{Attributes, Dims, ShapeError, Text};
 
 /// A filter of `size` by `size` pixels, of each channel by itself. Around the image lie its own pixels, mirrored at the edge.
@@ -49,6 +51,16 @@ impl Blur {
             row = zeros.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect();
         }
         row
+    }
+
+    pub(crate) fn action(&self) -> Action {
+        let [rows, columns] = self.padding();
+        Action::Pool(Pool {
+            kind: PoolKind::Blur,
+            window: [self.size; 2],
+            stride: self.stride,
+            padding: [rows, rows, columns, columns],
+        })
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

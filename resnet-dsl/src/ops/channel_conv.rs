@@ -1,11 +1,12 @@
 //! A convolution along the channels of a pixel, with as many zeros on both sides as keep their number (Wang et al. 2020,
 //! "ECA-Net: Efficient Channel Attention", section 3.3).
 
-use resnet_plan::Text as Name;
 use resnet_plan::text::tensor_name;
+use resnet_plan::{Action, ListKind, Text as Name};
 
 use crate::ops::window::image;
-use crate::ops::{Attributes, Dims, ShapeError};
+use crate::ops::{Activation, Attributes, Dims, ShapeError};
+use crate::plan::step::Planning;
 
 /// `y[c] = sum over k of w[k] * x[c + k - kernel / 2]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,11 @@ impl ChannelConv {
     /// Multiply-adds.
     pub fn macs(&self, output: Dims) -> u64 {
         output.iter().product::<usize>() as u64 * self.kernel as u64
+    }
+
+    pub(crate) fn action(&self, planning: &mut Planning<'_>) -> Action {
+        let kind = ListKind::Kernel { name: self.weights.clone(), len: self.kernel };
+        Action::ChannelConv { kernel: self.kernel, list: planning.list(kind, &Activation::NONE) }
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

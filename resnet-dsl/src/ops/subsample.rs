@@ -1,6 +1,8 @@
 //! The parameter-free shortcut: every n-th pixel, and zero channels for those that the branch has more of (shortcut A
 //! of He et al. 2015, "Deep Residual Learning for Image Recognition", section 3.3).
 
+use resnet_plan::Action;
+
 use crate::ops::{Attributes, Dims, ShapeError, Text};
 
 /// Every `stride`-th pixel from the first on, with zero channels before and behind.
@@ -25,6 +27,10 @@ impl Subsample {
             return Err(ShapeError::new("strides are at least 1"));
         }
         Ok([n, h.div_ceil(down), w.div_ceil(right), self.front + c + self.back])
+    }
+
+    pub(crate) fn action(&self, channels: usize) -> Action {
+        Action::Subsample { stride: self.stride, front: self.front, channels }
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

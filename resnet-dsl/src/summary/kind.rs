@@ -45,9 +45,7 @@ pub(super) fn kind(op: &Op) -> String {
         }
         Op::Dense(Dense { bias, .. }) => if bias.is_some() { "dense, bias" } else { "dense" }.to_owned(),
         Op::L2Normalize { epsilon } => format!("l2 normalize, epsilon {epsilon:e}"),
-        Op::Input(_) | Op::Add { .. } | Op::Multiply { .. } | Op::Flatten | Op::Softmax | Op::Convert => {
-            op.name().to_owned()
-        }
+        op => op.name().to_owned(),
     }
 }
 
