@@ -166,6 +166,15 @@ impl Action {
         }
     }
 
+    /// Elements of the tensor that it takes as it is.
+    pub const fn tensor(self) -> Option<usize> {
+        match self {
+            Action::Gem { list: Some(_), .. } => Some(1),
+            Action::ChannelConv { kernel, .. } => Some(kernel),
+            _ => None,
+        }
+    }
+
     /// The same, its weights counted from this layer and this list on.
     pub const fn counted_from(mut self, [first_layer, first_list]: [usize; 2]) -> Self {
         match &mut self {

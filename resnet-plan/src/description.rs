@@ -164,6 +164,16 @@ constant!(
 );
 constant!(struct BatchNorm { gamma, beta, mean, variance, epsilon, channels });
 constant!(struct Slope { name, single });
+constant!(enum Role {
+    Kernel { fan_in, fan_out },
+    Bias,
+    Gamma,
+    Beta,
+    Mean,
+    Variance { epsilon },
+    Slope,
+    Exponent,
+});
 
 impl BatchNorm {
     /// Channels that are normalized, of so many.

@@ -136,6 +136,14 @@ impl Op {
         }
     }
 
+    /// What it is, in words, where its name does not say all.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Op::ChannelConv(conv) => conv.words(),
+            _ => self.name().to_owned(),
+        }
+    }
+
     /// How many operands it takes. A convolution's second one is the residual that is added to its sums.
     pub fn arity(&self) -> RangeInclusive<usize> {
         match self {
@@ -497,20 +505,20 @@ impl Op {
                 let affine = weights::Affine::of_group_norm(norm, norm.normalized(x.dims[3]), load)?;
                 statistics::group_norm(x, norm, &affine)
             }
-            Op::Blur(blur) => operators::blur(x, blur, blur.infer(x.dims)?),
+            Op::Blur(blur) => blur.evaluate(x)?,
             Op::StatisticsPool(pool) => statistics::statistics_pool(x, pool),
             Op::GemPool(pool) => {
                 statistics::gem_pool(x, weights::exponent(&pool.exponent, load)?, pool.epsilon)
             }
             Op::Upsample(times) => operators::upsample(x, *times),
             Op::L2Normalize { epsilon } => statistics::l2_normalize(x, *epsilon),
-            Op::ChannelConv(conv) => operators::channel_conv(x, &weights::channel_kernel(conv, load)?),
+            Op::ChannelConv(conv) => conv.evaluate(x, load)?,
             Op::MaxPool(pool) => operators::max_pool(x, &Window::of_pool(x.dims, pool)?),
             Op::AveragePool(AveragePool { pool, count_padding }) => {
                 let window = pool.map_or(Ok(Window::whole(x.dims)), |pool| Window::of_pool(x.dims, &pool))?;
                 operators::average_pool(x, &window, *count_padding)
             }
-            Op::Subsample(subsample) => operators::subsample(x, subsample),
+            Op::Subsample(subsample) => subsample.evaluate(x)?,
             Op::Flatten => Array { dims: shape::flatten(x.dims), data: x.data.clone() },
             Op::Dense(dense) => {
                 let [kernel, bias] = Filters::of_dense(dense, image).load(load)?;

@@ -1,7 +1,9 @@
 //! What makes one pixel of many, beside the mean: statistics and generalized means.
 
 use resnet_plan::text::tensor_name;
-use resnet_plan::{Action, ListKind, Text as Name};
+use std::borrow::Cow;
+
+use resnet_plan::{Action, ListKind, Role, Text as Name};
 
 use crate::ops::{Activation, Attributes, Dims, ShapeError};
 use crate::plan::step::Planning;
@@ -90,9 +92,13 @@ impl GemPool {
     pub(crate) fn action(&self, planning: &mut Planning<'_>) -> Action {
         let (exponent, list) = match &self.exponent {
             Exponent::Fixed(exponent) => (*exponent, None),
-            Exponent::Load(name) => {
-                (1.0, Some(planning.list(ListKind::Exponent(name.clone()), &Activation::NONE)))
-            }
+            Exponent::Load(name) => (
+                1.0,
+                Some(planning.list(
+                    ListKind::Tensor { name: name.clone(), dims: Cow::Borrowed(&[1]), role: Role::Exponent },
+                    &Activation::NONE,
+                )),
+            ),
         };
         Action::Gem { epsilon: self.epsilon, exponent, list }
     }
