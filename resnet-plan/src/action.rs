@@ -303,7 +303,9 @@ impl Task {
                     (Element::F32, Element::F32) | (Element::Bf16, Element::Bf16 | Element::F32) => {
                         !matches!(conv.residual, Residual::Quantized { .. })
                     }
-                    (Element::U8(_) | Element::I8(_), Element::F32) => !conv.residual.is_some(),
+                    (Element::U8(_) | Element::I8(_), Element::F32) => {
+                        !matches!(conv.residual, Residual::Quantized { .. })
+                    }
                     _ => int8 && !matches!(conv.residual, Residual::Same),
                 };
                 let convolution = try_const!(Convolution::new(conv, x, from.precision(), y, to.scale()));

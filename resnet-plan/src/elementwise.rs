@@ -83,7 +83,7 @@ impl Elementwise {
         }
         let int8 = from.is_quantized() && to.is_quantized();
         let has_kernel = match held {
-            None => int8 || from.equals(to),
+            None => int8 || from.equals(to) || matches!(from, Element::F32),
             Some(held) => int8 && held.is_quantized() || from.equals(to) && held.equals(to),
         };
         if !has_kernel {

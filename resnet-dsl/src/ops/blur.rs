@@ -55,7 +55,10 @@ impl Blur {
     }
 
     /// Binomial weights over each window, of each channel; around the image lie its pixels, mirrored at the edge.
-    pub(crate) fn evaluate(&self, x: &Array) -> Result<Array, ShapeError> {
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer).
+    pub fn evaluate(&self, x: &Array) -> Result<Array, ShapeError> {
         let [_, rows, columns, channels] = x.dims;
         let dims = self.infer(x.dims)?;
         let (weights, padding) = (self.weights(), self.padding());

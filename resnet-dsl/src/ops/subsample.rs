@@ -31,7 +31,10 @@ impl Subsample {
     }
 
     /// Every `stride`-th pixel from the first on, with zero channels before and behind.
-    pub(crate) fn evaluate(&self, x: &Array) -> Result<Array, ShapeError> {
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer).
+    pub fn evaluate(&self, x: &Array) -> Result<Array, ShapeError> {
         let [batch, height, width, _] = x.dims;
         let dims = self.infer(x.dims)?;
         let mut data = Vec::with_capacity(dims.iter().product());

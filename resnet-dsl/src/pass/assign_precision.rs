@@ -5,12 +5,16 @@
 //! bf16:  every value is bf16
 //! int8:  every value is steps of a scale of the calibration table, unsigned where it cannot be negative; what only takes values
 //!        from its operand (a maximum, a part, another shape) has its operand's type
-//! then:  what has kernels for f32 only (norms of the image itself, statistics, exponentials), and a flatten of pixels that are not
-//!        whole words of four bytes, is f32, as is what it reads, and what others read of it is a `convert`
+//! then:  a sum that no activation cuts off (the stream of pre-activation networks, in which errors would add up) is f32, and what is
+//!        pooled of it; so is what has kernels for f32 only (norms of the image itself, statistics, exponentials), and a flatten of
+//!        pixels that are not whole words of four bytes. What they read is f32, except by convolutions; of them, others read a
+//!        `convert`, except batch norms and activations, which read f32
 //!        outputs are f32
 //! f32:   the convolution writes that, or a `convert` is put behind the value
 //! ```
 //! The network's input is converted where it is copied.
+
+use std::collections::{HashMap, HashSet};
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
@@ -23,23 +27,20 @@ const MOST_PRODUCTS: usize = i32::MAX as usize / (255 * 127);
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let precision = graph.precision.clone();
-    let kind = precision.kind();
     if precision == Precision::F32 {
         return Ok(());
     }
     let mut errors = Diagnostics::default();
+    let mut narrow: HashMap<Value, Type> = HashMap::new();
+    let mut wide: HashSet<Value> = HashSet::new();
     for value in graph.topological() {
         let node = graph.node(value);
         let Some(ty) = node.ty else { continue };
-        let operand = graph.operands(value).first().and_then(|operand| graph.node(*operand).ty);
+        let operand = graph.operands(value).first().copied();
         let element = match (&precision, &node.op, operand) {
             (Precision::F32, ..) => Element::F32,
             (Precision::Bf16, ..) => Element::Bf16,
-            (
-                _,
-                Op::MaxPool(_) | Op::Subsample(_) | Op::Upsample(_) | Op::ZeroPad(_) | Op::Flatten,
-                Some(x),
-            ) => x.element,
+            (_, op, Some(x)) if takes_elements(op) => narrow.get(&x).map_or(Element::F32, |x| x.element),
             (Precision::Int8(table), Op::Softmax, _) => {
                 Element::U8(table.scales.get(&node.name).copied().unwrap_or(1.0 / 255.0))
             }
@@ -55,37 +56,42 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                 }
             },
         };
-        if let (Op::Conv2d(conv), Some(x), Precision::Int8(_)) = (&node.op, operand, &precision) {
-            let products = conv.kernel[0] * conv.kernel[1] * x.dims[3] / conv.groups;
+        if let (Op::Conv2d(conv), Precision::Int8(_), Some(x)) = (&node.op, &precision, operand) {
+            let channels = graph.node(x).ty.map_or(0, |ty| ty.dims[3]);
+            let products = conv.kernel[0] * conv.kernel[1] * channels / conv.groups;
             if products > MOST_PRODUCTS {
                 let message = format!("a sum of `{}` has {products} products, too many for int8", node.name);
                 let help = format!("there may be {MOST_PRODUCTS}, so that no sum outgrows 32 bits");
                 errors.push(Diagnostic::new(message, node.span).help(help));
             }
         }
-        graph.node_mut(value).ty = Some(Type { element, ..ty });
+        narrow.insert(value, Type { element, ..ty });
+        let is_wide = is_stream(graph, value)
+            || node.op.is_only_f32()
+            || operand.is_some_and(|x| wide.contains(&x) && keeps_wide(graph, x, &node.op))
+            || is_mixed(&node.op, operand.and_then(|x| narrow.get(&x)));
+        if is_wide {
+            wide.insert(value);
+        }
+        graph.node_mut(value).ty = Some(if is_wide { Type::f32(ty.dims) } else { Type { element, ..ty } });
     }
     if !errors.is_empty() {
         return Err(errors);
     }
-    let values = graph.topological();
-    let only_f32: Vec<Value> = values.into_iter().filter(|value| is_only_f32(graph, *value)).collect();
-    for &value in &only_f32 {
-        let operand = graph.operands(value)[0];
-        let operand = single(graph, operand);
-        graph.set_operands(value, &[operand]);
-        let users: Vec<Value> =
-            graph.users(value).into_iter().filter(|user| !only_f32.contains(user)).collect();
-        if !users.is_empty() {
-            let converted = convert(graph, value, graph.node(value).ty, kind);
-            for user in users {
-                let operands = graph.operands(user).into_iter();
-                let operands: Vec<Value> =
-                    operands.map(|operand| if operand == value { converted } else { operand }).collect();
-                graph.set_operands(user, &operands);
-            }
+    let kind = precision.kind();
+    for user in graph.topological() {
+        let operands = graph.operands(user);
+        let mut new = Vec::with_capacity(operands.len());
+        for (index, &value) in operands.iter().enumerate() {
+            new.push(match takes(graph.node(user), index) {
+                Some(true) => single(graph, value),
+                Some(false) if wide.contains(&value) => in_type(graph, value, narrow[&value], kind),
+                _ => value,
+            });
         }
-        set_f32(graph, value);
+        if new != operands {
+            graph.set_operands(user, &new);
+        }
     }
     let mut outputs = graph.outputs().to_vec();
     for output in &mut outputs {
@@ -100,16 +106,46 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     Ok(())
 }
 
-/// Whether a value is computed from f32 to f32 only. Channels are filled up to whole words, which a flat image has behind all of
-/// its pixels and others behind each.
-fn is_only_f32(graph: &Graph, value: Value) -> bool {
-    let operand = || graph.node(graph.operands(value)[0]).ty;
-    let op = &graph.node(value).op;
-    op.is_only_f32()
-        || *op == Op::Flatten
-            && operand().is_some_and(|Type { element, dims: [_, height, width, channels] }| {
-                height * width > 1 && !channels.is_multiple_of(element.per_word())
-            })
+/// Whether a value is a sum that nothing cuts off: errors of all that are added up would stay in it.
+fn is_stream(graph: &Graph, value: Value) -> bool {
+    match &graph.node(value).op {
+        Op::Add { activation } => activation.is_none(),
+        Op::Conv2d(conv) => conv.activation.is_none() && graph.operands(value).len() > 1,
+        _ => false,
+    }
+}
+
+/// Whether each element of a result is one of the operand's.
+fn takes_elements(op: &Op) -> bool {
+    matches!(op, Op::MaxPool(_) | Op::Subsample(_) | Op::Upsample(_) | Op::ZeroPad(_) | Op::Flatten)
+}
+
+/// Whether what is computed of an f32 value by this is f32 as well.
+fn keeps_wide(graph: &Graph, x: Value, op: &Op) -> bool {
+    !graph.node(x).op.is_only_f32() && (takes_elements(op) || matches!(op, Op::AveragePool(_) | Op::Blur(_)))
+}
+
+/// Whether a node takes f32 (`true`), or what is not f32 (`false`), as an operand; `None`: both. Those that read one element and write
+/// another have channels of whole words.
+fn takes(node: &Node, operand: usize) -> Option<bool> {
+    let Type { element, dims: [.., channels] } = node.ty?;
+    match &node.op {
+        Op::Conv2d(_) if operand == 0 => Some(false),
+        Op::BatchNorm { .. } | Op::Activation(_)
+            if element != Element::F32 && channels.is_multiple_of(element.per_word()) =>
+        {
+            None
+        }
+        _ => Some(element == Element::F32),
+    }
+}
+
+/// Whether a flat image would have what fills up words behind all of its pixels, and its operand behind each.
+fn is_mixed(op: &Op, operand: Option<&Type>) -> bool {
+    *op == Op::Flatten
+        && operand.is_some_and(|Type { element, dims: [_, height, width, channels] }| {
+            height * width > 1 && !channels.is_multiple_of(element.per_word())
+        })
 }
 
 /// Whether a value cannot be negative.
@@ -130,19 +166,19 @@ fn single(graph: &mut Graph, value: Value) -> Value {
         set_f32(graph, value);
         return value;
     }
-    let ty = graph.node(value).ty.map(|ty| Type::f32(ty.dims));
-    let is_it = |user: &Value| graph.node(*user).op == Op::Convert && graph.node(*user).ty == ty;
+    let dims = graph.node(value).ty.map_or([0; 4], |ty| ty.dims);
+    in_type(graph, value, Type::f32(dims), resnet_plan::Precision::F32)
+}
+
+/// A conversion of the value, of which there is one a type, and whose name ends in that of a precision.
+fn in_type(graph: &mut Graph, value: Value, ty: Type, precision: resnet_plan::Precision) -> Value {
+    let is_it = |user: &Value| graph.node(*user).op == Op::Convert && graph.node(*user).ty == Some(ty);
     if let Some(converted) = graph.users(value).into_iter().find(is_it) {
         return converted;
     }
-    convert(graph, value, ty, resnet_plan::Precision::F32)
-}
-
-/// The value as elements of another type, whose name ends in that of a precision.
-fn convert(graph: &mut Graph, value: Value, ty: Option<Type>, precision: resnet_plan::Precision) -> Value {
     let Node { name, block, span, used, .. } = graph.node(value).clone();
     let name = format!("{name}.{precision}");
-    let node = Node { name, op: Op::Convert, ty, halo: Sides::default(), block, span, used };
+    let node = Node { name, op: Op::Convert, ty: Some(ty), halo: Sides::default(), block, span, used };
     graph.add(node, &[value])
 }
 

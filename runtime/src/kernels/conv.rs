@@ -209,7 +209,7 @@ fn lists(residual: Residual, x: Elements<'_>, y: &ElementsMut<'_>) -> usize {
             ElementsMut::U8(_) | ElementsMut::I8(_),
             Residual::None | Residual::Quantized { .. },
         )
-        | (Elements::U8(_) | Elements::I8(_), ElementsMut::F32(_), Residual::None) => 3,
+        | (Elements::U8(_) | Elements::I8(_), ElementsMut::F32(_), Residual::None | Residual::Same) => 3,
         _ => panic!("there is no convolution of these elements"),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct ElementwiseTask<'a> {
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, pixels of the output overlap, or weights are missing; or if there is no kernel for these
-/// elements: there are for f32, for bf16 and for int8 of both kinds.
+/// elements: there are for f32, for bf16 and for int8 of both kinds, and from f32 to all if nothing is held.
 pub fn elementwise(
     kernels: &Kernels,
     threads: &Threads,
@@ -51,7 +51,8 @@ pub fn elementwise(
     assert!(needed.is_some_and(|needed| list.len() >= needed), "there are too few weights");
     let y = Target::of(y);
     let held = match (x, y, geometry.held) {
-        (Elements::F32(_), Target::F32(_), Residual::None | Residual::Same)
+        (Elements::F32(_), _, Residual::None)
+        | (Elements::F32(_), Target::F32(_), Residual::Same)
         | (Elements::Bf16(_), Target::Bf16(_), Residual::None | Residual::Same)
         | (Elements::U8(_) | Elements::I8(_), Target::U8(_) | Target::I8(_), Residual::None) => y,
         (

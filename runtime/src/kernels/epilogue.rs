@@ -58,6 +58,7 @@ pub(crate) unsafe fn of_integers<S: Simd>(simd: S, task: &Epilogue<'_>) {
     unsafe {
         match (task.y, task.residual) {
             (Target::F32(y), Residual::None) => rows::<_, Scaled, f32, f32>(simd, task, None, y),
+            (Target::F32(y), Residual::Same) => rows::<_, Scaled, f32, f32>(simd, task, Some(1.0), y),
             (Target::U8(y), Residual::None) => rows::<_, Scaled, u8, u8>(simd, task, None, y),
             (Target::I8(y), Residual::None) => rows::<_, Scaled, i8, i8>(simd, task, None, y),
             (Target::U8(y), Residual::Quantized { signed: false, scale }) => {
@@ -72,7 +73,7 @@ pub(crate) unsafe fn of_integers<S: Simd>(simd: S, task: &Epilogue<'_>) {
             (Target::I8(y), Residual::Quantized { signed: true, scale }) => {
                 rows::<_, Scaled, i8, i8>(simd, task, Some(scale), y);
             }
-            _ => unreachable!("int8 sums become int8, with an int8 residual, or f32 without one"),
+            _ => unreachable!("int8 sums become int8, with an int8 residual, or f32, with an f32 one"),
         }
     }
 }
