@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod error;
 pub mod model;
+pub mod onnx;
 
 pub use checkpoint::{Bytes, Checkpoint, Element, Tensor};
 pub use error::Error;
