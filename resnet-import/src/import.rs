@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::fit;
 use crate::model::Model;
 use crate::weight::Weight;
-use crate::{npz, safetensors, text, torch};
+use crate::text::{self, Difference};
+use crate::{flat, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -76,6 +77,10 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     if torch::is_checkpoint(&file) {
         return torch::read(file).map(Contents::Tensors);
     }
+    if name.to_lowercase().ends_with(".onnx") {
+        // Where the file leaves the size open: that of ImageNet, in most networks.
+        return onnx::read(&file, Some([224, 224, 3]), &mut |name| beside(name)).map(Contents::Network);
+    }
     Err(Error::Unsupported(format!(
         "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors, \
          NumPy (.npz)",
@@ -91,48 +96,52 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
 pub fn import(contents: &Contents, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     match contents {
         Contents::Tensors(checkpoint) => tensors(checkpoint, specs, name, path),
-        Contents::Network(_) => Err(Error::Unsupported("networks are not imported yet".to_owned())),
+        Contents::Network(model) => network(model, specs, name, path),
     }
 }
 
 fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     let fit = fit::fit(checkpoint, specs, path)?;
     let like = fit.candidate.like.clone();
-    let spec = spec(&like, name, fit.candidate.classes, fit.cut.as_deref())?;
+    let own = Candidate::parse(&like, &Overrides::default())?;
+    let classes = fit.candidate.classes.filter(|_| own.classes != fit.candidate.classes && fit.cut.is_none());
+    let outputs = fit.cut.iter().cloned().collect();
+    let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, &like)?;
     let mut notes = checkpoint.notes.clone();
     notes.extend(fit.notes);
     if let [first, ..] = &fit.ties[..] {
         let all = fit.ties.join(", ");
         notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
     }
-    let mut imported = finish(&like, spec, &fit.weights, notes)?;
-    imported.network = text::network(&fit.candidate, fit.cut.as_deref());
-    Ok(imported)
+    let network = text::network(&like.name, &fit.candidate, fit.cut.as_deref());
+    Ok(Imported { network, notes, ..finish(&like, spec, &fit.weights)? })
 }
 
-/// The text of a spec that is like another, but for the classes and where it ends.
-fn spec(like: &Like, name: &str, classes: Option<usize>, cut: Option<&str>) -> Result<String, Error> {
-    let own = Candidate::parse(like, &Overrides::default())?;
-    let classes = classes.filter(|_| own.classes != classes && cut.is_none());
-    if like.ships() {
-        return Ok(text::like(name, &like.name, classes, cut));
+fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
+    if let Some(found) = recognize::recognize(model, specs, name, path)? {
+        let mut notes = Vec::new();
+        if let [first, ..] = &found.ties[..] {
+            let all = found.ties.join(", ");
+            notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
+        }
+        let network = text::network(&found.like.name, &found.candidate, found.cut.as_deref());
+        return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
     }
-    match (classes, cut) {
-        (None, None) => Ok(like.text.clone()),
-        (Some(classes), _) => Err(Error::Unsupported(format!(
-            "the file is of {classes} classes, {} of {}: write `classes: {classes}` in it",
-            like.name,
-            own.classes.unwrap_or(0)
-        ))),
-        (None, Some(cut)) => Err(Error::Unsupported(format!(
-            "the file has no weights for what follows `{cut}` in {}: write `outputs: [{cut}]` in it",
-            like.name
-        ))),
+    if let [like] = specs {
+        return Err(Error::Unsupported(format!("the file's graph is not that of {}", like.name)));
     }
+    let spec = flat::spec(model, name)?;
+    let like = Like { name: "the spec".to_owned(), text: spec.clone(), folder: None };
+    let Some((candidate, weights)) = recognize::weights_of(model, &like)? else {
+        return Err(Error::Unsupported("the network's graph cannot be written as a list of layers".to_owned()));
+    };
+    let layers = model.graph.len().saturating_sub(1);
+    let network = text::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
+    Ok(Imported { network, ..finish(&like, spec, &weights)? })
 }
 
 /// Compiles the spec and brings its weights into their order.
-fn finish(like: &Like, spec: String, weights: &[Weight], notes: Vec<String>) -> Result<Imported, Error> {
+fn finish(like: &Like, spec: String, weights: &[Weight]) -> Result<Imported, Error> {
     let overrides = Overrides::default();
     let source = Spec { name: "the spec", text: &spec, overrides: &overrides };
     let compiled = source.compile(&mut |file| like.read(file)).map_err(|errors| {
@@ -147,7 +156,7 @@ fn finish(like: &Like, spec: String, weights: &[Weight], notes: Vec<String>) -> 
             _ => return Err(Error::Unsupported(format!("the file has nothing for the tensor `{}`", tensor.name))),
         }
     }
-    Ok(Imported { spec, compiled, weights: ordered, network: String::new(), notes })
+    Ok(Imported { spec, compiled, weights: ordered, network: String::new(), notes: Vec::new() })
 }
 
 impl Contents {
