@@ -16,7 +16,7 @@ use crate::fit;
 use crate::model::Model;
 use crate::weight::Weight;
 use crate::text::{self, Difference};
-use crate::{flat, npz, onnx, recognize, safetensors, torch};
+use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Imported {
     pub network: String,
     /// What a person should know, each a line.
     pub notes: Vec<String>,
+    /// Gives the files that the spec names.
+    like: Like,
 }
 
 /// Reads a file, whatever it is, and the files that belong to it: shards beside an index. None is opened outside of its folder.
@@ -73,6 +75,12 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         if npz::is_npz(archive.names()) {
             return npz::read(file).map(Contents::Tensors);
         }
+        if archive.names().any(|entry| entry == "model.weights.h5") {
+            return keras(&file);
+        }
+    }
+    if file.starts_with(b"\x89HDF\r\n\x1a\n") {
+        return keras(&file);
     }
     if torch::is_checkpoint(&file) {
         return torch::read(file).map(Contents::Tensors);
@@ -86,6 +94,14 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
          NumPy (.npz)",
         path.display()
     )))
+}
+
+/// A model of Keras, or its weights alone.
+fn keras(file: &Bytes) -> Result<Contents, Error> {
+    match keras::model(file)? {
+        Some(model) => Ok(Contents::Network(model)),
+        None => keras::checkpoint(file).map(Contents::Tensors),
+    }
 }
 
 /// The spec and the weights that a file is. `specs` are those that it may be like; one that ships is named, one of the caller's is
@@ -142,11 +158,7 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
 
 /// Compiles the spec and brings its weights into their order.
 fn finish(like: &Like, spec: String, weights: &[Weight]) -> Result<Imported, Error> {
-    let overrides = Overrides::default();
-    let source = Spec { name: "the spec", text: &spec, overrides: &overrides };
-    let compiled = source.compile(&mut |file| like.read(file)).map_err(|errors| {
-        Error::Unsupported(format!("the network cannot be compiled\n\n{}\n{spec}", errors.render("the spec", &spec)))
-    })?;
+    let compiled = compile(like, &spec, &Overrides::default())?;
     let by_name: HashMap<&str, &Weight> = weights.iter().map(|weight| (weight.name.as_str(), weight)).collect();
     let description = compiled.plan.description();
     let mut ordered = Vec::new();
@@ -156,7 +168,26 @@ fn finish(like: &Like, spec: String, weights: &[Weight]) -> Result<Imported, Err
             _ => return Err(Error::Unsupported(format!("the file has nothing for the tensor `{}`", tensor.name))),
         }
     }
-    Ok(Imported { spec, compiled, weights: ordered, network: String::new(), notes: Vec::new() })
+    let (network, notes) = (String::new(), Vec::new());
+    Ok(Imported { spec, compiled, weights: ordered, network, notes, like: like.clone() })
+}
+
+fn compile(like: &Like, spec: &str, overrides: &Overrides) -> Result<Compiled, Error> {
+    let source = Spec { name: "the spec", text: spec, overrides };
+    source.compile(&mut |file| like.read(file)).map_err(|errors| {
+        let errors = errors.render("the spec", spec);
+        Error::Unsupported(format!("the network cannot be compiled\n\n{errors}"))
+    })
+}
+
+impl Imported {
+    /// What the compiler makes of the spec, if the caller asks for something else in it.
+    ///
+    /// # Errors
+    /// If it cannot be that.
+    pub(crate) fn compile(&self, overrides: &Overrides) -> Result<Compiled, Error> {
+        compile(&self.like, &self.spec, overrides)
+    }
 }
 
 impl Contents {
