@@ -10,8 +10,8 @@
 //! 3. else the one dictionary in it that has tensors, or all of them.
 //!
 //! Names of nested dictionaries are joined with dots. What is under keys of training (`optimizer`, `lr_scheduler`, `scaler`) is never
-//! taken. Tensors of unsupported elements (complex, quantized) are left out. What was
-//! taken and left out is said by [`Checkpoint::notes`].
+//! taken. Tensors of unsupported elements (complex, quantized) are left out. What was taken and left out is said by
+//! [`Checkpoint::notes`].
 
 mod state;
 mod storage;
