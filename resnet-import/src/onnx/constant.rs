@@ -147,6 +147,7 @@ pub(super) fn fold(node: &Node, opset: i64, inputs: &[Option<Tensor>]) -> Result
 }
 
 /// An element. There is one for each index below the product of the sizes.
+#[inline]
 pub(super) fn get(tensor: &Tensor, index: usize) -> f64 {
     fn number<const N: usize>(bytes: &[u8], index: usize) -> [u8; N] {
         bytes.as_chunks::<N>().0.get(index).copied().unwrap_or([0; N])
@@ -338,39 +339,46 @@ fn binary_as(a: &Tensor, b: &Tensor, element: Element, f: impl Fn(f64, f64) -> f
     Ok(collect(dims, element, numbers))
 }
 
-/// Where the elements of a result come from: its sizes from the last axis on, and the distance along each in the operand.
+/// Where the elements of a result come from: its sizes from the last axis on, and the distance along each in the operand. Axes that
+/// are one run of elements are one.
 struct Places {
     axes: Vec<[usize; 2]>,
-    offset: usize,
 }
 
 impl Places {
     /// Of an operand that is broadcast.
     fn new(operand: &[usize], result: &[usize]) -> Self {
-        let mut step = 1usize;
-        let axis = |axis: usize| {
-            let size = aligned(operand, axis, result.len());
-            let distance = if size == 1 { 0 } else { step };
-            step = step.saturating_mul(size);
-            [result.get(axis).copied().unwrap_or(1), distance]
+        let steps = distances(operand);
+        let rank = result.len();
+        let distance = |axis: usize| match aligned(operand, axis, rank) {
+            1 => 0,
+            _ => aligned(&steps, axis, rank),
         };
-        Places { axes: (0..result.len()).rev().map(axis).collect(), offset: 0 }
+        Places::strided(result, &(0..rank).map(distance).collect::<Vec<_>>())
     }
 
     /// Of an operand whose elements lie at these distances along the axes of the result.
-    fn strided(result: &[usize], distances: &[usize], offset: usize) -> Self {
-        let axes = result.iter().zip(distances).map(|(size, distance)| [*size, *distance]).rev().collect();
-        Places { axes, offset }
+    fn strided(result: &[usize], distances: &[usize]) -> Self {
+        let mut axes: Vec<[usize; 2]> = Vec::with_capacity(result.len());
+        for (size, distance) in result.iter().zip(distances).rev().filter(|(size, _)| **size != 1) {
+            match axes.last_mut() {
+                Some([inner, step]) if inner.checked_mul(*step) == Some(*distance) => {
+                    *inner = inner.saturating_mul(*size)
+                }
+                _ => axes.push([*size, *distance]),
+            }
+        }
+        Places { axes }
     }
 
     fn at(&self, mut index: usize) -> usize {
-        let mut place = self.offset;
-        for [size, distance] in &self.axes {
-            let size = (*size).max(1);
-            place += index % size * distance;
-            index /= size;
+        let Some(([_, last], axes)) = self.axes.split_last() else { return 0 };
+        let mut place = 0;
+        for [size, distance] in axes {
+            place += index % size.max(&1) * distance;
+            index /= size.max(&1);
         }
-        place
+        place + index * last
     }
 }
 
@@ -419,7 +427,7 @@ pub(super) fn transpose(x: &Tensor, perm: Option<&[i64]>) -> Result<Tensor, Erro
     let from = distances(&x.dims);
     let pick = |list: &[usize]| perm.iter().filter_map(|axis| list.get(*axis).copied()).collect::<Vec<_>>();
     let (dims, steps) = (pick(&x.dims), pick(&from));
-    let places = Places::strided(&dims, &steps, 0);
+    let places = Places::strided(&dims, &steps);
     let len = Tensor::len(&dims).unwrap_or(0);
     Ok(picked(x, dims, (0..len).map(|index| places.at(index))))
 }
@@ -560,10 +568,10 @@ fn reduce(x: &Tensor, axes: Option<&[i64]>, keep: bool, op: &str) -> Result<Tens
     };
     let ((outer, outer_steps), (inner, inner_steps)) = (side(false), side(true));
     let (rows, count) = (Tensor::len(&outer).unwrap_or(0), Tensor::len(&inner).unwrap_or(0));
-    let (row_at, place_at) =
-        (Places::strided(&outer, &outer_steps, 0), Places::strided(&inner, &inner_steps, 0));
+    let (row_at, place_at) = (Places::strided(&outer, &outer_steps), Places::strided(&inner, &inner_steps));
     let value = |row: usize| {
-        let elements = (0..count).map(|index| get(x, row_at.at(row) + place_at.at(index)));
+        let first = row_at.at(row);
+        let elements = (0..count).map(|index| get(x, first + place_at.at(index)));
         match op {
             "ReduceMean" => elements.sum::<f64>() / count as f64,
             "ReduceSum" => elements.sum(),

@@ -176,6 +176,9 @@ pub(super) fn transpose(builder: &mut Builder<'_>, node: &Node) -> Result<Value,
 
 /// `Expand` of one pixel to an image, for the product that reads it.
 pub(super) fn expand(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
+    if let norm @ Value::Norm(..) = builder.required(node, 0)? {
+        return Ok(norm.clone()); // the division repeats it
+    }
     let image = builder.image(node, 0)?;
     let sizes = builder.constant(node, 1)?;
     let sizes = sizes.map(|sizes| constant::to_ints(&sizes)).ok_or_else(|| malformed("has no shape"))?;
