@@ -6,7 +6,7 @@ use resnet_plan::Activation as Function;
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
-use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::activation::activate;
 use crate::onnx::ops::conv::own_name;
@@ -94,7 +94,7 @@ pub(super) fn neg(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
     let Value::Image(image) = builder.required(node, 0)?.clone() else {
         return Err(unsupported("has no counterpart"));
     };
-    affine(builder, node, image, 0, &constant::of_floats(vec![], &[-1.0]), |[scale, offset], by| {
+    affine(builder, node, image, 0, &elements::of_floats(vec![], &[-1.0]), |[scale, offset], by| {
         [scale * by, offset * by]
     })
 }
@@ -102,7 +102,7 @@ pub(super) fn neg(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
 /// `Max` with a constant: the least that a norm counts as, or relu.
 pub(super) fn max(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let single =
-        |by: &Tensor| if Tensor::len(&by.dims) == Some(1) { Some(constant::get(by, 0)) } else { None };
+        |by: &Tensor| if Tensor::len(&by.dims) == Some(1) { Some(elements::get(by, 0)) } else { None };
     match operands(builder, node)? {
         (Value::Norm(image, least), Value::Constant(by), _)
         | (Value::Constant(by), Value::Norm(image, least), _) => {
@@ -138,7 +138,6 @@ fn affine(
     by: &Tensor,
     step: impl Fn([f64; 2], f64) -> [f64; 2],
 ) -> Result<Value, Error> {
-    let channels = image.dims[3];
     let Some(by) = image.by_channel(by).filter(|_| !image.expanded) else {
         return Err(unsupported(format!(
             "of a value of {:?} and a constant of {:?} has no counterpart: constants are one number for all, or for each channel",
@@ -147,15 +146,18 @@ fn affine(
         )));
     };
     let sole = builder.read_once(node, place);
-    let before = image.affine.clone().unwrap_or_else(|| Affine {
-        scale: vec![1.0; channels],
-        offset: vec![0.0; channels],
-        name: String::new(),
-        sole: true,
-    });
-    let pairs = before.scale.iter().zip(&before.offset).zip(&by);
-    let (scale, offset) = pairs.map(|((scale, offset), by)| step([*scale, *offset], *by).into()).unzip();
     let name = own_name(node).to_owned();
+    let none = || Affine { scale: vec![1.0], offset: vec![0.0], name: String::new(), sole: true };
+    let before = image.affine.clone().unwrap_or_else(none);
+    let len = before.scale.len().max(by.len());
+    builder.spend(len.saturating_mul(2 * size_of::<f64>()))?;
+    let number =
+        |list: &[f64], channel: usize| list.get(channel).or(list.first()).copied().unwrap_or_default();
+    let step = |channel: usize| {
+        let pair = [number(&before.scale, channel), number(&before.offset, channel)];
+        step(pair, number(&by, channel)).into()
+    };
+    let (scale, offset) = (0..len).map(step).unzip();
     Ok(Value::Image(Image {
         affine: Some(Affine { scale, offset, name, sole: before.sole && sole }),
         ..image
