@@ -2,9 +2,10 @@
 
 mod wire;
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use resnet_dsl::evaluate::evaluate;
+use resnet_dsl::evaluate::{Array, evaluate};
 use resnet_dsl::ir::Op;
 use resnet_import::{Bytes, Error, Model, onnx};
 use wire::{Message, initializer, model, node, node_with};
@@ -37,11 +38,7 @@ fn outputs(name: &str, channels_last: bool) -> (Model, Vec<f64>, Vec<f64>) {
     let x: Vec<f64> =
         (0..dims.iter().product()).map(|place| f64::from((place * 37 % 101) as f32 / 50.0 - 1.0)).collect();
     let x = if channels_last { x } else { transposed(&x, [dims[0], dims[3], dims[1] * dims[2]]) };
-    let mut load = |wanted: &resnet_plan::WeightTensor<'_>| {
-        let tensor = model.tensors.iter().find(|tensor| tensor.name == wanted.name);
-        tensor.map(|tensor| tensor.to_f64()).ok_or_else(|| "missing".to_owned())
-    };
-    let values = evaluate(&model.graph, &mut load, &x).unwrap();
+    let values = values(&model, &x);
     let mut found = Vec::new();
     for output in model.graph.outputs() {
         let array = &values[&model.graph.node(output.value).name];
@@ -52,6 +49,14 @@ fn outputs(name: &str, channels_last: bool) -> (Model, Vec<f64>, Vec<f64>) {
     let header = 10 + usize::from(u16::from_le_bytes([npy[8], npy[9]]));
     let expected = npy[header..].as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
     (model, found, expected.collect())
+}
+
+fn values(model: &Model, x: &[f64]) -> HashMap<String, Array> {
+    let mut load = |wanted: &resnet_plan::WeightTensor<'_>| {
+        let tensor = model.tensors.iter().find(|tensor| tensor.name == wanted.name);
+        tensor.map(|tensor| tensor.to_f64()).ok_or_else(|| "missing".to_owned())
+    };
+    evaluate(&model.graph, &mut load, x).unwrap()
 }
 
 /// `[a, b, c]` as `[a, c, b]`.
@@ -134,6 +139,24 @@ fn names_are_those_of_the_file() {
             .contains("%/layer1/conv = conv2d %input {k=1x1 s=1 p=0 filters=1 w=@onnx__w:oihw}")
     );
     assert_eq!(read.tensors[0].name, "onnx__w");
+}
+
+#[test]
+fn arithmetic_that_others_read_too_is_done_once() {
+    // y = a + relu(-a) with a = 2 x + 3, which is read under two names, one of them once.
+    let nodes = [
+        node("Conv", "conv", &["image", "two"], "conv"),
+        node("Add", "bias", &["conv", "three"], "a"),
+        node("Identity", "same", &["a"], "b"),
+        node("Neg", "neg", &["b"], "minus"),
+        node("Relu", "relu", &["minus"], "c"),
+        node("Add", "sum", &["a", "c"], "y"),
+        initializer("two", &[1, 1, 1, 1], &[2.0]),
+        initializer("three", &[1, 1, 1], &[3.0]),
+    ];
+    let model = read(model(nodes.concat(), &[1, 1, 1, 2], "y")).unwrap();
+    let values = values(&model, &[1.0, -3.0]);
+    assert_eq!(values[&model.graph.node(model.graph.output().unwrap()).name].data, [5.0, 0.0]);
 }
 
 #[test]

@@ -10,11 +10,10 @@
 use std::collections::HashMap;
 
 use resnet_dsl::diag::Span;
-use resnet_dsl::ir::param::Param;
 use resnet_dsl::ir::{self, Graph, Node as IrNode, Op, Output};
-use resnet_dsl::ops::{Activation, Conv2d, Dense, Dims, Sides};
+use resnet_dsl::ops::{Dims, Sides};
 use resnet_dsl::pass;
-use resnet_plan::{BatchNorm, Text};
+use resnet_plan::Text;
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
@@ -25,7 +24,7 @@ use crate::onnx::ops;
 use crate::onnx::order::{Names, at, sorted};
 use crate::onnx::proto::{self, Node};
 use crate::onnx::sizes;
-use crate::onnx::value::{Affine, Axis, Image, NCHW, Value};
+use crate::onnx::value::{Axis, Image, NCHW, Value};
 use crate::onnx::{malformed, unsupported};
 
 /// The network of a file of so many bytes, and its tensors.
@@ -53,6 +52,7 @@ pub(super) fn build(
         node_names: Names::default(),
         tensor_names: Names::default(),
         known: HashMap::new(),
+        affine: HashMap::new(),
         tensors: Vec::new(),
     };
     for tensor in &file.initializers {
@@ -99,6 +99,8 @@ pub(super) struct Builder<'a> {
     tensor_names: Names,
     /// Names of tensors by where they lie, and their sizes.
     known: HashMap<(usize, Vec<usize>), String>,
+    /// Batch norms whose tensors are still to be named: their factors and summands.
+    pub(super) affine: HashMap<ir::Value, [Vec<f64>; 2]>,
     tensors: Vec<Tensor>,
 }
 
@@ -265,7 +267,8 @@ impl Builder<'_> {
         self.add_named(&name, op, operands, axes)
     }
 
-    fn add_named(
+    /// Adds an operator under this name.
+    pub(super) fn add_named(
         &mut self,
         name: &str,
         mut op: Op,
@@ -312,64 +315,9 @@ impl Builder<'_> {
         self.tensor(&tensor, &[numbers.len()], name)
     }
 
-    /// The name of an operator, which its tensors begin with.
-    pub(super) fn name(&self, image: &Image) -> String {
-        self.graph.node(image.value).name.clone()
-    }
-
     /// The sizes of a value.
     pub(super) fn dims(&self, value: ir::Value) -> Dims {
         self.dims.get(&value).copied().unwrap_or_default()
-    }
-
-    /// Does what was left to be done to a value: a bias, the affine part of a norm, or a batch norm of its own.
-    fn settle(&mut self, image: Image) -> Result<Image, Error> {
-        let Image { affine: Some(affine), .. } = &image else { return Ok(image) };
-        let Affine { scale, offset, name, sole } = affine.clone();
-        let plain = Image { affine: None, ..image };
-        let channels = plain.dims[3];
-        let near = |x: f64, to: f64| (x - to).abs() <= f64::from(f32::EPSILON);
-        let unscaled = scale.iter().all(|scale| near(*scale, 1.0));
-        if unscaled && offset.iter().all(|offset| *offset == 0.0) {
-            return Ok(plain);
-        }
-        self.spend(channels.saturating_mul(2 * size_of::<f64>() + 4 * size_of::<f32>()))?;
-        let all = |list: &[f64]| match list {
-            [number] => vec![*number; channels],
-            list => list.to_vec(),
-        };
-        let (scale, offset) = (all(&scale), all(&offset));
-        let own = self.name(&plain);
-        let mut op = self.graph.node(plain.value).op.clone();
-        let changed = match &mut op {
-            Op::Conv2d(Conv2d { bias: bias @ None, .. }) | Op::Dense(Dense { bias: bias @ None, .. })
-                if sole && unscaled =>
-            {
-                *bias = Some(Param::load(Some(self.numbers(&offset, &format!("{own}.bias"))?)));
-                true
-            }
-            Op::GroupNorm(norm) if sole && norm.affine.is_none() => {
-                let weight = self.numbers(&scale, &format!("{own}.weight"))?;
-                norm.affine = Some([weight, self.numbers(&offset, &format!("{own}.bias"))?]);
-                true
-            }
-            _ => false,
-        };
-        if changed {
-            self.graph.node_mut(plain.value).op = op;
-            return Ok(plain);
-        }
-        let norm = BatchNorm {
-            gamma: self.numbers(&scale, &format!("{name}.weight"))?,
-            beta: self.numbers(&offset, &format!("{name}.bias"))?,
-            mean: self.numbers(&vec![0.0; scale.len()], &format!("{name}.running_mean"))?,
-            variance: self.numbers(&vec![1.0; scale.len()], &format!("{name}.running_var"))?,
-            epsilon: 0.0,
-            channels: None,
-        };
-        let op = Op::BatchNorm { norm, activation: Activation::NONE };
-        let settled = self.add_named(&name, op, &[&plain], plain.axes.clone())?;
-        Ok(Image { value: settled.value, ..plain })
     }
 
     fn outputs(&mut self, outputs: &[proto::ValueInfo]) -> Result<(), Error> {
@@ -409,7 +357,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The graph without what no output needs, and the tensors that it names.
+    /// The graph without what no output needs, and its tensors.
     fn finish(mut self) -> Result<(Graph, Vec<Tensor>), Error> {
         for value in self.graph.topological().into_iter().rev() {
             let is_input = matches!(self.graph.node(value).op, Op::Input(_));
@@ -417,6 +365,7 @@ impl Builder<'_> {
                 self.graph.remove(value);
             }
         }
+        self.resolve_affine()?;
         let faults = ir::verify::verify(&self.graph);
         if !faults.is_empty() {
             return Err(Error::Unsupported(format!(

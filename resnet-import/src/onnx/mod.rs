@@ -8,6 +8,7 @@
 //! ops/                  the other nodes become operators; values say how they lie (value)
 //! ```
 
+mod affine;
 mod constant;
 mod elements;
 mod graph;

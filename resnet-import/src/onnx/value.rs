@@ -76,8 +76,6 @@ pub(super) struct Affine {
     pub(super) offset: Vec<f64>,
     /// The last node that asks for it.
     pub(super) name: String,
-    /// Whether nothing else reads the image as it was before.
-    pub(super) sole: bool,
 }
 
 /// The axes of images of PyTorch and ONNX.

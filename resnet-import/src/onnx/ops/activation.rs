@@ -93,7 +93,7 @@ pub(super) fn clip(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Erro
             let plain = Image { affine: None, ..image };
             let result = activate(builder, node, &plain, Function::HardSigmoid)?;
             let name = own_name(node).to_owned();
-            let affine = Affine { scale: vec![factor], offset: vec![0.0], name, sole: false };
+            let affine = Affine { scale: vec![factor], offset: vec![0.0], name };
             return Ok(Value::Image(Image { affine: Some(affine), ..result }));
         }
     }

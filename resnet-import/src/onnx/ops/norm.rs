@@ -117,7 +117,7 @@ fn normalized(
         let repeat = |tensor: &Tensor| -> Vec<f64> {
             (0..count(tensor).min(channels)).map(|channel| elements::get(tensor, channel / size)).collect()
         };
-        Some(Affine { scale: repeat(&scale), offset: repeat(&offset), name: name.to_owned(), sole: true })
+        Some(Affine { scale: repeat(&scale), offset: repeat(&offset), name: name.to_owned() })
     } else {
         None
     };

@@ -168,11 +168,7 @@ pub(super) fn transpose(builder: &mut Builder<'_>, node: &Node) -> Result<Value,
     };
     let perm = sizes::permutation(image.axes.len(), node.ints("perm"))?;
     let axes = perm.iter().filter_map(|axis| image.axes.get(*axis).copied()).collect();
-    let affine = image.affine.clone().map(|mut affine| {
-        affine.sole &= builder.read_once(node, 0);
-        affine
-    });
-    Ok(Value::Image(Image { axes, affine, ..image }))
+    Ok(Value::Image(Image { axes, ..image }))
 }
 
 /// `Expand` of one pixel to an image, for the product that reads it.
