@@ -8,7 +8,7 @@ use flate2::read::DeflateDecoder;
 
 use crate::budget::Budget;
 use crate::checkpoint::Bytes;
-use crate::error::Error;
+use crate::error::{Error, shown};
 
 /// A zip archive that is in memory.
 pub struct Archive<'a> {
@@ -30,7 +30,8 @@ struct Entry<'a> {
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 
-/// Bytes of memory that an entry takes.
+/// Bytes of an entry in the directory, at least, and of memory that it takes.
+const SHORTEST: usize = 46;
 const ENTRY: usize = 160;
 
 /// Whether a file that begins so is a zip archive.
@@ -46,19 +47,24 @@ impl<'a> Archive<'a> {
     /// If there is no directory (the file ends too early), if it is not what its beginning says, or names an entry twice.
     pub fn open(file: &'a Bytes, budget: &mut Budget) -> Result<Self, Error> {
         let directory = directory(file).ok_or_else(|| {
-            let problem = "is a zip archive without a directory at its end: it is incomplete, so download or copy it again";
+            let problem = "the file is a zip archive without the directory at its end: it is incomplete, so download or copy it again";
             Error::Malformed(problem.into())
         })?;
         let mut archive = Archive { file, entries: Vec::new(), by_name: HashMap::new() };
+        budget.take(directory.len() / SHORTEST * ENTRY, || "the directory of the zip archive".into())?;
         let mut at = directory.start;
         while at < directory.end {
-            budget.take(ENTRY, || "the directory of the zip archive".into())?;
-            let (entry, next) = Entry::read(file.get(..directory.end).unwrap_or_default(), at)
-                .ok_or_else(|| Error::Malformed(format!("the zip archive's directory is damaged at byte {at}")))?;
+            let (entry, next) =
+                Entry::read(file.get(..directory.end).unwrap_or_default(), at).ok_or_else(|| {
+                    Error::Malformed(format!("the zip archive's directory is damaged at byte {at}"))
+                })?;
             at = next;
             let Some(entry) = entry else { continue };
             if archive.by_name.insert(entry.name, archive.entries.len()).is_some() {
-                return Err(Error::Malformed(format!("the zip archive holds {:?} twice", entry.name)));
+                return Err(Error::Malformed(format!(
+                    "the zip archive holds \"{}\" twice",
+                    shown(entry.name)
+                )));
             }
             archive.entries.push(entry);
         }
@@ -80,8 +86,9 @@ impl<'a> Archive<'a> {
         let Some(entry) = self.by_name.get(name).and_then(|index| self.entries.get(*index)) else {
             return Ok(None);
         };
-        let malformed =
-            |problem: &str| Error::Malformed(format!("entry {name:?} of the zip archive {problem}"));
+        let malformed = |problem: &str| {
+            Error::Malformed(format!("entry \"{}\" of the zip archive {problem}", shown(name)))
+        };
         if entry.is_encrypted {
             return Err(malformed("is encrypted: unpack it with its password"));
         }
@@ -92,8 +99,11 @@ impl<'a> Archive<'a> {
         match entry.method {
             STORED if entry.packed == entry.size => Ok(Some(packed)),
             DEFLATED => {
-                budget
-                    .take(entry.size, || format!("entry {name:?} of the zip archive, which is compressed,"))?;
+                // What is packed counts too: it takes time to read, and many entries may claim to be the same bytes.
+                budget.take(entry.size.max(entry.packed), || {
+                    let name = shown(name);
+                    format!("entry \"{name}\" of the zip archive is compressed (pack it without compression), and inflated")
+                })?;
                 let mut unpacked = Vec::with_capacity(entry.size);
                 // One byte more than promised is enough to know that the promise is broken.
                 let mut inflater = DeflateDecoder::new(&*packed).take((entry.size as u64).saturating_add(1));
@@ -112,16 +122,16 @@ impl<'a> Archive<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry of the directory at a byte, and where the next one is. The first `None`: the name is not UTF-8.
+    /// The entry of the directory at a byte, and where the next one is. The inner `None`: its name is not UTF-8.
     fn read(file: &'a [u8], at: usize) -> Option<(Option<Self>, usize)> {
         let record = file.get(at..)?;
         if !record.starts_with(b"PK\x01\x02") {
             return None;
         }
         let lengths = [u16_at(record, 28)?, u16_at(record, 30)?, u16_at(record, 32)?].map(usize::from);
-        let name = record.get(46..46usize.checked_add(lengths[0])?)?;
-        let extra = record.get(46 + lengths[0]..)?.get(..lengths[1])?;
-        let next = at.checked_add(46 + lengths.iter().sum::<usize>())?;
+        let name = record.get(SHORTEST..)?.get(..lengths[0])?;
+        let extra = record.get(SHORTEST + lengths[0]..)?.get(..lengths[1])?;
+        let next = at.checked_add(SHORTEST + lengths.iter().sum::<usize>())?;
 
         let mut sizes = [u32_at(record, 24)?, u32_at(record, 20)?, u32_at(record, 42)?].map(u64::from);
         let mut large = zip64(extra).unwrap_or_default();
@@ -129,22 +139,10 @@ impl<'a> Entry<'a> {
             *size = u64_at(large, 0)?;
             large = large.get(8..)?;
         }
-        let [size, packed, header] = sizes;
-        let entry = str::from_utf8(name).ok().map(|name| {
-            Some(Entry {
-                name,
-                is_encrypted: u16_at(record, 8)? & 1 != 0,
-                method: u16_at(record, 10)?,
-                packed: usize::try_from(packed).ok()?,
-                size: usize::try_from(size).ok()?,
-                header: usize::try_from(header).ok()?,
-            })
-        });
-        let entry = match entry {
-            Some(entry) => Some(entry?),
-            None => None,
-        };
-        Some((entry, next))
+        let [size, packed, header] = sizes.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let (is_encrypted, method) = (u16_at(record, 8)? & 1 != 0, u16_at(record, 10)?);
+        let name = str::from_utf8(name).ok();
+        Some((name.map(|name| Entry { name, is_encrypted, method, packed, size, header }), next))
     }
 
     /// Where its content is.

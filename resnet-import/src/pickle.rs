@@ -1,7 +1,7 @@
 //! Pickles, without Python: a machine that builds plain values and calls nothing.
 //!
 //! A pickle is a program for a stack machine that may call any function of Python. This machine knows the functions that make
-//! tensors and the containers around them ([`globals`]), and writes down that they were asked for ([`Node::Call`]); it refuses all
+//! tensors and the containers around them (`globals.rs`), and writes down that they were asked for ([`Node::Call`]); it refuses all
 //! others by name.
 //!
 //! Values that are referred to twice are in memory once: containers are [`Node`]s, and values refer to them. So what a pickle
@@ -59,9 +59,9 @@ pub enum Node<'a> {
     /// An object that a function would make.
     Call {
         /// The function.
-        function: Value<'a>,
+        function: Id,
         /// What it would be called with: a tuple.
-        arguments: Value<'a>,
+        arguments: Id,
         /// What the object would be told afterwards.
         state: Value<'a>,
     },
@@ -130,8 +130,8 @@ impl<'a> Pickle<'a> {
     pub fn call(&self, value: Value<'a>) -> Option<(&'a str, &'a str, &[Value<'a>])> {
         match self.node(value)? {
             Node::Call { function, arguments, .. } => {
-                let (module, name) = self.global(*function)?;
-                Some((module, name, self.items(*arguments)?))
+                let (module, name) = self.global(Value::Node(*function))?;
+                Some((module, name, self.items(Value::Node(*arguments))?))
             }
             _ => None,
         }

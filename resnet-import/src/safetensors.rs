@@ -3,7 +3,7 @@
 use ::safetensors::{Dtype, SafeTensors};
 
 use crate::checkpoint::{Bytes, Checkpoint, Element, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::shards;
 
 /// What messages call such a file.
@@ -28,18 +28,24 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
     if len.is_none_or(|len| len > (1 << 20) + file.len() as u64 / 50) {
         return Err(malformed("its header does not fit it".into()));
     }
-    let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| malformed(error.to_string()))?;
+    let (header, metadata) =
+        SafeTensors::read_metadata(&file).map_err(|error| malformed(error.to_string()))?;
     let data = header.saturating_add(8);
     let mut checkpoint = Checkpoint { format: FORMAT, tensors: Vec::new(), notes: Vec::new() };
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         let Some(element) = element(info.dtype) else {
-            checkpoint.notes.push(format!("left out {name:?}, whose elements ({}) are not supported", info.dtype));
+            checkpoint.notes.push(format!(
+                "left out \"{}\", whose elements ({}) are not supported",
+                shown(&name),
+                info.dtype
+            ));
             continue;
         };
         let (start, end) = info.data_offsets;
-        let bytes = start.checked_add(data).zip(end.checked_add(data)).and_then(|(start, end)| file.part(start..end));
-        let bytes = bytes.ok_or_else(|| malformed(format!("{name:?} reaches outside of it")))?;
+        let bytes =
+            start.checked_add(data).zip(end.checked_add(data)).and_then(|(start, end)| file.part(start..end));
+        let bytes = bytes.ok_or_else(|| malformed(format!("\"{}\" reaches outside of it", shown(&name))))?;
         checkpoint.tensors.push(Tensor { name, dims: info.shape.clone(), element, bytes });
     }
     if checkpoint.tensors.is_empty() {

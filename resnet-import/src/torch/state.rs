@@ -7,11 +7,11 @@ use super::tensor::{self, Read};
 use super::{FORMAT, SAVE};
 use crate::budget::Budget;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::pickle::{Id, Pickle, Value};
 
 /// Keys of training checkpoints, those that are preferred first.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 13] = [
     "state_dict",
     "model_state_dict",
     "model_state",
@@ -20,14 +20,11 @@ const KEYS: [&str; 16] = [
     "network",
     "module",
     "weights",
-    "params",
-    "generator",
     "state_dict_ema",
     "model_ema",
     "ema_state_dict",
     "ema_model",
     "ema",
-    "params_ema",
 ];
 
 /// Bytes of memory that a tensor takes, at most, besides its name and elements.
@@ -43,8 +40,11 @@ pub(super) fn checkpoint<'a>(
     budget: &mut Budget,
 ) -> Result<Checkpoint, Error> {
     if pickle.dict(pickle.root).is_none() {
-        let what =
-            if tensor::is_tensor(pickle, pickle.root) { "a single tensor" } else { "no dictionary of tensors" };
+        let what = if tensor::is_tensor(pickle, pickle.root) {
+            "a single tensor"
+        } else {
+            "no dictionary of tensors"
+        };
         return Err(Error::Unsupported(format!("the file holds {what}: load it with PyTorch, and {SAVE}")));
     }
     let mut notes = Vec::new();
@@ -65,8 +65,9 @@ pub(super) fn checkpoint<'a>(
     };
     reader.dictionary(model, "", 0)?;
     let Reader { tensors, left_out, .. } = reader;
-    notes.extend(left_out.iter().map(|(what, (count, first))| {
-        format!("left out {count} tensors of {what} (the first is {first:?})")
+    notes.extend(left_out.iter().map(|(what, (count, first))| match count {
+        1 => format!("left out \"{}\", a tensor of {what}", shown(first)),
+        _ => format!("left out {count} tensors of {what}, the first is \"{}\"", shown(first)),
     }));
     if tensors.is_empty() {
         let notes: String = notes.iter().map(|note| format!(" ({note})")).collect();
@@ -100,7 +101,12 @@ fn choose<'a>(
 }
 
 /// Whether a value is a dictionary that has tensors, itself or in another one. `known` are those that have been asked.
-fn has_tensors<'a>(pickle: &Pickle<'a>, value: Value<'a>, known: &mut HashMap<Id, bool>, depth: usize) -> bool {
+fn has_tensors<'a>(
+    pickle: &Pickle<'a>,
+    value: Value<'a>,
+    known: &mut HashMap<Id, bool>,
+    depth: usize,
+) -> bool {
     let (Value::Node(id), Some(entries)) = (value, pickle.dict(value)) else { return false };
     if let Some(known) = known.get(&id) {
         return *known;
@@ -122,22 +128,23 @@ fn is_of_training(key: &str) -> bool {
 
 /// What is said about a choice.
 fn taken<'a>(pickle: &Pickle<'a>, from: Value<'a>, taken: &str) -> String {
+    let key = shown(taken);
     let others: Vec<String> = pickle
         .dict(from)
         .unwrap_or_default()
         .iter()
         .filter_map(|(key, _)| match key {
-            Value::Text(key) if *key != taken => Some(format!("{:?}", key.chars().take(40).collect::<String>())),
+            Value::Text(key) if *key != taken => Some(format!("\"{}\"", shown(key))),
             _ => None,
         })
         .take(7)
         .collect();
     match &*others {
-        [] => format!("took {taken:?} of the file"),
+        [] => format!("took \"{key}\" of the file"),
         [first @ .., _] if others.len() == 7 => {
-            format!("took {taken:?} of a training checkpoint ({}, .. left out)", first.join(", "))
+            format!("took \"{key}\" of a training checkpoint ({}, .. left out)", first.join(", "))
         }
-        others => format!("took {taken:?} of a training checkpoint ({} left out)", others.join(", ")),
+        others => format!("took \"{key}\" of a training checkpoint ({} left out)", others.join(", ")),
     }
 }
 
