@@ -67,6 +67,7 @@ fn transposed(x: &[f64], [a, b, c]: [usize; 3]) -> Vec<f64> {
 fn compare(name: &str, channels_last: bool) -> Model {
     let (model, found, expected) = outputs(name, channels_last);
     assert_eq!(found.len(), expected.len());
+    resnet_dsl::pass::run_until(&mut model.graph.clone(), None, |_, _| {}).unwrap();
     let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
         assert!(
@@ -110,6 +111,14 @@ fn windows_are_as_in_the_file() {
     let model = compare("windows", false);
     let found = ["blur", "subsample", "max_pool", "zero_pad", "flatten"].map(|name| count(&model, name));
     assert_eq!(found, [1, 1, 1, 1, 1], "{}", model.graph);
+}
+
+#[test]
+fn channels_are_split_and_put_together() {
+    let model = compare("halves", false);
+    let text = model.graph.to_string();
+    assert!(text.contains("batch_norm %/conv/Conv {") && text.contains(",1e-5,2..6)}"), "{text}");
+    assert!(text.contains("channels=0..2"), "{text}");
 }
 
 #[test]
@@ -227,6 +236,15 @@ fn errors_name_operator_node_and_what_to_do() {
         (
             vec![node("ConstantOfShape", "c", &["s"], "y"), initializer("s", &[1], &[1e18])],
             "`ConstantOfShape` (node 0, `c`) makes a constant of the sizes [999999984306749440], which is too large",
+        ),
+        (
+            // Each channel of one with each of the other: a table, no sum of images.
+            vec![
+                node("GlobalAveragePool", "p", &["image"], "p"),
+                node("Flatten", "f", &["p"], "f"),
+                node("Add", "a", &["p", "f"], "y"),
+            ],
+            "`Add` (node 2, `a`) of values of [1, 3, 1, 1] and [1, 3] has no counterpart: both sides of a sum have one shape",
         ),
         (
             vec![node("QuantizeLinear", "q", &["image"], "y")],

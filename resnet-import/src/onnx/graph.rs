@@ -115,20 +115,34 @@ impl Builder<'_> {
                 Some(_) => None,
             })
             .collect();
-        let standardized = || ops::standardized(node, constants.as_deref()?);
+        let standardized = || ops::standardized(node, self.opset, constants.as_deref()?);
         let value = match standardized() {
             Some(standardized) => Some(standardized),
             None => match &constants {
                 Some(constants) => {
-                    let read = constants.iter().flatten().map(|tensor| tensor.bytes.len()).sum();
-                    self.compute(read)?;
-                    constant::fold(node, self.opset, constants)?.map(Value::Constant)
+                    let sizes = constants.iter().flatten().map(|tensor| tensor.bytes.len());
+                    self.compute(sizes.clone().sum())?;
+                    // Room for the result, as large as what it is made of, before there is one.
+                    let largest = sizes.max().unwrap_or(0);
+                    self.spend(largest)?;
+                    let constant = constant::fold(node, self.opset, constants)?;
+                    self.room += largest;
+                    constant.map(Value::Constant)
                 }
                 None => None,
             },
         };
         let value = match value {
             Some(value) => value,
+            None if node.op == "Split" && proto::is_standard(&node.domain) => {
+                let values = ops::split(self, node)?;
+                for (name, value) in node.outputs.iter().zip(values).filter(|(name, _)| !name.is_empty()) {
+                    if self.values.insert(name.clone(), value).is_some() {
+                        return Err(malformed(format!("gives `{name}`, which is an input or initializer")));
+                    }
+                }
+                return Ok(());
+            }
             None => ops::convert(self, node)?,
         };
         let Some(output) = node.outputs.first().filter(|name| !name.is_empty()) else {
@@ -214,6 +228,11 @@ impl Builder<'_> {
             Value::Grouped(..) => {
                 return Err(unsupported(
                     "reads an image whose channels are reshaped into groups, which only a norm may",
+                ));
+            }
+            Value::Part(_) => {
+                return Err(unsupported(
+                    "reads some channels of an image, which only a norm may, and what puts them together",
                 ));
             }
             Value::Norm(..) => {
