@@ -1,7 +1,7 @@
 //! Files of Keras, against what Keras computes with them, and hostile ones. tests/data/make_keras.py makes them.
 
 use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use resnet_dsl::evaluate::evaluate;
 use resnet_import::{Bytes, Checkpoint, Element, Error, Model, keras};
@@ -53,9 +53,9 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// `narrow.keras` with another configuration.
-fn changed(change: impl FnOnce(&mut Value)) -> Result<Model, Error> {
-    let mut archive = ZipArchive::new(Cursor::new(unpacked("narrow.keras"))).unwrap();
+/// A `.keras` file with another configuration.
+fn changed(name: &str, change: impl FnOnce(&mut Value)) -> Result<Model, Error> {
+    let mut archive = ZipArchive::new(Cursor::new(unpacked(name))).unwrap();
     let mut entry = |name: &str| {
         let mut bytes = Vec::new();
         archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
@@ -85,7 +85,7 @@ fn layer<'a>(config: &'a mut Value, name: &str) -> &'a mut Value {
 
 /// What is wrong with `narrow.keras` and this change.
 fn problem(change: impl FnOnce(&mut Value)) -> String {
-    changed(change).err().expect("an error").to_string()
+    changed("narrow.keras", change).map(|_| ()).unwrap_err().to_string()
 }
 
 #[test]
@@ -102,7 +102,6 @@ fn models_compute_what_keras_does() {
 #[test]
 fn ten_images_of_a_published_model() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real");
-    let folder = if folder.is_dir() { folder } else { PathBuf::from("../../shared/real") };
     let Ok(bytes) = std::fs::read(folder.join("import/mlperf_tiny_resnet8.h5")) else {
         eprintln!("SKIPPED: there is no {}", folder.display());
         return;
@@ -182,11 +181,30 @@ fn keras_2_has_another_hard_sigmoid() {
 
 #[test]
 fn an_input_of_any_size_is_that_of_imagenet() {
-    let any =
-        |config: &mut Value| layer(config, "image")["config"]["batch_shape"] = json!([null, null, null, 3]);
-    // The dense layer behind `flatten` does not fit any more, but all before does.
-    let message = problem(any);
+    let any = |config: &mut Value| {
+        let layers = config["config"]["layers"].as_array_mut().unwrap();
+        layers[0]["config"]["batch_shape"] = json!([null, null, null, 3]);
+    };
+    let model = changed("mixed.keras", any).unwrap();
+    assert_eq!(model.format, "Keras model (saved by Keras 3.15.1, images of any size: 224x224 here)");
+    assert!(model.graph.to_string().contains("%input = input {dims=1x224x224x3}"));
+    // A dense layer behind `flatten` knows the size.
+    let message = changed("narrow.keras", any).map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("`scores`") && message.contains("[18, 5]"), "{message}");
+}
+
+/// Functions of `keras.ops` in a model.
+#[test]
+fn operations_are_like_layers() {
+    let operation = |config: &mut Value| {
+        let relu = layer(config, "block1_relu");
+        relu["module"] = json!("keras.src.ops.nn");
+        relu["class_name"] = json!("Relu6");
+        relu["config"] = json!({"name": "block1_relu"});
+    };
+    let graph = |model: Model| model.graph.to_string();
+    let expected = graph(model(unpacked("narrow.keras")).unwrap());
+    assert_eq!(graph(changed("narrow.keras", operation).unwrap()), expected);
 }
 
 #[test]
@@ -305,14 +323,14 @@ fn bombs_are_refused() {
         ("model.weights.h5", Vec::new()),
     ]);
     assert!(matches!(model(archive), Err(Error::Refused(_))));
-    let nested = changed(|config| config["many"] = Value::Array(vec![json!({}); 1 << 18]));
+    let nested = changed("narrow.keras", |config| config["many"] = Value::Array(vec![json!({}); 1 << 18]));
     assert!(matches!(nested, Err(Error::Refused(_))), "{nested:?}");
 }
 
 /// A file that ends early is an error, or what it lacks is not needed.
 #[test]
 fn files_that_end_early() {
-    for (name, step) in [("narrow.h5", 97), ("mixed.weights.h5", 97), ("narrow.keras", 997)] {
+    for (name, step) in [("narrow.h5", 97), ("mixed.weights.h5", 997), ("narrow.keras", 997)] {
         let whole = unpacked(name);
         let expected = checkpoint(name).unwrap().tensors.len();
         for length in (0..whole.len()).step_by(step) {

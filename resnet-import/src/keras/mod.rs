@@ -23,7 +23,7 @@ use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
 use crate::model::Model;
-use builder::Flow;
+use builder::{Flow, Names};
 use config::{Layer, Network, short, size};
 use network::{Walk, sanitized};
 use weights::{Stored, Weights, canonical};
@@ -54,7 +54,7 @@ pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
 pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
     let weights = Opened::read(file)?.weights()?;
     let mut tensors: Vec<Tensor> = Vec::new();
-    let mut taken = std::collections::HashSet::new();
+    let mut taken = Names::default();
     for layer in &weights.layers {
         let roles = if weights.numbered { roles(&layer.key, layer.tensors.len()) } else { &[] };
         for (index, (weight, tensor)) in layer.tensors.iter().enumerate() {
@@ -66,7 +66,7 @@ pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
             let [inner, whole] = [inner, owner].map(|owner| sanitized(&format!("{owner}/{role}")));
             let name = if taken.contains(&inner) { whole } else { inner };
             let dims = plain(role, &tensor.dims);
-            tensors.push(Tensor { name: builder::unique(&name, &mut taken), dims, ..tensor.clone() });
+            tensors.push(Tensor { name: taken.unique(&name), dims, ..tensor.clone() });
         }
     }
     Ok(Checkpoint { format: "Keras weights", tensors, notes: Vec::new() })
@@ -183,17 +183,19 @@ fn build(config: &Value, weights: &Weights, version: &str) -> Result<Model, Erro
     let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
     let mut walk = Walk::new(&sanitized(network.name), weights, major);
-    let input = input(&mut walk, &network, config)?;
+    let (input, any_size) = input(&mut walk, &network, config)?;
     let outputs = walk.whole(&network, input)?;
     let mut graph = walk.builder.graph;
     graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
     check(&graph)?;
-    let format = format!("Keras model (saved by Keras {})", short(version));
+    let [_, height, width, _] = input.dims;
+    let size = if any_size { format!(", images of any size: {height}x{width} here") } else { String::new() };
+    let format = format!("Keras model (saved by Keras {}{size})", short(version));
     Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors })
 }
 
-/// The input, whose size the first layer says.
-fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<Flow, Error> {
+/// The input, whose size the first layer says, and whether that leaves the size open.
+fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<(Flow, bool), Error> {
     let unknown = || {
         Error::Unsupported(format!(
             "the size of the input of `{}` is not said: build the model with an `Input` before it is saved",
@@ -228,7 +230,8 @@ fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<F
             short(&Value::Array(shape.clone()).to_string())
         ))
     })?;
-    walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])
+    let any_size = shape.iter().skip(1).any(Value::is_null);
+    Ok((walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])?, any_size))
 }
 
 /// The graph is one that a spec could give.
