@@ -41,21 +41,11 @@ pub(super) fn input(
     for (axis, size) in axes.iter().zip(&input.dims).skip(1) {
         let place = NHWC.iter().position(|other| other == axis).unwrap_or_default();
         let wanted = given.and_then(|given| given.get(place).copied());
-        let size = match (size, wanted) {
-            (Some(size), Some(wanted)) if *size != wanted => {
-                return Err(Error::Unsupported(format!(
-                    "the input `{name}` is fixed to {:?} in the file, and {wanted} was asked for: export the model with that size",
-                    input.dims.iter().map(|size| size.unwrap_or(0)).collect::<Vec<_>>()
-                )));
-            }
-            (Some(size), _) => *size,
-            (None, Some(wanted)) => wanted,
-            (None, None) => {
-                return Err(Error::Unsupported(format!(
-                    "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
-                )));
-            }
-        };
+        let size = size.or(wanted).ok_or_else(|| {
+            Error::Unsupported(format!(
+                "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
+            ))
+        })?;
         if let Some(dim) = dims.get_mut(place) {
             *dim = size;
         }
