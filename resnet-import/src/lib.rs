@@ -1,10 +1,35 @@
 //! Checkpoints of other frameworks: what their files hold, as graphs and tensors. Nothing in a file is ever executed.
 #![forbid(unsafe_code)]
 
+pub mod archive;
+pub mod budget;
+mod candidate;
+mod check;
 pub mod checkpoint;
 pub mod error;
+mod fit;
+mod flat;
+pub mod hdf5;
+mod import;
+pub mod keras;
 pub mod model;
+pub mod npz;
+pub mod onnx;
+pub mod pickle;
+mod recognize;
+pub mod safetensors;
+mod shards;
+mod slots;
+mod strided;
+mod text;
+pub mod torch;
+mod weight;
+pub mod write;
 
+pub use candidate::Like;
+pub use check::{Check, check};
 pub use checkpoint::{Bytes, Checkpoint, Element, Tensor};
 pub use error::Error;
+pub use import::{Contents, Imported, import, read};
 pub use model::Model;
+pub use weight::{Format, Source, Weight};
