@@ -11,6 +11,8 @@ pub struct Checkpoint {
     pub format: &'static str,
     /// Its tensors, in the order of the file.
     pub tensors: Vec<Tensor>,
+    /// What a person should know of how it was read, each a line: which part of the file was taken, what was left out.
+    pub notes: Vec<String>,
 }
 
 /// A tensor: row-major, little-endian, nothing between its elements.

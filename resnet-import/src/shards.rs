@@ -1,0 +1,56 @@
+//! Checkpoints of several files, and the index that names them.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::checkpoint::{Bytes, Checkpoint};
+use crate::error::Error;
+
+/// Bytes of an index at most: parsed, it takes up to 50 times as much memory. Thousands of tensors fit.
+const LARGEST: usize = 1 << 20;
+
+/// The tensors of all files that an index names, each once, in the order of the index.
+pub(crate) fn read(
+    index: &[u8],
+    format: &'static str,
+    mut open: impl FnMut(&str) -> Result<Bytes, Error>,
+    read: impl Fn(Bytes) -> Result<Checkpoint, Error>,
+) -> Result<Checkpoint, Error> {
+    let malformed = |problem: String| Error::Malformed(format!("the index of the checkpoint's files {problem}"));
+    if index.len() > LARGEST {
+        return Err(malformed(format!("is larger than {LARGEST} bytes: it is no index")));
+    }
+    let index: Value = serde_json::from_slice(index).map_err(|error| malformed(format!("is no JSON: {error}")))?;
+    let map = index.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| malformed("has no \"weight_map\" from tensors to files".into()))?;
+
+    let mut all = Checkpoint { format, tensors: Vec::new(), notes: Vec::new() };
+    let mut files = HashSet::new();
+    for (tensor, file) in map {
+        let file = file.as_str().ok_or_else(|| malformed(format!("names no file for {tensor:?}")))?;
+        if !is_plain(file) {
+            return Err(Error::Refused(format!(
+                "the index of the checkpoint's files names {file:?} for {tensor:?}: only files in its own folder are read"
+            )));
+        }
+        if files.insert(file) {
+            let shard = read(open(file)?)?;
+            all.tensors.extend(shard.tensors.into_iter().filter(|tensor| {
+                map.get(&tensor.name).is_some_and(|owner| owner.as_str() == Some(file))
+            }));
+            all.notes.extend(shard.notes.into_iter().map(|note| format!("{file}: {note}")));
+        }
+    }
+    let found: HashSet<&str> = all.tensors.iter().map(|tensor| &*tensor.name).collect();
+    let missing = map.keys().filter(|name| !found.contains(&***name)).count();
+    if missing > 0 {
+        all.notes.push(format!("{missing} of the {} tensors in the index are not in their files", map.len()));
+    }
+    Ok(all)
+}
+
+/// Whether a name is that of a file, without folders, on any system.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0'])
+}
