@@ -116,12 +116,12 @@ fn extensions_and_objects_of_others_are_refused() {
 #[test]
 fn pickles_do_not_blow_up() {
     // Lists of a list twice, of that twice..: 2^64 items, if somebody counts them.
-    let doubled = [&b"]q\x00"[..], &b"(h\x00h\x00lq\x00".repeat(64)].concat();
+    let doubled = [&b"]q\x00"[..], &b"0(h\x00h\x00lq\x00".repeat(64)].concat();
     rejected("doubled lists.pth", &checkpoint(&held(&doubled), &[]), "tensors");
-    let doubled = [&b"}q\x00"[..], &b"}(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00uq\x00".repeat(64)].concat();
+    let doubled = [&b"}q\x00"[..], &b"0}(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00uq\x00".repeat(64)].concat();
     rejected("doubled dictionaries.pth", &checkpoint(&held(&doubled), &[]), "tensors");
     // The same, as arguments and states of objects.
-    let doubled = [&b")q\x00"[..], &b"ctorch\nSize\n(h\x00h\x00tRh\x00bq\x00".repeat(64)].concat();
+    let doubled = [&b")q\x00"[..], &b"0ctorch\nSize\n(h\x00h\x00tRh\x00bq\x00".repeat(64)].concat();
     rejected("doubled objects.pth", &checkpoint(&held(&doubled), &[]), "tensors");
     // A list that is copied again and again.
     let copied = [&b"]("[..], &b"N".repeat(100_000), b"eq\x00", &b"0ccollections\ndeque\nh\x00\x85R".repeat(10_000)].concat();
