@@ -52,6 +52,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// What to say of a name that no spec has: which one was probably meant, or else which there are.
 pub fn unknown(name: &str) -> String {
+    format!("no spec `{name}` ships; {}", likely(name))
+}
+
+/// Which spec was probably meant by a name that none has, or else which there are.
+pub(crate) fn likely(name: &str) -> String {
     let known: Vec<&str> = names().collect();
     // The name without its folder is what people remember.
     let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
@@ -67,10 +72,10 @@ pub fn unknown(name: &str) -> String {
         None => same,
     };
     if likely.is_empty() {
-        return format!("no spec `{name}` ships; there are {}", known.join(", "));
+        return format!("there are {}", known.join(", "));
     }
     let likely: Vec<String> = likely.iter().map(|known| format!("`{known}`")).collect();
-    format!("no spec `{name}` ships; did you mean {}?", likely.join(" or "))
+    format!("did you mean {}?", likely.join(" or "))
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod expression;
 pub(crate) mod fields;
 mod instance;
 mod layers;
+mod like;
 mod lower;
 pub mod metadata;
 pub mod names;

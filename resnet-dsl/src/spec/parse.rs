@@ -11,6 +11,7 @@ use crate::spec::budget::Budget;
 use crate::spec::define::Definitions;
 use crate::spec::fields::{self, Fields, choice, size, sizes, text};
 use crate::spec::layers::{Context, layers, reference};
+use crate::spec::like;
 use crate::spec::metadata::Precision;
 use crate::spec::names::{self, Names};
 use crate::spec::preprocessing::{labels, preprocessing};
@@ -28,7 +29,13 @@ pub(super) fn spec(
     errors: &mut Diagnostics,
 ) -> Option<Spec> {
     let overrides = source.overrides;
+    let (like, inherited) = like::whole(tree, errors).unzip();
+    if like.is_some() && !errors.is_empty() {
+        return None; // what is missing may be there
+    }
+    let tree = like.as_ref().unwrap_or(tree);
     let mut fields = Fields::of(tree, "a spec", errors);
+    fields.take("like");
     let name = fields.required("name", errors).and_then(|node| text(node, errors));
     let input_node = fields.required("input", errors);
     let input = input_node.and_then(|node| input(node, errors));
@@ -71,7 +78,9 @@ pub(super) fn spec(
         && !labels.is_empty()
         && labels.len() != classes
     {
-        if overrides.classes.is_some() && source.is_shipped() {
+        let shipped = overrides.classes.is_some() && source.is_shipped()
+            || inherited.is_some_and(|keys| keys.iter().any(|key| key == "labels"));
+        if shipped {
             // Those of the weights that ship: other weights have other classes.
             labels.clear();
         } else {

@@ -1,0 +1,91 @@
+//! A spec that a file may be of, and what it computes with.
+
+use std::path::PathBuf;
+
+use resnet_dsl::ir::Graph;
+use resnet_dsl::spec::Overrides;
+use resnet_dsl::{Spec, shipped};
+
+use crate::error::Error;
+use crate::slots::{self, Slot};
+
+/// A spec's text, and where it is from.
+#[derive(Clone, Debug)]
+pub struct Like {
+    /// The name of a spec that ships, or the path of a file.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Where the files are that it names; `None`: it ships.
+    pub folder: Option<PathBuf>,
+}
+
+/// A spec as a network.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The spec.
+    pub like: Like,
+    /// Its graph: see [`slots::typed`].
+    pub graph: Graph,
+    /// Its tensors, in the order of the graph.
+    pub slots: Vec<Slot>,
+    /// How many classes there are, if the spec says it.
+    pub classes: Option<usize>,
+    /// Height, width and channels of the input.
+    pub input: [usize; 3],
+    /// Endings of tensors that a file may hold beside these.
+    pub ignored: Vec<String>,
+}
+
+impl Like {
+    /// All specs that ship.
+    pub fn shipped() -> impl Iterator<Item = Like> {
+        shipped::names().filter_map(|name| {
+            let text = shipped::get(name)?.to_owned();
+            Some(Like { name: name.to_owned(), text, folder: None })
+        })
+    }
+
+    /// Whether it ships.
+    pub fn ships(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    /// The text of a file beside it.
+    pub(crate) fn read(&self, file: &str) -> Result<String, String> {
+        let folder = self.folder.as_deref().ok_or("a spec that ships has no files beside it")?;
+        std::fs::read_to_string(folder.join(file)).map_err(|error| error.to_string())
+    }
+}
+
+impl Candidate {
+    /// What a spec stands for.
+    ///
+    /// # Errors
+    /// The spec's mistakes, or why it cannot be what is asked for instead.
+    pub fn parse(like: &Like, overrides: &Overrides) -> Result<Self, Error> {
+        let spec = Spec { name: &like.name, text: &like.text, overrides };
+        let parsed = spec.parse(&mut |file| like.read(file)).map_err(|errors| {
+            let text = errors.render(&like.name, &like.text);
+            Error::Unsupported(format!("{} cannot be compiled\n\n{text}", like.name))
+        })?;
+        let graph = slots::typed(&parsed.graph)?;
+        let [_, height, width, channels] = parsed.input;
+        Ok(Candidate {
+            slots: slots::slots(&graph),
+            like: like.clone(),
+            graph,
+            classes: parsed.classes,
+            input: [height, width, channels],
+            ignored: parsed.metadata.ignored,
+        })
+    }
+
+    /// The same for another number of classes.
+    ///
+    /// # Errors
+    /// As [`Candidate::parse`].
+    pub fn with_classes(&self, classes: usize) -> Result<Self, Error> {
+        Candidate::parse(&self.like, &Overrides { classes: Some(classes), ..Overrides::default() })
+    }
+}

@@ -1,0 +1,203 @@
+//! Pairs tensors with a spec's by their names, whatever those begin with.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::candidate::Candidate;
+use crate::checkpoint::{Element, Tensor};
+use crate::fit::{Pairing, has_shape, layout};
+use crate::slots::{Part, Slot};
+use resnet_dsl::ir::graph::Value;
+
+/// The pairing of a file with a spec; `None` if no name is the spec's.
+pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
+    let pairing = of_classes(tensors, candidate.clone())?;
+    let Some(classes) = classes(tensors, &pairing) else { return Some(pairing) };
+    match candidate.with_classes(classes) {
+        Ok(candidate) => of_classes(tensors, candidate),
+        Err(_) => Some(pairing),
+    }
+}
+
+/// The pairing with a spec of so many classes.
+fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
+    let slots = &candidate.slots;
+    let files: HashMap<&str, usize> =
+        tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
+    let (of_file, of_spec) = prefixes(&files, slots, tensors)?;
+    let mut pairs: Vec<Option<usize>> = slots
+        .iter()
+        .map(|slot| {
+            let rest = slot.name.strip_prefix(of_spec.as_str()).unwrap_or(&slot.name);
+            files.get(format!("{of_file}{rest}").as_str()).copied()
+        })
+        .collect();
+    let found = |pairs: &[Option<usize>]| {
+        let found: Vec<(usize, usize)> =
+            pairs.iter().enumerate().filter_map(|(slot, tensor)| Some((slot, (*tensor)?))).collect();
+        found
+    };
+    let kernels = found(&pairs);
+    let kernels = kernels.iter().map(|(slot, tensor)| (&slots[*slot], &tensors[*tensor]));
+    let layout = layout(kernels.filter(|(slot, _)| matches!(slot.part, Part::Kernel(..))));
+    let mut used: HashSet<usize> = pairs.iter().flatten().copied().collect();
+    // Behind another prefix than the others, as the head often is.
+    for (slot, pair) in slots.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
+        let ends = |tensor: &Tensor| {
+            tensor.name.strip_suffix(&slot.name).is_some_and(|rest| rest.ends_with(['.', '/']))
+                && has_shape(slot, &tensor.dims, layout)
+        };
+        let mut same = (0..tensors.len()).filter(|index| !used.contains(index) && ends(&tensors[*index]));
+        if let (Some(only), None) = (same.next(), same.next()) {
+            used.insert(only);
+            *pair = Some(only);
+        }
+    }
+    head(tensors, &candidate, &mut pairs, &mut used);
+    let fits = slots.iter().zip(&pairs).map(|(slot, tensor)| {
+        tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor].dims, layout))
+    });
+    let fits: Vec<bool> = fits.collect();
+    let extra: Vec<usize> = (0..tensors.len())
+        .filter(|index| !used.contains(index) && !is_counter(&tensors[*index], &candidate.ignored))
+        .collect();
+    let cut = cut(&candidate, &pairs);
+    let misshapen = pairs.iter().zip(&fits).any(|(tensor, fits)| tensor.is_some() && !fits);
+    let missing = pairs.iter().any(Option::is_none);
+    let complete = !misshapen && (!missing || cut.is_some()) && !belongs(tensors, &pairs, &extra, &of_file);
+    Some(Pairing { candidate, tensors: pairs, fits, layout, extra, complete, cut })
+}
+
+/// What the file's names and the spec's begin with, where they agree behind that.
+fn prefixes(files: &HashMap<&str, usize>, slots: &[Slot], tensors: &[Tensor]) -> Option<(String, String)> {
+    let names: HashSet<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+    let mut votes: HashMap<(&str, &str), (usize, usize)> = HashMap::new();
+    let mut vote = |prefixes, place| votes.entry(prefixes).or_insert((0, place)).0 += 1;
+    for (place, tensor) in tensors.iter().enumerate() {
+        for start in starts(&tensor.name).filter(|start| names.contains(&tensor.name[*start..])) {
+            vote((&tensor.name[..start], ""), place);
+        }
+    }
+    for slot in slots {
+        for start in starts(&slot.name).skip(1).filter(|start| files.contains_key(&slot.name[*start..])) {
+            vote(("", &slot.name[..start]), usize::MAX);
+        }
+    }
+    // Of equals, that which comes first in the file.
+    let best = votes.into_iter().max_by_key(|((file, spec), (votes, place))| {
+        (*votes, std::cmp::Reverse((*place, file.len() + spec.len())))
+    });
+    best.map(|((file, spec), _)| (file.to_owned(), spec.to_owned()))
+}
+
+/// Where the parts of a name begin.
+fn starts(name: &str) -> impl Iterator<Item = usize> {
+    std::iter::once(0).chain(name.match_indices(['.', '/']).map(|(index, _)| index + 1))
+}
+
+/// The dense layer at the end by its shape, if the file calls it otherwise: the only kernel left that reads as many elements.
+fn head(tensors: &[Tensor], candidate: &Candidate, pairs: &mut [Option<usize>], used: &mut HashSet<usize>) {
+    let Some((kernel, [.., inputs, _])) = classifier(candidate) else { return };
+    if pairs[kernel].is_some() || pairs.iter().all(Option::is_none) {
+        return;
+    }
+    let is_head = |tensor: &Tensor| matches!(tensor.dims[..], [_, read] | [_, read, 1, 1] if read == inputs);
+    let mut heads = (0..tensors.len()).filter(|index| !used.contains(index) && is_head(&tensors[*index]));
+    let (Some(only), None) = (heads.next(), heads.next()) else { return };
+    let module = parent(&tensors[only].name);
+    let bias = (0..tensors.len()).find(|index| {
+        *index != only && parent(&tensors[*index].name) == module && tensors[*index].dims == tensors[only].dims[..1]
+    });
+    let node = &candidate.slots[kernel].node;
+    let slot = candidate.slots.iter().position(|slot| slot.node == *node && slot.part == Part::Bias);
+    if slot.is_some() == bias.is_some() {
+        used.extend([only].into_iter().chain(bias));
+        pairs[kernel] = Some(only);
+        if let Some(slot) = slot {
+            pairs[slot] = bias;
+        }
+    }
+}
+
+/// The kernel of the dense layer whose units are the classes, and its height, width, inputs and outputs.
+pub(super) fn classifier(candidate: &Candidate) -> Option<(usize, [usize; 4])> {
+    let classes = candidate.classes?;
+    candidate.slots.iter().enumerate().rev().find_map(|(index, slot)| match slot.part {
+        Part::Kernel(layout, shape) if layout == layout.dense() && shape[3] == classes => Some((index, shape)),
+        _ => None,
+    })
+}
+
+/// How many classes the file has, if they are others than the spec's.
+fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
+    let (kernel, [.., inputs, outputs]) = classifier(&pairing.candidate)?;
+    let dims: Vec<usize> = tensors[pairing.tensors[kernel]?].dims.iter().copied().collect();
+    let classes = match dims[..] {
+        [classes, read] | [classes, read, 1, 1] if read == inputs && !(classes == inputs && outputs == read) => classes,
+        [read, classes] if read == inputs => classes,
+        _ => return None,
+    };
+    (classes != outputs).then_some(classes)
+}
+
+/// Whether a tensor is no weight: a counter, or what the naming scheme leaves out.
+fn is_counter(tensor: &Tensor, ignored: &[String]) -> bool {
+    let whole = matches!(tensor.element, Element::I64 | Element::I32 | Element::U8 | Element::I8);
+    ignored.iter().any(|ending| tensor.name.ends_with(ending)) || (whole && tensor.dims.iter().all(|size| *size == 1))
+}
+
+/// Whether a tensor that is left lies between those of the network: in a module that it also has tensors in.
+fn belongs(tensors: &[Tensor], pairs: &[Option<usize>], extra: &[usize], prefix: &str) -> bool {
+    let module = |index: usize| {
+        let rest = tensors[index].name.strip_prefix(prefix)?;
+        Some(&rest[..rest.find(['.', '/']).unwrap_or(rest.len())])
+    };
+    let own: HashSet<&str> = pairs.iter().flatten().filter_map(|index| module(*index)).collect();
+    let parents: HashSet<&str> = pairs.iter().flatten().map(|index| parent(&tensors[*index].name)).collect();
+    let above: HashSet<&str> = parents.iter().map(|module| parent(module)).collect();
+    extra.iter().any(|index| {
+        let name = &tensors[*index].name;
+        // `fc.3` beside `fc.1`: another layer of the same head.
+        let beside = parent(parent(name));
+        module(*index).is_some_and(|module| own.contains(module))
+            || (!beside.is_empty() && beside != prefix.trim_end_matches(['.', '/']) && above.contains(beside))
+    })
+}
+
+/// The module that a tensor or module lies in.
+pub(super) fn parent(name: &str) -> &str {
+    name.rfind(['.', '/']).map_or("", |end| &name[..end])
+}
+
+/// The last value that is computed without tensors that are missing, if all others are for it: what follows is a head that the file
+/// does not have.
+fn cut(candidate: &Candidate, pairs: &[Option<usize>]) -> Option<String> {
+    let graph = &candidate.graph;
+    let nodes = |there: bool| {
+        let slots = candidate.slots.iter().zip(pairs).filter(move |(_, tensor)| tensor.is_some() == there);
+        slots.map(|(slot, _)| slot.node.as_str()).collect::<HashSet<&str>>()
+    };
+    let (missing, there) = (nodes(false), nodes(true));
+    if missing.is_empty() || there.is_empty() || graph.outputs().len() != 1 {
+        return None;
+    }
+    let mut whole: HashSet<Value> = HashSet::new();
+    let mut last = None;
+    for value in graph.topological() {
+        let node = graph.node(value);
+        let complete = !missing.contains(node.name.as_str());
+        if complete && graph.operands(value).iter().all(|operand| whole.contains(operand)) {
+            whole.insert(value);
+            last = Some(value);
+        }
+    }
+    let last = last?;
+    let mut needed = HashSet::new();
+    let mut waiting = vec![last];
+    while let Some(value) = waiting.pop() {
+        if needed.insert(value) {
+            waiting.extend(graph.operands(value));
+        }
+    }
+    let names: HashSet<&str> = needed.iter().map(|value| graph.node(*value).name.as_str()).collect();
+    there.iter().all(|node| names.contains(node)).then(|| graph.node(last).name.clone())
+}

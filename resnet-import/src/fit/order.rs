@@ -1,0 +1,240 @@
+//! Pairs tensors with a spec's by the order and the shapes of their layers, whatever they are called.
+//!
+//! ```text
+//! file:  tensors of one module are a layer; layers in the order of the file, or of their names
+//! spec:  layers in the order of the graph, the shorter side of a sum before the longer one, or behind it
+//! pair:  the n-th kernel with the n-th kernel, the n-th norm with the n-th norm, ..; all shapes agree
+//! ```
+//! If more than one of these orders agrees, and they differ in what is paired, nothing is.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+
+use resnet_dsl::ir::graph::{Graph, Value};
+use resnet_plan::KernelLayout;
+
+use crate::candidate::Candidate;
+use crate::checkpoint::{Element, Tensor};
+use crate::fit::names::{classifier, parent};
+use crate::fit::{Pairing, has_shape};
+use crate::slots::{Part, Slot, of_node};
+
+/// A layer's tensors: what they are for, and which they are.
+type Layer = Vec<(Kind, usize)>;
+
+/// What a tensor is for, without sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Kind {
+    Kernel,
+    Bias,
+    Gamma,
+    Beta,
+    Mean,
+    Variance,
+    Slope,
+    Other,
+}
+
+/// The pairing of a file with a spec; `None` if the orders of their layers do not agree, or in several ways.
+pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
+    let layers = file(tensors);
+    let candidate = match classes(tensors, &layers, candidate) {
+        Some(classes) => candidate.with_classes(classes).ok()?,
+        None => candidate.clone(),
+    };
+    let mut natural = layers.clone();
+    let name = |layer: &Layer| layer.first().map_or("", |(_, tensor)| tensors[*tensor].name.as_str());
+    natural.sort_by(|a, b| by_name(name(a), name(b)));
+    let mut found: Option<(Vec<Option<usize>>, KernelLayout)> = None;
+    for layers in [&layers, &natural] {
+        for shortcut_first in [false, true] {
+            let order = order(&candidate, shortcut_first);
+            for layout in [KernelLayout::Oihw, KernelLayout::Hwio, KernelLayout::Ohwi] {
+                let Some(pairs) = agree(tensors, layers, &candidate.slots, &order, layout) else { continue };
+                match &found {
+                    Some((other, _)) if *other != pairs => return None,
+                    _ => found = Some((pairs, layout)),
+                }
+            }
+        }
+        if found.is_some() {
+            break;
+        }
+    }
+    let (pairs, layout) = found?;
+    let fits = vec![true; pairs.len()];
+    Some(Pairing { candidate, tensors: pairs, fits, layout, extra: Vec::new(), complete: true, cut: None })
+}
+
+/// The layers of a file, in its order.
+fn file(tensors: &[Tensor]) -> Vec<Layer> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut layers: Vec<Layer> = Vec::new();
+    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| is_weight(tensor)) {
+        let place = *places.entry(parent(&tensor.name)).or_insert(layers.len());
+        if place == layers.len() {
+            layers.push(Vec::new());
+        }
+        layers[place].push((Kind::Other, index));
+    }
+    for layer in &mut layers {
+        let is_norm = layer.len() > 1 && layer.iter().all(|(_, tensor)| tensors[*tensor].dims.len() <= 1);
+        for (kind, tensor) in layer {
+            *kind = kind_of(&tensors[*tensor], is_norm);
+        }
+    }
+    layers
+}
+
+/// Whether it may be a weight: counters are none.
+fn is_weight(tensor: &Tensor) -> bool {
+    matches!(tensor.element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16)
+}
+
+/// What a tensor is for, by the end of its name and its shape.
+fn kind_of(tensor: &Tensor, of_norm: bool) -> Kind {
+    let last = tensor.name.rsplit(['.', '/']).next().unwrap_or_default().trim_end_matches(":0");
+    match last {
+        _ if tensor.dims.len() > 1 => Kind::Kernel,
+        "weight" | "gamma" | "scale" if of_norm => Kind::Gamma,
+        "bias" | "beta" if of_norm => Kind::Beta,
+        "bias" | "beta" => Kind::Bias,
+        _ if last.contains("mean") => Kind::Mean,
+        _ if last.contains("var") => Kind::Variance,
+        "weight" | "alpha" => Kind::Slope,
+        _ => Kind::Other,
+    }
+}
+
+fn kind_of_slot(slot: &Slot) -> Kind {
+    match slot.part {
+        Part::Kernel(..) | Part::ChannelKernel => Kind::Kernel,
+        Part::Bias => Kind::Bias,
+        Part::Gamma => Kind::Gamma,
+        Part::Beta => Kind::Beta,
+        Part::Mean => Kind::Mean,
+        Part::Variance => Kind::Variance,
+        Part::Slope => Kind::Slope,
+        Part::Exponent => Kind::Other,
+    }
+}
+
+/// The layers of a spec: indices of their slots.
+fn order(candidate: &Candidate, shortcut_first: bool) -> Vec<Layer> {
+    let graph = &candidate.graph;
+    let index: HashMap<&str, usize> =
+        candidate.slots.iter().enumerate().map(|(index, slot)| (slot.name.as_str(), index)).collect();
+    let depths = depths(graph);
+    let mut order = Vec::new();
+    let mut seen: HashSet<Value> = HashSet::new();
+    let mut waiting: Vec<(Value, bool)> = graph.outputs().iter().rev().map(|output| (output.value, false)).collect();
+    while let Some((value, ready)) = waiting.pop() {
+        if ready {
+            let slots = of_node(graph, value);
+            let layer: Layer = slots
+                .iter()
+                .filter_map(|slot| Some((kind_of_slot(slot), *index.get(slot.name.as_str())?)))
+                .collect();
+            if !layer.is_empty() {
+                order.push(layer);
+            }
+        } else if seen.insert(value) {
+            waiting.push((value, true));
+            let mut operands = graph.operands(value);
+            // What is pushed last is computed first.
+            operands.sort_by_key(|operand| depths.get(operand).copied());
+            if shortcut_first {
+                operands.reverse();
+            }
+            waiting.extend(operands.into_iter().map(|operand| (operand, false)));
+        }
+    }
+    order
+}
+
+/// How many values lie on the longest way to each value.
+fn depths(graph: &Graph) -> HashMap<Value, usize> {
+    let mut depths = HashMap::new();
+    for value in graph.topological() {
+        let longest = graph.operands(value).iter().filter_map(|operand| depths.get(operand)).max();
+        let depth = longest.map_or(0, |depth: &usize| depth + 1);
+        depths.insert(value, depth);
+    }
+    depths
+}
+
+/// The tensor of each slot, if all layers agree.
+fn agree(
+    tensors: &[Tensor],
+    layers: &[Layer],
+    slots: &[Slot],
+    order: &[Layer],
+    layout: KernelLayout,
+) -> Option<Vec<Option<usize>>> {
+    if layers.len() != order.len() {
+        return None;
+    }
+    // Layers with the same kinds of tensors follow each other in one order; norms may stand apart from kernels.
+    let key = |layer: &Layer| {
+        let mut kinds: Vec<Kind> = layer.iter().map(|(kind, _)| *kind).collect();
+        kinds.sort_unstable();
+        kinds
+    };
+    let mut waiting: HashMap<Vec<Kind>, std::collections::VecDeque<&Layer>> = HashMap::new();
+    for layer in layers {
+        waiting.entry(key(layer)).or_default().push_back(layer);
+    }
+    let mut pairs = vec![None; slots.len()];
+    for layer in order {
+        let of_file = waiting.get_mut(&key(layer))?.pop_front()?;
+        for (kind, slot) in layer {
+            let (_, tensor) = of_file.iter().find(|(of_file, _)| of_file == kind)?;
+            if !has_shape(&slots[*slot], &tensors[*tensor].dims, layout) {
+                return None;
+            }
+            pairs[*slot] = Some(*tensor);
+        }
+    }
+    pairs.iter().all(Option::is_some).then_some(pairs)
+}
+
+/// How many classes the file has, if they are others than the spec's: the outputs of the only kernel of two sizes.
+fn classes(tensors: &[Tensor], layers: &[Layer], candidate: &Candidate) -> Option<usize> {
+    let (_, [.., inputs, outputs]) = classifier(candidate)?;
+    let mut dense = layers.iter().flatten().map(|(_, tensor)| &tensors[*tensor].dims[..]).filter(|dims| dims.len() == 2);
+    let (Some([a, b]), None) = (dense.next(), dense.next()) else { return None };
+    let classes = if *b == inputs { *a } else { *b };
+    (classes != outputs && (*a == inputs || *b == inputs)).then_some(classes)
+}
+
+/// Names whose numbers count as numbers: `conv2` is before `conv10`.
+fn by_name(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (parts(a).into_iter(), parts(b).into_iter());
+    loop {
+        return match (a.next(), b.next()) {
+            (None, None) => Ordering::Equal,
+            (None, _) => Ordering::Less,
+            (_, None) => Ordering::Greater,
+            (Some(a), Some(b)) if a == b => continue,
+            (Some(a), Some(b)) => match (a.parse::<u64>(), b.parse::<u64>()) {
+                (Ok(a), Ok(b)) => a.cmp(&b),
+                _ => a.cmp(b),
+            },
+        };
+    }
+}
+
+/// A name in runs of digits and of others.
+fn parts(name: &str) -> Vec<&str> {
+    let bytes = name.as_bytes();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for end in 1..=bytes.len() {
+        let cut = bytes.get(end).is_none_or(|next| next.is_ascii_digit() != bytes[end - 1].is_ascii_digit());
+        if cut && let Some(part) = name.get(start..end) {
+            parts.push(part);
+            start = end;
+        }
+    }
+    parts
+}
