@@ -53,8 +53,10 @@ impl<'a> Archive<'a> {
         let mut at = directory.start;
         while at < directory.end {
             budget.take(ENTRY, || "the directory of the zip archive".into())?;
-            let (entry, next) = Entry::read(file.get(..directory.end).unwrap_or_default(), at)
-                .ok_or_else(|| Error::Malformed(format!("the zip archive's directory is damaged at byte {at}")))?;
+            let (entry, next) =
+                Entry::read(file.get(..directory.end).unwrap_or_default(), at).ok_or_else(|| {
+                    Error::Malformed(format!("the zip archive's directory is damaged at byte {at}"))
+                })?;
             at = next;
             let Some(entry) = entry else { continue };
             if archive.by_name.insert(entry.name, archive.entries.len()).is_some() {
@@ -92,8 +94,9 @@ impl<'a> Archive<'a> {
         match entry.method {
             STORED if entry.packed == entry.size => Ok(Some(packed)),
             DEFLATED => {
-                budget
-                    .take(entry.size, || format!("entry {name:?} of the zip archive, which is compressed,"))?;
+                budget.take(entry.size, || {
+                    format!("entry {name:?} of the zip archive is compressed (pack it without compression), and inflated")
+                })?;
                 let mut unpacked = Vec::with_capacity(entry.size);
                 // One byte more than promised is enough to know that the promise is broken.
                 let mut inflater = DeflateDecoder::new(&*packed).take((entry.size as u64).saturating_add(1));

@@ -23,7 +23,10 @@ impl Budget {
     /// If less is left.
     pub fn take(&mut self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
         self.left = self.left.checked_sub(bytes).ok_or_else(|| {
-            Error::Refused(format!("{} would take {bytes} bytes of memory, far more than the file", what()))
+            Error::Refused(format!(
+                "{} would take {bytes} bytes of memory, more than a file of this size may ask for",
+                what()
+            ))
         })?;
         Ok(())
     }

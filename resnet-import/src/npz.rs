@@ -28,7 +28,8 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
     for entry in archive.names() {
         let Some(name) = entry.strip_suffix(".npy") else { continue };
         let Some(bytes) = archive.entry(entry, &mut budget)? else { continue };
-        let malformed = |problem: &str| Error::Malformed(format!("array {name:?} of the NumPy archive {problem}"));
+        let malformed =
+            |problem: &str| Error::Malformed(format!("array {name:?} of the NumPy archive {problem}"));
         let (header, data) = split(&bytes).ok_or_else(|| malformed("has no header"))?;
         let header = Header::parse(header).ok_or_else(|| malformed("has a header that is not understood"))?;
         if header.dtype.contains('O') {
@@ -62,7 +63,9 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
     }
     if checkpoint.tensors.is_empty() {
         let notes: String = checkpoint.notes.iter().map(|note| format!(" ({note})")).collect();
-        return Err(Error::Unsupported(format!("the NumPy archive holds no arrays that are supported{notes}")));
+        return Err(Error::Unsupported(format!(
+            "the NumPy archive holds no arrays that are supported{notes}"
+        )));
     }
     Ok(checkpoint)
 }

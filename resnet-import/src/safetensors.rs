@@ -28,17 +28,21 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
     if len.is_none_or(|len| len > (1 << 20) + file.len() as u64 / 50) {
         return Err(malformed("its header does not fit it".into()));
     }
-    let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| malformed(error.to_string()))?;
+    let (header, metadata) =
+        SafeTensors::read_metadata(&file).map_err(|error| malformed(error.to_string()))?;
     let data = header.saturating_add(8);
     let mut checkpoint = Checkpoint { format: FORMAT, tensors: Vec::new(), notes: Vec::new() };
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         let Some(element) = element(info.dtype) else {
-            checkpoint.notes.push(format!("left out {name:?}, whose elements ({}) are not supported", info.dtype));
+            checkpoint
+                .notes
+                .push(format!("left out {name:?}, whose elements ({}) are not supported", info.dtype));
             continue;
         };
         let (start, end) = info.data_offsets;
-        let bytes = start.checked_add(data).zip(end.checked_add(data)).and_then(|(start, end)| file.part(start..end));
+        let bytes =
+            start.checked_add(data).zip(end.checked_add(data)).and_then(|(start, end)| file.part(start..end));
         let bytes = bytes.ok_or_else(|| malformed(format!("{name:?} reaches outside of it")))?;
         checkpoint.tensors.push(Tensor { name, dims: info.shape.clone(), element, bytes });
     }

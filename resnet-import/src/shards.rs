@@ -17,11 +17,13 @@ pub(crate) fn read(
     mut open: impl FnMut(&str) -> Result<Bytes, Error>,
     read: impl Fn(Bytes) -> Result<Checkpoint, Error>,
 ) -> Result<Checkpoint, Error> {
-    let malformed = |problem: String| Error::Malformed(format!("the index of the checkpoint's files {problem}"));
+    let malformed =
+        |problem: String| Error::Malformed(format!("the index of the checkpoint's files {problem}"));
     if index.len() > LARGEST {
         return Err(malformed(format!("is larger than {LARGEST} bytes: it is no index")));
     }
-    let index: Value = serde_json::from_slice(index).map_err(|error| malformed(format!("is no JSON: {error}")))?;
+    let index: Value =
+        serde_json::from_slice(index).map_err(|error| malformed(format!("is no JSON: {error}")))?;
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| malformed("has no \"weight_map\" from tensors to files".into()))?;
 
@@ -36,9 +38,12 @@ pub(crate) fn read(
         }
         if files.insert(file) {
             let shard = read(open(file)?)?;
-            all.tensors.extend(shard.tensors.into_iter().filter(|tensor| {
-                map.get(&tensor.name).is_some_and(|owner| owner.as_str() == Some(file))
-            }));
+            all.tensors.extend(
+                shard
+                    .tensors
+                    .into_iter()
+                    .filter(|tensor| map.get(&tensor.name).is_some_and(|owner| owner.as_str() == Some(file))),
+            );
             all.notes.extend(shard.notes.into_iter().map(|note| format!("{file}: {note}")));
         }
     }

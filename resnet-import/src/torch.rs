@@ -77,7 +77,9 @@ fn read_archive(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> 
                 .into(),
         )
     })?;
-    let has = |name: &str| archive.names().any(|entry| entry.strip_prefix(top).is_some_and(|entry| entry.starts_with(name)));
+    let has = |name: &str| {
+        archive.names().any(|entry| entry.strip_prefix(top).is_some_and(|entry| entry.starts_with(name)))
+    };
     if has("constants.pkl") || has("code/") {
         return Err(Error::Unsupported(
             "the file is a TorchScript program: load it with `torch.jit.load`, and save its tensors: \

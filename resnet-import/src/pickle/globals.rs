@@ -30,8 +30,13 @@ pub(super) fn is_known(module: &str, name: &str) -> bool {
         }
         "numpy" => matches!(name, "dtype" | "ndarray"),
         "numpy.core.multiarray" | "numpy._core.multiarray" => matches!(name, "_reconstruct" | "scalar"),
+        "numpy.core.numeric" | "numpy._core.numeric" => name == "_frombuffer",
         "torch" => {
-            matches!(name, "Size" | "Tensor" | "device" | "dtype") || name.ends_with("Storage") || is_dtype(name)
+            matches!(name, "Size" | "Tensor" | "device" | "dtype")
+                || matches!(name, "channels_last" | "contiguous_format" | "preserve_format" | "strided")
+                || ["Storage", "_affine", "_affine_float_qparams"].iter().any(|end| name.ends_with(end))
+                || name.starts_with("sparse_")
+                || is_dtype(name)
         }
         "torch.cuda" => name.ends_with("Storage"),
         "torch.storage" => matches!(name, "TypedStorage" | "UntypedStorage"),

@@ -128,7 +128,8 @@ impl<'a> Machine<'a> {
             b'S' => {
                 let quoted = self.scan.line()?;
                 let bare = |quote: &[u8]| quoted.strip_prefix(quote)?.strip_suffix(quote);
-                let bare = bare(b"'").or_else(|| bare(b"\"")).ok_or_else(|| self.damaged("a text in quotes"))?;
+                let bare =
+                    bare(b"'").or_else(|| bare(b"\"")).ok_or_else(|| self.damaged("a text in quotes"))?;
                 self.push(text(bare));
             }
             // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
@@ -316,22 +317,39 @@ impl<'a> Machine<'a> {
 
     /// The keys that lead to the value which comes next.
     fn place(&self) -> String {
-        let mut place = String::new();
-        let mut start = 0;
-        for end in self.marks.iter().copied().chain([self.stack.len()]) {
-            // A key is followed by nothing yet, or by the container whose items come after the mark.
-            let open = self.stack.get(start..end).unwrap_or_default();
-            if let Some(key) = open.iter().rev().take(2).find_map(|value| match value {
-                Value::Text(key) => Some(key),
-                _ => None,
-            }) && place.len() < 200
-            {
-                place.push_str(if place.is_empty() { "" } else { "." });
-                place.extend(key.chars().take(100));
-            }
-            start = end;
+        let mut keys = Vec::new();
+        let mut end = self.stack.len();
+        for start in self.marks.iter().rev().copied().chain([0]) {
+            self.open_keys(start, end, &mut keys);
+            end = start;
         }
-        place
+        // The outermost ones say enough.
+        let keys = keys.iter().rev().take(8).map(|key| key.chars().take(100).collect::<String>());
+        keys.collect::<Vec<_>>().join(".")
+    }
+
+    /// The keys whose values are not complete, the innermost first, in a part of the stack between marks.
+    fn open_keys(&self, start: usize, end: usize, keys: &mut Vec<&'a str>) {
+        let entries = |value: &Value<'a>| match self.node(*value) {
+            Some(Node::Dict(entries)) => Some(entries.len()),
+            _ => None,
+        };
+        let is_in_dict =
+            start.checked_sub(1).and_then(|below| self.stack.get(below)).and_then(entries).is_some();
+        let mut open = self.stack.get(start..end).unwrap_or_default();
+        // A container that is being filled is above its key.
+        if let [below @ .., Value::Node(_)] = open {
+            open = below;
+        }
+        while let [below @ .., Value::Text(key)] = open {
+            match below {
+                // A dictionary that is about to get its only entry.
+                [below @ .., dict] if entries(dict) == Some(0) => open = below,
+                _ if is_in_dict => open = &[],
+                _ => break,
+            }
+            keys.push(key);
+        }
     }
 
     fn push(&mut self, value: Value<'a>) {
@@ -449,7 +467,10 @@ impl<'a> Machine<'a> {
     }
 
     fn unknown(&self, what: &str) -> Error {
-        Error::Refused(format!("the pickle has {what} at byte {}, which `torch.save` does not write", self.at))
+        Error::Refused(format!(
+            "the pickle has {what} at byte {}, which `torch.save` does not write",
+            self.at
+        ))
     }
 }
 

@@ -43,8 +43,11 @@ pub(super) fn checkpoint<'a>(
     budget: &mut Budget,
 ) -> Result<Checkpoint, Error> {
     if pickle.dict(pickle.root).is_none() {
-        let what =
-            if tensor::is_tensor(pickle, pickle.root) { "a single tensor" } else { "no dictionary of tensors" };
+        let what = if tensor::is_tensor(pickle, pickle.root) {
+            "a single tensor"
+        } else {
+            "no dictionary of tensors"
+        };
         return Err(Error::Unsupported(format!("the file holds {what}: load it with PyTorch, and {SAVE}")));
     }
     let mut notes = Vec::new();
@@ -65,8 +68,9 @@ pub(super) fn checkpoint<'a>(
     };
     reader.dictionary(model, "", 0)?;
     let Reader { tensors, left_out, .. } = reader;
-    notes.extend(left_out.iter().map(|(what, (count, first))| {
-        format!("left out {count} tensors of {what} (the first is {first:?})")
+    notes.extend(left_out.iter().map(|(what, (count, first))| match count {
+        1 => format!("left out {first:?}, a tensor of {what}"),
+        _ => format!("left out {count} tensors of {what}, the first is {first:?}"),
     }));
     if tensors.is_empty() {
         let notes: String = notes.iter().map(|note| format!(" ({note})")).collect();
@@ -100,7 +104,12 @@ fn choose<'a>(
 }
 
 /// Whether a value is a dictionary that has tensors, itself or in another one. `known` are those that have been asked.
-fn has_tensors<'a>(pickle: &Pickle<'a>, value: Value<'a>, known: &mut HashMap<Id, bool>, depth: usize) -> bool {
+fn has_tensors<'a>(
+    pickle: &Pickle<'a>,
+    value: Value<'a>,
+    known: &mut HashMap<Id, bool>,
+    depth: usize,
+) -> bool {
     let (Value::Node(id), Some(entries)) = (value, pickle.dict(value)) else { return false };
     if let Some(known) = known.get(&id) {
         return *known;
@@ -127,7 +136,9 @@ fn taken<'a>(pickle: &Pickle<'a>, from: Value<'a>, taken: &str) -> String {
         .unwrap_or_default()
         .iter()
         .filter_map(|(key, _)| match key {
-            Value::Text(key) if *key != taken => Some(format!("{:?}", key.chars().take(40).collect::<String>())),
+            Value::Text(key) if *key != taken => {
+                Some(format!("{:?}", key.chars().take(40).collect::<String>()))
+            }
             _ => None,
         })
         .take(7)

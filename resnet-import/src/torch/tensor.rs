@@ -33,8 +33,9 @@ pub(super) fn read<'a>(
     budget: &mut Budget,
 ) -> Result<Option<Read>, Error> {
     let Some((function, arguments)) = tensor_call(pickle, value) else { return Ok(None) };
-    let malformed =
-        |problem: &str| Error::Malformed(format!("tensor {name:?} is described in an unknown way: {problem}"));
+    let malformed = |problem: &str| {
+        Error::Malformed(format!("tensor {name:?} is described in an unknown way: {problem}"))
+    };
     let (storage, place, kind) = match (function, arguments) {
         ("_rebuild_tensor_v3", [storage, offset, dims, strides, _, _, dtype, ..]) => {
             let dtype = pickle.global(*dtype).ok_or_else(|| malformed("it has no `dtype`"))?;
@@ -67,14 +68,18 @@ pub(super) fn read<'a>(
     let view = View { start: storage.start, offset, dims: &dims, strides: &strides, element: kind.bytes };
     let all = storages.get(storage.key, budget)?;
     let outside = || {
-        Error::Malformed(format!("tensor {name:?} of shape {dims:?} reaches outside of its storage of {} bytes", all.len()))
+        Error::Malformed(format!(
+            "tensor {name:?} of shape {dims:?} reaches outside of its storage of {} bytes",
+            all.len()
+        ))
     };
     let range = view.range(all.len()).ok_or_else(outside)?;
     let bytes = if view.is_contiguous() {
         all.part(range).ok_or_else(outside)?
     } else {
         let len = Tensor::len(&dims).and_then(|len| len.checked_mul(kind.bytes)).unwrap_or(usize::MAX);
-        budget.take(len, || format!("tensor {name:?} of shape {dims:?}, which is a view of fewer elements,"))?;
+        budget
+            .take(len, || format!("tensor {name:?} of shape {dims:?}, which is a view of fewer elements,"))?;
         let from = all.get(range).ok_or_else(outside)?;
         Bytes::new(strided::row_major(from, &dims, &strides, kind.bytes))
     };
