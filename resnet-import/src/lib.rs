@@ -5,6 +5,8 @@ pub mod archive;
 pub mod budget;
 pub mod checkpoint;
 pub mod error;
+pub mod hdf5;
+pub mod keras;
 pub mod model;
 pub mod npz;
 pub mod pickle;

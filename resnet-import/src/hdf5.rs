@@ -1,0 +1,304 @@
+//! HDF5: groups, attributes that are text, and datasets, of a file in memory. No other file is ever opened.
+//!
+//! The crate `hdf5-reader` knows the format. Added here: links to other files and data in other files are refused, and what is
+//! decompressed is taken from a budget.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use hdf5_reader::error::{ByteOrder, Error as Hdf5Error};
+use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::messages::layout::DataLayout;
+use hdf5_reader::{Dataset, Datatype, ExternalLinkResolver, Hdf5File, OpenOptions};
+
+use crate::budget::Budget;
+use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::error::Error;
+
+/// What a file begins with.
+pub const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+/// The largest object header: of attributes, of which one has up to 64 KiB.
+const HEADER: usize = 8 << 20;
+
+/// The largest chunk of a dataset, decompressed.
+const CHUNK: usize = 16 << 20;
+
+/// A file.
+pub struct File {
+    file: Hdf5File,
+    bytes: Bytes,
+    budget: RefCell<Budget>,
+}
+
+/// A group of a file.
+pub struct Group<'a> {
+    file: &'a File,
+    group: hdf5_reader::group::Group,
+    path: String,
+}
+
+impl File {
+    /// The file that these bytes are. What is decompressed of it is taken from the budget.
+    ///
+    /// # Errors
+    /// If they are none.
+    pub fn open(bytes: &Bytes, budget: Budget) -> Result<Self, Error> {
+        let options = OpenOptions::default()
+            .with_chunk_cache_bytes(0)
+            .with_max_chunk_bytes(CHUNK)
+            .with_max_object_header_bytes(HEADER)
+            .with_external_link_resolver(Arc::new(NoLinks));
+        let file =
+            Hdf5File::from_owner(Owner(bytes.clone()), options).map_err(|error| damaged("/", &error))?;
+        Ok(File { file, bytes: bytes.clone(), budget: RefCell::new(budget) })
+    }
+
+    /// The root group.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn root(&self) -> Result<Group<'_>, Error> {
+        let group = self.file.root_group().map_err(|error| damaged("/", &error))?;
+        Ok(Group { file: self, group, path: String::new() })
+    }
+
+    /// A dataset as a tensor: a range of the file's bytes where they lie in one piece, else read.
+    fn tensor(&self, dataset: &Dataset, path: String) -> Result<Tensor, Error> {
+        let element = element(dataset).ok_or_else(|| {
+            Error::Unsupported(format!(
+                "the dataset `{path}` holds {:?}: weights are numbers of 8, 16, 32 or 64 bits",
+                dataset.dtype()
+            ))
+        })?;
+        let dims: Option<Vec<usize>> =
+            dataset.shape().iter().map(|size| usize::try_from(*size).ok()).collect();
+        let size = dims.as_ref().and_then(|dims| Tensor::len(dims)?.checked_mul(element.bytes()));
+        let (Some(dims), Some(size)) = (dims, size) else {
+            return Err(Error::Malformed(format!(
+                "the dataset `{path}` has more elements than can be counted: {:?}",
+                dataset.shape()
+            )));
+        };
+        let header =
+            self.file.get_or_parse_header(dataset.address()).map_err(|error| damaged(&path, &error))?;
+        if header.messages.iter().any(|message| matches!(message, HdfMessage::ExternalFiles(_))) {
+            return Err(Error::Refused(format!(
+                "the dataset `{path}` lies in another file, and no other file is opened: save the model in one file"
+            )));
+        }
+        let place = header.messages.iter().find_map(|message| match message {
+            HdfMessage::DataLayout(message) => match message.layout {
+                DataLayout::Contiguous { address, .. } if is_little(dataset.dtype()) => Some(address),
+                _ => None,
+            },
+            _ => None,
+        });
+        let bytes = match place.and_then(|address| self.range(address, size)) {
+            Some(bytes) => bytes,
+            None => self.read(dataset, &path, size, element)?,
+        };
+        Ok(Tensor { name: path, dims, element, bytes })
+    }
+
+    fn range(&self, address: u64, size: usize) -> Option<Bytes> {
+        let start = usize::try_from(address.checked_add(self.file.superblock().base_address)?).ok()?;
+        self.bytes.part(start..start.checked_add(size)?)
+    }
+
+    /// Chunks, compressed data, data without a place.
+    fn read(&self, dataset: &Dataset, path: &str, size: usize, element: Element) -> Result<Bytes, Error> {
+        self.budget.borrow_mut().take(size, || {
+            format!("the dataset `{path}`, which is compressed or without a place in the file,")
+        })?;
+        let mut bytes = dataset.read_raw_bytes().map_err(|error| damaged(path, &error))?;
+        if bytes.len() != size {
+            return Err(Error::Malformed(format!(
+                "the dataset `{path}` has {} bytes, not {size}",
+                bytes.len()
+            )));
+        }
+        if !is_little(dataset.dtype()) {
+            bytes.chunks_exact_mut(element.bytes()).for_each(<[u8]>::reverse);
+        }
+        Ok(Bytes::new(bytes))
+    }
+}
+
+impl<'a> Group<'a> {
+    /// Names of the groups in it.
+    ///
+    /// # Errors
+    /// If it is damaged or links to another file.
+    pub fn groups(&self) -> Result<Vec<String>, Error> {
+        Ok(self.members()?.0)
+    }
+
+    /// Names of the datasets in it.
+    ///
+    /// # Errors
+    /// If it is damaged or links to another file.
+    pub fn datasets(&self) -> Result<Vec<String>, Error> {
+        Ok(self.members()?.1)
+    }
+
+    fn members(&self) -> Result<(Vec<String>, Vec<String>), Error> {
+        self.group.member_names().map_err(|error| damaged(&self.path, &error))
+    }
+
+    /// Where its header lies in the file: groups that were written later lie behind.
+    pub fn address(&self) -> u64 {
+        self.group.address()
+    }
+
+    /// The group of this path, from here.
+    ///
+    /// # Errors
+    /// If one on the way is damaged or a link to another file.
+    pub fn group(&self, path: &str) -> Result<Option<Group<'a>>, Error> {
+        let mut found = Group { file: self.file, group: self.group.clone(), path: self.path.clone() };
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let path = found.child(part);
+            let group = match found.group.group(part) {
+                Ok(group) => group,
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => return Err(damaged(&path, &error)),
+            };
+            found = Group { file: self.file, group, path };
+        }
+        Ok(Some(found))
+    }
+
+    /// The dataset of this path, from here; its name is the whole path.
+    ///
+    /// # Errors
+    /// If it is damaged, holds no numbers, or lies in another file.
+    pub fn tensor(&self, path: &str) -> Result<Option<Tensor>, Error> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(parent) = self.group(parent)? else { return Ok(None) };
+        let path = parent.child(name);
+        let dataset = match parent.group.dataset(name) {
+            Ok(dataset) => dataset,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(damaged(&path, &error)),
+        };
+        self.file.tensor(&dataset, path).map(Some)
+    }
+
+    /// An attribute that is one text.
+    ///
+    /// # Errors
+    /// If it is damaged, or no text.
+    pub fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(self.texts(name)?.and_then(|texts| texts.into_iter().next()))
+    }
+
+    /// An attribute that is a list of texts. Longer lists than an attribute can hold go on in those of this name and 0, 1, ..
+    ///
+    /// # Errors
+    /// If one is damaged, or no text.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
+        let attributes = self.group.attributes().map_err(|error| damaged(&self.path, &error))?;
+        let one = |name: &str| {
+            let Some(attribute) = attributes.iter().find(|attribute| attribute.name == name) else {
+                return Ok(None);
+            };
+            if attribute.num_elements().is_ok_and(|count| count == 0) {
+                return Ok(Some(Vec::new())); // of any type
+            }
+            let texts = attribute.read_strings().or_else(|_| attribute.read_string().map(|text| vec![text]));
+            texts.map(Some).map_err(|error| damaged(&format!("{}, attribute {name}", self.path), &error))
+        };
+        if let Some(texts) = one(name)? {
+            return Ok(Some(texts));
+        }
+        let mut all = Vec::new();
+        for part in 0.. {
+            match one(&format!("{name}{part}"))? {
+                Some(texts) => all.extend(texts),
+                None if part == 0 => return Ok(None),
+                None => break,
+            }
+        }
+        Ok(Some(all))
+    }
+
+    fn child(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
+    }
+}
+
+/// The file's bytes as `hdf5-reader` takes them.
+struct Owner(Bytes);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Refuses links to other files.
+struct NoLinks;
+
+impl ExternalLinkResolver for NoLinks {
+    fn resolve_external_link(&self, file: &str) -> Result<Option<Hdf5File>, Hdf5Error> {
+        Err(Hdf5Error::Other(format!("{REFUSED} `{file}`, and no other file is opened")))
+    }
+}
+
+/// How the error of [`NoLinks`] begins.
+const REFUSED: &str = "it links to the file";
+
+fn damaged(place: &str, error: &Hdf5Error) -> Error {
+    let place = if place.is_empty() { "/" } else { place };
+    let message = error.to_string();
+    match message.find(REFUSED) {
+        Some(start) => Error::Refused(format!("`{place}` in the HDF5 file: {}", &message[start..])),
+        None => Error::Malformed(format!("the HDF5 file is damaged at `{place}`: {message}")),
+    }
+}
+
+fn is_missing(error: &Hdf5Error) -> bool {
+    match error {
+        Hdf5Error::GroupNotFound(_) | Hdf5Error::DatasetNotFound(_) => true,
+        Hdf5Error::Context { source, .. } => is_missing(source),
+        _ => false,
+    }
+}
+
+fn is_little(datatype: &Datatype) -> bool {
+    match datatype {
+        Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } => {
+            *byte_order == ByteOrder::LittleEndian
+        }
+        _ => true,
+    }
+}
+
+/// What a dataset's elements are. Keras says of those of type bfloat16 in an attribute that they are; there are several ways to store them.
+fn element(dataset: &Dataset) -> Option<Element> {
+    let is_bf16 = || {
+        let attribute = dataset.attribute("dtype").and_then(|attribute| attribute.read_string());
+        attribute.is_ok_and(|name| name == "bfloat16")
+    };
+    match dataset.dtype() {
+        Datatype::FloatingPoint { size: 2, .. }
+        | Datatype::FixedPoint { size: 2, .. }
+        | Datatype::Opaque { size: 2, .. }
+            if is_bf16() =>
+        {
+            Some(Element::Bf16)
+        }
+        Datatype::FloatingPoint { size: 2, .. } => Some(Element::F16),
+        Datatype::FloatingPoint { size: 4, .. } => Some(Element::F32),
+        Datatype::FloatingPoint { size: 8, .. } => Some(Element::F64),
+        Datatype::FixedPoint { size: 1, signed: true, .. } => Some(Element::I8),
+        Datatype::FixedPoint { size: 1, .. } => Some(Element::U8),
+        Datatype::FixedPoint { size: 4, signed: true, .. } => Some(Element::I32),
+        Datatype::FixedPoint { size: 8, signed: true, .. } => Some(Element::I64),
+        Datatype::Enum { base, .. } if matches!(**base, Datatype::FixedPoint { size: 1, .. }) => {
+            Some(Element::U8)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! Adds nodes to a graph, with names and shapes, and the tensors that they use.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use resnet_dsl::diag::Span;
+use resnet_dsl::ir::{Graph, Node, Op, Value};
+use resnet_dsl::ops::{Dims, Sides};
+use resnet_plan::Text;
+
+use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::error::Error;
+use crate::keras::config::Layer;
+
+/// A value of the graph.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow {
+    /// The value.
+    pub(super) value: Value,
+    /// Its shape.
+    pub(super) dims: Dims,
+    /// Whether Keras sees only channels, no height and width.
+    pub(super) flat: bool,
+}
+
+/// What is made of a model.
+pub(super) struct Builder {
+    /// Nodes so far.
+    pub(super) graph: Graph,
+    /// Tensors so far.
+    pub(super) tensors: Vec<Tensor>,
+    nodes: HashSet<String>,
+    held: HashSet<String>,
+}
+
+/// The most operators of a model: nested ones can be called by each other.
+const NODES: usize = 1 << 16;
+
+impl Builder {
+    /// A graph without nodes.
+    pub(super) fn new(name: &str) -> Self {
+        Builder { graph: Graph::new(name), tensors: Vec::new(), nodes: HashSet::new(), held: HashSet::new() }
+    }
+
+    /// Adds an operator of a layer under a name, or this with a number.
+    ///
+    /// # Errors
+    /// If the operands do not fit, or there are too many operators.
+    pub(super) fn add(
+        &mut self,
+        layer: &Layer<'_>,
+        name: &str,
+        op: Op,
+        inputs: &[Flow],
+    ) -> Result<Flow, Error> {
+        let dims: Vec<Dims> = inputs.iter().map(|input| input.dims).collect();
+        let dims = op.clone().infer(&dims).map_err(|error| {
+            let help = error.help.map(|help| format!(": {help}")).unwrap_or_default();
+            layer.unsupported(format!("cannot be computed: {}{help}", error.message))
+        })?;
+        if dims.contains(&0) {
+            return Err(layer.unsupported("gives an empty image: use a larger input"));
+        }
+        if self.nodes.len() >= NODES {
+            return Err(Error::Unsupported(format!("the model has more than {NODES} operators")));
+        }
+        let flat = inputs.first().is_some_and(|input| input.flat);
+        let name = unique(name, &mut self.nodes);
+        let block = if inputs.is_empty() { "" } else { "stem" };
+        let (ty, halo, span) = (None, Sides::default(), Span::default());
+        let node = Node { name, op, ty, halo, block: block.to_owned(), span, used: None };
+        let operands: Vec<Value> = inputs.iter().map(|input| input.value).collect();
+        Ok(Flow { value: self.graph.add(node, &operands), dims, flat })
+    }
+
+    /// A tensor of a layer under this name, seen in these sizes. A layer that is used several times gives its tensors once.
+    ///
+    /// # Errors
+    /// If it has another number of elements.
+    pub(super) fn tensor(
+        &mut self,
+        layer: &Layer<'_>,
+        name: impl Display,
+        tensor: &Tensor,
+        dims: &[usize],
+    ) -> Result<Text, Error> {
+        let name = name.to_string();
+        if Tensor::len(&tensor.dims) != Tensor::len(dims) {
+            let Tensor { name: place, dims: found, .. } = tensor;
+            return Err(Error::Malformed(format!(
+                "the weights `{place}` of the layer `{}` are {found:?}, its configuration needs {dims:?}",
+                layer.name
+            )));
+        }
+        if self.held.insert(name.clone()) {
+            self.tensors.push(Tensor { name: name.clone(), dims: dims.to_vec(), ..tensor.clone() });
+        }
+        Ok(name.into())
+    }
+
+    /// A tensor that the file does not hold, since the layer's configuration says its elements.
+    pub(super) fn made(&mut self, name: impl Display, elements: &[f64]) -> Text {
+        let name = name.to_string();
+        if self.held.insert(name.clone()) {
+            let bytes = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
+            let (dims, element, bytes) = (vec![elements.len()], Element::F64, Bytes::new(bytes));
+            self.tensors.push(Tensor { name: name.clone(), dims, element, bytes });
+        }
+        name.into()
+    }
+}
+
+/// A name that is not taken: this, or this with a number.
+pub(super) fn unique(name: &str, taken: &mut HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names.find(|name| taken.insert(name.clone())).unwrap_or_default()
+}

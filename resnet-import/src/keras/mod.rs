@@ -1,0 +1,229 @@
+//! Models and weights of Keras 2 and 3 and of tf.keras: `.h5`, `.keras`, `.weights.h5`. Python code in them is never run.
+
+mod activations;
+mod builder;
+mod config;
+mod convs;
+mod layers;
+mod network;
+mod norms;
+mod snake;
+mod weights;
+
+use serde_json::Value;
+
+use resnet_dsl::diag::Diagnostics;
+use resnet_dsl::ir::verify::verify;
+use resnet_dsl::ir::{Op, Output};
+use resnet_dsl::pass;
+
+use crate::archive::{Archive, is_archive};
+use crate::budget::Budget;
+use crate::checkpoint::{Bytes, Checkpoint, Tensor};
+use crate::error::Error;
+use crate::hdf5::{File, Group};
+use crate::model::Model;
+use builder::Flow;
+use config::{Layer, Network, short, size};
+use network::{Walk, sanitized};
+use weights::{Stored, Weights, canonical};
+
+/// Height and width of a model's input, if it takes images of all sizes.
+const USUAL: usize = 224;
+
+/// The model of a file; `None` if it holds weights only.
+///
+/// # Errors
+/// If the file is damaged, or a layer has no counterpart: which, and what to do.
+pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
+    let opened = Opened::read(file)?;
+    let Some(text) = opened.config()? else { return Ok(None) };
+    let mut budget = Budget::of(file.len());
+    budget.take(memory(&text), || "the model's configuration".to_owned())?;
+    let config: Value = serde_json::from_str(&text)
+        .map_err(|error| Error::Malformed(format!("the model's configuration is no JSON: {error}")))?;
+    drop(text);
+    let weights = opened.weights()?;
+    build(&config, &weights, &opened.version).map(Some)
+}
+
+/// The weights of a file, called by their layers: `conv1/kernel`.
+///
+/// # Errors
+/// If the file is damaged, or holds no weights of Keras.
+pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
+    let weights = Opened::read(file)?.weights()?;
+    let mut tensors: Vec<Tensor> = Vec::new();
+    let mut taken = std::collections::HashSet::new();
+    for layer in &weights.layers {
+        let roles = if weights.numbered { roles(&layer.key, layer.tensors.len()) } else { &[] };
+        for (index, (weight, tensor)) in layer.tensors.iter().enumerate() {
+            let role = roles.get(index).copied().unwrap_or_else(|| canonical(weight));
+            let name = sanitized(&format!("{}/{role}", owner(layer, weight)));
+            tensors.push(Tensor { name: builder::unique(&name, &mut taken), ..tensor.clone() });
+        }
+    }
+    Ok(Checkpoint { format: "Keras weights", tensors, notes: Vec::new() })
+}
+
+/// The layer that a weight is of: in a model within the model, its name says it.
+fn owner<'a>(layer: &'a Stored, weight: &'a str) -> &'a str {
+    match weight.rsplit_once('/') {
+        Some((owner, _)) if !owner.is_empty() => owner,
+        _ => &layer.name,
+    }
+}
+
+/// What the numbered weights of a class are.
+fn roles(key: &str, count: usize) -> &'static [&'static str] {
+    let last = key.rsplit_once('/').map_or(key, |(_, last)| last);
+    let class = last.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('_').unwrap_or(last);
+    match (class, count) {
+        ("batch_normalization", 4) => &["gamma", "beta", "moving_mean", "moving_variance"],
+        ("batch_normalization", 3) => &["beta", "moving_mean", "moving_variance"],
+        ("batch_normalization", 2) => &["moving_mean", "moving_variance"],
+        ("group_normalization" | "layer_normalization", 2) => &["gamma", "beta"],
+        ("conv2d" | "dense" | "depthwise_conv2d", _) => &["kernel", "bias"],
+        ("separable_conv2d", _) => &["depthwise_kernel", "pointwise_kernel", "bias"],
+        ("p_re_lu", 1) => &["alpha"],
+        ("normalization", 3) => &["mean", "variance", "count"],
+        _ => &[],
+    }
+}
+
+/// A file whose kind is known.
+struct Opened {
+    /// The HDF5 file, of the archive or by itself.
+    file: File,
+    /// `config.json` of an archive.
+    config: Option<String>,
+    /// Keras' version: "3.15.1".
+    version: String,
+}
+
+impl Opened {
+    fn read(file: &Bytes) -> Result<Self, Error> {
+        let mut budget = Budget::of(file.len());
+        if !is_archive(file) {
+            let file = File::open(file, budget)?;
+            let version = version(&file.root()?)?;
+            return Ok(Opened { file, config: None, version });
+        }
+        let archive = Archive::open(file, &mut budget)?;
+        let mut entry = |name: &str| {
+            let missing = || {
+                Error::Malformed(format!(
+                    "the zip archive has no `{name}`: a model of Keras 3 has it; save it by `model.save(\"model.keras\")`"
+                ))
+            };
+            archive.entry(name, &mut budget)?.ok_or_else(missing)
+        };
+        let text = |name: &str, bytes: &Bytes| match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(Error::Malformed(format!("`{name}` of the zip archive is no text"))),
+        };
+        let weights = entry("model.weights.h5")?;
+        let config = text("config.json", &entry("config.json")?)?;
+        let metadata = text("metadata.json", &entry("metadata.json")?)?;
+        let metadata: Value = serde_json::from_str(&metadata).map_err(|error| {
+            Error::Malformed(format!("`metadata.json` of the zip archive is no JSON: {error}"))
+        })?;
+        let version = metadata.get("keras_version").and_then(Value::as_str).unwrap_or("3").to_owned();
+        Ok(Opened { file: File::open(&weights, budget)?, config: Some(config), version })
+    }
+
+    fn config(&self) -> Result<Option<String>, Error> {
+        match &self.config {
+            Some(config) => Ok(Some(config.clone())),
+            None => self.file.root()?.text("model_config"),
+        }
+    }
+
+    fn weights(&self) -> Result<Weights, Error> {
+        Weights::read(&self.file.root()?)?.ok_or_else(|| {
+            Error::Unsupported(
+                "the HDF5 file holds no weights of Keras: it has neither `layer_names` nor `layers`"
+                    .to_owned(),
+            )
+        })
+    }
+}
+
+fn version(root: &Group<'_>) -> Result<String, Error> {
+    if let Some(version) = root.text("keras_version")? {
+        return Ok(version);
+    }
+    let weights = root.group("model_weights")?.map(|group| group.text("keras_version")).transpose()?;
+    Ok(weights.flatten().unwrap_or_else(|| "3".to_owned()))
+}
+
+/// About how many bytes a JSON text takes when it is read.
+fn memory(text: &str) -> usize {
+    let count = |c: u8| text.bytes().filter(|byte| *byte == c).count();
+    text.len() + 400 * count(b'{') + 128 * count(b':') + 72 * (count(b',') + count(b'['))
+}
+
+fn build(config: &Value, weights: &Weights, version: &str) -> Result<Model, Error> {
+    let class = config.get("class_name").and_then(Value::as_str).unwrap_or_default();
+    let config = config.get("config").unwrap_or(&Value::Null);
+    let network = Network::read(class, config)?;
+    let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
+    let mut walk = Walk::new(&sanitized(network.name), weights, major);
+    let input = input(&mut walk, &network, config)?;
+    let outputs = walk.whole(&network, input)?;
+    let mut graph = walk.builder.graph;
+    graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
+    check(&graph)?;
+    let format = format!("Keras model (saved by Keras {})", short(version));
+    Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors })
+}
+
+/// The input, whose size the first layer says.
+fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<Flow, Error> {
+    let unknown = || {
+        Error::Unsupported(format!(
+            "the size of the input of `{}` is not said: build the model with an `Input` before it is saved",
+            network.name
+        ))
+    };
+    let name = network.inputs.first().map(|input| input.layer);
+    if network.inputs.len() > 1 {
+        return Err(Error::Unsupported(format!(
+            "`{}` has {} inputs; a network of the language has one",
+            network.name,
+            network.inputs.len()
+        )));
+    }
+    let mut layers = network.layers.iter();
+    let first: Option<&Layer<'_>> = match name {
+        Some(name) => layers.find(|layer| layer.name == name),
+        None => layers.next(),
+    };
+    let first = first.ok_or_else(unknown)?;
+    let shape = ["batch_shape", "batch_input_shape"].iter().find_map(|key| first.get(key));
+    let shape =
+        shape.or_else(|| config.get("build_input_shape")).and_then(Value::as_array).ok_or_else(unknown)?;
+    let side = |value: &Value| if value.is_null() { Some(USUAL) } else { size(value) };
+    let dims = match shape.as_slice() {
+        [_, height, width, channels] => side(height).zip(side(width)).zip(size(channels)),
+        _ => None,
+    };
+    let ((height, width), channels) = dims.ok_or_else(|| {
+        first.unsupported(format!(
+            "is not an image of height, width and channels: {}",
+            short(&Value::Array(shape.clone()).to_string())
+        ))
+    })?;
+    walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])
+}
+
+/// The graph is one that a spec could give.
+fn check(graph: &resnet_dsl::ir::Graph) -> Result<(), Error> {
+    let faults = verify(graph);
+    if !faults.is_empty() {
+        return Err(Error::Malformed(format!("the model is no sound network: {}", faults.join("; "))));
+    }
+    let message =
+        |errors: Diagnostics| errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
+    pass::infer_shapes(&mut graph.clone()).map_err(|errors| Error::Unsupported(message(errors)))
+}
