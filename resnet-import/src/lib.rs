@@ -9,6 +9,7 @@ pub mod hdf5;
 pub mod keras;
 pub mod model;
 pub mod npz;
+pub mod onnx;
 pub mod pickle;
 pub mod safetensors;
 mod shards;

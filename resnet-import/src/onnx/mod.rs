@@ -1,0 +1,74 @@
+//! ONNX files: opsets 9 to 22.
+//!
+//! ```text
+//! wire, proto, tensor   the file as messages; tensors stay ranges of its bytes
+//! constant              nodes of constants are computed
+//! graph                 nodes in order, values by name: what is a constant, what a value of the network
+//! ops/                  the other nodes become operators
+//! ```
+
+mod constant;
+mod graph;
+mod ops;
+mod proto;
+mod tensor;
+mod value;
+mod wire;
+
+use crate::checkpoint::Bytes;
+use crate::error::Error;
+use crate::model::Model;
+
+/// Versions of ONNX's operators that are read.
+const OPSETS: std::ops::RangeInclusive<i64> = 9..=22;
+
+/// The network and the tensors of an ONNX file.
+///
+/// `input` is height, width and channels of the images, where the file leaves them open. `read` gives the bytes of a file of
+/// this name in the file's folder: tensors may lie there.
+///
+/// # Errors
+/// If the file is damaged, asks for files elsewhere, or describes what has no counterpart in the language.
+pub fn read(
+    file: &Bytes,
+    input: Option<[usize; 3]>,
+    read: &mut dyn FnMut(&str) -> Result<Bytes, Error>,
+) -> Result<Model, Error> {
+    let model = proto::Model::read(file, &mut tensor::ExternalData::new(read))?;
+    let not_a_model = || {
+        Error::Malformed("the file has no ONNX graph: it is empty, incomplete or not an ONNX file".to_owned())
+    };
+    let graph = model.graph.ok_or_else(not_a_model)?;
+    let opset = match model.opset {
+        Some(opset) if OPSETS.contains(&opset) => opset,
+        Some(opset) => {
+            let (first, last) = (OPSETS.start(), OPSETS.end());
+            return Err(Error::Unsupported(format!(
+                "the ONNX file uses opset {opset}: opsets {first} to {last} are read; export it again with `opset_version=17`"
+            )));
+        }
+        None => return Err(not_a_model()),
+    };
+    let mut format = format!("ONNX model (opset {opset}");
+    if !model.producer.is_empty() {
+        let producer = if model.producer == "pytorch" { "PyTorch" } else { &model.producer };
+        format += &format!(", exported by {producer}");
+        if !model.producer_version.is_empty() {
+            format += &format!(" {}", model.producer_version);
+        }
+    }
+    format += ")";
+    let operators = graph.nodes.iter().filter(|node| node.op != "Constant").count();
+    let (graph, tensors) = graph::build(graph, opset, input, file.len())?;
+    Ok(Model { format, operators, graph, tensors })
+}
+
+/// What a node asks for that has no counterpart. The node goes in front.
+fn unsupported(message: impl Into<String>) -> Error {
+    Error::Unsupported(message.into())
+}
+
+/// What a node must not ask for. The node goes in front.
+fn malformed(message: impl Into<String>) -> Error {
+    Error::Malformed(message.into())
+}

@@ -1,0 +1,164 @@
+//! Norms.
+
+use resnet_dsl::ir::Op;
+use resnet_dsl::ops::{Activation, GroupNorm};
+use resnet_plan::BatchNorm;
+
+use crate::checkpoint::Tensor;
+use crate::error::Error;
+use crate::onnx::constant;
+use crate::onnx::graph::Builder;
+use crate::onnx::ops::conv::own_name;
+use crate::onnx::proto::Node;
+use crate::onnx::value::{Affine, Axis, Image, NCHW, Value};
+use crate::onnx::{malformed, unsupported};
+
+/// What a pixel is divided by at least, where a file leaves that open.
+const LEAST_NORM: f64 = 1e-12;
+
+/// Standardized weights: a batch norm of a constant by its own mean and variance, without scale and offset.
+pub(in crate::onnx) fn standardized(node: &Node, inputs: &[Option<Tensor>]) -> Option<Value> {
+    let [Some(x), Some(gamma), Some(beta), Some(mean), Some(variance)] = inputs else { return None };
+    if node.op != "BatchNormalization" {
+        return None;
+    }
+    let moments = constant::moments(x);
+    let near = |x: f64, to: f64| (x - to).abs() <= 1e-4 * to.abs() + 1e-9;
+    let fits = |(channel, [own_mean, own_variance]): (usize, &[f64; 2])| {
+        let own = node.int("training_mode") == Some(1)
+            || (constant::get(mean, channel) - own_mean).abs() <= 1e-4 * own_variance.sqrt()
+                && near(constant::get(variance, channel), *own_variance);
+        own && constant::get(gamma, channel) == 1.0 && constant::get(beta, channel) == 0.0
+    };
+    let of_channels = [gamma, beta, mean, variance].iter().all(|tensor| tensor.dims == [moments.len()]);
+    let all = !moments.is_empty() && of_channels && moments.iter().enumerate().all(fits);
+    all.then(|| Value::Standardized(x.clone(), node.float("epsilon").unwrap_or(1e-5)))
+}
+
+/// `BatchNormalization` by running means and variances.
+pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
+    if node.int("training_mode") == Some(1) {
+        return Err(unsupported("is in training mode: export the model after `model.eval()`"));
+    }
+    let image = builder.image(node, 0)?;
+    if image.axes.get(1) != Some(&Axis::Channel) && image.dims[3] != 1 || image.flat.is_some() {
+        return Err(unsupported(format!(
+            "is over the second axis of a value that lies as {:?}, not over channels",
+            image.axes
+        )));
+    }
+    let name = own_name(node);
+    let mut tensor = |index: usize, what: &str| {
+        let tensor = builder.constant(node, index)?.ok_or_else(|| malformed(format!("has no {what}")))?;
+        builder.tensor(&tensor, &[image.dims[3]], &format!("{name}.{what}"))
+    };
+    let norm = BatchNorm {
+        gamma: tensor(1, "weight")?,
+        beta: tensor(2, "bias")?,
+        mean: tensor(3, "running_mean")?,
+        variance: tensor(4, "running_var")?,
+        epsilon: node.float("epsilon").unwrap_or(1e-5),
+        channels: None,
+    };
+    let op = Op::BatchNorm { norm, activation: Activation::NONE };
+    Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?))
+}
+
+/// `InstanceNormalization`, of an image or of its groups of channels.
+pub(super) fn instance(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
+    if let Value::Grouped(image, groups) = builder.required(node, 0)?.clone() {
+        let image = normalized(builder, node, image, Some(groups))?;
+        return Ok(Value::Grouped(image, groups));
+    }
+    let image = builder.nchw(node, 0)?;
+    Ok(Value::Image(normalized(builder, node, image, None)?))
+}
+
+/// `GroupNormalization`: scale and offset are for each group before opset 21, for each channel from then on.
+pub(super) fn group(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
+    let groups = node.int("num_groups").and_then(|groups| usize::try_from(groups).ok());
+    let groups = groups.ok_or_else(|| malformed("has no number of groups"))?;
+    let image = builder.nchw(node, 0)?;
+    Ok(Value::Image(normalized(builder, node, image, Some(groups))?))
+}
+
+/// The norm of an image in groups (`None`: each channel is one), with scale and offset for each channel or group.
+fn normalized(
+    builder: &mut Builder<'_>,
+    node: &Node,
+    image: Image,
+    groups: Option<usize>,
+) -> Result<Image, Error> {
+    let channels = image.dims[3];
+    let groups = groups.filter(|groups| *groups != channels);
+    let constant = |builder: &Builder<'_>, index| {
+        builder.constant(node, index)?.ok_or_else(|| malformed("has no scale or offset"))
+    };
+    let (scale, offset) = (constant(builder, 1)?, constant(builder, 2)?);
+    let is_all = |tensor: &Tensor, number: f64| tensor.to_f64().iter().all(|x| *x == number);
+    let plain = is_all(&scale, 1.0) && is_all(&offset, 0.0);
+    let by_channel = [&scale, &offset].iter().all(|tensor| tensor.dims == [channels]);
+    let name = own_name(node);
+    let affine = match by_channel && !plain {
+        true => Some([
+            builder.tensor(&scale, &[channels], &format!("{name}.weight"))?,
+            builder.tensor(&offset, &[channels], &format!("{name}.bias"))?,
+        ]),
+        false => None,
+    };
+    let repeated = (affine.is_none() && !plain).then(|| {
+        let groups = groups.unwrap_or(channels).max(1);
+        let repeat = |tensor: &Tensor| {
+            let by_group = tensor.to_f64();
+            (0..channels)
+                .filter_map(|channel| by_group.get(channel / (channels / groups).max(1)).copied())
+                .collect::<Vec<_>>()
+        };
+        Affine { scale: repeat(&scale), offset: repeat(&offset), name: name.to_owned(), sole: true }
+    });
+    if repeated
+        .as_ref()
+        .is_some_and(|affine| affine.scale.len() != channels || affine.offset.len() != channels)
+    {
+        return Err(malformed(format!("has a scale of {:?} and an offset of {:?}", scale.dims, offset.dims)));
+    }
+    let epsilon = node.float("epsilon").unwrap_or(1e-5);
+    let op =
+        Op::GroupNorm(GroupNorm { groups, affine, channels: None, epsilon, activation: Activation::NONE });
+    let result = builder.add(node, op, &[&image], NCHW.to_vec())?;
+    Ok(Image { affine: repeated, ..result })
+}
+
+/// `ReduceL2` over channels, which what follows divides by.
+pub(super) fn l2(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
+    let image = builder.image(node, 0)?;
+    let axes = match (node.ints("axes"), builder.constant(node, 1)?) {
+        (Some(axes), _) => axes.to_vec(),
+        (None, Some(axes)) => constant::to_ints(&axes),
+        (None, None) => return Err(unsupported("over all axes has no counterpart")),
+    };
+    let axes =
+        axes.iter().map(|axis| constant::within(*axis, image.axes.len())).collect::<Result<Vec<_>, _>>()?;
+    if !over_channels(&image, &axes) {
+        return Err(unsupported("over other axes than channels has no counterpart"));
+    }
+    Ok(Value::Norm(image, LEAST_NORM))
+}
+
+/// `LpNormalization`.
+pub(super) fn lp(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
+    let image = builder.image(node, 0)?;
+    let axis = constant::within(node.int("axis").unwrap_or(-1), image.axes.len())?;
+    if node.int("p").unwrap_or(2) != 2 || !over_channels(&image, &[axis]) {
+        return Err(unsupported(
+            "has no counterpart but `l2_normalize`, by the Euclidean norm over channels",
+        ));
+    }
+    let op = Op::L2Normalize { epsilon: LEAST_NORM };
+    Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?))
+}
+
+fn over_channels(image: &Image, axes: &[usize]) -> bool {
+    let of_axes = axes.iter().filter_map(|axis| image.axes.get(*axis)).filter(|axis| image.size(**axis) > 1);
+    image.flat.is_none() && of_axes.copied().collect::<Vec<_>>() == [Axis::Channel]
+}

@@ -1,0 +1,148 @@
+//! What the values of an ONNX graph are here.
+//!
+//! An image of the language lies as batch, height, width, channel. In ONNX its axes may be in any order, some of size 1 left out or put
+//! in between: each value says what its axes are, so that a `Transpose` or `Unsqueeze` changes only that.
+
+use resnet_dsl::ir;
+use resnet_dsl::ops::{Dims, Sides};
+
+use crate::Tensor;
+use crate::onnx::constant::aligned;
+
+/// The value of a name.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Numbers that are known.
+    Constant(Tensor),
+    /// Weights of a convolution, less the mean of each filter, over the root of its variance and this.
+    Standardized(Tensor, f64),
+    /// A value of the graph.
+    Image(Image),
+    /// An image whose channels are cut into groups: batch, group, all that is in it.
+    Grouped(Image, usize),
+    /// The Euclidean norm of each pixel, at least this.
+    Norm(Image, f64),
+    /// An image with its own pixels around it, mirrored at the edge.
+    Mirrored(Image, Sides),
+}
+
+/// A value of the graph.
+#[derive(Clone, Debug)]
+pub(super) struct Image {
+    /// The value.
+    pub(super) value: ir::Value,
+    /// Its sizes there.
+    pub(super) dims: Dims,
+    /// Its axes in the file.
+    pub(super) axes: Vec<Axis>,
+    /// What is still to be done to each element.
+    pub(super) affine: Option<Affine>,
+    /// The order of pixels and channels in the file, if there are several pixels in one row of channels.
+    pub(super) flat: Option<Order>,
+    /// Whether it stands for one with more pixels, all the same, as gates do.
+    pub(super) expanded: bool,
+}
+
+/// An axis of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Axis {
+    /// Images.
+    Batch,
+    /// Rows.
+    Height,
+    /// Columns.
+    Width,
+    /// Channels.
+    Channel,
+    /// One element, which is none of these.
+    One,
+}
+
+/// How a file has flattened an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Channel, height, width.
+    ChannelsFirst,
+    /// Height, width, channel.
+    ChannelsLast,
+}
+
+/// `x * scale + offset`, an element a channel.
+#[derive(Clone, Debug)]
+pub(super) struct Affine {
+    /// Factors.
+    pub(super) scale: Vec<f64>,
+    /// Summands.
+    pub(super) offset: Vec<f64>,
+    /// The last node that asks for it.
+    pub(super) name: String,
+    /// Whether nothing else reads the image as it was before.
+    pub(super) sole: bool,
+}
+
+/// The axes of images of PyTorch and ONNX.
+pub(super) const NCHW: [Axis; 4] = [Axis::Batch, Axis::Channel, Axis::Height, Axis::Width];
+/// The axes of images of TensorFlow.
+pub(super) const NHWC: [Axis; 4] = [Axis::Batch, Axis::Height, Axis::Width, Axis::Channel];
+
+impl Image {
+    /// A value with nothing left to be done.
+    pub(super) fn new(value: ir::Value, dims: Dims, axes: Vec<Axis>) -> Self {
+        Image { value, dims, axes, affine: None, flat: None, expanded: false }
+    }
+
+    /// The size along an axis.
+    pub(super) fn size(&self, axis: Axis) -> usize {
+        let [batch, height, width, channels] = self.dims;
+        match axis {
+            Axis::Batch => batch,
+            Axis::Height => height,
+            Axis::Width => width,
+            Axis::Channel => channels,
+            Axis::One => 1,
+        }
+    }
+
+    /// Its sizes in the file.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        self.axes.iter().map(|axis| self.size(*axis)).collect()
+    }
+
+    /// Whether its axes are these, or of size 1 where these are.
+    pub(super) fn is(&self, axes: &[Axis]) -> bool {
+        let fits = |(own, axis): (&Axis, &Axis)| own == axis || self.size(*own) == 1 && self.size(*axis) == 1;
+        self.axes.len() == axes.len() && self.axes.iter().zip(axes).all(fits)
+    }
+
+    /// The axes that matter, of more than one element, aligned at the end with those of another value.
+    pub(super) fn lies_as(&self, other: &Image) -> bool {
+        let rank = self.axes.len().max(other.axes.len());
+        let axis = |image: &Image, place: usize| {
+            let axis =
+                (place + image.axes.len()).checked_sub(rank).and_then(|place| image.axes.get(place)).copied();
+            axis.filter(|axis| image.size(*axis) > 1)
+        };
+        (0..rank).all(|place| match (axis(self, place), axis(other, place)) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        })
+    }
+
+    /// One number for each channel, if a constant that is aligned with the axes in the file differs along no other.
+    pub(super) fn by_channel(&self, constant: &Tensor) -> Option<Vec<f64>> {
+        let rank = self.axes.len();
+        let numbers = constant.to_f64();
+        let along_channels = || {
+            let axes = self.axes.iter().enumerate();
+            let mut sizes = axes.map(|(place, axis)| (*axis, aligned(&constant.dims, place, rank)));
+            constant.dims.len() <= rank
+                && self.flat.is_none()
+                && sizes.all(|(axis, size)| size == 1 || axis == Axis::Channel && size == self.dims[3])
+        };
+        match numbers[..] {
+            [number] if constant.dims.len() <= rank => Some(vec![number; self.dims[3]]),
+            _ if numbers.len() == self.dims[3] && along_channels() => Some(numbers),
+            _ => None,
+        }
+    }
+}
