@@ -8,7 +8,7 @@ use flate2::read::DeflateDecoder;
 
 use crate::budget::Budget;
 use crate::checkpoint::Bytes;
-use crate::error::Error;
+use crate::error::{Error, shown};
 
 /// A zip archive that is in memory.
 pub struct Archive<'a> {
@@ -60,7 +60,10 @@ impl<'a> Archive<'a> {
             at = next;
             let Some(entry) = entry else { continue };
             if archive.by_name.insert(entry.name, archive.entries.len()).is_some() {
-                return Err(Error::Malformed(format!("the zip archive holds {:?} twice", entry.name)));
+                return Err(Error::Malformed(format!(
+                    "the zip archive holds \"{}\" twice",
+                    shown(entry.name)
+                )));
             }
             archive.entries.push(entry);
         }
@@ -82,8 +85,9 @@ impl<'a> Archive<'a> {
         let Some(entry) = self.by_name.get(name).and_then(|index| self.entries.get(*index)) else {
             return Ok(None);
         };
-        let malformed =
-            |problem: &str| Error::Malformed(format!("entry {name:?} of the zip archive {problem}"));
+        let malformed = |problem: &str| {
+            Error::Malformed(format!("entry \"{}\" of the zip archive {problem}", shown(name)))
+        };
         if entry.is_encrypted {
             return Err(malformed("is encrypted: unpack it with its password"));
         }
@@ -94,8 +98,10 @@ impl<'a> Archive<'a> {
         match entry.method {
             STORED if entry.packed == entry.size => Ok(Some(packed)),
             DEFLATED => {
-                budget.take(entry.size, || {
-                    format!("entry {name:?} of the zip archive is compressed (pack it without compression), and inflated")
+                // What is packed counts too: it takes time to read, and many entries may claim to be the same bytes.
+                budget.take(entry.size.max(entry.packed), || {
+                    let name = shown(name);
+                    format!("entry \"{name}\" of the zip archive is compressed (pack it without compression), and inflated")
                 })?;
                 let mut unpacked = Vec::with_capacity(entry.size);
                 // One byte more than promised is enough to know that the promise is broken.

@@ -25,3 +25,13 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
 }
+
+/// A text of a file as messages show it: printable, and not too long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown = chars.by_ref().take(120).collect::<String>().escape_debug().to_string();
+    if chars.next().is_some() {
+        shown.push_str("..");
+    }
+    shown
+}

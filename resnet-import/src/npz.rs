@@ -3,7 +3,7 @@
 use crate::archive::Archive;
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Checkpoint, Element, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::strided;
 
 /// What messages call such a file.
@@ -28,19 +28,22 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
     for entry in archive.names() {
         let Some(name) = entry.strip_suffix(".npy") else { continue };
         let Some(bytes) = archive.entry(entry, &mut budget)? else { continue };
+        let shown = shown(name);
         let malformed =
-            |problem: &str| Error::Malformed(format!("array {name:?} of the NumPy archive {problem}"));
+            |problem: &str| Error::Malformed(format!("array \"{shown}\" of the NumPy archive {problem}"));
         let (header, data) = split(&bytes).ok_or_else(|| malformed("has no header"))?;
         let header = Header::parse(header).ok_or_else(|| malformed("has a header that is not understood"))?;
         if header.dtype.contains('O') {
             return Err(Error::Refused(format!(
-                "array {name:?} of the NumPy archive holds pickled objects of Python, which are never executed: save arrays of \
+                "array \"{shown}\" of the NumPy archive holds pickled objects of Python, which are never executed: save arrays of \
                  numbers"
             )));
         }
         let Some(element) = element(header.dtype) else {
-            let dtype = header.dtype.escape_debug();
-            checkpoint.notes.push(format!("left out {name:?}, whose elements (`{dtype}`) are not supported"));
+            let dtype = crate::error::shown(header.dtype);
+            checkpoint
+                .notes
+                .push(format!("left out \"{shown}\", whose elements (`{dtype}`) are not supported"));
             continue;
         };
         let len = Tensor::len(&header.dims).and_then(|len| len.checked_mul(element.bytes()));
@@ -49,7 +52,7 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
             malformed(&format!("has shape {:?}, more elements than follow its header", header.dims))
         })?;
         let elements = if header.is_fortran && header.dims.len() > 1 {
-            budget.take(elements.len(), || format!("array {name:?} in Fortran order"))?;
+            budget.take(elements.len(), || format!("array \"{shown}\" in Fortran order"))?;
             let strides: Vec<usize> = header
                 .dims
                 .iter()

@@ -59,9 +59,9 @@ pub enum Node<'a> {
     /// An object that a function would make.
     Call {
         /// The function.
-        function: Value<'a>,
+        function: Id,
         /// What it would be called with: a tuple.
-        arguments: Value<'a>,
+        arguments: Id,
         /// What the object would be told afterwards.
         state: Value<'a>,
     },
@@ -130,8 +130,8 @@ impl<'a> Pickle<'a> {
     pub fn call(&self, value: Value<'a>) -> Option<(&'a str, &'a str, &[Value<'a>])> {
         match self.node(value)? {
             Node::Call { function, arguments, .. } => {
-                let (module, name) = self.global(*function)?;
-                Some((module, name, self.items(*arguments)?))
+                let (module, name) = self.global(Value::Node(*function))?;
+                Some((module, name, self.items(Value::Node(*arguments))?))
             }
             _ => None,
         }

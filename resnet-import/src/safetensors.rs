@@ -3,7 +3,7 @@
 use ::safetensors::{Dtype, SafeTensors};
 
 use crate::checkpoint::{Bytes, Checkpoint, Element, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::shards;
 
 /// What messages call such a file.
@@ -35,15 +35,17 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         let Some(element) = element(info.dtype) else {
-            checkpoint
-                .notes
-                .push(format!("left out {name:?}, whose elements ({}) are not supported", info.dtype));
+            checkpoint.notes.push(format!(
+                "left out \"{}\", whose elements ({}) are not supported",
+                shown(&name),
+                info.dtype
+            ));
             continue;
         };
         let (start, end) = info.data_offsets;
         let bytes =
             start.checked_add(data).zip(end.checked_add(data)).and_then(|(start, end)| file.part(start..end));
-        let bytes = bytes.ok_or_else(|| malformed(format!("{name:?} reaches outside of it")))?;
+        let bytes = bytes.ok_or_else(|| malformed(format!("\"{}\" reaches outside of it", shown(&name))))?;
         checkpoint.tensors.push(Tensor { name, dims: info.shape.clone(), element, bytes });
     }
     if checkpoint.tensors.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::checkpoint::{Bytes, Checkpoint};
-use crate::error::Error;
+use crate::error::{Error, shown};
 
 /// Bytes of an index at most: parsed, it takes up to 50 times as much memory. Thousands of tensors fit.
 const LARGEST: usize = 1 << 20;
@@ -30,10 +30,13 @@ pub(crate) fn read(
     let mut all = Checkpoint { format, tensors: Vec::new(), notes: Vec::new() };
     let mut files = HashSet::new();
     for (tensor, file) in map {
-        let file = file.as_str().ok_or_else(|| malformed(format!("names no file for {tensor:?}")))?;
+        let file =
+            file.as_str().ok_or_else(|| malformed(format!("names no file for \"{}\"", shown(tensor))))?;
         if !is_plain(file) {
             return Err(Error::Refused(format!(
-                "the index of the checkpoint's files names {file:?} for {tensor:?}: only files in its own folder are read"
+                "the index of the checkpoint's files names \"{}\" for \"{}\": only files in its own folder are read",
+                shown(file),
+                shown(tensor)
             )));
         }
         if files.insert(file) {
@@ -44,7 +47,7 @@ pub(crate) fn read(
                     .into_iter()
                     .filter(|tensor| map.get(&tensor.name).is_some_and(|owner| owner.as_str() == Some(file))),
             );
-            all.notes.extend(shard.notes.into_iter().map(|note| format!("{file}: {note}")));
+            all.notes.extend(shard.notes.into_iter().map(|note| format!("{}: {note}", shown(file))));
         }
     }
     let found: HashSet<&str> = all.tensors.iter().map(|tensor| &*tensor.name).collect();

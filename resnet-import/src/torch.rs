@@ -69,8 +69,8 @@ pub fn read_index(index: &[u8], open: impl FnMut(&str) -> Result<Bytes, Error>) 
 /// The form of a zip archive: the pickle is `NAME/data.pkl`, the storages are `NAME/data/KEY`.
 fn read_archive(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> {
     let archive = Archive::open(file, budget)?;
-    let top = archive.names().find_map(|name| name.strip_suffix("data.pkl"));
-    let top = top.filter(|top| top.is_empty() || top.ends_with('/')).ok_or_else(|| {
+    let mut tops = archive.names().filter_map(|name| name.strip_suffix("data.pkl"));
+    let top = tops.find(|top| top.is_empty() || top.ends_with('/')).ok_or_else(|| {
         Error::Unsupported(
             "the zip archive is no checkpoint of PyTorch: it has no `data.pkl` (an exported program? then save \
              `program.state_dict` with `torch.save`)"

@@ -1,6 +1,6 @@
 //! The functions and classes that a pickle may refer to.
 
-use crate::error::Error;
+use crate::error::{Error, shown};
 
 /// Whether a pickle may refer to it. (It is never called.)
 pub(super) fn is_known(module: &str, name: &str) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn is_known(module: &str, name: &str) -> bool {
 
 /// Why something else is refused: `at` is the byte that refers to it, `place` the keys of the dictionaries around it.
 pub(super) fn refusal(module: &str, name: &str, at: usize, place: &str) -> Error {
-    let asked = shown(&format!("{module}.{name}"));
+    let asked = format!("`{}.{}`", shown(module), shown(name));
     let save = "Save only the tensors: `torch.save(model.state_dict(), \"model.pth\")`";
     Error::Refused(if (module, name) == ("torch.storage", "_load_from_bytes") {
         format!("the tensors are pickled by Python's own `pickle`, not by PyTorch (byte {at}). {save}")
@@ -60,18 +60,11 @@ pub(super) fn refusal(module: &str, name: &str, at: usize, place: &str) -> Error
         )
     } else {
         format!(
-            "{} asks for {asked} (byte {at}), which is neither a tensor nor a container of tensors, and nothing in a file is ever \
+            "`{}` asks for {asked} (byte {at}), which is neither a tensor nor a container of tensors, and nothing in a file is ever \
              executed. {save}",
             shown(place)
         )
     })
-}
-
-/// A text of the file as messages show it: printable, and not too long.
-fn shown(text: &str) -> String {
-    let short: String = text.chars().take(120).collect();
-    let short = short.escape_debug();
-    if text.chars().nth(120).is_some() { format!("`{short}..`") } else { format!("`{short}`") }
 }
 
 fn is_dtype(name: &str) -> bool {

@@ -303,7 +303,12 @@ impl<'a> Machine<'a> {
                 self.spend(items.len())?;
                 self.push_node(Node::List(items))?;
             }
-            _ => self.push_node(Node::Call { function, arguments, state: Value::None })?,
+            _ => match (function, arguments) {
+                (Value::Node(function), Value::Node(arguments)) => {
+                    self.push_node(Node::Call { function, arguments, state: Value::None })?;
+                }
+                _ => return Err(self.damaged("a function and its arguments")),
+            },
         }
         Ok(())
     }
@@ -366,7 +371,7 @@ impl<'a> Machine<'a> {
     fn push_tuple(&mut self, len: usize) -> Result<(), Error> {
         let start = self.stack.len().checked_sub(len).filter(|start| *start >= self.bottom());
         let start = start.ok_or_else(|| self.damaged("the items of a tuple"))?;
-        let items = self.stack.split_off(start);
+        let items = self.stack.drain(start..).collect();
         self.push_node(Node::Tuple(items))
     }
 
@@ -410,7 +415,8 @@ impl<'a> Machine<'a> {
     /// All values since the last mark.
     fn pop_mark(&mut self) -> Result<Vec<Value<'a>>, Error> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
-        Ok(self.stack.split_off(mark.ok_or_else(|| self.damaged("a mark"))?))
+        let mark = mark.ok_or_else(|| self.damaged("a mark"))?;
+        Ok(self.stack.drain(mark..).collect())
     }
 
     fn extend(&mut self, items: Vec<Value<'a>>) -> Result<(), Error> {

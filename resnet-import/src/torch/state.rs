@@ -7,7 +7,7 @@ use super::tensor::{self, Read};
 use super::{FORMAT, SAVE};
 use crate::budget::Budget;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::pickle::{Id, Pickle, Value};
 
 /// Keys of training checkpoints, those that are preferred first.
@@ -69,8 +69,8 @@ pub(super) fn checkpoint<'a>(
     reader.dictionary(model, "", 0)?;
     let Reader { tensors, left_out, .. } = reader;
     notes.extend(left_out.iter().map(|(what, (count, first))| match count {
-        1 => format!("left out {first:?}, a tensor of {what}"),
-        _ => format!("left out {count} tensors of {what}, the first is {first:?}"),
+        1 => format!("left out \"{}\", a tensor of {what}", shown(first)),
+        _ => format!("left out {count} tensors of {what}, the first is \"{}\"", shown(first)),
     }));
     if tensors.is_empty() {
         let notes: String = notes.iter().map(|note| format!(" ({note})")).collect();
@@ -131,24 +131,23 @@ fn is_of_training(key: &str) -> bool {
 
 /// What is said about a choice.
 fn taken<'a>(pickle: &Pickle<'a>, from: Value<'a>, taken: &str) -> String {
+    let key = shown(taken);
     let others: Vec<String> = pickle
         .dict(from)
         .unwrap_or_default()
         .iter()
         .filter_map(|(key, _)| match key {
-            Value::Text(key) if *key != taken => {
-                Some(format!("{:?}", key.chars().take(40).collect::<String>()))
-            }
+            Value::Text(key) if *key != taken => Some(format!("\"{}\"", shown(key))),
             _ => None,
         })
         .take(7)
         .collect();
     match &*others {
-        [] => format!("took {taken:?} of the file"),
+        [] => format!("took \"{key}\" of the file"),
         [first @ .., _] if others.len() == 7 => {
-            format!("took {taken:?} of a training checkpoint ({}, .. left out)", first.join(", "))
+            format!("took \"{key}\" of a training checkpoint ({}, .. left out)", first.join(", "))
         }
-        others => format!("took {taken:?} of a training checkpoint ({} left out)", others.join(", ")),
+        others => format!("took \"{key}\" of a training checkpoint ({} left out)", others.join(", ")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::archive::Archive;
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Element};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::pickle::{Node, Pickle, Value};
 
 /// The storages of a file, by their keys.
@@ -63,7 +63,8 @@ impl<'a> Storages<'a> {
             let kind = kinds.get(key).ok_or_else(|| damaged("it has a storage that no tensor has"))?;
             let (storage, end) = sized(file, at, kind.bytes).ok_or_else(|| {
                 Error::Malformed(format!(
-                    "the file ends before its storage {key:?} does (byte {at}): copy or download it again"
+                    "the file ends before its storage \"{}\" does (byte {at}): copy or download it again",
+                    shown(key)
                 ))
             })?;
             found.insert(key, storage);
@@ -81,7 +82,8 @@ impl<'a> Storages<'a> {
             Some((archive, folder)) => archive.entry(&format!("{folder}{key}"), budget)?,
             None => None,
         };
-        let bytes = entry.ok_or_else(|| Error::Malformed(format!("the file has no storage {key:?}")))?;
+        let bytes =
+            entry.ok_or_else(|| Error::Malformed(format!("the file has no storage \"{}\"", shown(key))))?;
         self.found.insert(key, bytes.clone());
         Ok(bytes)
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::storage::{Kind, Storage, Storages};
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::pickle::{Node, Pickle, Value};
 use crate::strided;
 
@@ -33,8 +33,9 @@ pub(super) fn read<'a>(
     budget: &mut Budget,
 ) -> Result<Option<Read>, Error> {
     let Some((function, arguments)) = tensor_call(pickle, value) else { return Ok(None) };
+    let shown = shown(&name);
     let malformed = |problem: &str| {
-        Error::Malformed(format!("tensor {name:?} is described in an unknown way: {problem}"))
+        Error::Malformed(format!("tensor \"{shown}\" is described in an unknown way: {problem}"))
     };
     let (storage, place, kind) = match (function, arguments) {
         ("_rebuild_tensor_v3", [storage, offset, dims, strides, _, _, dtype, ..]) => {
@@ -69,7 +70,7 @@ pub(super) fn read<'a>(
     let all = storages.get(storage.key, budget)?;
     let outside = || {
         Error::Malformed(format!(
-            "tensor {name:?} of shape {dims:?} reaches outside of its storage of {} bytes",
+            "tensor \"{shown}\" of shape {dims:?} reaches outside of its storage of {} bytes",
             all.len()
         ))
     };
@@ -78,8 +79,9 @@ pub(super) fn read<'a>(
         all.part(range).ok_or_else(outside)?
     } else {
         let len = Tensor::len(&dims).and_then(|len| len.checked_mul(kind.bytes)).unwrap_or(usize::MAX);
-        budget
-            .take(len, || format!("tensor {name:?} of shape {dims:?}, which is a view of fewer elements,"))?;
+        budget.take(len, || {
+            format!("tensor \"{shown}\" of shape {dims:?}, which is a view of fewer elements,")
+        })?;
         let from = all.get(range).ok_or_else(outside)?;
         Bytes::new(strided::row_major(from, &dims, &strides, kind.bytes))
     };
