@@ -6,6 +6,8 @@ mod bench;
 mod calibrate;
 mod classify;
 mod images;
+#[cfg(feature = "import")]
+mod import;
 mod inputs;
 mod inspect;
 mod layers;
@@ -44,6 +46,9 @@ enum Command {
     Calibrate(calibrate::Arguments),
     /// Compare a network's values with a reference, layer by layer: bf16 and int8 with f32, f32 with float64.
     Verify(verify::Arguments),
+    /// Turn a checkpoint of another framework into a spec and a weight file.
+    #[cfg(feature = "import")]
+    Import(import::Arguments),
     /// Show what the compiler makes of a spec, stage by stage.
     Inspect(inspect::Arguments),
     /// Say what is in images.
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        #[cfg(feature = "import")]
+        Command::Import(arguments) => import::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
     };

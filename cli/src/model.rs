@@ -147,8 +147,8 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// The text of a spec, and the folder of its file.
-fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
+/// The text of a spec, and the folder of its file; no folder: it ships.
+pub(crate) fn read(spec: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
     let path = Path::new(spec);
     let is_file = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
     if is_file {

@@ -3,9 +3,13 @@
 
 pub mod archive;
 pub mod budget;
+mod candidate;
+mod check;
 pub mod checkpoint;
 pub mod error;
+mod fit;
 pub mod hdf5;
+mod import;
 pub mod keras;
 pub mod model;
 pub mod npz;
@@ -13,9 +17,17 @@ pub mod onnx;
 pub mod pickle;
 pub mod safetensors;
 mod shards;
+mod slots;
 mod strided;
+mod text;
 pub mod torch;
+mod weight;
+pub mod write;
 
+pub use candidate::Like;
+pub use check::{Check, check};
 pub use checkpoint::{Bytes, Checkpoint, Element, Tensor};
 pub use error::Error;
+pub use import::{Contents, Imported, import, read};
 pub use model::Model;
+pub use weight::Format;

@@ -23,7 +23,7 @@ pub struct Slot {
 }
 
 /// What a tensor is for in its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A kernel, and the height, width, inputs of a group and outputs that it is for.
     Kernel(KernelLayout, [usize; 4]),

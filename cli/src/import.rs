@@ -1,0 +1,203 @@
+//! `resnet import`: a checkpoint of another framework becomes a spec and a weight file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use resnet::runtime::{files, threads};
+use resnet_import::{Check, Contents, Element, Format, Imported, Like, write};
+use resnet_plan::Ending;
+
+use crate::model;
+use crate::print::say;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The checkpoint: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors (or its .index.json), NumPy (.npz)
+    file: PathBuf,
+    /// PREFIX.yaml and PREFIX.safetensors are written [default: the file's name, in the current folder]
+    #[arg(long, value_name = "PREFIX")]
+    output: Option<PathBuf>,
+    /// The spec that the file is of: a spec file (.yaml or .yml), or the name of one that ships [default: all that ship are tried]
+    #[arg(long, value_name = "SPEC")]
+    like: Option<String>,
+    /// What weights are written as
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
+    dtype: Dtype,
+    /// Do not compute outputs of what was imported
+    #[arg(long)]
+    no_check: bool,
+    /// Replace files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Dtype {
+    #[default]
+    F32,
+    F16,
+    Bf16,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let file = &arguments.file;
+    let prefix = match &arguments.output {
+        Some(prefix) => prefix.clone(),
+        None => PathBuf::from(file.file_stem().context("the file has no name")?),
+    };
+    let name = prefix.file_name().context("--output is a folder, and no prefix of files")?;
+    let name = name.to_string_lossy().into_owned();
+    let [spec, weights] = ["yaml", "safetensors"].map(|ending| with_ending(&prefix, ending));
+    if !arguments.force {
+        free(&[&spec, &weights])?;
+    }
+    let specs: Vec<Like> = match &arguments.like {
+        Some(like) => {
+            let (text, folder) = model::read(like)?;
+            vec![Like { name: like.clone(), text, folder }]
+        }
+        None => Like::shipped().collect(),
+    };
+    let contents = resnet_import::read(file)?;
+    line("read", &what_is(file, &contents))?;
+    let imported = resnet_import::import(&contents, &specs, &name, file)?;
+    line("network", &imported.network)?;
+    for note in &imported.notes {
+        line("note", note)?;
+    }
+    let format = arguments.dtype.format();
+    let checked = written(arguments, &contents, &imported, &spec, &weights, format)?;
+    let megabytes = write::bytes(&imported.weights, format) as f64 / 1e6;
+    let digits = usize::from(megabytes < 10.0);
+    line(
+        "wrote",
+        &format!(
+            "{} ({} lines), {} ({megabytes:.digits$} MB)",
+            spec.display(),
+            imported.spec.lines().count(),
+            weights.display()
+        ),
+    )?;
+    if let Some(checked) = checked {
+        line("checked", &checked)?;
+    }
+    next(&imported, &name, &spec, &weights)
+}
+
+/// Writes both files, or none: the weights under another name first, so that they are looked at before anything is replaced.
+fn written(
+    arguments: &Arguments,
+    contents: &Contents,
+    imported: &Imported,
+    spec: &Path,
+    weights: &Path,
+    format: Format,
+) -> anyhow::Result<Option<String>> {
+    let unfinished = weights.with_file_name(format!(".resnet-{}.safetensors", std::process::id()));
+    let write = || -> anyhow::Result<Option<String>> {
+        files::replace(&unfinished, |to| write::weights(&imported.weights, format, to))
+            .with_context(|| format!("cannot write {}", weights.display()))?;
+        let checked = match arguments.no_check {
+            true => None,
+            false => Some(in_words(resnet_import::check(contents, imported, &unfinished, threads::cores())?)),
+        };
+        files::replace(spec, |to| to.write_all(imported.spec.as_bytes()))
+            .with_context(|| format!("cannot write {}", spec.display()))?;
+        fs::rename(&unfinished, weights).with_context(|| format!("cannot write {}", weights.display()))?;
+        Ok(checked)
+    };
+    let result = write();
+    if result.is_err() {
+        // It may not be there; the error that is told is the first one.
+        let _ = fs::remove_file(&unfinished);
+    }
+    result
+}
+
+impl Dtype {
+    fn format(self) -> Format {
+        match self {
+            Dtype::F32 => Format::F32,
+            Dtype::F16 => Format::F16,
+            Dtype::Bf16 => Format::Bf16,
+        }
+    }
+}
+
+/// Whether none of these files is there.
+fn free(paths: &[&Path]) -> anyhow::Result<()> {
+    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => bail!("{} is there already: add --force to replace it, or --output PREFIX", path.display()),
+        None => Ok(()),
+    }
+}
+
+/// The prefix with an ending behind it, whatever dots it has.
+fn with_ending(prefix: &Path, ending: &str) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn line(label: &str, text: &str) -> anyhow::Result<()> {
+    Ok(say!("  {label:<9} {text}")?)
+}
+
+/// `model.onnx: 122 operators, 25.6 M parameters (ONNX model)`
+fn what_is(file: &Path, contents: &Contents) -> String {
+    let (count, format) = match contents {
+        Contents::Tensors(checkpoint) => (format!("{} tensors", checkpoint.tensors.len()), checkpoint.format),
+        Contents::Network(model) => (format!("{} operators", model.operators), &*model.format),
+    };
+    let is_weight =
+        |element| matches!(element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16);
+    let weights = contents.tensors().iter().filter(|tensor| is_weight(tensor.element));
+    let parameters: usize = weights.map(|tensor| tensor.bytes.len() / tensor.element.bytes()).sum();
+    let parameters = match parameters {
+        0..1_000_000 => format!("{:.1} k", parameters as f64 / 1e3),
+        _ => format!("{:.1} M", parameters as f64 / 1e6),
+    };
+    format!("{}: {count}, {parameters} parameters ({format})", file.display())
+}
+
+fn in_words(check: Check) -> String {
+    match check {
+        Check::Finite => "the weights load, and the outputs of a random input are finite".to_owned(),
+        Check::Agrees(distance, size) => {
+            let size = size.map_or(String::new(), |[height, width]| format!(" of {height}x{width}"));
+            format!("outputs of a random input{size} agree with the file's own graph to {distance:.0e}")
+        }
+    }
+}
+
+/// What to do with the files.
+fn next(imported: &Imported, name: &str, spec: &Path, weights: &Path) -> anyhow::Result<()> {
+    let (spec, weights) = (spec.display(), weights.display());
+    line(
+        "next",
+        &match imported.compiled.plan.description().ending {
+            Ending::Features => {
+                format!("resnet run {spec} --weights {weights} --input photo.jpg --output features.npy")
+            }
+            _ => format!("resnet classify photo.jpg --model {spec} --weights {weights}"),
+        },
+    )?;
+    line("", &format!("or, in Rust:  resnet::resnet! {{ pub struct {}; include \"{spec}\" }}", type_name(name)))
+}
+
+/// A name as that of a type: `my-model.v2` is `MyModelV2`.
+fn type_name(name: &str) -> String {
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let upper = parts.map(|part| part[..1].to_uppercase() + &part[1..]);
+    let name: String = upper.collect();
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Net{name}") }
+}
+
+#[test]
+fn types_have_names() {
+    for (name, expected) in [("model", "Model"), ("my-model.v2", "MyModelV2"), ("50", "Net50"), ("é", "Net")] {
+        assert_eq!(type_name(name), expected);
+    }
+}
