@@ -6,12 +6,13 @@ mod archives;
 mod graphs;
 mod groups;
 mod memory;
+mod mutations;
 mod pickles;
 mod tensors;
 mod truncated;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use resnet_import::{Bytes, Error, keras, npz, onnx, safetensors, torch};
 
@@ -43,6 +44,16 @@ fn survived(name: &str, file: &[u8]) -> Result<(), Error> {
     outcome
 }
 
+/// Small files of all kinds, by their names.
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let named = files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
+    let mut files: Vec<_> = named.filter(|(name, _)| name.starts_with("small")).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files.into_iter().map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
+}
+
 /// Reads a file by the reader of its ending.
 fn import(name: &str, file: Vec<u8>) -> Result<(), Error> {
     let file = Bytes::new(file);
@@ -62,9 +73,12 @@ fn import(name: &str, file: Vec<u8>) -> Result<(), Error> {
 
 /// A file beside the one that names it.
 fn beside(name: &str) -> Result<Bytes, Error> {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds");
-    let file = seeds.join(name);
+    let file = folder().join(name);
     let parts: Vec<_> = Path::new(name).components().collect();
     assert!(matches!(&parts[..], [Component::Normal(part)] if *part == name), "{name:?} is asked for, which is elsewhere");
     std::fs::read(&file).map(Bytes::new).map_err(|source| Error::Read { file, source })
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds")
 }
