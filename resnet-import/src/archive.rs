@@ -30,7 +30,8 @@ struct Entry<'a> {
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 
-/// Bytes of memory that an entry takes.
+/// Bytes of an entry in the directory, at least, and of memory that it takes.
+const SHORTEST: usize = 46;
 const ENTRY: usize = 160;
 
 /// Whether a file that begins so is a zip archive.
@@ -46,13 +47,13 @@ impl<'a> Archive<'a> {
     /// If there is no directory (the file ends too early), if it is not what its beginning says, or names an entry twice.
     pub fn open(file: &'a Bytes, budget: &mut Budget) -> Result<Self, Error> {
         let directory = directory(file).ok_or_else(|| {
-            let problem = "is a zip archive without a directory at its end: it is incomplete, so download or copy it again";
+            let problem = "the file is a zip archive without the directory at its end: it is incomplete, so download or copy it again";
             Error::Malformed(problem.into())
         })?;
         let mut archive = Archive { file, entries: Vec::new(), by_name: HashMap::new() };
+        budget.take(directory.len() / SHORTEST * ENTRY, || "the directory of the zip archive".into())?;
         let mut at = directory.start;
         while at < directory.end {
-            budget.take(ENTRY, || "the directory of the zip archive".into())?;
             let (entry, next) =
                 Entry::read(file.get(..directory.end).unwrap_or_default(), at).ok_or_else(|| {
                     Error::Malformed(format!("the zip archive's directory is damaged at byte {at}"))
@@ -121,16 +122,16 @@ impl<'a> Archive<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry of the directory at a byte, and where the next one is. The first `None`: the name is not UTF-8.
+    /// The entry of the directory at a byte, and where the next one is. The inner `None`: its name is not UTF-8.
     fn read(file: &'a [u8], at: usize) -> Option<(Option<Self>, usize)> {
         let record = file.get(at..)?;
         if !record.starts_with(b"PK\x01\x02") {
             return None;
         }
         let lengths = [u16_at(record, 28)?, u16_at(record, 30)?, u16_at(record, 32)?].map(usize::from);
-        let name = record.get(46..46usize.checked_add(lengths[0])?)?;
-        let extra = record.get(46 + lengths[0]..)?.get(..lengths[1])?;
-        let next = at.checked_add(46 + lengths.iter().sum::<usize>())?;
+        let name = record.get(SHORTEST..)?.get(..lengths[0])?;
+        let extra = record.get(SHORTEST + lengths[0]..)?.get(..lengths[1])?;
+        let next = at.checked_add(SHORTEST + lengths.iter().sum::<usize>())?;
 
         let mut sizes = [u32_at(record, 24)?, u32_at(record, 20)?, u32_at(record, 42)?].map(u64::from);
         let mut large = zip64(extra).unwrap_or_default();
@@ -138,22 +139,10 @@ impl<'a> Entry<'a> {
             *size = u64_at(large, 0)?;
             large = large.get(8..)?;
         }
-        let [size, packed, header] = sizes;
-        let entry = str::from_utf8(name).ok().map(|name| {
-            Some(Entry {
-                name,
-                is_encrypted: u16_at(record, 8)? & 1 != 0,
-                method: u16_at(record, 10)?,
-                packed: usize::try_from(packed).ok()?,
-                size: usize::try_from(size).ok()?,
-                header: usize::try_from(header).ok()?,
-            })
-        });
-        let entry = match entry {
-            Some(entry) => Some(entry?),
-            None => None,
-        };
-        Some((entry, next))
+        let [size, packed, header] = sizes.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let (is_encrypted, method) = (u16_at(record, 8)? & 1 != 0, u16_at(record, 10)?);
+        let name = str::from_utf8(name).ok();
+        Some((name.map(|name| Entry { name, is_encrypted, method, packed, size, header }), next))
     }
 
     /// Where its content is.

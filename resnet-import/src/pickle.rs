@@ -1,7 +1,7 @@
 //! Pickles, without Python: a machine that builds plain values and calls nothing.
 //!
 //! A pickle is a program for a stack machine that may call any function of Python. This machine knows the functions that make
-//! tensors and the containers around them ([`globals`]), and writes down that they were asked for ([`Node::Call`]); it refuses all
+//! tensors and the containers around them (`globals.rs`), and writes down that they were asked for ([`Node::Call`]); it refuses all
 //! others by name.
 //!
 //! Values that are referred to twice are in memory once: containers are [`Node`]s, and values refer to them. So what a pickle

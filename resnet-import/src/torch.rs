@@ -4,13 +4,14 @@
 //! key. Which one is taken:
 //!
 //! 1. what is under the first of these keys that leads to a dictionary with tensors: `state_dict`, `model_state_dict`,
-//!    `model_state`, `model`, `net`, `network`, `module`, `weights`, `params`, `generator`, then averaged weights: `state_dict_ema`,
-//!    `model_ema`, `ema_state_dict`, `ema_model`, `ema`, `params_ema`; and so on inside of that one;
+//!    `model_state`, `model`, `net`, `network`, `module`, `weights`, then averaged weights: `state_dict_ema`, `model_ema`,
+//!    `ema_state_dict`, `ema_model`, `ema`; and so on inside of that one;
 //! 2. else the dictionary itself, if it has tensors of its own;
 //! 3. else the one dictionary in it that has tensors, or all of them.
 //!
-//! Names of nested dictionaries are joined with dots. Tensors of unsupported elements (complex, quantized) are left out. What was
-//! taken and left out is said by [`Checkpoint::notes`].
+//! Names of nested dictionaries are joined with dots. What is under keys of training (`optimizer`, `lr_scheduler`, `scaler`) is never
+//! taken. Tensors of unsupported elements (complex, quantized) are left out. What was taken and left out is said by
+//! [`Checkpoint::notes`].
 
 mod state;
 mod storage;
@@ -105,6 +106,13 @@ fn read_archive(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> 
 /// The form without an archive: a magic number, a version, the sizes of the writer's types, the object and the keys of its storages
 /// are pickles one after the other; then the storages follow, each its number of elements and the elements.
 fn read_pickles(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> {
+    if file.first() != Some(&0x80) {
+        return Err(Error::Unsupported(
+            "the file is no checkpoint of PyTorch: it begins neither as a zip archive nor as a pickle (was a web page or a pointer \
+             of Git LFS downloaded in its place?)"
+                .into(),
+        ));
+    }
     let mut at = 0;
     if next(file, &mut at)?.root != Value::Long(&MAGIC) {
         return Err(Error::Unsupported(format!(

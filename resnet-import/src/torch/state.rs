@@ -11,7 +11,7 @@ use crate::error::{Error, shown};
 use crate::pickle::{Id, Pickle, Value};
 
 /// Keys of training checkpoints, those that are preferred first.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 13] = [
     "state_dict",
     "model_state_dict",
     "model_state",
@@ -20,14 +20,11 @@ const KEYS: [&str; 16] = [
     "network",
     "module",
     "weights",
-    "params",
-    "generator",
     "state_dict_ema",
     "model_ema",
     "ema_state_dict",
     "ema_model",
     "ema",
-    "params_ema",
 ];
 
 /// Bytes of memory that a tensor takes, at most, besides its name and elements.
