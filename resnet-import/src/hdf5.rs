@@ -1,15 +1,21 @@
 //! HDF5: groups, attributes that are text, and datasets, of a file in memory. No other file is ever opened.
 //!
-//! The crate `hdf5-reader` knows the format. Added here: links to other files and data in other files are refused, and what is
-//! decompressed is taken from a budget.
+//! The crate `hdf5-reader` knows the format. Added here: links to other files and data in other files are refused, what is decompressed
+//! and what attributes point to is taken from a budget, and so is all that is read but datasets in one piece: structures of a file can
+//! point to one place from many.
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hdf5_reader::error::{ByteOrder, Error as Hdf5Error};
 use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::messages::attribute::AttributeMessage;
 use hdf5_reader::messages::layout::DataLayout;
-use hdf5_reader::{Dataset, Datatype, ExternalLinkResolver, Hdf5File, OpenOptions};
+use hdf5_reader::{
+    Dataset, Datatype, ExternalLinkResolver, Hdf5File, OpenOptions, RawAttribute, Storage, StorageBuffer,
+    StringSize, VarLenKind,
+};
 
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Element, Tensor};
@@ -19,7 +25,10 @@ use crate::error::Error;
 pub const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// The largest object header: of attributes, of which one has up to 64 KiB.
-const HEADER: usize = 8 << 20;
+const HEADER: usize = 1 << 20;
+
+/// How many bytes are read beyond those of the file.
+const READS: usize = 8 << 20;
 
 /// The largest chunk of a dataset, decompressed.
 const CHUNK: usize = 16 << 20;
@@ -49,8 +58,10 @@ impl File {
             .with_max_chunk_bytes(CHUNK)
             .with_max_object_header_bytes(HEADER)
             .with_external_link_resolver(Arc::new(NoLinks));
+        let left = AtomicUsize::new(bytes.len().saturating_add(READS));
+        let storage = Arc::new(Counted { bytes: Arc::new(Owner(bytes.clone())), left });
         let file =
-            Hdf5File::from_owner(Owner(bytes.clone()), options).map_err(|error| damaged("/", &error))?;
+            Hdf5File::from_storage_with_options(storage, options).map_err(|error| damaged("/", &error))?;
         let superblock = file.superblock();
         if superblock.base_address.saturating_add(superblock.eof_address) > bytes.len() as u64 {
             return Err(Error::Malformed(format!(
@@ -154,9 +165,11 @@ impl<'a> Group<'a> {
         self.group.member_names().map_err(|error| damaged(&self.path, &error))
     }
 
-    /// Where its header lies in the file: groups that were written later lie behind.
-    pub fn address(&self) -> u64 {
-        self.group.address()
+    /// Where a tensor's bytes lie in the file, if they are a part of it: what was written later lies behind.
+    pub fn offset(&self, tensor: &Tensor) -> Option<usize> {
+        let start = |bytes: &Bytes| bytes.as_ptr().addr();
+        let offset = start(&tensor.bytes).checked_sub(start(&self.file.bytes))?;
+        (offset < self.file.bytes.len()).then_some(offset)
     }
 
     /// The group of this path, from here.
@@ -206,16 +219,14 @@ impl<'a> Group<'a> {
     /// # Errors
     /// If one is damaged, or no text.
     pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
-        let attributes = self.group.attributes().map_err(|error| damaged(&self.path, &error))?;
+        let attributes = self.group.raw_attributes().map_err(|error| damaged(&self.path, &error))?;
         let one = |name: &str| {
-            let Some(attribute) = attributes.iter().find(|attribute| attribute.name == name) else {
-                return Ok(None);
-            };
-            if attribute.num_elements().is_ok_and(|count| count == 0) {
-                return Ok(Some(Vec::new())); // of any type
-            }
-            let texts = attribute.read_strings().or_else(|_| attribute.read_string().map(|text| vec![text]));
-            texts.map(Some).map_err(|error| damaged(&format!("{}, attribute {name}", self.path), &error))
+            let attribute = attributes.iter().find(|attribute| attribute.name() == name);
+            let texts = attribute.map(|attribute| self.decoded(attribute.message())).transpose();
+            texts.map_err(|problem| match problem {
+                Problem::Budget(error) => error,
+                Problem::File(error) => damaged(&format!("{}, attribute {name}", self.path), &error),
+            })
         };
         if let Some(texts) = one(name)? {
             return Ok(Some(texts));
@@ -231,17 +242,100 @@ impl<'a> Group<'a> {
         Ok(Some(all))
     }
 
+    /// The texts of an attribute. Those without a fixed length lie in a heap, where several can be one.
+    fn decoded(&self, attribute: &AttributeMessage) -> Result<Vec<String>, Problem> {
+        let count = usize::try_from(attribute.dataspace.num_elements().map_err(Hdf5Error::from)?)
+            .unwrap_or(usize::MAX);
+        if count == 0 {
+            return Ok(Vec::new()); // of any type
+        }
+        let text = |bytes: &[u8]| {
+            let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+            String::from_utf8_lossy(bytes.get(..end).unwrap_or(bytes)).into_owned()
+        };
+        let size = match &attribute.datatype {
+            Datatype::String { size: StringSize::Fixed(size), .. } => {
+                usize::try_from(*size).unwrap_or(usize::MAX)
+            }
+            Datatype::VarLen { kind: VarLenKind::String, .. } | Datatype::String { .. } => {
+                usize::from(self.group.offset_size()) + 8
+            }
+            other => return Err(Hdf5Error::InvalidData(format!("{other:?} is no text")).into()),
+        };
+        let elements = attribute.raw_data.chunks_exact(size.max(1)).take(count);
+        if elements.len() < count {
+            return Err(Hdf5Error::InvalidData("it has fewer elements than its shape says".to_owned()).into());
+        }
+        let is_fixed = matches!(attribute.datatype, Datatype::String { size: StringSize::Fixed(_), .. });
+        let element = |bytes: &[u8]| {
+            let length = match bytes.first_chunk() {
+                Some(length) if !is_fixed => u32::from_le_bytes(*length) as usize,
+                _ => bytes.len(),
+            };
+            let length = length.saturating_add(TEXT);
+            self.file
+                .budget
+                .borrow_mut()
+                .take(length, || "the texts of an attribute".to_owned())
+                .map_err(Problem::Budget)?;
+            if is_fixed {
+                Ok(text(bytes))
+            } else {
+                Ok(text(&self.group.resolve_vlen_reference_bytes(bytes, 1)?))
+            }
+        };
+        elements.map(element).collect()
+    }
+
     fn child(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
     }
 }
 
-/// The file's bytes as `hdf5-reader` takes them.
+/// Bytes that a text takes beside its own.
+const TEXT: usize = 32;
+
+/// Why an attribute cannot be read.
+enum Problem {
+    Budget(Error),
+    File(Hdf5Error),
+}
+
+impl From<Hdf5Error> for Problem {
+    fn from(error: Hdf5Error) -> Self {
+        Problem::File(error)
+    }
+}
+
+/// The file's bytes as `hdf5-reader` takes them. They are not copied, but what is read is the size of what is made of it.
+struct Counted {
+    bytes: Arc<Owner>,
+    left: AtomicUsize,
+}
+
 struct Owner(Bytes);
 
 impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Storage for Counted {
+    fn len(&self) -> u64 {
+        self.bytes.0.len() as u64
+    }
+
+    fn read_range(&self, offset: u64, len: usize) -> Result<StorageBuffer, Hdf5Error> {
+        let start = usize::try_from(offset).map_err(|_| Hdf5Error::OffsetOutOfBounds(offset))?;
+        let buffer = StorageBuffer::from_shared_owner(self.bytes.clone(), start, len)?;
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len));
+        match left {
+            Ok(_) => Ok(buffer),
+            Err(_) => {
+                Err(Hdf5Error::Other("its structures point to the same bytes again and again".to_owned()))
+            }
+        }
     }
 }
 
@@ -286,8 +380,15 @@ fn is_little(datatype: &Datatype) -> bool {
 /// What a dataset's elements are. Keras says of those of type bfloat16 in an attribute that they are; there are several ways to store them.
 fn element(dataset: &Dataset) -> Option<Element> {
     let is_bf16 = || {
-        let attribute = dataset.attribute("dtype").and_then(|attribute| attribute.read_string());
-        attribute.is_ok_and(|name| name == "bfloat16")
+        let attributes = dataset.raw_attributes().unwrap_or_default();
+        let one = |attribute: &RawAttribute| {
+            attribute.message().dataspace.num_elements().is_ok_and(|count| count == 1)
+        };
+        let text = attributes.iter().any(|attribute| attribute.name() == "dtype" && one(attribute));
+        text && dataset
+            .attribute("dtype")
+            .and_then(|text| text.read_string())
+            .is_ok_and(|text| text == "bfloat16")
     };
     match dataset.dtype() {
         Datatype::FloatingPoint { size: 2, .. }

@@ -59,11 +59,25 @@ pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
         let roles = if weights.numbered { roles(&layer.key, layer.tensors.len()) } else { &[] };
         for (index, (weight, tensor)) in layer.tensors.iter().enumerate() {
             let role = roles.get(index).copied().unwrap_or_else(|| canonical(weight));
-            let name = sanitized(&format!("{}/{role}", owner(layer, weight)));
-            tensors.push(Tensor { name: builder::unique(&name, &mut taken), ..tensor.clone() });
+            let owner = owner(layer, weight);
+            // In a model within the model, the name of the layer alone is enough, if no other has it.
+            let inner =
+                owner.strip_prefix(&layer.name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(owner);
+            let [inner, whole] = [inner, owner].map(|owner| sanitized(&format!("{owner}/{role}")));
+            let name = if taken.contains(&inner) { whole } else { inner };
+            let dims = plain(role, &tensor.dims);
+            tensors.push(Tensor { name: builder::unique(&name, &mut taken), dims, ..tensor.clone() });
         }
     }
     Ok(Checkpoint { format: "Keras weights", tensors, notes: Vec::new() })
+}
+
+/// Slopes that rows and columns share are as many as channels.
+fn plain(role: &str, dims: &[usize]) -> Vec<usize> {
+    match dims {
+        [1, 1, channels] if role == "alpha" => vec![*channels],
+        dims => dims.to_vec(),
+    }
 }
 
 /// The layer that a weight is of: in a model within the model, its name says it.
@@ -76,8 +90,8 @@ fn owner<'a>(layer: &'a Stored, weight: &'a str) -> &'a str {
 
 /// What the numbered weights of a class are.
 fn roles(key: &str, count: usize) -> &'static [&'static str] {
-    let last = key.rsplit_once('/').map_or(key, |(_, last)| last);
-    let class = last.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('_').unwrap_or(last);
+    let class = weights::class(key).0;
+    let class = class.rsplit_once('/').map_or(class, |(_, last)| last);
     match (class, count) {
         ("batch_normalization", 4) => &["gamma", "beta", "moving_mean", "moving_variance"],
         ("batch_normalization", 3) => &["beta", "moving_mean", "moving_variance"],

@@ -71,8 +71,7 @@ impl Weights {
         };
         let Some(start) = start else { return Ok(None) };
         numbered(&start, "layers", DEPTH, &mut layers)?;
-        // Names in a group are sorted; what was written later lies behind.
-        layers.sort_by_key(|(address, _)| *address);
+        in_order(&mut layers);
         Weights::new(layers.into_iter().map(|(_, layer)| layer).collect(), true).map(Some)
     }
 
@@ -139,6 +138,38 @@ fn is_of(name: &str, inner: &str) -> bool {
     layer.strip_suffix(inner).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
+/// Names in a group are sorted, but what was written later lies behind, roughly: small tensors fill up what others leave. So places are
+/// taken by offsets, and among the layers of a class by their numbers.
+fn in_order(layers: &mut [(usize, Stored)]) {
+    layers.sort_by_key(|(offset, _)| *offset);
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, (_, layer)) in layers.iter().enumerate() {
+        places.entry(class(&layer.key).0.to_owned()).or_default().push(place);
+    }
+    for places in places.values() {
+        // Insertion by exchange keeps the others where they are.
+        let mut wanted = places.clone();
+        wanted.sort_by_key(|place| layers.get(*place).map(|(_, layer)| class(&layer.key).1));
+        for index in 0..places.len() {
+            let (Some(to), Some(from)) = (places.get(index).copied(), wanted.get(index).copied()) else {
+                continue;
+            };
+            layers.swap(to, from);
+            wanted.iter_mut().skip(index).filter(|place| **place == to).for_each(|place| *place = from);
+        }
+    }
+}
+
+/// The class of a numbered layer, with the models around it, and its number: `layers/conv2d` and 3.
+pub(super) fn class(key: &str) -> (&str, usize) {
+    match key.rsplit_once('_') {
+        Some((class, number)) if !number.is_empty() => {
+            number.parse().map_or((key, 0), |number| (class, number))
+        }
+        _ => (key, 0),
+    }
+}
+
 /// A layer whose weights have names.
 fn named(group: &Group<'_>, name: String) -> Result<Stored, Error> {
     let mut tensors = Vec::new();
@@ -157,7 +188,7 @@ fn numbered(
     group: &Group<'_>,
     path: &str,
     depth: usize,
-    layers: &mut Vec<(u64, Stored)>,
+    layers: &mut Vec<(usize, Stored)>,
 ) -> Result<(), Error> {
     let deeper = depth
         .checked_sub(1)
@@ -182,8 +213,9 @@ fn numbered(
         }
         let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
         let name = inner.text("name")?.unwrap_or_else(|| last.to_owned());
-        if !tensors.is_empty() {
-            layers.push((inner.address(), Stored { key: path.to_owned(), name, tensors }));
+        if let Some((_, first)) = tensors.first() {
+            let offset = inner.offset(first).unwrap_or(usize::MAX);
+            layers.push((offset, Stored { key: path.to_owned(), name, tensors }));
         }
     }
     Ok(())
