@@ -4,7 +4,9 @@
 
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
+use crate::onnx::elements::{Places, collect, distances, get, ints, of_floats, of_ints, picked, to_ints};
 use crate::onnx::proto::{Node, is_standard};
+use crate::onnx::sizes::{broadcast, permutation, ranges, shape_part, squeezed, target, unsqueezed, within};
 use crate::onnx::tensor;
 use crate::onnx::{malformed, unsupported};
 
@@ -146,134 +148,6 @@ pub(super) fn fold(node: &Node, opset: i64, inputs: &[Option<Tensor>]) -> Result
     Ok(Some(result))
 }
 
-/// An element. There is one for each index below the product of the sizes.
-pub(super) fn get(tensor: &Tensor, index: usize) -> f64 {
-    fn number<const N: usize>(bytes: &[u8], index: usize) -> [u8; N] {
-        bytes.as_chunks::<N>().0.get(index).copied().unwrap_or([0; N])
-    }
-    let bytes = &*tensor.bytes;
-    match tensor.element {
-        Element::F32 => f64::from(f32::from_le_bytes(number(bytes, index))),
-        Element::F64 => f64::from_le_bytes(number(bytes, index)),
-        Element::F16 => half::f16::from_le_bytes(number(bytes, index)).to_f64(),
-        Element::Bf16 => half::bf16::from_le_bytes(number(bytes, index)).to_f64(),
-        Element::I64 => i64::from_le_bytes(number(bytes, index)) as f64,
-        Element::I32 => f64::from(i32::from_le_bytes(number(bytes, index))),
-        Element::I8 => f64::from(i8::from_le_bytes(number(bytes, index))),
-        Element::U8 => f64::from(u8::from_le_bytes(number(bytes, index))),
-    }
-}
-
-/// All elements as whole numbers, as far as an i64 reaches.
-pub(super) fn to_ints(tensor: &Tensor) -> Vec<i64> {
-    let len = tensor.bytes.len() / tensor.element.bytes();
-    match tensor.element {
-        Element::I64 => tensor.bytes.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
-        _ => (0..len).map(|index| get(tensor, index) as i64).collect(),
-    }
-}
-
-/// A list of whole numbers.
-pub(super) fn ints(list: &[i64]) -> Tensor {
-    of_ints(vec![list.len()], list)
-}
-
-fn of_ints(dims: Vec<usize>, list: &[i64]) -> Tensor {
-    let bytes = list.iter().flat_map(|int| int.to_le_bytes()).collect();
-    Tensor { name: String::new(), dims, element: Element::I64, bytes: Bytes::new(bytes) }
-}
-
-/// Numbers of 32 bits.
-pub(super) fn of_floats(dims: Vec<usize>, list: &[f64]) -> Tensor {
-    collect(dims, Element::F32, list.iter().copied())
-}
-
-/// The part of a shape that the attributes of `Shape` ask for.
-pub(super) fn shape_part<'a>(node: &Node, dims: &'a [i64]) -> &'a [i64] {
-    let rank = dims.len() as i64;
-    let at =
-        |index: i64| (if index < 0 { index.saturating_add(rank) } else { index }).clamp(0, rank) as usize;
-    let (first, end) = (at(node.int("start").unwrap_or(0)), at(node.int("end").unwrap_or(rank)));
-    dims.get(first..end).unwrap_or_default()
-}
-
-/// An axis of so many, counted from the end if it is negative.
-pub(super) fn within(axis: i64, rank: usize) -> Result<usize, Error> {
-    let from_front = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
-    let axis_in = from_front.and_then(|axis| usize::try_from(axis).ok()).filter(|axis| *axis < rank);
-    axis_in.ok_or_else(|| malformed(format!("has the axis {axis} of a value with {rank}")))
-}
-
-/// The sizes that `Reshape` asks for: 0 copies one, -1 is what is left.
-pub(super) fn target(dims: &[usize], sizes: &[i64], zeros_count: bool) -> Result<Vec<usize>, Error> {
-    let wrong = || malformed(format!("makes {sizes:?} of {dims:?}"));
-    let mut found = Vec::with_capacity(sizes.len());
-    for (place, size) in sizes.iter().enumerate() {
-        found.push(match size {
-            -1 => 1,
-            0 if !zeros_count => *dims.get(place).ok_or_else(wrong)?,
-            size => usize::try_from(*size).map_err(|_| wrong())?,
-        });
-    }
-    let all = Tensor::len(dims).ok_or_else(wrong)?;
-    let known = Tensor::len(&found).ok_or_else(wrong)?;
-    if let Some(rest) = sizes.iter().position(|size| *size == -1) {
-        let size = all.checked_div(known).ok_or_else(wrong)?;
-        if let Some(found) = found.get_mut(rest) {
-            *found = size;
-        }
-    }
-    if Tensor::len(&found) == Some(all) { Ok(found) } else { Err(wrong()) }
-}
-
-/// Sizes without those of 1: all, or these.
-pub(super) fn squeezed(dims: &[usize], axes: Option<&[i64]>) -> Result<Vec<usize>, Error> {
-    let axes = match axes {
-        Some(axes) => axes.iter().map(|axis| within(*axis, dims.len())).collect::<Result<Vec<_>, _>>()?,
-        None => (0..dims.len()).filter(|axis| dims.get(*axis) == Some(&1)).collect(),
-    };
-    if axes.iter().any(|axis| dims.get(*axis) != Some(&1)) {
-        return Err(malformed(format!("drops the axes {axes:?} of {dims:?}, which are not all of size 1")));
-    }
-    let kept = dims.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
-    Ok(kept.map(|(_, size)| *size).collect())
-}
-
-/// Sizes with new ones of 1 at these places of the result.
-pub(super) fn unsqueezed(dims: &[usize], axes: &[i64]) -> Result<Vec<usize>, Error> {
-    let rank = dims.len().saturating_add(axes.len());
-    if axes.len() > 8 {
-        return Err(malformed(format!("adds {} axes", axes.len())));
-    }
-    let axes = axes.iter().map(|axis| within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
-    let mut old = dims.iter();
-    let sizes = (0..rank).map(|axis| if axes.contains(&axis) { Some(1) } else { old.next().copied() });
-    sizes
-        .collect::<Option<Vec<_>>>()
-        .filter(|_| old.len() == 0)
-        .ok_or_else(|| malformed("names an axis twice"))
-}
-
-/// The sizes that values of these sizes have together.
-pub(super) fn broadcast(all: &[&[usize]]) -> Result<Vec<usize>, Error> {
-    let rank = all.iter().map(|dims| dims.len()).max().unwrap_or(0);
-    let size = |axis: usize| {
-        let mut sizes = all.iter().map(|dims| aligned(dims, axis, rank)).filter(|size| *size != 1);
-        let first = sizes.next().unwrap_or(1);
-        sizes.all(|size| size == first).then_some(first)
-    };
-    let sizes: Option<Vec<usize>> = (0..rank).map(size).collect();
-    sizes.ok_or_else(|| {
-        let shapes: Vec<String> = all.iter().map(|dims| format!("{dims:?}")).collect();
-        malformed(format!("takes {}, which do not fit", shapes.join(" and ")))
-    })
-}
-
-/// The size along an axis of a value that is aligned at the end with one of more axes.
-pub(super) fn aligned(dims: &[usize], axis: usize, rank: usize) -> usize {
-    (axis + dims.len()).checked_sub(rank).and_then(|axis| dims.get(axis)).copied().unwrap_or(1)
-}
-
 fn is_whole(element: Element) -> bool {
     matches!(element, Element::I64 | Element::I32 | Element::I8 | Element::U8)
 }
@@ -299,24 +173,6 @@ pub(super) fn reshaped(x: &Tensor, dims: Vec<usize>) -> Result<Tensor, Error> {
     }
 }
 
-/// So many elements, written as these.
-fn collect(dims: Vec<usize>, element: Element, numbers: impl Iterator<Item = f64>) -> Tensor {
-    let mut bytes = Vec::with_capacity(numbers.size_hint().0.saturating_mul(element.bytes()));
-    for x in numbers {
-        match element {
-            Element::F32 => bytes.extend((x as f32).to_le_bytes()),
-            Element::F64 => bytes.extend(x.to_le_bytes()),
-            Element::F16 => bytes.extend(half::f16::from_f64(x).to_le_bytes()),
-            Element::Bf16 => bytes.extend(half::bf16::from_f64(x).to_le_bytes()),
-            Element::I64 => bytes.extend((x as i64).to_le_bytes()),
-            Element::I32 => bytes.extend((x as i32).to_le_bytes()),
-            Element::I8 => bytes.extend((x as i8).to_le_bytes()),
-            Element::U8 => bytes.push(x as u8),
-        }
-    }
-    Tensor { name: String::new(), dims, element, bytes: Bytes::new(bytes) }
-}
-
 fn map(x: &Tensor, element: Element, f: impl Fn(f64) -> f64) -> Result<Tensor, Error> {
     let len = Tensor::len(&x.dims).unwrap_or(0);
     Ok(collect(x.dims.clone(), element, (0..len).map(|index| f(get(x, index)))))
@@ -338,79 +194,10 @@ fn binary_as(a: &Tensor, b: &Tensor, element: Element, f: impl Fn(f64, f64) -> f
     Ok(collect(dims, element, numbers))
 }
 
-/// Where the elements of a result come from: its sizes from the last axis on, and the distance along each in the operand.
-struct Places {
-    axes: Vec<[usize; 2]>,
-    offset: usize,
-}
-
-impl Places {
-    /// Of an operand that is broadcast.
-    fn new(operand: &[usize], result: &[usize]) -> Self {
-        let mut step = 1usize;
-        let axis = |axis: usize| {
-            let size = aligned(operand, axis, result.len());
-            let distance = if size == 1 { 0 } else { step };
-            step = step.saturating_mul(size);
-            [result.get(axis).copied().unwrap_or(1), distance]
-        };
-        Places { axes: (0..result.len()).rev().map(axis).collect(), offset: 0 }
-    }
-
-    /// Of an operand whose elements lie at these distances along the axes of the result.
-    fn strided(result: &[usize], distances: &[usize], offset: usize) -> Self {
-        let axes = result.iter().zip(distances).map(|(size, distance)| [*size, *distance]).rev().collect();
-        Places { axes, offset }
-    }
-
-    fn at(&self, mut index: usize) -> usize {
-        let mut place = self.offset;
-        for [size, distance] in &self.axes {
-            let size = (*size).max(1);
-            place += index % size * distance;
-            index /= size;
-        }
-        place
-    }
-}
-
-/// The elements of `x` at these places, byte by byte.
-fn picked(x: &Tensor, dims: Vec<usize>, places: impl Iterator<Item = usize>) -> Tensor {
-    let size = x.element.bytes();
-    let mut bytes = Vec::with_capacity(places.size_hint().0.saturating_mul(size));
-    for place in places {
-        let element = place.checked_mul(size).and_then(|at| x.bytes.get(at..at.checked_add(size)?));
-        bytes.extend_from_slice(element.unwrap_or(&[0; 8][..size]));
-    }
-    Tensor { name: x.name.clone(), dims, element: x.element, bytes: Bytes::new(bytes) }
-}
-
-fn distances(dims: &[usize]) -> Vec<usize> {
-    let mut distances = vec![1; dims.len()];
-    let mut step = 1usize;
-    for (distance, size) in distances.iter_mut().zip(dims).rev() {
-        *distance = step;
-        step = step.saturating_mul(*size);
-    }
-    distances
-}
-
 fn expand(x: &Tensor, dims: &[usize]) -> Result<Tensor, Error> {
     let len = bounded(dims, &[x])?;
     let places = Places::new(&x.dims, dims);
     Ok(picked(x, dims.to_vec(), (0..len).map(|index| places.at(index))))
-}
-
-/// Axes in another order; by default from the last to the first.
-pub(super) fn permutation(rank: usize, perm: Option<&[i64]>) -> Result<Vec<usize>, Error> {
-    let Some(perm) = perm else { return Ok((0..rank).rev().collect()) };
-    let found = perm.iter().map(|axis| within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
-    let is_permutation = found.len() == rank && (0..rank).all(|axis| found.contains(&axis));
-    if is_permutation {
-        Ok(found)
-    } else {
-        Err(malformed(format!("has the permutation {perm:?} of {rank} axes")))
-    }
 }
 
 /// A tensor with its axes in another order.
@@ -419,7 +206,7 @@ pub(super) fn transpose(x: &Tensor, perm: Option<&[i64]>) -> Result<Tensor, Erro
     let from = distances(&x.dims);
     let pick = |list: &[usize]| perm.iter().filter_map(|axis| list.get(*axis).copied()).collect::<Vec<_>>();
     let (dims, steps) = (pick(&x.dims), pick(&from));
-    let places = Places::strided(&dims, &steps, 0);
+    let places = Places::strided(&dims, &steps);
     let len = Tensor::len(&dims).unwrap_or(0);
     Ok(picked(x, dims, (0..len).map(|index| places.at(index))))
 }
@@ -504,48 +291,6 @@ fn slice(
     Ok(picked(x, dims.clone(), (0..len).map(place)))
 }
 
-/// What `Slice` takes along an axis.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
-    /// The axis.
-    pub(super) axis: usize,
-    /// The first index.
-    pub(super) first: i64,
-    /// From one index to the next.
-    pub(super) step: i64,
-    /// How many.
-    pub(super) count: usize,
-}
-
-/// What `Slice` takes along each axis that it names.
-pub(super) fn ranges(
-    dims: &[usize],
-    starts: &[i64],
-    ends: &[i64],
-    axes: Option<&[i64]>,
-    steps: Option<&[i64]>,
-) -> Result<Vec<Range>, Error> {
-    let range = |index: usize| {
-        let at = |list: &[i64]| {
-            list.get(index).copied().ok_or_else(|| malformed("has lists of different lengths"))
-        };
-        let axis = within(axes.map_or(Ok(index as i64), at)?, dims.len())?;
-        let size = dims.get(axis).copied().unwrap_or(0) as i64;
-        let (start, end, step) = (at(starts)?, at(ends)?, steps.map_or(Ok(1), at)?);
-        let absolute = |index: i64| if index < 0 { index.saturating_add(size) } else { index };
-        let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
-        let first = absolute(start).clamp(low.max(0), high.max(0));
-        let end = if end < -size && step < 0 { -1 } else { absolute(end).clamp(low, high) };
-        if step == 0 {
-            return Err(malformed("has a step of 0"));
-        }
-        let distance = if step > 0 { end - first } else { first - end };
-        let count = distance.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
-        Ok(Range { axis, first, step, count: usize::try_from(count).unwrap_or(0) })
-    };
-    (0..starts.len()).map(range).collect()
-}
-
 fn reduce(x: &Tensor, axes: Option<&[i64]>, keep: bool, op: &str) -> Result<Tensor, Error> {
     let rank = x.dims.len();
     let reduced = match axes {
@@ -560,10 +305,10 @@ fn reduce(x: &Tensor, axes: Option<&[i64]>, keep: bool, op: &str) -> Result<Tens
     };
     let ((outer, outer_steps), (inner, inner_steps)) = (side(false), side(true));
     let (rows, count) = (Tensor::len(&outer).unwrap_or(0), Tensor::len(&inner).unwrap_or(0));
-    let (row_at, place_at) =
-        (Places::strided(&outer, &outer_steps, 0), Places::strided(&inner, &inner_steps, 0));
+    let (row_at, place_at) = (Places::strided(&outer, &outer_steps), Places::strided(&inner, &inner_steps));
     let value = |row: usize| {
-        let elements = (0..count).map(|index| get(x, row_at.at(row) + place_at.at(index)));
+        let first = row_at.at(row);
+        let elements = (0..count).map(|index| get(x, first + place_at.at(index)));
         match op {
             "ReduceMean" => elements.sum::<f64>() / count as f64,
             "ReduceSum" => elements.sum(),

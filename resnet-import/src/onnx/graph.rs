@@ -7,26 +7,25 @@
 //! remove what no output needs; check
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use resnet_dsl::diag::Span;
-use resnet_dsl::ir::param::Param;
 use resnet_dsl::ir::{self, Graph, Node as IrNode, Op, Output};
-use resnet_dsl::ops::{Activation, Conv2d, Dense, Dims, Sides};
+use resnet_dsl::ops::{Dims, Sides};
 use resnet_dsl::pass;
-use resnet_plan::text::is_name;
-use resnet_plan::{BatchNorm, Text};
+use resnet_plan::Text;
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::onnx::constant;
+use crate::onnx::elements;
+use crate::onnx::input;
 use crate::onnx::ops;
+use crate::onnx::order::{Names, at, sorted};
 use crate::onnx::proto::{self, Node};
-use crate::onnx::value::{Affine, Axis, Image, NCHW, NHWC, Value};
+use crate::onnx::sizes;
+use crate::onnx::value::{Axis, Image, NCHW, Value};
 use crate::onnx::{malformed, unsupported};
-
-/// The largest size of an axis, and the most axes, that anything is computed with.
-const LARGEST: [usize; 2] = [1 << 28, 8];
 
 /// The network of a file of so many bytes, and its tensors.
 pub(super) fn build(
@@ -48,10 +47,12 @@ pub(super) fn build(
         values: HashMap::new(),
         computed: HashMap::new(),
         room: bytes.saturating_add(32 << 20),
+        work: bytes.saturating_add(16 << 20).saturating_mul(16),
         uses: &uses,
         node_names: Names::default(),
         tensor_names: Names::default(),
         known: HashMap::new(),
+        affine: HashMap::new(),
         tensors: Vec::new(),
     };
     for tensor in &file.initializers {
@@ -62,7 +63,10 @@ pub(super) fn build(
             )));
         }
     }
-    builder.input(&file, input)?;
+    let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name), input)?;
+    let value = builder.graph.add(node(builder.node_names.give("input"), Op::Input(dims)), &[]);
+    builder.dims.insert(value, dims);
+    builder.values.insert(name.to_owned(), Value::Image(Image::new(value, dims, axes.to_vec())));
     let mut left = uses.clone();
     for node in &order {
         builder.node(node).map_err(|error| at(node, error))?;
@@ -78,82 +82,6 @@ pub(super) fn build(
     builder.finish()
 }
 
-/// The nodes, each after those whose values it reads.
-fn sorted(file: &proto::Graph) -> Result<Vec<&Node>, Error> {
-    let mut makers: HashMap<&str, usize> = HashMap::new();
-    for (index, node) in file.nodes.iter().enumerate() {
-        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
-            if makers.insert(name, index).is_some() {
-                return Err(at(node, malformed(format!("gives `{name}`, which another node gives too"))));
-            }
-        }
-    }
-    let operands = |node: &Node| -> usize {
-        node.inputs.iter().filter(|name| makers.contains_key(name.as_str())).count()
-    };
-    let mut waiting: Vec<usize> = file.nodes.iter().map(operands).collect();
-    let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (index, node) in file.nodes.iter().enumerate() {
-        for maker in node.inputs.iter().filter_map(|name| makers.get(name.as_str())) {
-            readers.entry(*maker).or_default().push(index);
-        }
-    }
-    // The first of the nodes that are ready comes first, as it does in the file.
-    let ready = waiting.iter().enumerate().filter(|(_, waiting)| **waiting == 0);
-    let mut ready: std::collections::BTreeSet<usize> = ready.map(|(index, _)| index).collect();
-    let mut order = Vec::with_capacity(file.nodes.len());
-    while let Some(index) = ready.pop_first() {
-        order.extend(file.nodes.get(index));
-        for reader in readers.get(&index).into_iter().flatten() {
-            if let Some(waiting) = waiting.get_mut(*reader) {
-                *waiting -= 1;
-                if *waiting == 0 {
-                    ready.insert(*reader);
-                }
-            }
-        }
-    }
-    match file.nodes.iter().zip(&waiting).find(|(_, waiting)| **waiting > 0) {
-        Some((node, _)) => Err(at(node, malformed("waits for its own result: the graph has a cycle"))),
-        None => Ok(order),
-    }
-}
-
-/// The error with its node in front: "`Resize` (node 84, `/up/Resize`) ..".
-fn at(node: &Node, error: Error) -> Error {
-    let name = [&node.name].into_iter().chain(&node.outputs).find(|name| !name.is_empty());
-    let place = match name {
-        Some(name) => format!("`{}` (node {}, `{name}`)", node.op, node.index),
-        None => format!("`{}` (node {})", node.op, node.index),
-    };
-    match error {
-        Error::Malformed(message) => Error::Malformed(format!("{place} {message}")),
-        Error::Unsupported(message) => Error::Unsupported(format!("{place} {message}")),
-        other => other,
-    }
-}
-
-/// Names that are given once each, and can be written in the text form of graphs.
-#[derive(Default)]
-struct Names(HashSet<String>);
-
-impl Names {
-    fn give(&mut self, wanted: &str) -> String {
-        let mut name: String =
-            wanted.chars().map(|c| if is_name(c.encode_utf8(&mut [0; 4])) { c } else { '_' }).collect();
-        if name.is_empty() {
-            name.push('_');
-        }
-        let plain = name.clone();
-        let mut number = 1;
-        while !self.0.insert(name.clone()) {
-            number += 1;
-            name = format!("{plain}_{number}");
-        }
-        name
-    }
-}
-
 /// The graph so far.
 pub(super) struct Builder<'a> {
     pub(super) graph: Graph,
@@ -164,72 +92,19 @@ pub(super) struct Builder<'a> {
     computed: HashMap<String, usize>,
     /// How many more there may be at once.
     room: usize,
+    /// How many more may be read and written for constants: no small file takes long.
+    work: usize,
     uses: &'a HashMap<&'a str, usize>,
     node_names: Names,
     tensor_names: Names,
     /// Names of tensors by where they lie, and their sizes.
     known: HashMap<(usize, Vec<usize>), String>,
+    /// Batch norms whose tensors are still to be named: their factors and summands.
+    pub(super) affine: HashMap<ir::Value, [Vec<f64>; 2]>,
     tensors: Vec<Tensor>,
 }
 
 impl Builder<'_> {
-    /// The only input that is not an initializer.
-    fn input(&mut self, file: &proto::Graph, given: Option<[usize; 3]>) -> Result<(), Error> {
-        let mut inputs = file.inputs.iter().filter(|input| !self.values.contains_key(&input.name));
-        let (Some(input), None) = (inputs.next(), inputs.next()) else {
-            let names: Vec<&str> = file.inputs.iter().map(|input| input.name.as_str()).take(8).collect();
-            return Err(Error::Unsupported(format!(
-                "a network here has one input, a batch of images; the ONNX graph has {}",
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-            )));
-        };
-        let name = &input.name;
-        let axes = if starts_channels_last(file, name) { NHWC } else { NCHW };
-        let [batch, ref sizes @ ..] = input.dims[..] else {
-            return Err(Error::Unsupported(format!(
-                "the input `{name}` has no sizes; export the model with an example input"
-            )));
-        };
-        let [_, _, _] = sizes[..] else {
-            return Err(Error::Unsupported(format!(
-                "the input `{name}` has {} axes; a batch of images has 4",
-                input.dims.len()
-            )));
-        };
-        let mut dims: Dims = [batch.unwrap_or(1), 0, 0, 0];
-        let given = given.map(|[height, width, channels]| [0, height, width, channels]);
-        for (axis, size) in axes.iter().zip(&input.dims).skip(1) {
-            let place = NHWC.iter().position(|other| other == axis).unwrap_or_default();
-            let wanted = given.and_then(|given| given.get(place).copied());
-            let size = match (size, wanted) {
-                (Some(size), Some(wanted)) if *size != wanted => {
-                    return Err(Error::Unsupported(format!(
-                        "the input `{name}` is fixed to {:?} in the file, and {wanted} was asked for: export the model with that size",
-                        input.dims.iter().map(|size| size.unwrap_or(0)).collect::<Vec<_>>()
-                    )));
-                }
-                (Some(size), _) => *size,
-                (None, Some(wanted)) => wanted,
-                (None, None) => {
-                    return Err(Error::Unsupported(format!(
-                        "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
-                    )));
-                }
-            };
-            if let Some(dim) = dims.get_mut(place) {
-                *dim = size;
-            }
-        }
-        if dims.iter().any(|size| *size == 0 || *size > LARGEST[0]) {
-            return Err(Error::Malformed(format!("the input `{name}` has the sizes {:?}", input.dims)));
-        }
-        let name = self.node_names.give("input");
-        let value = self.graph.add(node(name, Op::Input(dims)), &[]);
-        self.dims.insert(value, dims);
-        self.values.insert(input.name.clone(), Value::Image(Image::new(value, dims, axes.to_vec())));
-        Ok(())
-    }
-
     fn node(&mut self, node: &Node) -> Result<(), Error> {
         let inputs = self.inputs(node)?;
         let constants: Option<Vec<Option<Tensor>>> = inputs
@@ -244,7 +119,11 @@ impl Builder<'_> {
         let value = match standardized() {
             Some(standardized) => Some(standardized),
             None => match &constants {
-                Some(constants) => constant::fold(node, self.opset, constants)?.map(Value::Constant),
+                Some(constants) => {
+                    let read = constants.iter().flatten().map(|tensor| tensor.bytes.len()).sum();
+                    self.compute(read)?;
+                    constant::fold(node, self.opset, constants)?.map(Value::Constant)
+                }
                 None => None,
             },
         };
@@ -256,20 +135,36 @@ impl Builder<'_> {
             return Err(malformed("gives no value"));
         };
         if let Value::Constant(tensor) = &value {
-            let [size, rank] = LARGEST;
-            if tensor.dims.len() > rank || tensor.dims.iter().any(|dim| *dim > size) {
+            if tensor.dims.len() > sizes::LARGEST_RANK || tensor.dims.iter().any(|dim| *dim > sizes::LARGEST)
+            {
                 return Err(malformed(format!("makes a tensor of the sizes {:?}", tensor.dims)));
             }
             let bytes = tensor.bytes.len();
-            self.room = self
-                .room
-                .checked_sub(bytes)
-                .ok_or_else(|| unsupported("needs constants that are larger than the file"))?;
+            self.compute(bytes)?;
+            self.spend(bytes)?;
             self.computed.insert(output.clone(), bytes);
+        }
+        if let Value::Image(image) = &value
+            && image.axes.len() > sizes::LARGEST_RANK
+        {
+            return Err(unsupported(format!("gives a value of {} axes", image.axes.len())));
         }
         if self.values.insert(output.clone(), value).is_some() {
             return Err(malformed(format!("gives `{output}`, which is an input or initializer")));
         }
+        Ok(())
+    }
+
+    /// Takes memory for numbers that are not in the file.
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Error> {
+        let room = self.room.checked_sub(bytes);
+        self.room = room.ok_or_else(|| unsupported("needs constants that are larger than the file"))?;
+        Ok(())
+    }
+
+    fn compute(&mut self, bytes: usize) -> Result<(), Error> {
+        let work = self.work.checked_sub(bytes);
+        self.work = work.ok_or_else(|| unsupported("computes more with constants than a network does"))?;
         Ok(())
     }
 
@@ -372,7 +267,8 @@ impl Builder<'_> {
         self.add_named(&name, op, operands, axes)
     }
 
-    fn add_named(
+    /// Adds an operator under this name.
+    pub(super) fn add_named(
         &mut self,
         name: &str,
         mut op: Op,
@@ -385,7 +281,7 @@ impl Builder<'_> {
             let help = error.help.map(|help| format!(" ({help})")).unwrap_or_default();
             unsupported(format!("does not fit: {}{help}", error.message))
         })?;
-        if dims.contains(&0) || Tensor::len(&dims).is_none_or(|len| len > LARGEST[0]) {
+        if dims.contains(&0) || Tensor::len(&dims).is_none_or(|len| len > sizes::LARGEST) {
             return Err(unsupported(format!("gives an empty or too large image of {dims:?}")));
         }
         let operands: Vec<ir::Value> = operands.iter().map(|operand| operand.value).collect();
@@ -415,61 +311,13 @@ impl Builder<'_> {
 
     /// Numbers as a tensor of the network.
     pub(super) fn numbers(&mut self, numbers: &[f64], name: &str) -> Result<Text, Error> {
-        let tensor = constant::of_floats(vec![numbers.len()], numbers);
+        let tensor = elements::of_floats(vec![numbers.len()], numbers);
         self.tensor(&tensor, &[numbers.len()], name)
-    }
-
-    /// The name of an operator, which its tensors begin with.
-    pub(super) fn name(&self, image: &Image) -> String {
-        self.graph.node(image.value).name.clone()
     }
 
     /// The sizes of a value.
     pub(super) fn dims(&self, value: ir::Value) -> Dims {
         self.dims.get(&value).copied().unwrap_or_default()
-    }
-
-    /// Does what was left to be done to a value: a bias, the affine part of a norm, or a batch norm of its own.
-    fn settle(&mut self, image: Image) -> Result<Image, Error> {
-        let Image { affine: Some(affine), .. } = &image else { return Ok(image) };
-        let Affine { scale, offset, name, sole } = affine.clone();
-        let plain = Image { affine: None, ..image };
-        let near = |x: f64, to: f64| (x - to).abs() <= f64::from(f32::EPSILON);
-        let unscaled = scale.iter().all(|scale| near(*scale, 1.0));
-        if unscaled && offset.iter().all(|offset| *offset == 0.0) {
-            return Ok(plain);
-        }
-        let own = self.name(&plain);
-        let mut op = self.graph.node(plain.value).op.clone();
-        let changed = match &mut op {
-            Op::Conv2d(Conv2d { bias: bias @ None, .. }) | Op::Dense(Dense { bias: bias @ None, .. })
-                if sole && unscaled =>
-            {
-                *bias = Some(Param::load(Some(self.numbers(&offset, &format!("{own}.bias"))?)));
-                true
-            }
-            Op::GroupNorm(norm) if sole && norm.affine.is_none() => {
-                let weight = self.numbers(&scale, &format!("{own}.weight"))?;
-                norm.affine = Some([weight, self.numbers(&offset, &format!("{own}.bias"))?]);
-                true
-            }
-            _ => false,
-        };
-        if changed {
-            self.graph.node_mut(plain.value).op = op;
-            return Ok(plain);
-        }
-        let norm = BatchNorm {
-            gamma: self.numbers(&scale, &format!("{name}.weight"))?,
-            beta: self.numbers(&offset, &format!("{name}.bias"))?,
-            mean: self.numbers(&vec![0.0; scale.len()], &format!("{name}.running_mean"))?,
-            variance: self.numbers(&vec![1.0; scale.len()], &format!("{name}.running_var"))?,
-            epsilon: 0.0,
-            channels: None,
-        };
-        let op = Op::BatchNorm { norm, activation: Activation::NONE };
-        let settled = self.add_named(&name, op, &[&plain], plain.axes.clone())?;
-        Ok(Image { value: settled.value, ..plain })
     }
 
     fn outputs(&mut self, outputs: &[proto::ValueInfo]) -> Result<(), Error> {
@@ -509,7 +357,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The graph without what no output needs, and the tensors that it names.
+    /// The graph without what no output needs, and its tensors.
     fn finish(mut self) -> Result<(Graph, Vec<Tensor>), Error> {
         for value in self.graph.topological().into_iter().rev() {
             let is_input = matches!(self.graph.node(value).op, Op::Input(_));
@@ -517,6 +365,7 @@ impl Builder<'_> {
                 self.graph.remove(value);
             }
         }
+        self.resolve_affine()?;
         let faults = ir::verify::verify(&self.graph);
         if !faults.is_empty() {
             return Err(Error::Unsupported(format!(
@@ -539,21 +388,4 @@ impl Builder<'_> {
 fn node(name: String, op: Op) -> IrNode {
     let (span, block) = (Span::default(), "stem".to_owned());
     IrNode { name, op, ty: None, halo: Sides::default(), block, span, used: None }
-}
-
-/// Whether images come with their channels last: the first thing that is more than arithmetic puts them first.
-fn starts_channels_last(file: &proto::Graph, input: &str) -> bool {
-    let mut name = input;
-    for _ in 0..16 {
-        let Some(reader) = file.nodes.iter().find(|node| node.inputs.iter().any(|input| input == name))
-        else {
-            return false;
-        };
-        match (reader.op.as_str(), reader.outputs.first()) {
-            ("Transpose", _) => return reader.ints("perm") == Some(&[0, 3, 1, 2]),
-            ("Cast" | "Identity" | "Add" | "Sub" | "Mul" | "Div" | "Pad", Some(output)) => name = output,
-            _ => return false,
-        }
-    }
-    false
 }

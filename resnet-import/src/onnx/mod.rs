@@ -2,15 +2,21 @@
 //!
 //! ```text
 //! wire, proto, tensor   the file as messages; tensors stay ranges of its bytes
-//! constant              nodes of constants are computed
-//! graph                 nodes in order, values by name: what is a constant, what a value of the network
-//! ops/                  the other nodes become operators
+//! order, input          nodes after those whose values they read; which input there is
+//! graph                 values by name: what is a constant, what a value of the network
+//! constant              nodes of constants are computed (elements, sizes)
+//! ops/                  the other nodes become operators; values say how they lie (value)
 //! ```
 
+mod affine;
 mod constant;
+mod elements;
 mod graph;
+mod input;
 mod ops;
+mod order;
 mod proto;
+mod sizes;
 mod tensor;
 mod value;
 mod wire;

@@ -7,7 +7,7 @@ use resnet_dsl::ir;
 use resnet_dsl::ops::{Dims, Sides};
 
 use crate::Tensor;
-use crate::onnx::constant::aligned;
+use crate::onnx::sizes::aligned;
 
 /// The value of a name.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub(super) enum Order {
     ChannelsLast,
 }
 
-/// `x * scale + offset`, an element a channel.
+/// `x * scale + offset`, an element a channel, or one for all.
 #[derive(Clone, Debug)]
 pub(super) struct Affine {
     /// Factors.
@@ -76,8 +76,6 @@ pub(super) struct Affine {
     pub(super) offset: Vec<f64>,
     /// The last node that asks for it.
     pub(super) name: String,
-    /// Whether nothing else reads the image as it was before.
-    pub(super) sole: bool,
 }
 
 /// The axes of images of PyTorch and ONNX.
@@ -128,21 +126,14 @@ impl Image {
         })
     }
 
-    /// One number for each channel, if a constant that is aligned with the axes in the file differs along no other.
+    /// One number for each channel, or for all, if a constant that is aligned with the axes in the file differs along no other.
     pub(super) fn by_channel(&self, constant: &Tensor) -> Option<Vec<f64>> {
         let rank = self.axes.len();
-        let numbers = constant.to_f64();
-        let along_channels = || {
-            let axes = self.axes.iter().enumerate();
-            let mut sizes = axes.map(|(place, axis)| (*axis, aligned(&constant.dims, place, rank)));
-            constant.dims.len() <= rank
-                && self.flat.is_none()
-                && sizes.all(|(axis, size)| size == 1 || axis == Axis::Channel && size == self.dims[3])
-        };
-        match numbers[..] {
-            [number] if constant.dims.len() <= rank => Some(vec![number; self.dims[3]]),
-            _ if numbers.len() == self.dims[3] && along_channels() => Some(numbers),
-            _ => None,
-        }
+        let (channels, len) = (self.dims[3], Tensor::len(&constant.dims)?);
+        let mut sizes =
+            self.axes.iter().enumerate().map(|(place, axis)| (*axis, aligned(&constant.dims, place, rank)));
+        let fits = |(axis, size)| size == 1 || axis == Axis::Channel && size == channels;
+        let by_channel = len == channels && self.flat.is_none() && sizes.all(fits);
+        (constant.dims.len() <= rank && (len == 1 || by_channel)).then(|| constant.to_f64())
     }
 }

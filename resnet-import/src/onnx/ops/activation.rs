@@ -6,10 +6,11 @@ use resnet_plan::{Activation as Function, Slope};
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
-use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::own_name;
 use crate::onnx::proto::Node;
+use crate::onnx::sizes;
 use crate::onnx::value::{Affine, Axis, Image, Value};
 use crate::onnx::{malformed, unsupported};
 
@@ -69,7 +70,7 @@ fn prelu(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
 /// `Clip`: the limits are attributes before opset 11, inputs from then on.
 pub(super) fn clip(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let limit = |index: usize, name: &str, none: f64| match builder.constant(node, index)? {
-        Some(tensor) if Tensor::len(&tensor.dims) == Some(1) => Ok(constant::get(&tensor, 0)),
+        Some(tensor) if Tensor::len(&tensor.dims) == Some(1) => Ok(elements::get(&tensor, 0)),
         Some(tensor) => Err(malformed(format!("has limits of the sizes {:?}", tensor.dims))),
         None => Ok(node.float(name).unwrap_or(none)),
     };
@@ -91,13 +92,8 @@ pub(super) fn clip(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Erro
         if let (Some(factor), Value::Image(image)) = (factor, builder.required(node, 0)?.clone()) {
             let plain = Image { affine: None, ..image };
             let result = activate(builder, node, &plain, Function::HardSigmoid)?;
-            let channels = result.dims[3];
-            let affine = Affine {
-                scale: vec![factor; channels],
-                offset: vec![0.0; channels],
-                name: own_name(node).to_owned(),
-                sole: false,
-            };
+            let name = own_name(node).to_owned();
+            let affine = Affine { scale: vec![factor], offset: vec![0.0], name };
             return Ok(Value::Image(Image { affine: Some(affine), ..result }));
         }
     }
@@ -118,7 +114,7 @@ pub(super) fn clip(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Erro
 pub(super) fn softmax(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let image = builder.image(node, 0)?;
     let old = builder.opset < 13;
-    let first = constant::within(node.int("axis").unwrap_or(if old { 1 } else { -1 }), image.axes.len())?;
+    let first = sizes::within(node.int("axis").unwrap_or(if old { 1 } else { -1 }), image.axes.len())?;
     let end = if old { image.axes.len() } else { first + 1 };
     let within: Vec<Axis> = image.axes.get(first..end).unwrap_or_default().to_vec();
     let others = within.iter().filter(|axis| **axis != Axis::Channel && image.size(**axis) != 1);

@@ -6,7 +6,7 @@ use resnet_plan::Activation as Function;
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
-use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::activation::activate;
 use crate::onnx::ops::conv::own_name;
@@ -17,9 +17,8 @@ use crate::onnx::value::{Affine, Image, Value};
 /// `Add`.
 pub(super) fn add(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     match operands(builder, node)? {
-        (Value::Image(image), Value::Constant(by), place)
-        | (Value::Constant(by), Value::Image(image), place) => {
-            affine(builder, node, image, place, &by, |[scale, offset], by| [scale, offset + by])
+        (Value::Image(image), Value::Constant(by), _) | (Value::Constant(by), Value::Image(image), _) => {
+            affine(builder, node, image, &by, |[scale, offset], by| [scale, offset + by])
         }
         _ => {
             let (a, b) = (builder.image(node, 0)?, builder.image(node, 1)?);
@@ -40,11 +39,11 @@ pub(super) fn add(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
 /// `Sub`, one side of which is a constant.
 pub(super) fn sub(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     match operands(builder, node)? {
-        (Value::Image(image), Value::Constant(by), place) => {
-            affine(builder, node, image, place, &by, |[scale, offset], by| [scale, offset - by])
+        (Value::Image(image), Value::Constant(by), _) => {
+            affine(builder, node, image, &by, |[scale, offset], by| [scale, offset - by])
         }
-        (Value::Constant(by), Value::Image(image), place) => {
-            affine(builder, node, image, place, &by, |[scale, offset], by| [-scale, by - offset])
+        (Value::Constant(by), Value::Image(image), _) => {
+            affine(builder, node, image, &by, |[scale, offset], by| [-scale, by - offset])
         }
         _ => Err(unsupported(
             "of two values has no counterpart; the language has `add`, and subtracts constants",
@@ -55,9 +54,8 @@ pub(super) fn sub(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
 /// `Mul`: a gate, an activation that is written as a product, or a constant.
 pub(super) fn mul(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     match operands(builder, node)? {
-        (Value::Image(image), Value::Constant(by), place)
-        | (Value::Constant(by), Value::Image(image), place) => {
-            affine(builder, node, image, place, &by, |[scale, offset], by| [scale * by, offset * by])
+        (Value::Image(image), Value::Constant(by), _) | (Value::Constant(by), Value::Image(image), _) => {
+            affine(builder, node, image, &by, |[scale, offset], by| [scale * by, offset * by])
         }
         (Value::Image(a), Value::Image(b), _) => {
             for (place, gate) in [(0, &b), (1, &a)] {
@@ -74,8 +72,8 @@ pub(super) fn mul(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
 /// `Div` by a constant, or of a value by its norm.
 pub(super) fn div(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     match operands(builder, node)? {
-        (Value::Image(image), Value::Constant(by), place) => {
-            affine(builder, node, image, place, &by, |[scale, offset], by| [scale / by, offset / by])
+        (Value::Image(image), Value::Constant(by), _) => {
+            affine(builder, node, image, &by, |[scale, offset], by| [scale / by, offset / by])
         }
         (Value::Image(_), Value::Norm(of, least), _) => {
             let image = builder.image(node, 0)?;
@@ -94,7 +92,7 @@ pub(super) fn neg(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
     let Value::Image(image) = builder.required(node, 0)?.clone() else {
         return Err(unsupported("has no counterpart"));
     };
-    affine(builder, node, image, 0, &constant::of_floats(vec![], &[-1.0]), |[scale, offset], by| {
+    affine(builder, node, image, &elements::of_floats(vec![], &[-1.0]), |[scale, offset], by| {
         [scale * by, offset * by]
     })
 }
@@ -102,7 +100,7 @@ pub(super) fn neg(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
 /// `Max` with a constant: the least that a norm counts as, or relu.
 pub(super) fn max(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let single =
-        |by: &Tensor| if Tensor::len(&by.dims) == Some(1) { Some(constant::get(by, 0)) } else { None };
+        |by: &Tensor| if Tensor::len(&by.dims) == Some(1) { Some(elements::get(by, 0)) } else { None };
     match operands(builder, node)? {
         (Value::Norm(image, least), Value::Constant(by), _)
         | (Value::Constant(by), Value::Norm(image, least), _) => {
@@ -134,11 +132,9 @@ fn affine(
     builder: &mut Builder<'_>,
     node: &Node,
     image: Image,
-    place: usize,
     by: &Tensor,
     step: impl Fn([f64; 2], f64) -> [f64; 2],
 ) -> Result<Value, Error> {
-    let channels = image.dims[3];
     let Some(by) = image.by_channel(by).filter(|_| !image.expanded) else {
         return Err(unsupported(format!(
             "of a value of {:?} and a constant of {:?} has no counterpart: constants are one number for all, or for each channel",
@@ -146,20 +142,19 @@ fn affine(
             by.dims
         )));
     };
-    let sole = builder.read_once(node, place);
-    let before = image.affine.clone().unwrap_or_else(|| Affine {
-        scale: vec![1.0; channels],
-        offset: vec![0.0; channels],
-        name: String::new(),
-        sole: true,
-    });
-    let pairs = before.scale.iter().zip(&before.offset).zip(&by);
-    let (scale, offset) = pairs.map(|((scale, offset), by)| step([*scale, *offset], *by).into()).unzip();
     let name = own_name(node).to_owned();
-    Ok(Value::Image(Image {
-        affine: Some(Affine { scale, offset, name, sole: before.sole && sole }),
-        ..image
-    }))
+    let none = || Affine { scale: vec![1.0], offset: vec![0.0], name: String::new() };
+    let before = image.affine.clone().unwrap_or_else(none);
+    let len = before.scale.len().max(by.len());
+    builder.spend(len.saturating_mul(2 * size_of::<f64>()))?;
+    let number =
+        |list: &[f64], channel: usize| list.get(channel).or(list.first()).copied().unwrap_or_default();
+    let step = |channel: usize| {
+        let pair = [number(&before.scale, channel), number(&before.offset, channel)];
+        step(pair, number(&by, channel)).into()
+    };
+    let (scale, offset) = (0..len).map(step).unzip();
+    Ok(Value::Image(Image { affine: Some(Affine { scale, offset, name }), ..image }))
 }
 
 /// `x * sigmoid(x)` and `x * hard_sigmoid(x)`, the latter perhaps times a number that is divided by later.
@@ -179,7 +174,7 @@ fn gated(builder: &mut Builder<'_>, node: &Node, place: usize, gate: &Image) -> 
     }
     let result = activate(builder, node, &x, function)?;
     let name = own_name(node).to_owned();
-    let affine = gate.affine.clone().map(|affine| Affine { name, sole: false, ..affine });
+    let affine = gate.affine.clone().map(|affine| Affine { name, ..affine });
     Ok(Some(Value::Image(Image { affine, ..result })))
 }
 

@@ -7,7 +7,7 @@ use resnet_plan::{Kernel, KernelLayout};
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
-use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::proto::Node;
 use crate::onnx::value::{Axis, Image, NCHW, Value};
@@ -181,7 +181,7 @@ fn blur(
     let row = blur.weights();
     let window: Vec<f64> = row.iter().flat_map(|down| row.iter().map(move |right| down * right)).collect();
     let is_binomial = (0..filters * window.len()).zip(window.iter().cycle());
-    if !is_binomial.into_iter().all(|(index, weight)| (constant::get(weights, index) - weight).abs() < 1e-6) {
+    if !is_binomial.into_iter().all(|(index, weight)| (elements::get(weights, index) - weight).abs() < 1e-6) {
         return Err(no_blur());
     }
     Ok(Value::Image(builder.add(node, Op::Blur(blur), &[&image], NCHW.to_vec())?))

@@ -8,6 +8,7 @@ use resnet_plan::{Kernel, KernelLayout};
 use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::own_name;
 use crate::onnx::proto::Node;
@@ -24,10 +25,15 @@ pub(super) fn gemm(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Erro
     let scaled = |tensor: Tensor, by: &str| match node.float(by).unwrap_or(1.0) {
         1.0 => tensor,
         by => {
-            let numbers: Vec<f64> = tensor.to_f64().iter().map(|x| x * by).collect();
-            Tensor { name: tensor.name, ..constant::of_floats(tensor.dims, &numbers) }
+            let len = Tensor::len(&tensor.dims).unwrap_or(0);
+            let numbers = (0..len).map(|index| elements::get(&tensor, index) * by);
+            let scaled = elements::collect(tensor.dims.clone(), tensor.element, numbers);
+            Tensor { name: tensor.name, ..scaled }
         }
     };
+    if node.float("alpha").unwrap_or(1.0) != 1.0 {
+        builder.spend(kernel.bytes.len())?;
+    }
     let bias = builder.constant(node, 2)?.map(|bias| scaled(bias, "beta"));
     let transposed = node.int("transB").unwrap_or(0) != 0;
     dense(builder, node, image, scaled(kernel, "alpha"), transposed, bias)
@@ -48,7 +54,7 @@ fn dense(
     transposed: bool,
     bias: Option<Tensor>,
 ) -> Result<Value, Error> {
-    let [batch, height, width, channels] = image.dims;
+    let [_, height, width, channels] = image.dims;
     let is_row = image.axes.last() == Some(&Axis::Channel) || channels == 1;
     if [height, width] != [1, 1] || !is_row {
         return Err(unsupported(format!(
@@ -70,14 +76,17 @@ fn dense(
         (true, None | Some(Order::ChannelsFirst)) => (kernel, KernelLayout::Oi),
         (true, Some(Order::ChannelsLast)) => (kernel, KernelLayout::OiHwc),
         (false, None | Some(Order::ChannelsLast)) => (kernel, KernelLayout::Io),
-        (false, Some(Order::ChannelsFirst)) => (constant::transpose(&kernel, None)?, KernelLayout::Oi),
+        (false, Some(Order::ChannelsFirst)) => {
+            builder.spend(kernel.bytes.len())?;
+            (constant::transpose(&kernel, None)?, KernelLayout::Oi)
+        }
     };
     let name = own_name(node);
     let weights = Kernel { name: builder.tensor(&kernel, &kernel.dims, &format!("{name}.weight"))?, layout };
     let bias = match bias {
         None => None,
         Some(bias) if Tensor::len(&bias.dims) == Some(1) && units != 1 => {
-            Some(builder.numbers(&vec![constant::get(&bias, 0); units], &format!("{name}.bias"))?)
+            Some(builder.numbers(&vec![elements::get(&bias, 0); units], &format!("{name}.bias"))?)
         }
         Some(bias) => Some(builder.tensor(&bias, &[units], &format!("{name}.bias"))?),
     };
@@ -88,6 +97,5 @@ fn dense(
         activation: Activation::NONE,
     };
     let plain = Image { flat: None, ..image };
-    debug_assert_eq!(plain.dims[0], batch);
     Ok(Value::Image(builder.add(node, Op::Dense(dense), &[&plain], plain.axes.clone())?))
 }

@@ -5,6 +5,7 @@ mod arithmetic;
 mod conv;
 mod dense;
 mod norm;
+mod pixels;
 mod pool;
 mod shape;
 
@@ -58,9 +59,9 @@ pub(super) fn convert(builder: &mut Builder<'_>, node: &Node) -> Result<Value, E
         "Unsqueeze" => shape::unsqueeze(builder, node),
         "Transpose" => shape::transpose(builder, node),
         "Expand" => shape::expand(builder, node),
-        "Pad" => shape::pad(builder, node),
-        "Slice" => shape::slice(builder, node),
-        "Resize" | "Upsample" => shape::resize(builder, node),
+        "Pad" => pixels::pad(builder, node),
+        "Slice" => pixels::slice(builder, node),
+        "Resize" | "Upsample" => pixels::resize(builder, node),
         "QuantizeLinear"
         | "DequantizeLinear"
         | "DynamicQuantizeLinear"

@@ -7,9 +7,11 @@ use resnet_plan::BatchNorm;
 use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::own_name;
 use crate::onnx::proto::Node;
+use crate::onnx::sizes;
 use crate::onnx::value::{Affine, Axis, Image, NCHW, Value};
 use crate::onnx::{malformed, unsupported};
 
@@ -26,9 +28,9 @@ pub(in crate::onnx) fn standardized(node: &Node, inputs: &[Option<Tensor>]) -> O
     let near = |x: f64, to: f64| (x - to).abs() <= 1e-4 * to.abs() + 1e-9;
     let fits = |(channel, [own_mean, own_variance]): (usize, &[f64; 2])| {
         let own = node.int("training_mode") == Some(1)
-            || (constant::get(mean, channel) - own_mean).abs() <= 1e-4 * own_variance.sqrt()
-                && near(constant::get(variance, channel), *own_variance);
-        own && constant::get(gamma, channel) == 1.0 && constant::get(beta, channel) == 0.0
+            || (elements::get(mean, channel) - own_mean).abs() <= 1e-4 * own_variance.sqrt()
+                && near(elements::get(variance, channel), *own_variance);
+        own && elements::get(gamma, channel) == 1.0 && elements::get(beta, channel) == 0.0
     };
     let of_channels = [gamma, beta, mean, variance].iter().all(|tensor| tensor.dims == [moments.len()]);
     let all = !moments.is_empty() && of_channels && moments.iter().enumerate().all(fits);
@@ -95,7 +97,9 @@ fn normalized(
         builder.constant(node, index)?.ok_or_else(|| malformed("has no scale or offset"))
     };
     let (scale, offset) = (constant(builder, 1)?, constant(builder, 2)?);
-    let is_all = |tensor: &Tensor, number: f64| tensor.to_f64().iter().all(|x| *x == number);
+    let is_all = |tensor: &Tensor, number: f64| {
+        (0..Tensor::len(&tensor.dims).unwrap_or(0)).all(|index| elements::get(tensor, index) == number)
+    };
     let plain = is_all(&scale, 1.0) && is_all(&offset, 0.0);
     let by_channel = [&scale, &offset].iter().all(|tensor| tensor.dims == [channels]);
     let name = own_name(node);
@@ -106,16 +110,17 @@ fn normalized(
         ]),
         false => None,
     };
-    let repeated = (affine.is_none() && !plain).then(|| {
-        let groups = groups.unwrap_or(channels).max(1);
-        let repeat = |tensor: &Tensor| {
-            let by_group = tensor.to_f64();
-            (0..channels)
-                .filter_map(|channel| by_group.get(channel / (channels / groups).max(1)).copied())
-                .collect::<Vec<_>>()
+    let repeated = if affine.is_none() && !plain {
+        builder.spend(channels.saturating_mul(2 * size_of::<f64>()))?;
+        let size = (channels / groups.unwrap_or(channels).max(1)).max(1);
+        let count = |tensor: &Tensor| Tensor::len(&tensor.dims).unwrap_or(0).saturating_mul(size);
+        let repeat = |tensor: &Tensor| -> Vec<f64> {
+            (0..count(tensor).min(channels)).map(|channel| elements::get(tensor, channel / size)).collect()
         };
-        Affine { scale: repeat(&scale), offset: repeat(&offset), name: name.to_owned(), sole: true }
-    });
+        Some(Affine { scale: repeat(&scale), offset: repeat(&offset), name: name.to_owned() })
+    } else {
+        None
+    };
     if repeated
         .as_ref()
         .is_some_and(|affine| affine.scale.len() != channels || affine.offset.len() != channels)
@@ -134,11 +139,11 @@ pub(super) fn l2(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error>
     let image = builder.image(node, 0)?;
     let axes = match (node.ints("axes"), builder.constant(node, 1)?) {
         (Some(axes), _) => axes.to_vec(),
-        (None, Some(axes)) => constant::to_ints(&axes),
+        (None, Some(axes)) => elements::to_ints(&axes),
         (None, None) => return Err(unsupported("over all axes has no counterpart")),
     };
     let axes =
-        axes.iter().map(|axis| constant::within(*axis, image.axes.len())).collect::<Result<Vec<_>, _>>()?;
+        axes.iter().map(|axis| sizes::within(*axis, image.axes.len())).collect::<Result<Vec<_>, _>>()?;
     if !over_channels(&image, &axes) {
         return Err(unsupported("over other axes than channels has no counterpart"));
     }
@@ -148,7 +153,7 @@ pub(super) fn l2(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error>
 /// `LpNormalization`.
 pub(super) fn lp(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let image = builder.image(node, 0)?;
-    let axis = constant::within(node.int("axis").unwrap_or(-1), image.axes.len())?;
+    let axis = sizes::within(node.int("axis").unwrap_or(-1), image.axes.len())?;
     if node.int("p").unwrap_or(2) != 2 || !over_channels(&image, &[axis]) {
         return Err(unsupported(
             "has no counterpart but `l2_normalize`, by the Euclidean norm over channels",

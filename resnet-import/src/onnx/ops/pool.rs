@@ -4,10 +4,11 @@ use resnet_dsl::ir::Op;
 use resnet_dsl::ops::{AveragePool, Padding, Pool, Sides};
 
 use crate::error::Error;
-use crate::onnx::constant;
+use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::{padding, pair};
 use crate::onnx::proto::Node;
+use crate::onnx::sizes;
 use crate::onnx::value::{Axis, Image, NCHW, Value};
 use crate::onnx::{malformed, unsupported};
 
@@ -61,7 +62,7 @@ pub(super) fn global_max(builder: &mut Builder<'_>, node: &Node) -> Result<Value
 pub(super) fn reduce_mean(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let axes = match (node.ints("axes"), builder.constant(node, 1)?) {
         (Some(axes), _) => axes.to_vec(),
-        (None, Some(axes)) => constant::to_ints(&axes),
+        (None, Some(axes)) => elements::to_ints(&axes),
         (None, None) => {
             return Err(unsupported(
                 "over all axes has no counterpart; the language has `average_pool: global`",
@@ -73,7 +74,7 @@ pub(super) fn reduce_mean(builder: &mut Builder<'_>, node: &Node) -> Result<Valu
         Value::Grouped(..) => 3,
         _ => builder.image(node, 0)?.axes.len(),
     };
-    let axes = axes.iter().map(|axis| constant::within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    let axes = axes.iter().map(|axis| sizes::within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
     let unsupported =
         || unsupported("has no counterpart but over height and width, as `average_pool: global`");
     let image = match builder.required(node, 0)?.clone() {

@@ -1,0 +1,84 @@
+//! The input of a graph: which one it is, its size, how it lies.
+
+use resnet_dsl::ops::Dims;
+
+use crate::checkpoint::Tensor;
+use crate::error::Error;
+use crate::onnx::proto::Graph;
+use crate::onnx::sizes::LARGEST;
+use crate::onnx::value::{Axis, NCHW, NHWC};
+
+/// The only input that is no tensor: its name, its sizes as an image of the language, and its axes in the file. `given` are height, width
+/// and channels where the file leaves them open.
+pub(super) fn input<'a>(
+    file: &'a Graph,
+    is_tensor: impl Fn(&str) -> bool,
+    given: Option<[usize; 3]>,
+) -> Result<(&'a str, Dims, [Axis; 4]), Error> {
+    let mut inputs = file.inputs.iter().filter(|input| !is_tensor(&input.name));
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let names: Vec<&str> = file.inputs.iter().map(|input| input.name.as_str()).take(8).collect();
+        return Err(Error::Unsupported(format!(
+            "a network here has one input, a batch of images; the ONNX graph has {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )));
+    };
+    let name = &input.name;
+    let axes = if starts_channels_last(file, name) { NHWC } else { NCHW };
+    let [batch, ref sizes @ ..] = input.dims[..] else {
+        return Err(Error::Unsupported(format!(
+            "the input `{name}` has no sizes; export the model with an example input"
+        )));
+    };
+    let [_, _, _] = sizes[..] else {
+        return Err(Error::Unsupported(format!(
+            "the input `{name}` has {} axes; a batch of images has 4",
+            input.dims.len()
+        )));
+    };
+    let mut dims: Dims = [batch.unwrap_or(1), 0, 0, 0];
+    let given = given.map(|[height, width, channels]| [0, height, width, channels]);
+    for (axis, size) in axes.iter().zip(&input.dims).skip(1) {
+        let place = NHWC.iter().position(|other| other == axis).unwrap_or_default();
+        let wanted = given.and_then(|given| given.get(place).copied());
+        let size = match (size, wanted) {
+            (Some(size), Some(wanted)) if *size != wanted => {
+                return Err(Error::Unsupported(format!(
+                    "the input `{name}` is fixed to {:?} in the file, and {wanted} was asked for: export the model with that size",
+                    input.dims.iter().map(|size| size.unwrap_or(0)).collect::<Vec<_>>()
+                )));
+            }
+            (Some(size), _) => *size,
+            (None, Some(wanted)) => wanted,
+            (None, None) => {
+                return Err(Error::Unsupported(format!(
+                    "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
+                )));
+            }
+        };
+        if let Some(dim) = dims.get_mut(place) {
+            *dim = size;
+        }
+    }
+    if dims.contains(&0) || Tensor::len(&dims).is_none_or(|len| len > LARGEST) {
+        return Err(Error::Malformed(format!("the input `{name}` has the sizes {:?}", input.dims)));
+    }
+    Ok((name, dims, axes))
+}
+
+/// Whether images come with their channels last: the first thing that is more than arithmetic puts them first.
+fn starts_channels_last(file: &Graph, input: &str) -> bool {
+    let mut name = input;
+    for _ in 0..16 {
+        let Some(reader) = file.nodes.iter().find(|node| node.inputs.iter().any(|input| input == name))
+        else {
+            return false;
+        };
+        match (reader.op.as_str(), reader.outputs.first()) {
+            ("Transpose", _) => return reader.ints("perm") == Some(&[0, 3, 1, 2]),
+            ("Cast" | "Identity" | "Add" | "Sub" | "Mul" | "Div" | "Pad", Some(output)) => name = output,
+            _ => return false,
+        }
+    }
+    false
+}

@@ -1,0 +1,96 @@
+//! The order of nodes, and how messages and graphs call them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use resnet_plan::text::is_name;
+
+use crate::error::Error;
+use crate::onnx::malformed;
+use crate::onnx::proto::{Graph, Node};
+
+/// The nodes, each after those whose values it reads.
+pub(super) fn sorted(file: &Graph) -> Result<Vec<&Node>, Error> {
+    let mut makers: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in file.nodes.iter().enumerate() {
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+            if makers.insert(name, index).is_some() {
+                return Err(at(node, malformed(format!("gives `{name}`, which another node gives too"))));
+            }
+        }
+    }
+    let operands = |node: &Node| -> usize {
+        node.inputs.iter().filter(|name| makers.contains_key(name.as_str())).count()
+    };
+    let mut waiting: Vec<usize> = file.nodes.iter().map(operands).collect();
+    let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, node) in file.nodes.iter().enumerate() {
+        for maker in node.inputs.iter().filter_map(|name| makers.get(name.as_str())) {
+            readers.entry(*maker).or_default().push(index);
+        }
+    }
+    // The first of the nodes that are ready comes first, as it does in the file.
+    let ready = waiting.iter().enumerate().filter(|(_, waiting)| **waiting == 0);
+    let mut ready: BTreeSet<usize> = ready.map(|(index, _)| index).collect();
+    let mut order = Vec::with_capacity(file.nodes.len());
+    while let Some(index) = ready.pop_first() {
+        order.extend(file.nodes.get(index));
+        for reader in readers.get(&index).into_iter().flatten() {
+            if let Some(waiting) = waiting.get_mut(*reader) {
+                *waiting -= 1;
+                if *waiting == 0 {
+                    ready.insert(*reader);
+                }
+            }
+        }
+    }
+    match file.nodes.iter().zip(&waiting).find(|(_, waiting)| **waiting > 0) {
+        Some((node, _)) => Err(at(node, malformed("waits for its own result: the graph has a cycle"))),
+        None => Ok(order),
+    }
+}
+
+/// The error with its node in front: "`Resize` (node 84, `/up/Resize`) ..".
+pub(super) fn at(node: &Node, error: Error) -> Error {
+    let name = [&node.name].into_iter().chain(&node.outputs).find(|name| !name.is_empty());
+    let place = match name {
+        Some(name) => format!("`{}` (node {}, `{name}`)", node.op, node.index),
+        None => format!("`{}` (node {})", node.op, node.index),
+    };
+    match error {
+        Error::Malformed(message) => Error::Malformed(format!("{place} {message}")),
+        Error::Unsupported(message) => Error::Unsupported(format!("{place} {message}")),
+        other => other,
+    }
+}
+
+/// Names that are given once each, and can be written in the text form of graphs.
+#[derive(Default)]
+pub(super) struct Names {
+    given: HashSet<String>,
+    /// The last number of names that were wanted more than once.
+    numbers: HashMap<String, usize>,
+}
+
+impl Names {
+    /// A name that was not given before: this one, if it can be written so.
+    pub(super) fn give(&mut self, wanted: &str) -> String {
+        let mut name: String =
+            wanted.chars().map(|c| if is_name(c.encode_utf8(&mut [0; 4])) { c } else { '_' }).collect();
+        if name.is_empty() {
+            name.push('_');
+        }
+        if self.given.contains(&name) {
+            let number = self.numbers.entry(name.clone()).or_insert(1);
+            let numbered = loop {
+                *number += 1;
+                let numbered = format!("{name}_{number}");
+                if !self.given.contains(&numbered) {
+                    break numbered;
+                }
+            };
+            name = numbered;
+        }
+        self.given.insert(name.clone());
+        name
+    }
+}
