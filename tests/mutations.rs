@@ -57,8 +57,8 @@ fn numbers(plan: &mut Plan) -> Vec<&mut usize> {
         numbers.push(&mut list.channels);
         match &mut list.kind {
             ListKind::GroupNorm { channels, .. } => numbers.extend(channels),
-            ListKind::Kernel { len, .. } => numbers.push(len),
-            ListKind::Slopes | ListKind::BatchNorm(_) | ListKind::Exponent(_) => {}
+            ListKind::Tensor { dims, .. } => numbers.extend(dims.to_mut()),
+            ListKind::Slopes | ListKind::BatchNorm(_) => {}
         }
     }
     for section in &mut plan.sections {

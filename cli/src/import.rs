@@ -159,13 +159,15 @@ fn what_is(file: &Path, contents: &Contents) -> String {
         0..1_000_000 => format!("{:.1} k", parameters as f64 / 1e3),
         _ => format!("{:.1} M", parameters as f64 / 1e6),
     };
+    // Of "ONNX model (opset 17)", what is in brackets.
+    let format = format.split_once('(').map_or(format, |(_, more)| more.trim_end_matches(')'));
     format!("{}: {count}, {parameters} parameters ({format})", file.display())
 }
 
 fn in_words(check: Check) -> String {
     match check {
         Check::Finite => "the weights load, and the outputs of a random input are finite".to_owned(),
-        Check::Agrees(distance, size) => {
+        Check::Agrees { distance, size } => {
             let size = size.map_or(String::new(), |[height, width]| format!(" of {height}x{width}"));
             format!("outputs of a random input{size} agree with the file's own graph to {distance:.0e}")
         }

@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::fit;
 use crate::model::Model;
 use crate::weight::Weight;
-use crate::{npz, safetensors, text, torch};
+use crate::text::{self, Difference};
+use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Imported {
     pub network: String,
     /// What a person should know, each a line.
     pub notes: Vec<String>,
+    /// Gives the files that the spec names.
+    like: Like,
 }
 
 /// Reads a file, whatever it is, and the files that belong to it: shards beside an index. None is opened outside of its folder.
@@ -72,15 +75,33 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         if npz::is_npz(archive.names()) {
             return npz::read(file).map(Contents::Tensors);
         }
+        if archive.names().any(|entry| entry == "model.weights.h5") {
+            return keras(&file);
+        }
+    }
+    if file.starts_with(b"\x89HDF\r\n\x1a\n") {
+        return keras(&file);
     }
     if torch::is_checkpoint(&file) {
         return torch::read(file).map(Contents::Tensors);
+    }
+    if name.to_lowercase().ends_with(".onnx") {
+        // Where the file leaves the size open: that of ImageNet, in most networks.
+        return onnx::read(&file, Some([224, 224, 3]), &mut |name| beside(name)).map(Contents::Network);
     }
     Err(Error::Unsupported(format!(
         "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors, \
          NumPy (.npz)",
         path.display()
     )))
+}
+
+/// A model of Keras, or its weights alone.
+fn keras(file: &Bytes) -> Result<Contents, Error> {
+    match keras::model(file)? {
+        Some(model) => Ok(Contents::Network(model)),
+        None => keras::checkpoint(file).map(Contents::Tensors),
+    }
 }
 
 /// The spec and the weights that a file is. `specs` are those that it may be like; one that ships is named, one of the caller's is
@@ -91,53 +112,53 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
 pub fn import(contents: &Contents, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     match contents {
         Contents::Tensors(checkpoint) => tensors(checkpoint, specs, name, path),
-        Contents::Network(_) => Err(Error::Unsupported("networks are not imported yet".to_owned())),
+        Contents::Network(model) => network(model, specs, name, path),
     }
 }
 
 fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     let fit = fit::fit(checkpoint, specs, path)?;
     let like = fit.candidate.like.clone();
-    let spec = spec(&like, name, fit.candidate.classes, fit.cut.as_deref())?;
+    let own = Candidate::parse(&like, &Overrides::default())?;
+    let classes = fit.candidate.classes.filter(|_| own.classes != fit.candidate.classes && fit.cut.is_none());
+    let outputs = fit.cut.iter().cloned().collect();
+    let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, &like)?;
     let mut notes = checkpoint.notes.clone();
     notes.extend(fit.notes);
     if let [first, ..] = &fit.ties[..] {
         let all = fit.ties.join(", ");
         notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
     }
-    let mut imported = finish(&like, spec, &fit.weights, notes)?;
-    imported.network = text::network(&fit.candidate, fit.cut.as_deref());
-    Ok(imported)
+    let network = text::network(&like.name, &fit.candidate, fit.cut.as_deref());
+    Ok(Imported { network, notes, ..finish(&like, spec, &fit.weights)? })
 }
 
-/// The text of a spec that is like another, but for the classes and where it ends.
-fn spec(like: &Like, name: &str, classes: Option<usize>, cut: Option<&str>) -> Result<String, Error> {
-    let own = Candidate::parse(like, &Overrides::default())?;
-    let classes = classes.filter(|_| own.classes != classes && cut.is_none());
-    if like.ships() {
-        return Ok(text::like(name, &like.name, classes, cut));
+fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
+    if let Some(found) = recognize::recognize(model, specs, name, path)? {
+        let mut notes = Vec::new();
+        if let [first, ..] = &found.ties[..] {
+            let all = found.ties.join(", ");
+            notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
+        }
+        let network = text::network(&found.like.name, &found.candidate, found.cut.as_deref());
+        return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
     }
-    match (classes, cut) {
-        (None, None) => Ok(like.text.clone()),
-        (Some(classes), _) => Err(Error::Unsupported(format!(
-            "the file is of {classes} classes, {} of {}: write `classes: {classes}` in it",
-            like.name,
-            own.classes.unwrap_or(0)
-        ))),
-        (None, Some(cut)) => Err(Error::Unsupported(format!(
-            "the file has no weights for what follows `{cut}` in {}: write `outputs: [{cut}]` in it",
-            like.name
-        ))),
+    if let [like] = specs {
+        return Err(Error::Unsupported(format!("the file's graph is not that of {}", like.name)));
     }
+    let spec = flat::spec(model, name)?;
+    let like = Like { name: "the spec".to_owned(), text: spec.clone(), folder: None };
+    let Some((candidate, weights)) = recognize::weights_of(model, &like)? else {
+        return Err(Error::Unsupported("the network's graph cannot be written as a list of layers".to_owned()));
+    };
+    let layers = model.graph.len().saturating_sub(1);
+    let network = text::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
+    Ok(Imported { network, ..finish(&like, spec, &weights)? })
 }
 
 /// Compiles the spec and brings its weights into their order.
-fn finish(like: &Like, spec: String, weights: &[Weight], notes: Vec<String>) -> Result<Imported, Error> {
-    let overrides = Overrides::default();
-    let source = Spec { name: "the spec", text: &spec, overrides: &overrides };
-    let compiled = source.compile(&mut |file| like.read(file)).map_err(|errors| {
-        Error::Unsupported(format!("the network cannot be compiled\n\n{}\n{spec}", errors.render("the spec", &spec)))
-    })?;
+fn finish(like: &Like, spec: String, weights: &[Weight]) -> Result<Imported, Error> {
+    let compiled = compile(like, &spec, &Overrides::default())?;
     let by_name: HashMap<&str, &Weight> = weights.iter().map(|weight| (weight.name.as_str(), weight)).collect();
     let description = compiled.plan.description();
     let mut ordered = Vec::new();
@@ -147,7 +168,26 @@ fn finish(like: &Like, spec: String, weights: &[Weight], notes: Vec<String>) -> 
             _ => return Err(Error::Unsupported(format!("the file has nothing for the tensor `{}`", tensor.name))),
         }
     }
-    Ok(Imported { spec, compiled, weights: ordered, network: String::new(), notes })
+    let (network, notes) = (String::new(), Vec::new());
+    Ok(Imported { spec, compiled, weights: ordered, network, notes, like: like.clone() })
+}
+
+fn compile(like: &Like, spec: &str, overrides: &Overrides) -> Result<Compiled, Error> {
+    let source = Spec { name: "the spec", text: spec, overrides };
+    source.compile(&mut |file| like.read(file)).map_err(|errors| {
+        let errors = errors.render("the spec", spec);
+        Error::Unsupported(format!("the network cannot be compiled\n\n{errors}"))
+    })
+}
+
+impl Imported {
+    /// What the compiler makes of the spec, if the caller asks for something else in it.
+    ///
+    /// # Errors
+    /// If it cannot be that.
+    pub(crate) fn compile(&self, overrides: &Overrides) -> Result<Compiled, Error> {
+        compile(&self.like, &self.spec, overrides)
+    }
 }
 
 impl Contents {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::activation::Activation;
+use crate::constant::constant;
 use crate::conv::{Conv, Convolution, Residual};
 use crate::copy::CopyGeometry;
 use crate::element::Element;
@@ -123,6 +124,26 @@ pub enum Action {
     },
 }
 
+constant!(enum Action {
+    Input,
+    Clear,
+    Copy,
+    Conv { layer, conv },
+    Pool(pool),
+    Subsample { stride, front, channels },
+    Add { residual, activation, list },
+    Multiply { held, activation, list },
+    Affine { activation, list },
+    Activate { activation, list },
+    GroupNorm { groups, channels, epsilon, activation, affine, list },
+    Statistics { epsilon },
+    Gem { epsilon, exponent, list },
+    Upsample { times },
+    Softmax,
+    L2Normalize { epsilon },
+    ChannelConv { kernel, list },
+});
+
 impl Action {
     /// Index of the layer whose weights it takes.
     pub const fn layer(self) -> Option<usize> {
@@ -143,6 +164,31 @@ impl Action {
             Action::Affine { list, .. } | Action::ChannelConv { list, .. } => Some(list),
             _ => None,
         }
+    }
+
+    /// Elements of the tensor that it takes as it is.
+    pub const fn tensor(self) -> Option<usize> {
+        match self {
+            Action::Gem { list: Some(_), .. } => Some(1),
+            Action::ChannelConv { kernel, .. } => Some(kernel),
+            _ => None,
+        }
+    }
+
+    /// The same, its weights counted from this layer and this list on.
+    pub const fn counted_from(mut self, [first_layer, first_list]: [usize; 2]) -> Self {
+        match &mut self {
+            Action::Conv { layer, .. } => *layer = layer.saturating_sub(first_layer),
+            Action::Add { list: Some(list), .. }
+            | Action::Multiply { list: Some(list), .. }
+            | Action::Activate { list: Some(list), .. }
+            | Action::GroupNorm { list: Some(list), .. }
+            | Action::Gem { list: Some(list), .. }
+            | Action::Affine { list, .. }
+            | Action::ChannelConv { list, .. } => *list = list.saturating_sub(first_list),
+            _ => {}
+        }
+        self
     }
 
     /// The function that is applied to its results.

@@ -1,5 +1,7 @@
 //! Activations: functions of one element that layers end with.
 
+use crate::constant::constant;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +40,20 @@ const NAMES: [(Activation, &str); 8] = [
     (Activation::Sigmoid, "sigmoid"),
     (Activation::HardSigmoid, "hard_sigmoid"),
 ];
+
+constant!(
+    enum Activation {
+        None,
+        Relu,
+        Relu6,
+        LeakyRelu(slope),
+        Prelu,
+        Silu,
+        HardSwish,
+        Sigmoid,
+        HardSigmoid,
+    }
+);
 
 impl Activation {
     /// Its definition. `slope` is that of the channel, for [`Activation::Prelu`].

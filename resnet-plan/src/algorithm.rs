@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::constant::{Constant, constant};
 use crate::element::Precision;
 use crate::pixels::{plus, times};
 use crate::winograd::{BAND, MOST_PRODUCTS, Rows, Tile};
@@ -88,6 +89,26 @@ pub const PRODUCTS: usize = 7;
 pub const SUMS: usize = 4;
 /// Sums of products that it keeps.
 pub const PLANES: usize = 3;
+
+constant!(enum Algorithm {
+    Direct,
+    Winograd { output, block, depth, fused },
+    WinogradRows { block },
+    Strassen { block },
+});
+
+/// The short form where all are one.
+impl Constant for Algorithms {
+    fn write(&self, to: &mut String) {
+        let Algorithms { wide, dots, tiles } = self;
+        if *self == Algorithms::all(*wide) {
+            *to += &format!("plan::Algorithms::all({})", wide.constant());
+        } else {
+            let [wide, dots, tiles] = [wide, dots, tiles].map(Constant::constant);
+            *to += &format!("plan::Algorithms {{ wide: {wide}, dots: {dots}, tiles: {tiles} }}");
+        }
+    }
+}
 
 impl Algorithm {
     /// Whether it computes convolutions of such kernels, from so many channels to so many, and its own sizes are within bounds.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::activation::Activation;
 use crate::algorithm::{Algorithms, VECTOR};
+use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
@@ -119,6 +120,15 @@ pub struct ConvGeometry {
     /// Where the pixels lie in the output, in elements.
     pub y: Pixels,
 }
+
+constant!(struct Conv { kernel, stride, dilation, blocks, from, residual, activation, algorithms, split });
+constant!(enum Residual { None, Same, Quantized { signed, scale } });
+constant!(
+    enum Split {
+        Pixels,
+        Channels,
+    }
+);
 
 impl Residual {
     /// What elements are that lie where others are written.

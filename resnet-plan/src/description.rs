@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::algorithm::{Algorithm, PRODUCTS};
+use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::list::ListWeights;
 use crate::pixels::{Fault, plus, times};
@@ -139,6 +140,40 @@ pub struct Slope {
     /// Whether there is one for all channels, not one for each.
     pub single: bool,
 }
+
+constant!(
+    enum Ending {
+        Features,
+        Logits,
+        Probabilities,
+    }
+);
+constant!(struct LayerWeights {
+    name, shape, groups, blocks, algorithm, elements, input_norm, kernel, standardized, bias, batch_norm, slope,
+});
+constant!(struct Kernel { name, layout });
+constant!(
+    enum KernelLayout {
+        Hwio,
+        Oihw,
+        Io,
+        Ohwi,
+        Oi,
+        OiHwc,
+    }
+);
+constant!(struct BatchNorm { gamma, beta, mean, variance, epsilon, channels });
+constant!(struct Slope { name, single });
+constant!(enum Role {
+    Kernel { fan_in, fan_out },
+    Bias,
+    Gamma,
+    Beta,
+    Mean,
+    Variance { epsilon },
+    Slope,
+    Exponent,
+});
 
 impl BatchNorm {
     /// Channels that are normalized, of so many.

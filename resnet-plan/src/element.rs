@@ -1,5 +1,7 @@
 //! What values hold, and what a network computes in.
 
+use crate::constant::constant;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +28,22 @@ pub enum Precision {
     /// Weights and values in 8-bit integers, by calibrated scales; sums in 32-bit integers.
     Int8,
 }
+
+constant!(
+    enum Element {
+        F32,
+        Bf16,
+        U8(scale),
+        I8(scale),
+    }
+);
+constant!(
+    enum Precision {
+        F32,
+        Bf16,
+        Int8,
+    }
+);
 
 impl Element {
     /// Size in bytes.

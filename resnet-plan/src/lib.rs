@@ -14,6 +14,7 @@
 //! | [`plan`], [`action`] | steps over buffers; what a step does, and asks of a kernel |
 //! | [`mod@check`] | the checker of plans |
 //! | [`description`], [`list`], [`text`] | weights, sizes, labels; the text form of what a layer loads |
+//! | [`constant`] | values of a plan as Rust |
 //! | [`preprocessing`] | how an image becomes an input |
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod action;
 pub mod activation;
 pub mod algorithm;
 pub mod check;
+pub mod constant;
 pub mod conv;
 pub mod copy;
 pub mod description;
@@ -44,6 +46,7 @@ pub use action::{Action, Operand, Task};
 pub use activation::Activation;
 pub use algorithm::{Algorithm, Algorithms, Class};
 pub use check::check;
+pub use constant::Constant;
 pub use conv::{Conv, ConvGeometry, Convolution, Residual, Split};
 pub use copy::CopyGeometry;
 pub use description::{

@@ -5,13 +5,15 @@
 //! ```text
 //! batch norm   scale and shift: y = x * scale + shift
 //! group norm   gamma and beta
-//! exponent     its only element
-//! kernel       its elements
+//! tensor       its elements
 //! and behind these, slopes, if it has any
 //! ```
 
+use std::borrow::Cow;
+
 use crate::action::Action;
 use crate::activation::Activation;
+use crate::constant::constant;
 use crate::description::{BatchNorm, Role, Slope, Text, WeightTensor};
 use crate::pixels::{Fault, plus, times};
 
@@ -47,43 +49,47 @@ pub enum ListKind {
         /// The first channel that is normalized and the end.
         channels: [usize; 2],
     },
-    /// Tensor name of the exponent of a generalized mean.
-    Exponent(Text),
-    /// The kernel of a convolution along channels.
-    Kernel {
-        /// Tensor name.
+    /// One tensor as it is.
+    Tensor {
+        /// Its name.
         name: Text,
-        /// Elements.
-        len: usize,
+        /// Its sizes in the weight file.
+        dims: Cow<'static, [usize]>,
+        /// What it is for.
+        role: Role,
     },
 }
+
+constant!(struct ListWeights { name, channels, kind, slope });
+constant!(enum ListKind {
+    Slopes,
+    BatchNorm(norm),
+    GroupNorm { gamma, beta, channels },
+    Tensor { name, dims, role },
+});
 
 impl ListWeights {
     /// The tensors that a weight file has for it.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
         let mut tensors = Vec::new();
-        let mut add = |name, len, role| tensors.push(WeightTensor { name, dims: vec![len], role });
+        let mut add = |name, dims, role| tensors.push(WeightTensor { name, dims, role });
         match &self.kind {
             ListKind::Slopes => {}
             ListKind::BatchNorm(norm) => {
                 let channels = norm.normalized(self.channels);
-                add(&norm.gamma, channels, Role::Gamma);
-                add(&norm.beta, channels, Role::Beta);
-                add(&norm.mean, channels, Role::Mean);
-                add(&norm.variance, channels, Role::Variance { epsilon: norm.epsilon });
+                add(&norm.gamma, vec![channels], Role::Gamma);
+                add(&norm.beta, vec![channels], Role::Beta);
+                add(&norm.mean, vec![channels], Role::Mean);
+                add(&norm.variance, vec![channels], Role::Variance { epsilon: norm.epsilon });
             }
             ListKind::GroupNorm { gamma, beta, channels: [first, end] } => {
-                add(gamma, end.saturating_sub(*first), Role::Gamma);
-                add(beta, end.saturating_sub(*first), Role::Beta);
+                add(gamma, vec![end.saturating_sub(*first)], Role::Gamma);
+                add(beta, vec![end.saturating_sub(*first)], Role::Beta);
             }
-            ListKind::Exponent(name) => add(name, 1, Role::Exponent),
-            ListKind::Kernel { name, len } => add(name, *len, Role::Kernel { fan_in: *len, fan_out: *len }),
+            ListKind::Tensor { name, dims, role } => add(name, dims.to_vec(), *role),
         }
         if let Some(slope) = &self.slope {
-            add(&slope.name, slope.len(self.channels), Role::Slope);
-        }
-        if let (ListKind::Kernel { len, .. }, Some(kernel)) = (&self.kind, tensors.first_mut()) {
-            kernel.dims = vec![1, 1, *len];
+            add(&slope.name, vec![slope.len(self.channels)], Role::Slope);
         }
         tensors
     }
@@ -106,8 +112,7 @@ impl ListWeights {
         let own = match &self.kind {
             ListKind::Slopes => 0,
             ListKind::BatchNorm(_) | ListKind::GroupNorm { .. } => times(2, row(self.channels)),
-            ListKind::Exponent(_) => WIDTH,
-            ListKind::Kernel { len, .. } => row(*len),
+            ListKind::Tensor { dims, .. } => row(elements(dims)),
         };
         plus(own, times(slopes, row(self.channels)))
     }
@@ -124,7 +129,7 @@ impl ListWeights {
         let range = match &self.kind {
             ListKind::BatchNorm(norm) => norm.channels,
             ListKind::GroupNorm { channels, .. } => Some(*channels),
-            ListKind::Kernel { len: 0, .. } => {
+            ListKind::Tensor { dims, .. } if elements(dims) == 0 => {
                 return Err(Fault::new("there are no weights, or more than any memory holds"));
             }
             _ => None,
@@ -145,8 +150,7 @@ impl ListWeights {
                 Action::GroupNorm { channels, affine: true, .. },
                 ListKind::GroupNorm { channels: range, .. },
             ) => channels == *range,
-            (Action::Gem { .. }, ListKind::Exponent(_)) => true,
-            (Action::ChannelConv { kernel, .. }, ListKind::Kernel { len, .. }) => kernel == *len,
+            (action, ListKind::Tensor { dims, .. }) => action.tensor() == Some(elements(dims)),
             (
                 Action::Add { .. }
                 | Action::Multiply { .. }
@@ -158,4 +162,9 @@ impl ListWeights {
         };
         kind && self.slope.is_some() == (action.activation() == Activation::Prelu)
     }
+}
+
+/// Elements of a tensor, or [`usize::MAX`].
+fn elements(dims: &[usize]) -> usize {
+    dims.iter().fold(1, |all, size| times(all, *size))
 }

@@ -1,5 +1,6 @@
 //! Pooling: windows that are cut to the image, so that no padding is ever read, or find the image mirrored there.
 
+use crate::constant::constant;
 use crate::copy::hold;
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
@@ -59,6 +60,16 @@ pub struct PoolGeometry {
     /// Where the output's pixels lie.
     pub y: Pixels,
 }
+
+constant!(struct Pool { kind, window, stride, padding });
+constant!(
+    enum PoolKind {
+        Max,
+        Average,
+        AverageWithPadding,
+        Blur,
+    }
+);
 
 impl PoolGeometry {
     /// Pooling from `x` to `y`; a mean is multiplied with `scale`.

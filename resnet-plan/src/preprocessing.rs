@@ -1,5 +1,7 @@
 //! How an image becomes an input.
 
+use crate::constant::constant;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -56,6 +58,29 @@ pub enum ChannelOrder {
     /// One channel of brightness.
     Gray,
 }
+
+constant!(struct Preprocessing { resize, crop, interpolation, channels, background, scale, mean, std });
+constant!(
+    enum Resize {
+        Shorter(side),
+        Cover(sides),
+        To(sides),
+    }
+);
+constant!(
+    enum Interpolation {
+        Nearest,
+        Bilinear,
+        Bicubic,
+    }
+);
+constant!(
+    enum ChannelOrder {
+        Rgb,
+        Bgr,
+        Gray,
+    }
+);
 
 impl Preprocessing {
     /// Bytes as they are, red, green, blue, of an image on white that is resized to the input's size.

@@ -110,7 +110,7 @@ pub(super) fn constants(plan: &Plan, item: &Item<'_>) -> TokenStream {
         ["MACS", "LABELS", "PREPROCESSING"].map(|name| item.doc(name));
     let macs = Literal::u64_unsuffixed(macs);
     let labels = labels.iter().map(|label| &**label);
-    let preprocessing = description::preprocessing(preprocessing);
+    let preprocessing = super::constant(preprocessing);
     quote! {
         #(#sizes)*
         #macs_doc

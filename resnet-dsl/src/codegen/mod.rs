@@ -15,9 +15,8 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
 use resnet_plan::check::MAX_VIEWS;
-use resnet_plan::{Action, Buffer, Dims, Element, Ending, Plan, Section, Step, View};
+use resnet_plan::{Action, Buffer, Constant, Dims, Element, Ending, Plan, Section, Step, View};
 
-mod action;
 mod description;
 mod item;
 mod outputs;
@@ -293,7 +292,7 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: [usize; 2])
             (quote!(input), tensor(Element::F32, dims), interior(&all))
         }
     };
-    let action = action::action(step.action, first);
+    let action = constant(&step.action.counted_from(first));
     quote! {{
         const LAYER: runtime::Layer<#x_type, #y_type> = runtime::Layer::new(#action, #from, #to);
         LAYER.run(context, first, #x, #y);
@@ -324,6 +323,11 @@ fn interior(view: &View) -> TokenStream {
         quote!(.scaled(#scale))
     });
     quote!(runtime::Interior::new(#at, #size)#scaled)
+}
+
+/// A value of the plan as an expression.
+fn constant(value: &(impl Constant + ?Sized)) -> TokenStream {
+    value.constant().parse().unwrap_or_default()
 }
 
 fn pair(numbers: [usize; 2]) -> TokenStream {

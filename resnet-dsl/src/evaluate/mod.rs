@@ -23,9 +23,6 @@ use crate::ir::{Element, Op};
 use crate::ops::ShapeError;
 use crate::pass;
 
-use operators::Window;
-use weights::Filters;
-
 /// The most elements that all values of a graph may have together: 4 GiB of f64.
 const LARGEST: usize = 1 << 29;
 
@@ -167,76 +164,14 @@ pub fn compute(
     operands: &[&Array],
     load: Load<'_>,
 ) -> Result<Array, EvaluateError> {
-    let (x, others) = (operands[0], &operands[1..]);
     let op = &graph.node(value).op;
-    let channels = x.dims[3];
-    let mut y = match op {
-        Op::Input(_) | Op::Activation(_) | Op::Convert => x.clone(),
-        Op::Add { .. } => sum(x.clone(), others),
-        Op::Multiply { .. } => others.iter().fold(x.clone(), |x, other| operators::multiply(&x, other)),
-        Op::ZeroPad(sides) => operators::zero_pad(x, *sides),
-        Op::Conv2d(conv) => {
-            let window = Window::of_conv(x.dims, conv)?;
-            let [kernel, bias] = Filters::of_conv(conv, channels).load(load)?;
-            sum(operators::convolve(x, &kernel, &bias, conv.groups, &window), others)
-        }
-        Op::BatchNorm { norm, .. } => {
-            let norm = weights::Affine::of(norm, channels, load)?;
-            let mut y = x.clone();
-            y.data.chunks_exact_mut(channels).for_each(|pixel| norm.apply(pixel));
-            y
-        }
-        Op::GroupNorm(norm) => {
-            let affine = weights::Affine::of_group_norm(norm, norm.normalized(channels), load)?;
-            statistics::group_norm(x, norm, &affine)
-        }
-        Op::Blur(blur) => operators::blur(x, blur, blur.infer(x.dims)?),
-        Op::StatisticsPool(pool) => statistics::statistics_pool(x, pool),
-        Op::GemPool(pool) => statistics::gem_pool(x, weights::exponent(&pool.exponent, load)?, pool.epsilon),
-        Op::Upsample(times) => operators::upsample(x, *times),
-        Op::L2Normalize { epsilon } => statistics::l2_normalize(x, *epsilon),
-        Op::ChannelConv(conv) => operators::channel_conv(x, &weights::channel_kernel(conv, load)?),
-        Op::MaxPool(pool) => {
-            let window = Window::new(x.dims, pool.window, pool.stride, pool.padding, pool.ceil)?;
-            operators::max_pool(x, &window)
-        }
-        Op::AveragePool(average) => {
-            let window = match average.pool {
-                Some(pool) => Window::new(x.dims, pool.window, pool.stride, pool.padding, pool.ceil)?,
-                None => Window::whole(x.dims),
-            };
-            operators::average_pool(x, &window, average.count_padding)
-        }
-        Op::Subsample(subsample) => operators::subsample(x, subsample),
-        Op::Flatten => Array { dims: op.clone().infer(&[x.dims])?, data: x.data.clone() },
-        Op::Dense(dense) => {
-            let [_, height, width, channels] = image(graph, value, x.dims);
-            let filters = Filters {
-                kernel: &dense.weights,
-                bias: dense.bias.as_ref(),
-                shape: [height, width, channels, dense.units],
-                groups: 1,
-                standardized: None,
-            };
-            let [kernel, bias] = filters.load(load)?;
-            operators::convolve(x, &kernel, &bias, 1, &Window::whole(x.dims))
-        }
-        Op::Softmax => operators::softmax(x),
-    };
+    let mut y = op.evaluate(operands, image(graph, value, operands[0].dims), load)?;
     let alone = if let Op::Activation(activation) = op { Some(activation.clone()) } else { None };
     if let Some(activation) = alone.or_else(|| op.clone().activation_mut().cloned()) {
         let slopes = weights::slopes(&activation, y.dims[3], load)?;
         operators::activate(activation.function, &slopes, &mut y);
     }
     Ok(y)
-}
-
-/// The sum of values.
-fn sum(mut y: Array, others: &[&Array]) -> Array {
-    for other in others {
-        y.data.iter_mut().zip(&other.data).for_each(|(y, other)| *y += other);
-    }
-    y
 }
 
 /// What the operand of a dense layer is before it is flattened: its kernel may be in the order of that image.

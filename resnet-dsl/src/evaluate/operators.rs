@@ -4,7 +4,7 @@
 //! stays in the cache for a row of pixels; the inner loop runs over contiguous output channels.
 
 use crate::evaluate::Array;
-use crate::ops::{Blur, Conv2d, Dims, Padding, ShapeError, Sides, Subsample, resolve};
+use crate::ops::{Conv2d, Dims, Padding, Pool, ShapeError, Sides, resolve};
 use resnet_plan::Activation;
 
 /// Where a window stands over an image.
@@ -38,6 +38,14 @@ impl Window {
     ) -> Result<Self, ShapeError> {
         let (sides, output) = resolve(x, size, stride, padding, ceil)?;
         Ok(Window { size, dilation: [1, 1], stride, sides, input: [x[1], x[2]], output })
+    }
+
+    /// The window of a pooling layer.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub fn of_pool(x: Dims, pool: &Pool) -> Result<Self, ShapeError> {
+        Self::new(x, pool.window, pool.stride, pool.padding, pool.ceil)
     }
 
     /// The window of a convolution over images of this shape.
@@ -124,6 +132,14 @@ pub fn activate(function: Activation, slopes: &[f64], x: &mut Array) {
     }
 }
 
+/// The sum of a value and others of its shape.
+pub fn sum(mut y: Array, others: &[&Array]) -> Array {
+    for other in others {
+        y.data.iter_mut().zip(&other.data).for_each(|(y, other)| *y += other);
+    }
+    y
+}
+
 /// The product of each element with one of the same place, or of the same channel if the other image is one pixel.
 pub fn multiply(x: &Array, by: &Array) -> Array {
     let [_, height, width, channels] = x.dims;
@@ -132,28 +148,6 @@ pub fn multiply(x: &Array, by: &Array) -> Array {
     for (pixel, y) in y.data.chunks_exact_mut(channels).enumerate() {
         let by = &by.data[pixel / times * channels..];
         y.iter_mut().zip(by).for_each(|(y, by)| *y *= by);
-    }
-    y
-}
-
-/// Binomial weights over each window, of each channel; around the image lie its pixels, mirrored at the edge.
-pub fn blur(x: &Array, blur: &Blur, [_, height, width, _]: Dims) -> Array {
-    let [batch, rows, columns, channels] = x.dims;
-    let (weights, padding) = (blur.weights(), blur.padding());
-    let mirrored = |axis: usize, output: usize, k: usize, size: usize| {
-        let place = (output * blur.stride[axis] + k).abs_diff(padding[axis]);
-        if place < size { place } else { 2 * (size - 1) - place }
-    };
-    let dims = [batch, height, width, channels];
-    let mut y = Array { dims, data: vec![0.0; dims.iter().product()] };
-    for (index, y) in y.data.chunks_exact_mut(channels).enumerate() {
-        let (n, row, column) = (index / width / height, index / width % height, index % width);
-        for (i, down) in weights.iter().enumerate() {
-            for (j, right) in weights.iter().enumerate() {
-                let pixel = x.pixel(n, mirrored(0, row, i, rows), mirrored(1, column, j, columns));
-                y.iter_mut().zip(pixel).for_each(|(y, x)| *y += x * (down * right));
-            }
-        }
     }
     y
 }
@@ -171,22 +165,6 @@ pub fn upsample(x: &Array, times: [usize; 2]) -> Array {
         }
     }
     Array { dims, data }
-}
-
-/// `kernel` along the channels of each pixel, with zeros on both sides.
-pub fn channel_conv(x: &Array, kernel: &[f64]) -> Array {
-    let mut y = x.clone();
-    let half = kernel.len() / 2;
-    for (y, x) in y.data.chunks_exact_mut(x.dims[3]).zip(x.data.chunks_exact(x.dims[3])) {
-        for (channel, y) in y.iter_mut().enumerate() {
-            let inputs = kernel
-                .iter()
-                .enumerate()
-                .filter_map(|(k, weight)| Some(weight * x.get((channel + k).checked_sub(half)?)?));
-            *y = inputs.sum();
-        }
-    }
-    y
 }
 
 /// The maximum of the pixels of the image in each window; NaN if one is among them.
@@ -231,26 +209,6 @@ pub fn counts(x: Dims, window: &Window, count_padding: bool) -> impl Iterator<It
     image.repeat(x[0]).into_iter()
 }
 
-/// Every `stride`-th pixel from the first on, with zero channels before and behind.
-///
-/// # Panics
-/// If a stride is zero.
-pub fn subsample(x: &Array, Subsample { stride, front, back }: &Subsample) -> Array {
-    let [batch, height, width, channels] = x.dims;
-    let dims = [batch, height.div_ceil(stride[0]), width.div_ceil(stride[1]), front + channels + back];
-    let mut data = Vec::with_capacity(dims.iter().product());
-    for n in 0..batch {
-        for row in (0..height).step_by(stride[0]) {
-            for column in (0..width).step_by(stride[1]) {
-                data.resize(data.len() + front, 0.0);
-                data.extend_from_slice(x.pixel(n, row, column));
-                data.resize(data.len() + back, 0.0);
-            }
-        }
-    }
-    Array { dims, data }
-}
-
 /// Zeros around each image.
 pub fn zero_pad(x: &Array, Sides { top, bottom, left, right }: Sides) -> Array {
     let [batch, height, width, channels] = x.dims;
@@ -284,7 +242,7 @@ pub fn softmax(x: &Array) -> Array {
 
 impl Array {
     /// The channels of a pixel.
-    pub(super) fn pixel(&self, n: usize, row: usize, column: usize) -> &[f64] {
+    pub(crate) fn pixel(&self, n: usize, row: usize, column: usize) -> &[f64] {
         let [_, height, width, channels] = self.dims;
         &self.data[((n * height + row) * width + column) * channels..][..channels]
     }

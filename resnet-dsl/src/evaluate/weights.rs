@@ -9,9 +9,9 @@
 
 use resnet_plan::{BatchNorm, Kernel, Role, WeightTensor};
 
-use crate::evaluate::{EvaluateError, Load};
+use crate::evaluate::{Array, EvaluateError, Load};
 use crate::ir::param::{BiasParam, KernelParam};
-use crate::ops::{Activation, ChannelConv, Conv2d, Exponent, GroupNorm};
+use crate::ops::{Activation, Conv2d, Dense, Dims, Exponent, GroupNorm};
 
 /// A batch norm: `(x - mean) * scale + beta`, by channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,13 @@ impl Affine {
         Ok(Affine { scale, mean: vec![0.0; channels], beta })
     }
 
+    /// All pixels, with it applied.
+    pub fn applied(&self, x: &Array) -> Array {
+        let mut y = x.clone();
+        y.data.chunks_exact_mut(self.scale.len().max(1)).for_each(|pixel| self.apply(pixel));
+        y
+    }
+
     /// Applies it to the channels of a pixel, or to a bias.
     pub fn apply(&self, pixel: &mut [f64]) {
         for (((x, scale), mean), beta) in pixel.iter_mut().zip(&self.scale).zip(&self.mean).zip(&self.beta) {
@@ -91,6 +98,17 @@ impl<'a> Filters<'a> {
             shape: [height, width, channels / conv.groups, conv.filters],
             groups: conv.groups,
             standardized: conv.standardized,
+        }
+    }
+
+    /// Those of a dense layer, whose operand was this image before it was flattened.
+    pub fn of_dense(dense: &'a Dense, [_, height, width, channels]: Dims) -> Self {
+        Filters {
+            kernel: &dense.weights,
+            bias: dense.bias.as_ref(),
+            shape: [height, width, channels, dense.units],
+            groups: 1,
+            standardized: None,
         }
     }
 
@@ -158,15 +176,6 @@ pub fn exponent(exponent: &Exponent, load: Load<'_>) -> Result<f64, EvaluateErro
     }
 }
 
-/// The kernel of a convolution along channels.
-///
-/// # Errors
-/// If a tensor cannot be loaded.
-pub fn channel_kernel(conv: &ChannelConv, load: Load<'_>) -> Result<Vec<f64>, EvaluateError> {
-    let role = Role::Kernel { fan_in: conv.kernel, fan_out: conv.kernel };
-    tensor(&conv.weights, &[1, 1, conv.kernel], role, load)
-}
-
 /// Weights of each filter minus their mean, over the square root of their variance and epsilon (Qiao et al. 2019, "Micro-Batch
 /// Training with Batch-Channel Normalization and Weight Standardization", section 3.3).
 fn standardize(kernel: &mut [f64], outputs: usize, epsilon: f64) {
@@ -204,7 +213,16 @@ fn ordered(
     Ok(ordered)
 }
 
-fn tensor(name: &str, dims: &[usize], role: Role, load: Load<'_>) -> Result<Vec<f64>, EvaluateError> {
+/// A tensor of the file.
+///
+/// # Errors
+/// If it cannot be loaded.
+pub(crate) fn tensor(
+    name: &str,
+    dims: &[usize],
+    role: Role,
+    load: Load<'_>,
+) -> Result<Vec<f64>, EvaluateError> {
     let data = load(&WeightTensor { name, dims: dims.to_vec(), role })
         .map_err(|message| EvaluateError::Load { tensor: name.to_owned(), message })?;
     if data.len() != dims.iter().product::<usize>() {

@@ -6,7 +6,7 @@ use resnet_plan::text::is_name;
 
 use crate::diag::Span;
 use crate::ir::graph::{Graph, Node, Output, Value};
-use crate::ir::op::Op;
+use crate::ops::Op;
 use crate::ops::{Attributes, Sides, Text};
 use crate::quoted::unquoted;
 

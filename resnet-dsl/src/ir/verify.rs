@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use resnet_plan::text::is_name;
 
 use crate::ir::graph::{Graph, Value};
-use crate::ir::op::Op;
+use crate::ops::Op;
 
 /// What does not hold, one line each; empty: all does.
 pub fn verify(graph: &Graph) -> Vec<String> {

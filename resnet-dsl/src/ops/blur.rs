@@ -1,6 +1,9 @@
 //! A low-pass filter before pixels are left out (Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", section
 //! 3.2): binomial weights, images continued by reflection.
 
+use resnet_plan::{Action, Pool, PoolKind};
+
+use crate::evaluate::Array;
 use crate::ops::{Attributes, Dims, ShapeError, Text};
 
 /// A filter of `size` by `size` pixels, of each channel by itself. Around the image lie its own pixels, mirrored at the edge.
@@ -49,6 +52,39 @@ impl Blur {
             row = zeros.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect();
         }
         row
+    }
+
+    /// Binomial weights over each window, of each channel; around the image lie its pixels, mirrored at the edge.
+    pub(crate) fn evaluate(&self, x: &Array) -> Result<Array, ShapeError> {
+        let [_, rows, columns, channels] = x.dims;
+        let dims = self.infer(x.dims)?;
+        let (weights, padding) = (self.weights(), self.padding());
+        let mirrored = |axis: usize, output: usize, k: usize, size: usize| {
+            let place = (output * self.stride[axis] + k).abs_diff(padding[axis]);
+            if place < size { place } else { 2 * (size - 1) - place }
+        };
+        let mut y = Array { dims, data: vec![0.0; dims.iter().product()] };
+        for (index, y) in y.data.chunks_exact_mut(channels).enumerate() {
+            let [_, height, width, _] = dims;
+            let (n, row, column) = (index / width / height, index / width % height, index % width);
+            for (i, down) in weights.iter().enumerate() {
+                for (j, right) in weights.iter().enumerate() {
+                    let pixel = x.pixel(n, mirrored(0, row, i, rows), mirrored(1, column, j, columns));
+                    y.iter_mut().zip(pixel).for_each(|(y, x)| *y += x * (down * right));
+                }
+            }
+        }
+        Ok(y)
+    }
+
+    pub(crate) fn action(&self) -> Action {
+        let [rows, columns] = self.padding();
+        Action::Pool(Pool {
+            kind: PoolKind::Blur,
+            window: [self.size; 2],
+            stride: self.stride,
+            padding: [rows, rows, columns, columns],
+        })
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

@@ -1,10 +1,11 @@
 //! Normalization at run time: by the mean and the variance of the image itself (Wu and He 2018, "Group Normalization",
 //! section 3; Ulyanov, Vedaldi and Lempitsky 2016, "Instance Normalization").
 
-use resnet_plan::Text as Name;
 use resnet_plan::text::{range, tensor_name};
+use resnet_plan::{Action, ListKind, Text as Name};
 
 use crate::ops::{Activation, Attributes, Dims, ShapeError};
+use crate::plan::step::Planning;
 
 /// `act((x - mean) / sqrt(variance + epsilon) * gamma + beta)`, mean and variance of all pixels and of a group of channels.
 /// Channels outside a range are left as they are.
@@ -51,6 +52,26 @@ impl GroupNorm {
     pub fn parameters(&self, channels: usize) -> u64 {
         let affine = if self.affine.is_some() { 2 * self.normalized(channels) } else { 0 };
         affine as u64 + self.activation.parameters(channels)
+    }
+
+    pub(crate) fn action(&self, planning: &mut Planning<'_>) -> Action {
+        let all = planning.channels(0);
+        let channels = self.channels.unwrap_or([0, all]);
+        let list = match &self.affine {
+            Some([gamma, beta]) => {
+                let kind = ListKind::GroupNorm { gamma: gamma.clone(), beta: beta.clone(), channels };
+                Some(planning.list(kind, &self.activation))
+            }
+            None => planning.slopes(&self.activation),
+        };
+        Action::GroupNorm {
+            groups: self.groups(all),
+            channels,
+            epsilon: self.epsilon,
+            affine: self.affine.is_some(),
+            activation: self.activation.function,
+            list,
+        }
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

@@ -1,6 +1,10 @@
 //! Pooling. Windows are cut to the image, so that no padding is ever read.
 
-use crate::ops::{Attributes, Dims, Padding, ShapeError, Text, window};
+use resnet_plan::{Action, PoolKind};
+
+use crate::diag::Diagnostic;
+use crate::ops::{Attributes, Dims, Padding, ShapeError, Sides, Text, window};
+use crate::plan::step::{Planning, numbers};
 
 /// A pooling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,12 @@ impl Pool {
         Ok([x[0], height, width, x[3]])
     }
 
+    pub(crate) fn action(&self, kind: PoolKind, planning: &Planning<'_>) -> Result<Action, Diagnostic> {
+        let Sides { top, bottom, left, right } = numbers(planning.node, self.padding)?;
+        let padding = [top, bottom, left, right];
+        Ok(Action::Pool(resnet_plan::Pool { kind, window: self.window, stride: self.stride, padding }))
+    }
+
     pub(crate) fn print(&self, to: &mut Attributes) {
         window::print(self.window, self.stride, self.padding, to);
         to.flag("ceil", self.ceil);
@@ -71,6 +81,11 @@ impl AveragePool {
                 ceil: false,
             })
             .infer(x)
+    }
+
+    pub(crate) fn action(&self, planning: &Planning<'_>) -> Result<Action, Diagnostic> {
+        let kind = if self.count_padding { PoolKind::AverageWithPadding } else { PoolKind::Average };
+        self.pool.ok_or_else(|| planning.without_kernel())?.action(kind, planning)
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

@@ -1,9 +1,12 @@
 //! What makes one pixel of many, beside the mean: statistics and generalized means.
 
-use resnet_plan::Text as Name;
 use resnet_plan::text::tensor_name;
+use std::borrow::Cow;
 
-use crate::ops::{Attributes, Dims, ShapeError};
+use resnet_plan::{Action, ListKind, Role, Text as Name};
+
+use crate::ops::{Activation, Attributes, Dims, ShapeError};
+use crate::plan::step::Planning;
 
 /// The mean of each channel, and behind all means the standard deviations: `sqrt(variance + epsilon)`, the variance without
 /// bias (Snyder et al. 2018, "X-vectors: Robust DNN Embeddings for Speaker Recognition", statistics pooling).
@@ -84,6 +87,20 @@ impl GemPool {
     /// Learned parameters.
     pub fn parameters(&self) -> u64 {
         u64::from(matches!(self.exponent, Exponent::Load(_)))
+    }
+
+    pub(crate) fn action(&self, planning: &mut Planning<'_>) -> Action {
+        let (exponent, list) = match &self.exponent {
+            Exponent::Fixed(exponent) => (*exponent, None),
+            Exponent::Load(name) => (
+                1.0,
+                Some(planning.list(
+                    ListKind::Tensor { name: name.clone(), dims: Cow::Borrowed(&[1]), role: Role::Exponent },
+                    &Activation::NONE,
+                )),
+            ),
+        };
+        Action::Gem { epsilon: self.epsilon, exponent, list }
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

@@ -1,7 +1,30 @@
-//! Shape rules of the operators that have nothing else to tell.
+//! Shape rules of the operators that have nothing else to tell, and what they find wrong.
 
 use crate::ops::window::image;
-use crate::ops::{Dims, ShapeError, Sides};
+use crate::ops::{Dims, Sides};
+
+/// Why operands do not fit an operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ShapeError {
+    /// What does not fit.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl ShapeError {
+    /// An error without advice.
+    pub fn new(message: impl Into<String>) -> Self {
+        ShapeError { message: message.into(), help: None }
+    }
+
+    /// The same with advice.
+    pub fn help(mut self, advice: impl Into<String>) -> Self {
+        self.help = Some(advice.into());
+        self
+    }
+}
 
 /// The image grows by its sides.
 pub fn zero_pad(sides: &Sides, [n, h, w, c]: Dims) -> Dims {

@@ -15,7 +15,7 @@
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Element, Op, Type};
-use crate::ops::{Conv2d, Dense, GroupNorm, Sides};
+use crate::ops::Sides;
 use crate::spec::metadata::Precision;
 
 /// The most products of a sum that always fits an i32.
@@ -104,46 +104,19 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
 /// its pixels and others behind each.
 fn is_only_f32(graph: &Graph, value: Value) -> bool {
     let operand = || graph.node(graph.operands(value)[0]).ty;
-    match &graph.node(value).op {
-        Op::Softmax
-        | Op::L2Normalize { .. }
-        | Op::GroupNorm(_)
-        | Op::StatisticsPool(_)
-        | Op::GemPool(_)
-        | Op::ChannelConv(_) => true,
-        Op::Flatten => operand().is_some_and(|Type { element, dims: [_, height, width, channels] }| {
-            height * width > 1 && !channels.is_multiple_of(element.per_word())
-        }),
-        _ => false,
-    }
+    let op = &graph.node(value).op;
+    op.is_only_f32()
+        || *op == Op::Flatten
+            && operand().is_some_and(|Type { element, dims: [_, height, width, channels] }| {
+                height * width > 1 && !channels.is_multiple_of(element.per_word())
+            })
 }
 
 /// Whether a value cannot be negative.
 pub fn positive(graph: &Graph, value: Value) -> bool {
-    let of_operand = || graph.operands(value).first().is_some_and(|operand| positive(graph, *operand));
-    match &graph.node(value).op {
-        Op::Conv2d(Conv2d { activation, .. })
-        | Op::Dense(Dense { activation, .. })
-        | Op::GroupNorm(GroupNorm { activation, .. })
-        | Op::BatchNorm { activation, .. }
-        | Op::Activation(activation)
-        | Op::Add { activation } => activation.function.is_positive(),
-        Op::Multiply { activation } => {
-            let all = || graph.operands(value).iter().all(|operand| positive(graph, *operand));
-            activation.function.is_positive() || activation.is_none() && all()
-        }
-        Op::Softmax | Op::GemPool(_) => true,
-        Op::MaxPool(_)
-        | Op::Blur(_)
-        | Op::Upsample(_)
-        | Op::L2Normalize { .. }
-        | Op::AveragePool(_)
-        | Op::Subsample(_)
-        | Op::ZeroPad(_)
-        | Op::Flatten
-        | Op::Convert => of_operand(),
-        Op::Input(_) | Op::StatisticsPool(_) | Op::ChannelConv(_) => false,
-    }
+    let operands = graph.operands(value);
+    let operands: Vec<bool> = operands.iter().map(|operand| positive(graph, *operand)).collect();
+    graph.node(value).op.is_positive(&operands)
 }
 
 /// The value in f32: itself, if it is a convolution's that can write that, else a conversion of it, of which there is one.

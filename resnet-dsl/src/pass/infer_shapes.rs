@@ -8,9 +8,9 @@
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
-use crate::ir::op::LARGEST;
 use crate::ir::{Op, Type};
 use crate::ops::Dims;
+use crate::ops::LARGEST;
 
 /// The pass.
 ///

@@ -14,14 +14,15 @@ use std::collections::HashMap;
 use resnet_plan::check::ALIGNMENT;
 use resnet_plan::conv::blocks;
 use resnet_plan::{
-    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights, ListKind,
-    ListWeights, Output, Plan, PoolKind, Residual, Section, Split, Step, View,
+    Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights,
+    ListWeights, Output, Plan, Residual, Section, Split, Step, View,
 };
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Op, Type};
-use crate::ops::{Activation, Conv2d, Exponent, GroupNorm, Padding, Pool, Sides};
+use crate::ops::{Conv2d, Sides};
+use crate::plan::step::{Place, Planning, numbers};
 
 /// Steps and buffers for all images of the graph at once, without places.
 ///
@@ -132,81 +133,20 @@ impl Lowering<'_> {
                     None => self.compute(value, Some(read), action),
                 }
             }
-            (Op::Add { activation }, Some(read)) => {
-                let residual = self.views[&operands[1]].element;
-                let list = self.slopes(node, activation);
-                let action = Action::Add { residual, activation: activation.function, list };
-                self.in_place(value, operands[1], read, action);
-            }
-            (Op::MaxPool(pool), read) => self.compute(value, read, pooling(node, PoolKind::Max, pool)?),
-            (Op::AveragePool(average), read) => {
-                let kind =
-                    if average.count_padding { PoolKind::AverageWithPadding } else { PoolKind::Average };
-                match &average.pool {
-                    Some(pool) => self.compute(value, read, pooling(node, kind, pool)?),
-                    None => return Err(without_kernel(node)),
+            (op, read) => {
+                let types: Vec<Type> =
+                    operands.iter().filter_map(|operand| self.graph.node(*operand).ty).collect();
+                let mut planning = Planning { node, operands: &types, lists: &mut self.lists };
+                let (action, place) = op.step(&mut planning)?;
+                match place {
+                    Place::Own => self.compute(value, read, action),
+                    Place::Dense => self.along_channels(value, operands[0], action),
+                    Place::Over(held) => {
+                        let other = operands[usize::from(held == 0)];
+                        self.in_place(value, operands[held], self.views[&other], action);
+                    }
                 }
             }
-            (Op::Subsample(subsample), read) => {
-                let action = Action::Subsample {
-                    stride: subsample.stride,
-                    front: subsample.front,
-                    channels: dims(self.graph, operands[0])[3],
-                };
-                self.compute(value, read, action);
-            }
-            (Op::Softmax, Some(_)) => self.along_channels(value, operands[0], Action::Softmax),
-            (Op::Convert, read) => self.compute(value, read, Action::Copy),
-            (Op::Multiply { activation }, Some(read)) => {
-                let list = self.slopes(node, activation);
-                let action = Action::Multiply { held: read.element, activation: activation.function, list };
-                self.in_place(value, operands[0], self.views[&operands[1]], action);
-            }
-            (Op::BatchNorm { norm, activation }, read) => {
-                let list = self.list(node, ListKind::BatchNorm(norm.clone()), activation);
-                self.compute(value, read, Action::Affine { activation: activation.function, list });
-            }
-            (Op::Activation(activation), read) => {
-                let list = self.slopes(node, activation);
-                self.compute(value, read, Action::Activate { activation: activation.function, list });
-            }
-            (Op::GroupNorm(norm), read) => {
-                let action = self.group_norm(node, norm, dims(self.graph, value)[3]);
-                self.compute(value, read, action);
-            }
-            (Op::Blur(blur), read) => {
-                let [rows, columns] = blur.padding();
-                let action = Action::Pool(resnet_plan::Pool {
-                    kind: PoolKind::Blur,
-                    window: [blur.size; 2],
-                    stride: blur.stride,
-                    padding: [rows, rows, columns, columns],
-                });
-                self.compute(value, read, action);
-            }
-            (Op::StatisticsPool(pool), read) => {
-                self.compute(value, read, Action::Statistics { epsilon: pool.epsilon });
-            }
-            (Op::GemPool(pool), read) => {
-                let (exponent, list) = match &pool.exponent {
-                    Exponent::Fixed(exponent) => (*exponent, None),
-                    Exponent::Load(name) => {
-                        let kind = ListKind::Exponent(name.clone());
-                        (1.0, Some(self.list(node, kind, &Activation::NONE)))
-                    }
-                };
-                self.compute(value, read, Action::Gem { epsilon: pool.epsilon, exponent, list });
-            }
-            (Op::Upsample(times), read) => self.compute(value, read, Action::Upsample { times: *times }),
-            (Op::L2Normalize { epsilon }, Some(_)) => {
-                self.along_channels(value, operands[0], Action::L2Normalize { epsilon: *epsilon });
-            }
-            (Op::ChannelConv(conv), Some(_)) => {
-                let kind = ListKind::Kernel { name: conv.weights.clone(), len: conv.kernel };
-                let list = self.list(node, kind, &Activation::NONE);
-                self.along_channels(value, operands[0], Action::ChannelConv { kernel: conv.kernel, list });
-            }
-            (Op::Dense(_), _) | (_, None) => return Err(without_kernel(node)),
         }
         Ok(())
     }
@@ -325,33 +265,6 @@ impl Lowering<'_> {
         self.steps.push(Step { name: node.name.clone(), block: node.block.clone(), action, read, write });
     }
 
-    /// Index of a new list of weights of a step.
-    fn list(&mut self, node: &Node, kind: ListKind, activation: &Activation) -> usize {
-        let channels = node.ty.map_or(0, |ty| ty.dims[3]);
-        let (name, slope) = (node.name.clone().into(), activation.slope.clone());
-        self.lists.push(ListWeights { name, channels, kind, slope });
-        self.lists.len() - 1
-    }
-
-    /// Index of a new list of the slopes of an activation, if it has any.
-    fn slopes(&mut self, node: &Node, activation: &Activation) -> Option<usize> {
-        activation.slope.as_ref().map(|_| self.list(node, ListKind::Slopes, activation))
-    }
-
-    fn group_norm(&mut self, node: &Node, norm: &GroupNorm, all: usize) -> Action {
-        let channels = norm.channels.unwrap_or([0, all]);
-        let list = match &norm.affine {
-            Some([gamma, beta]) => {
-                let kind = ListKind::GroupNorm { gamma: gamma.clone(), beta: beta.clone(), channels };
-                Some(self.list(node, kind, &norm.activation))
-            }
-            None => self.slopes(node, &norm.activation),
-        };
-        let (groups, epsilon, activation) = (norm.groups(all), norm.epsilon, norm.activation.function);
-        let affine = norm.affine.is_some();
-        Action::GroupNorm { groups, channels, epsilon, affine, activation, list }
-    }
-
     fn convolution(
         &mut self,
         node: &Node,
@@ -398,29 +311,10 @@ impl Lowering<'_> {
     }
 }
 
-fn pooling(node: &Node, kind: PoolKind, pool: &Pool) -> Result<Action, Diagnostic> {
-    let Sides { top, bottom, left, right } = numbers(node, pool.padding)?;
-    let padding = [top, bottom, left, right];
-    Ok(Action::Pool(resnet_plan::Pool { kind, window: pool.window, stride: pool.stride, padding }))
-}
-
-fn numbers(node: &Node, padding: Padding) -> Result<Sides, Diagnostic> {
-    match padding {
-        Padding::Sides(sides) => Ok(sides),
-        _ => Err(Diagnostic::new(format!("the padding of `{}` is not in numbers", node.name), node.span)),
-    }
-}
-
 fn element(node: &Node) -> Element {
     node.ty.map_or(Element::F32, |Type { element, .. }| element)
 }
 
 fn dims(graph: &Graph, value: Value) -> Dims {
     graph.node(value).ty.map_or([0; 4], |ty| ty.dims)
-}
-
-fn without_kernel(node: &Node) -> Diagnostic {
-    let name = node.op.name();
-    Diagnostic::new(format!("`{name}` cannot stand on its own, as `{}` does", node.name), node.span)
-        .help("run all passes before: `lower-dense` makes dense layers convolutions, `infer-shapes` gives global pools their window")
 }

@@ -6,6 +6,7 @@ mod lower;
 mod memory;
 mod schedule;
 mod sections;
+pub(crate) mod step;
 
 use resnet_plan::{Action, LayerWeights, ListWeights, Plan, Precision, Section, Step, check};
 

@@ -3,7 +3,7 @@
 use resnet_plan::{Activation as Function, Preprocessing};
 
 use crate::diag::{Diagnostics, Span};
-use crate::ops::{AveragePool, Blur, Padding, Pool, Sides, StatisticsPool};
+use crate::ops::{Op, Padding};
 use crate::spec::metadata::Precision;
 use crate::spec::names::Names;
 
@@ -64,46 +64,14 @@ pub struct Reference {
 
 /// What networks are made of.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // there are few layers
 pub enum LayerKind {
-    /// `zero_pad`
-    ZeroPad(Sides),
+    /// A single operator; how its tensors are called is not known yet.
+    Op(Op),
     /// `conv`
     Conv(Conv),
-    /// `max_pool`
-    MaxPool(Pool),
-    /// `average_pool`
-    AveragePool(AveragePool),
     /// `relu` and others
     Activation(Activation),
-    /// `batch_norm`
-    BatchNorm {
-        /// `epsilon`
-        epsilon: f64,
-        /// `channels`: the first one and the end; `None`: all.
-        channels: Option<[usize; 2]>,
-    },
-    /// `group_norm`, `instance_norm`
-    GroupNorm(GroupNorm),
-    /// `statistics_pool`
-    StatisticsPool(StatisticsPool),
-    /// `gem_pool`
-    GemPool {
-        /// `exponent`; `None`: a weight.
-        exponent: Option<f64>,
-        /// `epsilon`
-        epsilon: f64,
-    },
-    /// `blur`
-    Blur(Blur),
-    /// `upsample`
-    Upsample([usize; 2]),
-    /// `channel_conv`, with its kernel
-    ChannelConv(usize),
-    /// `l2_normalize`
-    L2Normalize {
-        /// `epsilon`
-        epsilon: f64,
-    },
     /// `gate`
     Gate(Vec<Layer>),
     /// `residual`
@@ -122,8 +90,6 @@ pub enum LayerKind {
         /// `activation`, of the sum
         activation: Activation,
     },
-    /// `flatten`
-    Flatten,
     /// `dense`
     Dense {
         /// `units`; `None`: the classes.
@@ -133,8 +99,6 @@ pub enum LayerKind {
         /// `activation`
         activation: Activation,
     },
-    /// `softmax`
-    Softmax,
     /// Its input as it is: `from`, `dropout`.
     Nothing,
     /// Something that could not be understood; what follows it cannot be checked.
@@ -159,19 +123,6 @@ impl From<Function> for Activation {
     fn from(function: Function) -> Self {
         Activation { function, shared: false }
     }
-}
-
-/// A group norm; each channel is a group where `groups` says nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GroupNorm {
-    /// `groups`
-    pub groups: Option<usize>,
-    /// `epsilon`
-    pub epsilon: f64,
-    /// `channels`: the first one and the end; `None`: all.
-    pub channels: Option<[usize; 2]>,
-    /// `affine`: whether a scale and an offset a channel follow.
-    pub affine: bool,
 }
 
 /// A convolution and what follows it.

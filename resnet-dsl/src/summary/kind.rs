@@ -13,7 +13,6 @@ pub(super) fn kind(op: &Op) -> String {
     match op {
         Op::ZeroPad(sides) => format!("zero pad {}", Text(*sides)),
         Op::Conv2d(conv) => convolution(conv),
-        Op::ChannelConv(conv) => format!("conv along channels, {}", conv.kernel),
         Op::BatchNorm { norm, .. } => {
             format!("batch norm, epsilon {:e}{}", norm.epsilon, range(norm.channels))
         }
@@ -45,9 +44,7 @@ pub(super) fn kind(op: &Op) -> String {
         }
         Op::Dense(Dense { bias, .. }) => if bias.is_some() { "dense, bias" } else { "dense" }.to_owned(),
         Op::L2Normalize { epsilon } => format!("l2 normalize, epsilon {epsilon:e}"),
-        Op::Input(_) | Op::Add { .. } | Op::Multiply { .. } | Op::Flatten | Op::Softmax | Op::Convert => {
-            op.name().to_owned()
-        }
+        op => op.words(),
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::{Graph, Value};
-use resnet_dsl::ops::{AveragePool, Exponent, Padding, Pool, Sides};
+use resnet_dsl::ops::{Exponent, Padding, Pool, Sides};
 use resnet_plan::Dims;
 
 use crate::error::Error;

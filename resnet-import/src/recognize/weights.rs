@@ -154,7 +154,7 @@ impl<'a> Mapping<'a> {
         self.add(&spec.mean, &[channels], mean);
         let variance = self.tensor(&file.variance, channels)?;
         let more = file.epsilon - spec.epsilon;
-        let variance = if more == 0.0 {
+        let variance = if file.epsilon as f32 == spec.epsilon as f32 {
             Source::Same(variance)
         } else {
             Source::Computed(variance.to_f64().iter().map(|variance| variance + more).collect())

@@ -48,7 +48,7 @@ use resnet_plan::{Fault, Split};
 use crate::elements::{ElementsMut, bf16};
 use crate::threads::Threads;
 
-pub use channels::{channel_conv, l2_normalize, softmax};
+pub use channels::*;
 pub use conv::{PackedConv, convolve};
 pub use convert::convert;
 pub use copy::{clear_halo, copy};

@@ -69,7 +69,7 @@ fn rows(list: &ListWeights, tensors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
             rows.extend([spread(gamma, *first, 1.0), spread(beta, *first, 0.0)]);
             rest = behind;
         }
-        (ListKind::Exponent(_) | ListKind::Kernel { .. }, [own, behind @ ..]) => {
+        (ListKind::Tensor { .. }, [own, behind @ ..]) => {
             rows.push(own.clone());
             rest = behind;
         }

@@ -5,8 +5,19 @@ use resnet_plan::Activation as Function;
 use crate::diag::Diagnostics;
 use crate::spec::ast::{Activation, LayerKind};
 use crate::spec::fields::{Fields, choice, flag, single, wrong};
-use crate::spec::layers::Context;
+use crate::spec::layers::{Context, LayerType, kind};
 use crate::spec::tree::{Kind, Node};
+
+pub(super) const KINDS: &[LayerType] = &[
+    kind("relu", "an activation", None, |_, _, _| plain(Function::Relu)),
+    kind("relu6", "an activation", None, |_, _, _| plain(Function::Relu6)),
+    kind("leaky_relu", "an activation", Some("slope"), leaky_relu),
+    kind("prelu", "an activation", None, prelu),
+    kind("silu", "an activation", None, |_, _, _| plain(Function::Silu)),
+    kind("hard_swish", "an activation", None, |_, _, _| plain(Function::HardSwish)),
+    kind("sigmoid", "an activation", None, |_, _, _| plain(Function::Sigmoid)),
+    kind("hard_sigmoid", "an activation", None, |_, _, _| plain(Function::HardSigmoid)),
+];
 
 /// Those without fields.
 const PLAIN: [(&str, Function); 7] = [
@@ -50,19 +61,15 @@ pub(in crate::spec) fn activation(node: &Node, errors: &mut Diagnostics) -> Opti
 }
 
 /// The layer of an activation without fields.
-pub(super) fn plain(function: Function) -> Option<LayerKind> {
+fn plain(function: Function) -> Option<LayerKind> {
     Some(LayerKind::Activation(function.into()))
 }
 
-pub(super) fn leaky_relu(
-    fields: &mut Fields<'_>,
-    _: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+fn leaky_relu(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     leaky(fields, errors).map(LayerKind::Activation)
 }
 
-pub(super) fn prelu(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
+fn prelu(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     parametric(fields, errors).map(LayerKind::Activation)
 }
 

@@ -3,18 +3,20 @@
 use resnet_plan::Activation as Function;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::ops::{Padding, Sides};
+use crate::ops::{ChannelConv, Op, Padding, Sides};
 use crate::spec::ast::{Activation, Conv, LayerKind};
 use crate::spec::fields::{self, Fields, choice, flag, pair, size, text};
-use crate::spec::layers::{Context, activation};
+use crate::spec::layers::{Context, LayerType, activation, kind};
 use crate::spec::settings::{batch_norm, epsilon, switch};
 use crate::spec::tree::{Kind, Node};
 
-pub(super) fn conv(
-    fields: &mut Fields<'_>,
-    context: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+pub(super) const KINDS: &[LayerType] = &[
+    kind("conv", "a convolution", None, conv),
+    kind("channel_conv", "a convolution along channels", Some("kernel"), channel_conv),
+    kind("dense", "a dense layer", Some("units"), dense),
+];
+
+fn conv(fields: &mut Fields<'_>, context: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let defaults = context.defaults;
     let filters = fields.required("filters", errors).and_then(|node| size(node, errors));
     let kernel = fields.required("kernel", errors).and_then(|node| pair(node, errors));
@@ -55,7 +57,7 @@ pub(super) fn conv(
     }))
 }
 
-pub(super) fn dense(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
+fn dense(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let units = fields.read("units", errors, size);
     let bias = fields.read("bias", errors, flag).unwrap_or(true);
     let activation = fields.read("activation", errors, activation).unwrap_or(Activation::NONE);
@@ -63,12 +65,9 @@ pub(super) fn dense(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagno
 }
 
 /// The convolution of an ECA block, along channels.
-pub(super) fn channel_conv(
-    fields: &mut Fields<'_>,
-    _: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
-    fields.required("kernel", errors).and_then(|node| size(node, errors)).map(LayerKind::ChannelConv)
+fn channel_conv(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
+    let kernel = fields.required("kernel", errors).and_then(|node| size(node, errors))?;
+    Some(LayerKind::Op(Op::ChannelConv(ChannelConv { kernel, weights: "".into() })))
 }
 
 /// The padding of a convolution: `half` of its window, rounded down, or as of other layers.

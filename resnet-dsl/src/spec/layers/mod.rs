@@ -14,8 +14,6 @@ pub(super) use activation::activation;
 pub(super) use conv::padding;
 pub(super) use residual::shortcut;
 
-use resnet_plan::Activation as Function;
-
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{Layer, LayerKind, Reference};
 use crate::spec::budget::Budget;
@@ -58,37 +56,12 @@ const fn kind(name: &'static str, what: &'static str, main: Option<&'static str>
     LayerType { name, what, main, read }
 }
 
-const KINDS: [LayerType; 29] = [
-    kind("zero_pad", "zero padding", Some("sides"), plain::zero_pad),
-    kind("conv", "a convolution", None, conv::conv),
-    kind("channel_conv", "a convolution along channels", Some("kernel"), conv::channel_conv),
-    kind("dense", "a dense layer", Some("units"), conv::dense),
-    kind("relu", "an activation", None, |_, _, _| activation::plain(Function::Relu)),
-    kind("relu6", "an activation", None, |_, _, _| activation::plain(Function::Relu6)),
-    kind("leaky_relu", "an activation", Some("slope"), activation::leaky_relu),
-    kind("prelu", "an activation", None, activation::prelu),
-    kind("silu", "an activation", None, |_, _, _| activation::plain(Function::Silu)),
-    kind("hard_swish", "an activation", None, |_, _, _| activation::plain(Function::HardSwish)),
-    kind("sigmoid", "an activation", None, |_, _, _| activation::plain(Function::Sigmoid)),
-    kind("hard_sigmoid", "an activation", None, |_, _, _| activation::plain(Function::HardSigmoid)),
-    kind("batch_norm", "a batch norm", None, norm::batch_norm),
-    kind("group_norm", "a group norm", Some("groups"), norm::group_norm),
-    kind("instance_norm", "an instance norm", None, norm::instance_norm),
-    kind("max_pool", "a pooling layer", Some("window"), pool::max_pool),
-    kind("average_pool", "a pooling layer", Some("window"), pool::average_pool),
-    kind("statistics_pool", "a pooling layer", Some("over"), pool::statistics_pool),
-    kind("gem_pool", "a pooling layer", Some("exponent"), pool::gem_pool),
-    kind("blur", "a blur", Some("size"), pool::blur),
-    kind("upsample", "an upsampling layer", Some("scale"), pool::upsample),
-    kind("residual", "a residual", None, residual::residual),
-    kind("gate", "a gate", Some("layers"), residual::gate),
-    kind("add", "an addition", Some("with"), residual::add),
-    kind("from", "this layer", Some("from"), residual::from),
-    kind("flatten", "this layer", None, plain::flatten),
-    kind("softmax", "this layer", None, plain::softmax),
-    kind("l2_normalize", "this layer", None, plain::l2_normalize),
-    kind("dropout", "a dropout", Some("rate"), plain::dropout),
-];
+/// All kinds, a file's side by side.
+fn kinds() -> impl Iterator<Item = &'static LayerType> + Clone {
+    [conv::KINDS, activation::KINDS, norm::KINDS, pool::KINDS, residual::KINDS, plain::KINDS]
+        .into_iter()
+        .flatten()
+}
 
 /// The layers of a list. One that is not understood is [`LayerKind::Unclear`].
 pub(super) fn layers(node: &Node, context: Context<'_>, errors: &mut Diagnostics) -> Option<Vec<Layer>> {
@@ -112,7 +85,7 @@ pub(super) fn layers(node: &Node, context: Context<'_>, errors: &mut Diagnostics
 
 /// `flatten`, or `conv: {...}`.
 fn layer(node: &Node, context: Context<'_>, errors: &mut Diagnostics) -> Option<Layer> {
-    let names = || KINDS.map(|kind| kind.name);
+    let names = || kinds().map(|kind| kind.name).collect::<Vec<_>>();
     let (name, value, span) = match &node.kind {
         Kind::Text(name) => (name.as_str(), None, node.span),
         Kind::Map(map) if map.len() == 1 => {
@@ -127,7 +100,7 @@ fn layer(node: &Node, context: Context<'_>, errors: &mut Diagnostics) -> Option<
             return None;
         }
     };
-    let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
+    let Some(kind) = kinds().find(|kind| kind.name == name) else {
         let help = match resnet_plan::nearest(name, &names()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("there are {}", names().join(", ")),

@@ -1,48 +1,45 @@
 //! Layers of few words.
 
 use crate::diag::Diagnostics;
+use crate::ops::Op;
 use crate::spec::ast::LayerKind;
 use crate::spec::fields::{self, Fields, number};
-use crate::spec::layers::Context;
+use crate::spec::layers::{Context, LayerType, kind};
 use crate::spec::settings::epsilon;
 
+pub(super) const KINDS: &[LayerType] = &[
+    kind("zero_pad", "zero padding", Some("sides"), zero_pad),
+    kind("flatten", "this layer", None, flatten),
+    kind("softmax", "this layer", None, softmax),
+    kind("l2_normalize", "this layer", None, l2_normalize),
+    kind("dropout", "a dropout", Some("rate"), dropout),
+];
+
 /// `zero_pad: 3`, `zero_pad: {top: 1}`
-pub(super) fn zero_pad(
-    fields: &mut Fields<'_>,
-    _: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+fn zero_pad(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let all = fields.take("sides");
     let sides = fields::four_sides(fields, errors);
     match all {
-        Some(node) => fields::sides(node, errors).map(LayerKind::ZeroPad),
-        None => Some(LayerKind::ZeroPad(sides)),
+        Some(node) => fields::sides(node, errors).map(|sides| LayerKind::Op(Op::ZeroPad(sides))),
+        None => Some(LayerKind::Op(Op::ZeroPad(sides))),
     }
 }
 
 /// `dropout: 0.5`: nothing, since networks are only run here.
-pub(super) fn dropout(
-    fields: &mut Fields<'_>,
-    _: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+fn dropout(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     fields.read("rate", errors, number);
     Some(LayerKind::Nothing)
 }
 
-pub(super) fn flatten(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> Option<LayerKind> {
-    Some(LayerKind::Flatten)
+fn flatten(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> Option<LayerKind> {
+    Some(LayerKind::Op(Op::Flatten))
 }
 
-pub(super) fn softmax(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> Option<LayerKind> {
-    Some(LayerKind::Softmax)
+fn softmax(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> Option<LayerKind> {
+    Some(LayerKind::Op(Op::Softmax))
 }
 
-pub(super) fn l2_normalize(
-    fields: &mut Fields<'_>,
-    _: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+fn l2_normalize(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let epsilon = fields.read("epsilon", errors, epsilon).unwrap_or(1e-12);
-    Some(LayerKind::L2Normalize { epsilon })
+    Some(LayerKind::Op(Op::L2Normalize { epsilon }))
 }

@@ -3,16 +3,19 @@
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::spec::ast::{Activation, LayerKind, Projection, Shortcut};
 use crate::spec::fields::{Fields, choice, count, list, wrong};
-use crate::spec::layers::{Context, activation, layers, reference};
+use crate::spec::layers::{Context, LayerType, activation, kind, layers, reference};
 use crate::spec::settings::{self, Defaults};
 use crate::spec::tree::{Kind, Node};
 
+pub(super) const KINDS: &[LayerType] = &[
+    kind("residual", "a residual", None, residual),
+    kind("gate", "a gate", Some("layers"), gate),
+    kind("add", "an addition", Some("with"), add),
+    kind("from", "this layer", Some("from"), from),
+];
+
 /// `{branch: [layers], shortcut: ..., activation: relu}`
-pub(super) fn residual(
-    fields: &mut Fields<'_>,
-    context: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+fn residual(fields: &mut Fields<'_>, context: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let inside = Context { depth: context.depth + 1, ..context };
     let branch = fields.required("branch", errors).and_then(|node| layers(node, inside, errors));
     let shortcut = match fields.take("shortcut") {
@@ -27,18 +30,14 @@ pub(super) fn residual(
 }
 
 /// `gate: [layers]`: the input, times what the layers make of it.
-pub(super) fn gate(
-    fields: &mut Fields<'_>,
-    context: Context<'_>,
-    errors: &mut Diagnostics,
-) -> Option<LayerKind> {
+fn gate(fields: &mut Fields<'_>, context: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let inside = Context { depth: context.depth + 1, ..context };
     let layers = fields.required("layers", errors).and_then(|node| layers(node, inside, errors));
     layers.map(LayerKind::Gate)
 }
 
 /// `add: NAME`, `add: [NAME, NAME]`, `add: {with: NAME, activation: relu}`
-pub(super) fn add(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
+fn add(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnostics) -> Option<LayerKind> {
     let with = fields.required("with", errors).and_then(|node| match node.kind {
         Kind::List(_) => list(node, errors, reference),
         _ => reference(node, errors).map(|one| vec![one]),
@@ -52,7 +51,7 @@ pub(super) fn add(fields: &mut Fields<'_>, _: Context<'_>, errors: &mut Diagnost
 }
 
 /// `from: NAME`, a field that all layers have.
-pub(super) fn from(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> Option<LayerKind> {
+fn from(_: &mut Fields<'_>, _: Context<'_>, _: &mut Diagnostics) -> Option<LayerKind> {
     Some(LayerKind::Nothing)
 }
 

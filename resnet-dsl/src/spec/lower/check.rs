@@ -2,12 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use resnet_plan::BatchNorm;
 use resnet_plan::text::is_name;
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::{Graph, Node, Op};
-use crate::ops;
 
 /// Values have names of their own, and all names can be written in the text form.
 pub(super) fn names(graph: &Graph, errors: &mut Diagnostics) {
@@ -31,7 +29,9 @@ pub(super) fn names(graph: &Graph, errors: &mut Diagnostics) {
         });
     }
     for node in nodes() {
-        for name in std::iter::once(node.name.as_str()).chain(tensors(&node.op)) {
+        let mut op = node.op.clone();
+        let tensors = op.tensors_mut().into_iter().map(|(_, name)| &**name);
+        for name in std::iter::once(node.name.as_str()).chain(tensors) {
             if !is_name(name) {
                 errors.push(
                     Diagnostic::new(format!("`{name}` cannot be a name"), node.span)
@@ -39,23 +39,5 @@ pub(super) fn names(graph: &Graph, errors: &mut Diagnostics) {
                 );
             }
         }
-    }
-}
-
-/// The tensor names of an operator, before anything is folded into it.
-fn tensors(op: &Op) -> Vec<&str> {
-    match op {
-        Op::Conv2d(ops::Conv2d { weights, bias, .. }) | Op::Dense(ops::Dense { weights, bias, .. }) => {
-            let bias = bias.as_ref().and_then(|bias| bias.tensor.as_deref());
-            std::iter::once(&*weights.tensor.name).chain(bias).collect()
-        }
-        Op::BatchNorm { norm: BatchNorm { gamma, beta, mean, variance, .. }, .. } => {
-            vec![gamma, beta, mean, variance]
-        }
-        Op::GroupNorm(norm) => norm.affine.iter().flatten().map(|name| &**name).collect(),
-        Op::GemPool(ops::GemPool { exponent: ops::Exponent::Load(name), .. }) => vec![name],
-        Op::ChannelConv(conv) => vec![&conv.weights],
-        Op::Activation(ops::Activation { slope: Some(slope), .. }) => vec![&slope.name],
-        _ => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Op;
 use crate::ir::param::{BiasParam, KernelParam, Param};
 use crate::ops;
-use crate::spec::ast::{Activation, Conv, GroupNorm};
+use crate::spec::ast::{Activation, Conv};
 use crate::spec::lower::Lowering;
 use crate::spec::lower::naming::ConvNames;
 use crate::spec::names::Name;
@@ -85,14 +85,6 @@ impl Lowering<'_> {
             channels,
         };
         self.chain(name, Op::BatchNorm { norm, activation: ops::Activation::NONE }, span);
-    }
-
-    pub(super) fn group_norm(&mut self, name: String, norm: GroupNorm, span: Span) {
-        let GroupNorm { groups, epsilon, channels, affine } = norm;
-        let affine = affine.then(|| [Name::Gamma, Name::Beta].map(|tensor| self.tensor(tensor, &name)));
-        let activation = ops::Activation::NONE;
-        let op = Op::GroupNorm(ops::GroupNorm { groups, affine, channels, epsilon, activation });
-        self.chain(name, op, span);
     }
 
     /// An activation, if there is one, under the name that is made for it.

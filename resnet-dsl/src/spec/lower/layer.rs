@@ -2,7 +2,6 @@
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
-use crate::ops::{AveragePool, Blur, ChannelConv, Exponent, GemPool, Padding, Pool, Sides};
 use crate::spec::ast::{Layer, LayerKind};
 use crate::spec::lower::{Flow, Lowering};
 use crate::spec::names::Name;
@@ -16,18 +15,27 @@ impl Lowering<'_> {
             self.flow = self.find(from, errors)?;
         }
         match kind {
-            LayerKind::ZeroPad(sides) => {
-                let name = self.called(own, "zero_pad");
-                self.chain(name, Op::ZeroPad(*sides), span);
+            LayerKind::Op(op) if self.section.is_block() && op.is_nothing() => {}
+            LayerKind::Op(op) => {
+                let name = match op {
+                    Op::BatchNorm { .. } | Op::GroupNorm(_) => self.norm_name(own),
+                    Op::MaxPool(_) => self.called_as(own, Name::MaxPool, op.name()),
+                    Op::AveragePool(_) => self.called_as(own, Name::AveragePool, op.name()),
+                    Op::Softmax => self.called_as(own, Name::Softmax, op.name()),
+                    _ => self.called(own, op.name()),
+                };
+                let mut op = op.clone();
+                for (pattern, tensor) in op.tensors_mut() {
+                    *tensor = self.tensor(pattern, &name);
+                }
+                self.flow.channels = op.channels(self.flow.channels);
+                let stride = op.stride();
+                self.chain(name, op, span);
+                self.strided(stride);
             }
             LayerKind::Conv(conv) => {
                 let names = self.conv_names(own, conv.norm.as_ref());
                 self.conv(conv, names, span);
-            }
-            LayerKind::ChannelConv(kernel) => {
-                let name = self.called(own, "channel_conv");
-                let weights = self.tensor(Name::Kernel, &name);
-                self.chain(name, Op::ChannelConv(ChannelConv { kernel: *kernel, weights }), span);
             }
             LayerKind::Dense { units, bias, activation } => {
                 let name = match own {
@@ -45,71 +53,11 @@ impl Lowering<'_> {
                     span,
                 );
             }
-            LayerKind::BatchNorm { epsilon, channels } => {
-                let name = self.norm_name(own);
-                self.batch_norm(name, *epsilon, *channels, span);
-            }
-            LayerKind::GroupNorm(norm) => {
-                let name = self.norm_name(own);
-                self.group_norm(name, *norm, span);
-            }
-            LayerKind::MaxPool(pool) | LayerKind::AveragePool(AveragePool { pool: Some(pool), .. })
-                if self.section.is_block() && is_nothing(pool) => {}
-            LayerKind::Blur(Blur { size: 1, stride: [1, 1] }) if self.section.is_block() => {}
-            LayerKind::MaxPool(pool) => {
-                let name = self.called_as(own, Name::MaxPool, "max_pool");
-                self.chain(name, Op::MaxPool(*pool), span);
-                self.strided(Some(pool.stride));
-            }
-            LayerKind::AveragePool(pool) => {
-                let name = self.called_as(own, Name::AveragePool, "average_pool");
-                self.chain(name, Op::AveragePool(*pool), span);
-                self.strided(pool.pool.map(|pool| pool.stride));
-            }
-            LayerKind::StatisticsPool(pool) => {
-                let name = self.called(own, "statistics_pool");
-                self.flow.channels = self.flow.channels.and_then(|channels| channels.checked_mul(2));
-                self.chain(name, Op::StatisticsPool(*pool), span);
-                self.strided(None);
-            }
-            LayerKind::GemPool { exponent, epsilon } => {
-                let name = self.called(own, "gem_pool");
-                let exponent = match exponent {
-                    Some(exponent) => Exponent::Fixed(*exponent),
-                    None => Exponent::Load(self.tensor(Name::Exponent, &name)),
-                };
-                self.chain(name, Op::GemPool(GemPool { exponent, epsilon: *epsilon }), span);
-                self.strided(None);
-            }
-            LayerKind::Blur(blur) => {
-                let name = self.called(own, "blur");
-                self.chain(name, Op::Blur(*blur), span);
-                self.strided(Some(blur.stride));
-            }
-            LayerKind::Upsample(times) => {
-                let name = self.called(own, "upsample");
-                self.chain(name, Op::Upsample(*times), span);
-                self.strided(None);
-            }
             LayerKind::Residual { branch, shortcut, activation } => {
                 self.residual(own, branch, shortcut, *activation, span, errors)?;
             }
             LayerKind::Gate(layers) => self.gate(own, layers, span, errors)?,
             LayerKind::Add { with, activation } => self.sum(own, with, *activation, span, errors)?,
-            LayerKind::Flatten => {
-                let name = self.called(own, "flatten");
-                self.flow.channels = None;
-                self.chain(name, Op::Flatten, span);
-                self.strided(None);
-            }
-            LayerKind::Softmax => {
-                let name = self.called_as(own, Name::Softmax, "softmax");
-                self.chain(name, Op::Softmax, span);
-            }
-            LayerKind::L2Normalize { epsilon } => {
-                let name = self.called(own, "l2_normalize");
-                self.chain(name, Op::L2Normalize { epsilon: *epsilon }, span);
-            }
             LayerKind::Nothing => {}
             LayerKind::Unclear => return None,
         }
@@ -120,11 +68,4 @@ impl Lowering<'_> {
         }
         Some(())
     }
-}
-
-/// A window of one pixel: where a block has no stride, it leaves the image as it is.
-fn is_nothing(pool: &Pool) -> bool {
-    let padded = !matches!(pool.padding, Padding::Valid | Padding::Same)
-        && pool.padding != Padding::Sides(Sides::default());
-    pool.window == [1, 1] && pool.stride == [1, 1] && !padded
 }

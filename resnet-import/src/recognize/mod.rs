@@ -1,0 +1,197 @@
+//! A graph of a file: whether it is that of a spec, whatever its values and tensors are called.
+
+mod canonical;
+mod weights;
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use resnet_dsl::ir::Op;
+use resnet_dsl::ir::graph::{Graph, Value};
+use resnet_dsl::spec::Overrides;
+
+use crate::candidate::{Candidate, Like};
+use crate::checkpoint::Tensor;
+use crate::error::Error;
+use crate::model::Model;
+use crate::text::Difference;
+use crate::weight::Weight;
+use canonical::{Canonical, Numbers};
+use weights::Mapping;
+
+/// A spec that computes what a file's graph does.
+pub(crate) struct Recognized {
+    /// What it is like.
+    pub(crate) like: Like,
+    /// Its text.
+    pub(crate) spec: String,
+    /// What the text stands for.
+    pub(crate) candidate: Candidate,
+    /// The value that it ends with, if that is not the end of the spec that it is like.
+    pub(crate) cut: Option<String>,
+    /// Its weights.
+    pub(crate) weights: Vec<Weight>,
+    /// Other specs that compute the same.
+    pub(crate) ties: Vec<String>,
+}
+
+/// A spec that has all outputs of a file.
+struct Match {
+    candidate: Candidate,
+    /// The names of the spec's values that the file gives, if these are not the spec's outputs.
+    outputs: Option<Vec<String>>,
+    /// How many of its tensors have a name that the file has, too.
+    names: usize,
+}
+
+/// The spec of a file's graph; `None` if it is that of none.
+///
+/// # Errors
+/// If the file's graph has shapes that do not fit.
+pub(crate) fn recognize(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Option<Recognized>, Error> {
+    let mut numbers = Numbers::default();
+    let file = Canonical::of(&model.graph, &mut numbers)?;
+    let Some(input) = input(&file.graph) else { return Ok(None) };
+    let classes = classes(&file);
+    let names: HashSet<&str> = model.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut matches: Vec<Match> = Vec::new();
+    for like in specs {
+        let overrides = Overrides { input: Some(input), classes, ..Overrides::default() };
+        let candidate = match Candidate::parse(like, &overrides) {
+            Ok(candidate) => candidate,
+            Err(error) if specs.len() == 1 => return Err(error),
+            // One that cannot be of this input.
+            Err(_) => continue,
+        };
+        let spec = Canonical::of(&candidate.graph, &mut numbers)?;
+        if let Some(outputs) = outputs(&file, &spec) {
+            let known = candidate.slots.iter().filter(|slot| names.contains(slot.name.as_str())).count();
+            matches.push(Match { candidate, outputs, names: known });
+        }
+    }
+    matches.sort_by_cached_key(|found| {
+        let name = found.candidate.like.name.clone();
+        let folder = name.split_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+        let told = !folder.is_empty() && path.to_string_lossy().contains(&folder);
+        let whole = found.outputs.is_none();
+        (!whole, std::cmp::Reverse(found.names), !told, folder != "torchvision", name)
+    });
+    let same = |found: &&Match| {
+        found.outputs.is_none() == matches[0].outputs.is_none() && found.names == matches[0].names
+    };
+    let ties: Vec<String> =
+        matches.iter().skip(1).filter(same).map(|found| found.candidate.like.name.clone()).collect();
+    for found in matches {
+        let like = found.candidate.like.clone();
+        if let Some(recognized) = written(model, &file, &mut numbers, found, name)? {
+            let ties = ties.into_iter().filter(|tie| *tie != like.name).collect();
+            return Ok(Some(Recognized { ties, ..recognized }));
+        }
+    }
+    Ok(None)
+}
+
+/// The weights of a spec that computes all that a file's graph does; `None` if it does not.
+///
+/// # Errors
+/// If the spec has mistakes.
+pub(crate) fn weights_of(model: &Model, like: &Like) -> Result<Option<(Candidate, Vec<Weight>)>, Error> {
+    let mut numbers = Numbers::default();
+    let file = Canonical::of(&model.graph, &mut numbers)?;
+    let candidate = Candidate::parse(like, &Overrides::default())?;
+    let mapped = mapped(model, &file, &mut numbers, &candidate)?;
+    Ok(mapped.map(|(weights, _)| (candidate, weights)))
+}
+
+/// The spec of a match, if all weights have a place in it.
+fn written(
+    model: &Model,
+    file: &Canonical,
+    numbers: &mut Numbers,
+    Match { candidate, outputs, .. }: Match,
+    name: &str,
+) -> Result<Option<Recognized>, Error> {
+    let like = candidate.like.clone();
+    let own = Candidate::parse(&like, &Overrides::default())?;
+    let mut difference = Difference {
+        classes: candidate.classes.filter(|_| own.classes != candidate.classes && outputs.is_none()),
+        input: (own.input != candidate.input).then_some(candidate.input),
+        outputs: outputs.clone().unwrap_or_default(),
+        epsilon: None,
+    };
+    let mut best: Option<(String, Candidate, Vec<Weight>, usize)> = None;
+    for _ in 0..2 {
+        let spec = difference.spec(name, &like)?;
+        let like = Like { text: spec.clone(), name: "the spec".to_owned(), folder: like.folder.clone() };
+        let Ok(candidate) = Candidate::parse(&like, &Overrides::default()) else { break };
+        let Some((weights, epsilons)) = mapped(model, file, numbers, &candidate)? else { break };
+        let different: Vec<f64> =
+            epsilons.iter().filter(|[file, spec]| *file as f32 != *spec as f32).map(|[file, _]| *file).collect();
+        let fewer = best.as_ref().is_none_or(|(.., count)| different.len() < *count);
+        let next = different.first().copied().filter(|_| difference.epsilon.is_none());
+        if fewer {
+            best = Some((spec, candidate, weights, different.len()));
+        }
+        let Some(epsilon) = next.filter(|_| like.folder.is_none()) else { break };
+        difference.epsilon = Some(epsilon);
+    }
+    Ok(best.map(|(spec, candidate, weights, _)| {
+        let cut = outputs.map(|outputs| outputs.join(", "));
+        Recognized { like, spec, candidate, cut, weights, ties: Vec::new() }
+    }))
+}
+
+/// Weights of a candidate whose outputs are the file's, and the epsilons of the file's batch norms and its own.
+fn mapped(
+    model: &Model,
+    file: &Canonical,
+    numbers: &mut Numbers,
+    candidate: &Candidate,
+) -> Result<Option<(Vec<Weight>, Vec<[f64; 2]>)>, Error> {
+    let spec = Canonical::of(&candidate.graph, numbers)?;
+    let number = |canonical: &Canonical, value: &Value| canonical.numbers.get(value).copied();
+    let equal = file.outputs.len() == spec.outputs.len()
+        && file.outputs.iter().zip(&spec.outputs).all(|(theirs, ours)| number(file, theirs) == number(&spec, ours));
+    if !equal {
+        return Ok(None);
+    }
+    let outputs: Vec<(Value, Value)> = file.outputs.iter().copied().zip(spec.outputs.iter().copied()).collect();
+    let tensors: HashMap<&str, &Tensor> =
+        model.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let pairs = spec.pairs(file, &outputs);
+    let mapping = pairs.and_then(|pairs| Mapping::of(&tensors, file, &spec, &pairs));
+    Ok(mapping.map(|mapping| (mapping.weights, mapping.epsilons)))
+}
+
+/// The outputs of a file in a spec: `None` if it has not all of them, `Some(None)` if they are all of its own, else their names.
+#[allow(clippy::option_option)] // two questions
+fn outputs(file: &Canonical, spec: &Canonical) -> Option<Option<Vec<String>>> {
+    let wanted: Vec<u32> = file.outputs.iter().filter_map(|value| file.numbers.get(value).copied()).collect();
+    let own: Vec<u32> = spec.outputs.iter().filter_map(|value| spec.numbers.get(value).copied()).collect();
+    if wanted == own {
+        return Some(None);
+    }
+    let values = spec.graph.topological();
+    let name = |number: &u32| {
+        let value = values.iter().find(|value| spec.numbers.get(value) == Some(number))?;
+        Some(spec.graph.node(*value).name.clone())
+    };
+    wanted.iter().map(name).collect::<Option<Vec<String>>>().map(Some)
+}
+
+/// Height, width and channels of the input.
+fn input(graph: &Graph) -> Option<[usize; 3]> {
+    graph.topological().into_iter().find_map(|value| match graph.node(value).op {
+        Op::Input([_, height, width, channels]) => Some([height, width, channels]),
+        _ => None,
+    })
+}
+
+/// How many classes there are, if the network has one output of one pixel.
+fn classes(file: &Canonical) -> Option<usize> {
+    let [output] = file.outputs[..] else { return None };
+    match file.graph.node(output).ty?.dims {
+        [_, 1, 1, classes] => Some(classes),
+        _ => None,
+    }
+}
