@@ -128,7 +128,9 @@ impl Dtype {
 /// Whether none of these files is there.
 fn free(paths: &[&Path]) -> anyhow::Result<()> {
     match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
-        Some(path) => bail!("{} is there already: add --force to replace it, or --output PREFIX", path.display()),
+        Some(path) => {
+            bail!("{} is there already: add --force to replace it, or --output PREFIX", path.display())
+        }
         None => Ok(()),
     }
 }
@@ -151,8 +153,7 @@ fn what_is(file: &Path, contents: &Contents) -> String {
         Contents::Tensors(checkpoint) => (format!("{} tensors", checkpoint.tensors.len()), checkpoint.format),
         Contents::Network(model) => (format!("{} operators", model.operators), &*model.format),
     };
-    let is_weight =
-        |element| matches!(element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16);
+    let is_weight = |element| matches!(element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16);
     let weights = contents.tensors().iter().filter(|tensor| is_weight(tensor.element));
     let parameters: usize = weights.map(|tensor| tensor.bytes.len() / tensor.element.bytes()).sum();
     let parameters = match parameters {
@@ -186,7 +187,10 @@ fn next(imported: &Imported, name: &str, spec: &Path, weights: &Path) -> anyhow:
             _ => format!("resnet classify photo.jpg --model {spec} --weights {weights}"),
         },
     )?;
-    line("", &format!("or, in Rust:  resnet::resnet! {{ pub struct {}; include \"{spec}\" }}", type_name(name)))
+    line(
+        "",
+        &format!("or, in Rust:  resnet::resnet! {{ pub struct {}; include \"{spec}\" }}", type_name(name)),
+    )
 }
 
 /// A name as that of a type: `my-model.v2` is `MyModelV2`.
@@ -199,7 +203,8 @@ fn type_name(name: &str) -> String {
 
 #[test]
 fn types_have_names() {
-    for (name, expected) in [("model", "Model"), ("my-model.v2", "MyModelV2"), ("50", "Net50"), ("é", "Net")] {
+    for (name, expected) in [("model", "Model"), ("my-model.v2", "MyModelV2"), ("50", "Net50"), ("é", "Net")]
+    {
         assert_eq!(type_name(name), expected);
     }
 }

@@ -22,7 +22,7 @@ pub struct Like {
 
 /// A spec as a network.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The spec.
     pub like: Like,
     /// Its graph: see [`slots::typed`].
@@ -63,7 +63,7 @@ impl Candidate {
     ///
     /// # Errors
     /// The spec's mistakes, or why it cannot be what is asked for instead.
-    pub fn parse(like: &Like, overrides: &Overrides) -> Result<Self, Error> {
+    pub(crate) fn parse(like: &Like, overrides: &Overrides) -> Result<Self, Error> {
         let spec = Spec { name: &like.name, text: &like.text, overrides };
         let parsed = spec.parse(&mut |file| like.read(file)).map_err(|errors| {
             let text = errors.render(&like.name, &like.text);
@@ -85,7 +85,7 @@ impl Candidate {
     ///
     /// # Errors
     /// As [`Candidate::parse`].
-    pub fn with_classes(&self, classes: usize) -> Result<Self, Error> {
+    pub(crate) fn with_classes(&self, classes: usize) -> Result<Self, Error> {
         Candidate::parse(&self.like, &Overrides { classes: Some(classes), ..Overrides::default() })
     }
 }

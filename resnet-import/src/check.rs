@@ -14,6 +14,7 @@ use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::import::{Contents, Imported};
 use crate::model::Model;
+use crate::slots;
 
 /// The most multiply-adds that a file's graph is evaluated with: ten seconds.
 const MOST: u64 = 8_000_000_000;
@@ -79,7 +80,8 @@ fn run(plan: Plan, weights: &Path, threads: NonZeroUsize) -> Result<(Vec<f32>, V
         return Ok((input, outputs));
     }
     Err(Error::Unsupported(
-        "the outputs of a random input are not finite: the file's weights are not those of a trained network".to_owned(),
+        "the outputs of a random input are not finite: the file's weights are not those of a trained network"
+            .to_owned(),
     ))
 }
 
@@ -112,7 +114,8 @@ fn expected(model: &Model, size: Option<[usize; 2]>, input: &[f32]) -> Result<Ve
         Some(found) => Ok(found.to_f64()),
         None => Err("the file has no such tensor".to_owned()),
     };
-    let graph = of_size(&model.graph, size);
+    let mut graph = of_size(&model.graph, size);
+    slots::run(&mut graph, &["eliminate-dead"])?;
     let input: Vec<f64> = input.iter().copied().map(f64::from).collect();
     let mut values = evaluate(&graph, &mut load, &input)
         .map_err(|error| Error::Unsupported(format!("the file's own graph cannot be evaluated: {error}")))?;

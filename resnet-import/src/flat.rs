@@ -1,15 +1,65 @@
 //! A graph as a spec: a flat list of layers, each of which says what it reads, if that is not the layer before.
+//!
+//! Subsampling, which the language has in shortcuts only, is written as the convolution that does the same.
 
 use std::collections::{HashMap, HashSet};
 
 use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::{Graph, Value};
-use resnet_dsl::ops::{Activation, Conv2d, Exponent, GroupNorm, Over, Padding, Pool, Sides};
-use resnet_plan::Activation as Function;
+use resnet_dsl::ir::param::Param;
+use resnet_dsl::ops::{Activation, Conv2d, Exponent, GroupNorm, Over, Padding, Pool, Sides, Subsample};
+use resnet_plan::{Activation as Function, Kernel, KernelLayout};
 
+use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
 use crate::model::Model;
+use crate::slots;
 use crate::text::{number, word};
+
+/// The same network, all of whose operators have layers of their own.
+///
+/// # Errors
+/// If shapes do not fit.
+pub(crate) fn expressible(model: &Model) -> Result<Model, Error> {
+    let mut model = model.clone();
+    let typed = slots::typed(&model.graph)?;
+    for value in model.graph.topological() {
+        let node = model.graph.node(value);
+        let (&Op::Subsample(Subsample { stride, front, back }), name) = (&node.op, node.name.clone()) else {
+            continue;
+        };
+        let source = model.graph.operands(value).first().and_then(|source| typed.node(*source).ty);
+        let channels = source.ok_or_else(|| malformed(&name))?.dims[3];
+        let filters = front.saturating_add(channels).saturating_add(back);
+        let kernel = format!("{name}.kernel");
+        let mut bytes = vec![0; filters.saturating_mul(channels).saturating_mul(4)];
+        for channel in 0..channels {
+            let place = ((front + channel) * channels + channel) * 4;
+            bytes[place..place + 4].copy_from_slice(&1.0f32.to_le_bytes());
+        }
+        model.tensors.push(Tensor {
+            name: kernel.clone(),
+            dims: vec![filters, channels, 1, 1],
+            element: Element::F32,
+            bytes: Bytes::new(bytes),
+        });
+        model.graph.node_mut(value).op = Op::Conv2d(Conv2d {
+            filters,
+            kernel: [1, 1],
+            stride,
+            dilation: [1, 1],
+            groups: 1,
+            padding: Padding::Valid,
+            weights: Param::load(Kernel { name: kernel.into(), layout: KernelLayout::Oihw }),
+            bias: None,
+            standardized: None,
+            activation: Activation::NONE,
+            algorithms: None,
+            split: None,
+        });
+    }
+    Ok(model)
+}
 
 /// The spec of a file's graph.
 ///
@@ -265,7 +315,8 @@ struct Names {
 
 impl Names {
     fn give(&mut self, value: Value, name: &str) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-') { c } else { '_' };
+        let plain =
+            |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-') { c } else { '_' };
         let name: String = name.trim_matches('/').chars().map(plain).collect();
         // A word that YAML would take for something else, as a number, begins with a letter.
         let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());

@@ -14,8 +14,8 @@ use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::fit;
 use crate::model::Model;
-use crate::weight::Weight;
 use crate::text::{self, Difference};
+use crate::weight::Weight;
 use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
@@ -58,7 +58,9 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         if inside {
             read(&folder.join(name))
         } else {
-            Err(Error::Refused(format!("the file names `{name}`, which is not beside it: no other file is opened")))
+            Err(Error::Refused(format!(
+                "the file names `{name}`, which is not beside it: no other file is opened"
+            )))
         }
     };
     let file = read(path)?;
@@ -146,26 +148,36 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
     if let [like] = specs {
         return Err(Error::Unsupported(format!("the file's graph is not that of {}", like.name)));
     }
+    let model = &flat::expressible(model)?;
     let spec = flat::spec(model, name)?;
     let like = Like { name: "the spec".to_owned(), text: spec.clone(), folder: None };
     let Some((candidate, weights)) = recognize::weights_of(model, &like)? else {
-        return Err(Error::Unsupported("the network's graph cannot be written as a list of layers".to_owned()));
+        return Err(Error::Unsupported(
+            "the network's graph cannot be written as a list of layers".to_owned(),
+        ));
     };
     let layers = model.graph.len().saturating_sub(1);
     let network = text::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
-    Ok(Imported { network, ..finish(&like, spec, &weights)? })
+    let note = "the file does not say how an image becomes an input: add `preprocessing` to the spec (docs/spec-language.md)";
+    Ok(Imported { network, notes: vec![note.to_owned()], ..finish(&like, spec, &weights)? })
 }
 
 /// Compiles the spec and brings its weights into their order.
 fn finish(like: &Like, spec: String, weights: &[Weight]) -> Result<Imported, Error> {
     let compiled = compile(like, &spec, &Overrides::default())?;
-    let by_name: HashMap<&str, &Weight> = weights.iter().map(|weight| (weight.name.as_str(), weight)).collect();
+    let by_name: HashMap<&str, &Weight> =
+        weights.iter().map(|weight| (weight.name.as_str(), weight)).collect();
     let description = compiled.plan.description();
     let mut ordered = Vec::new();
     for tensor in description.tensors() {
         match by_name.get(tensor.name) {
             Some(weight) if weight.dims == tensor.dims => ordered.push((*weight).clone()),
-            _ => return Err(Error::Unsupported(format!("the file has nothing for the tensor `{}`", tensor.name))),
+            _ => {
+                return Err(Error::Unsupported(format!(
+                    "the file has nothing for the tensor `{}`",
+                    tensor.name
+                )));
+            }
         }
     }
     let (network, notes) = (String::new(), Vec::new());

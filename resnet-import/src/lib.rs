@@ -32,4 +32,4 @@ pub use checkpoint::{Bytes, Checkpoint, Element, Tensor};
 pub use error::Error;
 pub use import::{Contents, Imported, import, read};
 pub use model::Model;
-pub use weight::Format;
+pub use weight::{Format, Source, Weight};

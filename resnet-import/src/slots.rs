@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// A tensor that a network needs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Its name.
     pub name: String,
     /// The node that it belongs to, by its value's name.
@@ -24,7 +24,7 @@ pub struct Slot {
 
 /// What a tensor is for in its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// A kernel, and the height, width, inputs of a group and outputs that it is for.
     Kernel(KernelLayout, [usize; 4]),
     /// What is added to the sums of a kernel.
@@ -49,7 +49,7 @@ pub enum Part {
 ///
 /// # Errors
 /// If shapes do not fit.
-pub fn typed(graph: &Graph) -> Result<Graph, Error> {
+pub(crate) fn typed(graph: &Graph) -> Result<Graph, Error> {
     let mut graph = graph.clone();
     run(&mut graph, &["infer-shapes", "lower-dense"])?;
     Ok(graph)
@@ -59,7 +59,7 @@ pub fn typed(graph: &Graph) -> Result<Graph, Error> {
 ///
 /// # Errors
 /// What a pass finds wrong with the graph.
-pub fn run(graph: &mut Graph, names: &[&str]) -> Result<(), Error> {
+pub(crate) fn run(graph: &mut Graph, names: &[&str]) -> Result<(), Error> {
     for pass in names.iter().filter_map(|name| pass::PIPELINE.iter().find(|pass| pass.name == *name)) {
         (pass.run)(graph).map_err(|errors| {
             let all: Vec<String> = errors
@@ -76,15 +76,16 @@ pub fn run(graph: &mut Graph, names: &[&str]) -> Result<(), Error> {
 }
 
 /// The tensors of a [`typed`] graph, operands first, each once.
-pub fn slots(graph: &Graph) -> Vec<Slot> {
-    let mut slots: Vec<Slot> = graph.topological().into_iter().flat_map(|value| of_node(graph, value)).collect();
+pub(crate) fn slots(graph: &Graph) -> Vec<Slot> {
+    let mut slots: Vec<Slot> =
+        graph.topological().into_iter().flat_map(|value| of_node(graph, value)).collect();
     let mut seen = std::collections::HashSet::new();
     slots.retain(|slot| seen.insert(slot.name.clone()));
     slots
 }
 
 /// The tensors of one node.
-pub fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
+pub(crate) fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
     let node = graph.node(value);
     let channels_of = |ty: Option<Type>| ty.map_or(0, |ty| ty.dims[3]);
     let outputs = channels_of(node.ty);

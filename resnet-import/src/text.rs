@@ -43,7 +43,10 @@ impl Difference {
             return Ok(like.text.clone());
         }
         let lines = lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(" and ");
-        Err(Error::Unsupported(format!("the file differs from {}: write {lines} in it, and try again", like.name)))
+        Err(Error::Unsupported(format!(
+            "the file differs from {}: write {lines} in it, and try again",
+            like.name
+        )))
     }
 }
 
@@ -62,7 +65,11 @@ pub(crate) fn network(name: &str, candidate: &Candidate, output: Option<&str>) -
 pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if starts && text.chars().all(plain) { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if starts && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
 }
 
 /// A number of YAML: with a point, by which also older readers know it; as short as f32 allows, if it is one.
@@ -77,7 +84,13 @@ pub(crate) fn number(number: f64) -> String {
 
 #[test]
 fn numbers_have_points() {
-    for (value, text) in [(1e-5, "1.0e-5"), (f64::from(1e-5f32), "1.0e-5"), (1.001e-5, "1.001e-5"), (0.001, "0.001"), (3.0, "3.0")] {
+    for (value, text) in [
+        (1e-5, "1.0e-5"),
+        (f64::from(1e-5f32), "1.0e-5"),
+        (1.001e-5, "1.001e-5"),
+        (0.001, "0.001"),
+        (3.0, "3.0"),
+    ] {
         assert_eq!(number(value), text);
     }
 }

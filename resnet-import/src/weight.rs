@@ -105,9 +105,13 @@ impl Source {
             Source::Same(tensor) if tensor.element == format.as_element() => to.write_all(&tensor.bytes),
             Source::Reordered { tensor, from, to: order, shape } if tensor.element == format.as_element() => {
                 if format == Format::F32 {
-                    to.write_all(reorder(tensor.bytes.as_chunks::<4>().0, *from, *order, *shape).as_flattened())
+                    to.write_all(
+                        reorder(tensor.bytes.as_chunks::<4>().0, *from, *order, *shape).as_flattened(),
+                    )
                 } else {
-                    to.write_all(reorder(tensor.bytes.as_chunks::<2>().0, *from, *order, *shape).as_flattened())
+                    to.write_all(
+                        reorder(tensor.bytes.as_chunks::<2>().0, *from, *order, *shape).as_flattened(),
+                    )
                 }
             }
             _ => {
@@ -131,7 +135,7 @@ impl Source {
 }
 
 /// The elements of a kernel in another order. A tensor of another length gives as many zeros as the shape says.
-pub fn reorder<T: Copy + Default>(
+pub(crate) fn reorder<T: Copy + Default>(
     elements: &[T],
     from: KernelLayout,
     to: KernelLayout,

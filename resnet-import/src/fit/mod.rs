@@ -23,7 +23,7 @@ use crate::weight::{Source, Weight};
 
 /// A spec whose weights a file holds.
 #[derive(Clone, Debug)]
-pub struct Fit {
+pub(crate) struct Fit {
     /// The spec, for the file's classes.
     pub candidate: Candidate,
     /// Its weights, but those behind `cut`.
@@ -57,7 +57,7 @@ struct Pairing {
 ///
 /// # Errors
 /// If there is none: what is missing, extra or misshapen for the nearest one.
-pub fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Result<Fit, Error> {
+pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Result<Fit, Error> {
     let parse = |like: &Like| Candidate::parse(like, &Overrides::default());
     let candidates = match specs {
         [one] => vec![parse(one)?],
@@ -103,7 +103,8 @@ impl Pairing {
     fn left_out(&self, tensors: &[Tensor]) -> usize {
         let extra = self.extra.iter().filter_map(|tensor| Tensor::len(&tensors[*tensor].dims));
         let slots = self.candidate.slots.iter().zip(&self.tensors);
-        let missing = slots.filter(|(_, tensor)| tensor.is_none()).filter_map(|(slot, _)| Tensor::len(&slot.dims));
+        let missing =
+            slots.filter(|(_, tensor)| tensor.is_none()).filter_map(|(slot, _)| Tensor::len(&slot.dims));
         extra.chain(missing).fold(0, usize::saturating_add)
     }
 
@@ -115,9 +116,8 @@ impl Pairing {
         }
         let Pairing { candidate, tensors: pairs, layout, cut, .. } = self;
         let slots = candidate.slots.iter().zip(pairs);
-        let weights = slots
-            .filter_map(|(slot, tensor)| Some(weight(slot, tensors[tensor?].clone(), layout)))
-            .collect();
+        let weights =
+            slots.filter_map(|(slot, tensor)| Some(weight(slot, tensors[tensor?].clone(), layout))).collect();
         Fit { candidate, weights, cut, ties, notes }
     }
 }

@@ -53,9 +53,10 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
         }
     }
     head(tensors, &candidate, &mut pairs, &mut used);
-    let fits = slots.iter().zip(&pairs).map(|(slot, tensor)| {
-        tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor].dims, layout))
-    });
+    let fits = slots
+        .iter()
+        .zip(&pairs)
+        .map(|(slot, tensor)| tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor].dims, layout)));
     let fits: Vec<bool> = fits.collect();
     let extra: Vec<usize> = (0..tensors.len())
         .filter(|index| !used.contains(index) && !is_counter(&tensors[*index], &candidate.ignored))
@@ -105,7 +106,9 @@ fn head(tensors: &[Tensor], candidate: &Candidate, pairs: &mut [Option<usize>], 
     let (Some(only), None) = (heads.next(), heads.next()) else { return };
     let module = parent(&tensors[only].name);
     let bias = (0..tensors.len()).find(|index| {
-        *index != only && parent(&tensors[*index].name) == module && tensors[*index].dims == tensors[only].dims[..1]
+        *index != only
+            && parent(&tensors[*index].name) == module
+            && tensors[*index].dims == tensors[only].dims[..1]
     });
     let node = &candidate.slots[kernel].node;
     let slot = candidate.slots.iter().position(|slot| slot.node == *node && slot.part == Part::Bias);
@@ -122,7 +125,9 @@ fn head(tensors: &[Tensor], candidate: &Candidate, pairs: &mut [Option<usize>], 
 pub(super) fn classifier(candidate: &Candidate) -> Option<(usize, [usize; 4])> {
     let classes = candidate.classes?;
     candidate.slots.iter().enumerate().rev().find_map(|(index, slot)| match slot.part {
-        Part::Kernel(layout, shape) if layout == layout.dense() && shape[3] == classes => Some((index, shape)),
+        Part::Kernel(layout, shape) if layout == layout.dense() && shape[3] == classes => {
+            Some((index, shape))
+        }
         _ => None,
     })
 }
@@ -132,7 +137,11 @@ fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
     let (kernel, [.., inputs, outputs]) = classifier(&pairing.candidate)?;
     let dims: Vec<usize> = tensors[pairing.tensors[kernel]?].dims.iter().copied().collect();
     let classes = match dims[..] {
-        [classes, read] | [classes, read, 1, 1] if read == inputs && !(classes == inputs && outputs == read) => classes,
+        [classes, read] | [classes, read, 1, 1]
+            if read == inputs && !(classes == inputs && outputs == read) =>
+        {
+            classes
+        }
         [read, classes] if read == inputs => classes,
         _ => return None,
     };
@@ -142,7 +151,8 @@ fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
 /// Whether a tensor is no weight: a counter, or what the naming scheme leaves out.
 fn is_counter(tensor: &Tensor, ignored: &[String]) -> bool {
     let whole = matches!(tensor.element, Element::I64 | Element::I32 | Element::U8 | Element::I8);
-    ignored.iter().any(|ending| tensor.name.ends_with(ending)) || (whole && tensor.dims.iter().all(|size| *size == 1))
+    ignored.iter().any(|ending| tensor.name.ends_with(ending))
+        || (whole && tensor.dims.iter().all(|size| *size == 1))
 }
 
 /// Whether a tensor that is left lies between those of the network: in a module that it also has tensors in.

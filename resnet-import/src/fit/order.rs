@@ -127,7 +127,8 @@ fn order(candidate: &Candidate, shortcut_first: bool) -> Vec<Layer> {
     let depths = depths(graph);
     let mut order = Vec::new();
     let mut seen: HashSet<Value> = HashSet::new();
-    let mut waiting: Vec<(Value, bool)> = graph.outputs().iter().rev().map(|output| (output.value, false)).collect();
+    let mut waiting: Vec<(Value, bool)> =
+        graph.outputs().iter().rev().map(|output| (output.value, false)).collect();
     while let Some((value, ready)) = waiting.pop() {
         if ready {
             let slots = of_node(graph, value);
@@ -201,7 +202,8 @@ fn agree(
 /// How many classes the file has, if they are others than the spec's: the outputs of the only kernel of two sizes.
 fn classes(tensors: &[Tensor], layers: &[Layer], candidate: &Candidate) -> Option<usize> {
     let (_, [.., inputs, outputs]) = classifier(candidate)?;
-    let mut dense = layers.iter().flatten().map(|(_, tensor)| &tensors[*tensor].dims[..]).filter(|dims| dims.len() == 2);
+    let mut dense =
+        layers.iter().flatten().map(|(_, tensor)| &tensors[*tensor].dims[..]).filter(|dims| dims.len() == 2);
     let (Some([a, b]), None) = (dense.next(), dense.next()) else { return None };
     let classes = if *b == inputs { *a } else { *b };
     (classes != outputs && (*a == inputs || *b == inputs)).then_some(classes)

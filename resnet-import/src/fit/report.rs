@@ -1,5 +1,6 @@
 //! What to say of tensors that are no spec's.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::checkpoint::{Checkpoint, Tensor};
@@ -18,7 +19,10 @@ pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], one: bool) -
         slots.filter_map(|(slot, _)| Tensor::len(&slot.dims)).fold(0, usize::saturating_add)
     };
     let near = pairings.iter().max_by_key(|pairing| {
-        (matched(pairing), std::cmp::Reverse((pairing.left_out(tensors), pairing.candidate.like.name.clone())))
+        (
+            matched(pairing),
+            std::cmp::Reverse((pairing.left_out(tensors), pairing.candidate.like.name.clone())),
+        )
     });
     let Some(near) = near.filter(|near| matched(near) > 0) else {
         let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
@@ -34,7 +38,11 @@ pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], one: bool) -
 }
 
 /// The differences between a file and a spec, by layer.
-fn describe(tensors: &[Tensor], Pairing { candidate, tensors: pairs, fits, layout, extra, .. }: &Pairing, one: bool) -> String {
+fn describe(
+    tensors: &[Tensor],
+    Pairing { candidate, tensors: pairs, fits, layout, extra, .. }: &Pairing,
+    one: bool,
+) -> String {
     let name = &candidate.like.name;
     let slots = || candidate.slots.iter().zip(pairs);
     let missing: Vec<&str> =
@@ -49,11 +57,17 @@ fn describe(tensors: &[Tensor], Pairing { candidate, tensors: pairs, fits, layou
         .collect();
     let fitting = fits.iter().filter(|fits| **fits).count();
     let mut text = match one {
-        true => format!("the file does not hold the weights of {name}: {fitting} of {} tensors fit", fits.len()),
-        false => format!("no spec that ships fits; the nearest is {name}, of whose {} tensors {fitting} fit", fits.len()),
+        true => {
+            format!("the file does not hold the weights of {name}: {fitting} of {} tensors fit", fits.len())
+        }
+        false => format!(
+            "no spec that ships fits; the nearest is {name}, of whose {} tensors {fitting} fit",
+            fits.len()
+        ),
     };
     let mut list = |what: &str, layers: &[String]| {
-        let more = if layers.len() > MOST { format!("  and {} more", layers.len() - MOST) } else { String::new() };
+        let more =
+            if layers.len() > MOST { format!("  and {} more", layers.len() - MOST) } else { String::new() };
         for layer in layers.iter().take(MOST) {
             let _ = write!(text, "\n  {what:<9} {layer}");
         }
@@ -75,13 +89,15 @@ fn describe(tensors: &[Tensor], Pairing { candidate, tensors: pairs, fits, layou
 /// Names of tensors, those of a layer in one: `layer1.0.conv1 (weight, bias)`.
 fn by_layer(names: &[&str]) -> Vec<String> {
     let mut layers: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for name in names {
         let layer = parent(name);
         let last = name[layer.len()..].trim_start_matches(['.', '/']);
-        match layers.iter_mut().find(|(known, _)| *known == layer) {
-            Some((_, parts)) => parts.push(last),
-            None => layers.push((layer, vec![last])),
+        let place = *places.entry(layer).or_insert(layers.len());
+        if place == layers.len() {
+            layers.push((layer, Vec::new()));
         }
+        layers[place].1.push(last);
     }
     let line = |(layer, parts): &(&str, Vec<&str>)| {
         let parts = parts.join(", ");

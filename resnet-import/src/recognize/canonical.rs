@@ -51,8 +51,11 @@ impl Canonical {
         // What stands for a value that changes nothing.
         let mut same: HashMap<Value, Value> = HashMap::new();
         for value in graph.topological() {
-            let mut operands: Vec<Value> =
-                graph.operands(value).iter().map(|operand| same.get(operand).copied().unwrap_or(*operand)).collect();
+            let mut operands: Vec<Value> = graph
+                .operands(value)
+                .iter()
+                .map(|operand| same.get(operand).copied().unwrap_or(*operand))
+                .collect();
             let dims = |value: Value| graph.node(value).ty.map_or([0; 4], |ty| ty.dims);
             let op = &graph.node(value).op;
             if let (Op::Flatten, [image]) = (op, &operands[..])
@@ -63,15 +66,19 @@ impl Canonical {
             }
             let mut zeros = Sides::default();
             if let Op::Conv2d(_) = op {
-                while let Some(Op::ZeroPad(sides)) = operands.first().map(|operand| &graph.node(*operand).op) {
+                while let Some(Op::ZeroPad(sides)) = operands.first().map(|operand| &graph.node(*operand).op)
+                {
                     zeros = plus(zeros, *sides);
-                    let Some(source) = operands_of.get(&operands[0]).and_then(|source| source.first()) else { break };
+                    let Some(source) = operands_of.get(&operands[0]).and_then(|source| source.first()) else {
+                        break;
+                    };
                     operands[0] = *source;
                 }
             }
             let inputs: Vec<Dims> = operands.iter().map(|operand| dims(*operand)).collect();
             let key = key(op, &inputs, dims(value), zeros);
-            let mut ids: Vec<u32> = operands.iter().filter_map(|operand| numbers.get(operand).copied()).collect();
+            let mut ids: Vec<u32> =
+                operands.iter().filter_map(|operand| numbers.get(operand).copied()).collect();
             if commutes(op, &inputs) {
                 ids.sort_unstable();
             }
@@ -79,7 +86,8 @@ impl Canonical {
             numbers.insert(value, *known.0.entry((key, ids)).or_insert(next));
             operands_of.insert(value, operands);
         }
-        let outputs = graph.outputs().iter().map(|output| same.get(&output.value).copied().unwrap_or(output.value));
+        let outputs =
+            graph.outputs().iter().map(|output| same.get(&output.value).copied().unwrap_or(output.value));
         let outputs = outputs.collect();
         Ok(Canonical { graph, numbers, operands: operands_of, outputs })
     }
@@ -98,8 +106,10 @@ impl Canonical {
             }
             let (of_theirs, of_ours) = (other.operands.get(&theirs)?, self.operands.get(&ours)?);
             let number = |canonical: &Canonical, value: &Value| canonical.numbers.get(value).copied();
-            let straight =
-                of_theirs.iter().zip(of_ours).all(|(theirs, ours)| number(other, theirs) == number(self, ours));
+            let straight = of_theirs
+                .iter()
+                .zip(of_ours)
+                .all(|(theirs, ours)| number(other, theirs) == number(self, ours));
             let mut of_theirs = of_theirs.clone();
             if !straight {
                 of_theirs.reverse();

@@ -48,7 +48,12 @@ struct Match {
 ///
 /// # Errors
 /// If the file's graph has shapes that do not fit.
-pub(crate) fn recognize(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Option<Recognized>, Error> {
+pub(crate) fn recognize(
+    model: &Model,
+    specs: &[Like],
+    name: &str,
+    path: &Path,
+) -> Result<Option<Recognized>, Error> {
     let mut numbers = Numbers::default();
     let file = Canonical::of(&model.graph, &mut numbers)?;
     let Some(input) = input(&file.graph) else { return Ok(None) };
@@ -125,8 +130,11 @@ fn written(
         let like = Like { text: spec.clone(), name: "the spec".to_owned(), folder: like.folder.clone() };
         let Ok(candidate) = Candidate::parse(&like, &Overrides::default()) else { break };
         let Some((weights, epsilons)) = mapped(model, file, numbers, &candidate)? else { break };
-        let different: Vec<f64> =
-            epsilons.iter().filter(|[file, spec]| *file as f32 != *spec as f32).map(|[file, _]| *file).collect();
+        let different: Vec<f64> = epsilons
+            .iter()
+            .filter(|[file, spec]| *file as f32 != *spec as f32)
+            .map(|[file, _]| *file)
+            .collect();
         let fewer = best.as_ref().is_none_or(|(.., count)| different.len() < *count);
         let next = different.first().copied().filter(|_| difference.epsilon.is_none());
         if fewer {
@@ -151,11 +159,16 @@ fn mapped(
     let spec = Canonical::of(&candidate.graph, numbers)?;
     let number = |canonical: &Canonical, value: &Value| canonical.numbers.get(value).copied();
     let equal = file.outputs.len() == spec.outputs.len()
-        && file.outputs.iter().zip(&spec.outputs).all(|(theirs, ours)| number(file, theirs) == number(&spec, ours));
+        && file
+            .outputs
+            .iter()
+            .zip(&spec.outputs)
+            .all(|(theirs, ours)| number(file, theirs) == number(&spec, ours));
     if !equal {
         return Ok(None);
     }
-    let outputs: Vec<(Value, Value)> = file.outputs.iter().copied().zip(spec.outputs.iter().copied()).collect();
+    let outputs: Vec<(Value, Value)> =
+        file.outputs.iter().copied().zip(spec.outputs.iter().copied()).collect();
     let tensors: HashMap<&str, &Tensor> =
         model.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let pairs = spec.pairs(file, &outputs);

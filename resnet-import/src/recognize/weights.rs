@@ -110,7 +110,11 @@ impl<'a> Mapping<'a> {
                 let (scale, mut shift) = self.affine(theirs, spec.filters)?;
                 if let Some(bias) = &bias {
                     let bias = bias.to_f64();
-                    shift.iter_mut().zip(bias).zip(&scale).for_each(|((shift, bias), scale)| *shift += bias * scale);
+                    shift
+                        .iter_mut()
+                        .zip(bias)
+                        .zip(&scale)
+                        .for_each(|((shift, bias), scale)| *shift += bias * scale);
                 }
                 let mut hwio = reorder(&kernel.to_f64(), to, KernelLayout::Hwio, shape);
                 for outputs in hwio.chunks_mut(spec.filters.max(1)) {
@@ -140,7 +144,13 @@ impl<'a> Mapping<'a> {
     }
 
     /// A batch norm, after a bias that the spec has no place for.
-    fn norm(&mut self, file: &BatchNorm, spec: &BatchNorm, bias: Option<Vec<f64>>, channels: usize) -> Option<()> {
+    fn norm(
+        &mut self,
+        file: &BatchNorm,
+        spec: &BatchNorm,
+        bias: Option<Vec<f64>>,
+        channels: usize,
+    ) -> Option<()> {
         let channels = spec.normalized(channels);
         self.same(&file.gamma, &spec.gamma, &[channels])?;
         self.same(&file.beta, &spec.beta, &[channels])?;
@@ -169,9 +179,13 @@ impl<'a> Mapping<'a> {
         let load = |name: &Text| Some(self.tensor(name, channels)?.to_f64());
         let (gamma, beta) = (load(&norm.gamma)?, load(&norm.beta)?);
         let (mean, variance) = (load(&norm.mean)?, load(&norm.variance)?);
-        let scale: Vec<f64> =
-            gamma.iter().zip(variance).map(|(gamma, variance)| gamma / (variance + norm.epsilon).sqrt()).collect();
-        let shift = beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
+        let scale: Vec<f64> = gamma
+            .iter()
+            .zip(variance)
+            .map(|(gamma, variance)| gamma / (variance + norm.epsilon).sqrt())
+            .collect();
+        let shift =
+            beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
         Some((scale, shift))
     }
 

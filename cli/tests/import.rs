@@ -1,0 +1,215 @@
+//! `resnet import` from outside. The files are made of the weights that ship, and of those that others published.
+#![cfg(feature = "import")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{resnet, scratch, stdout};
+use serde_json::{Value, json};
+
+/// Names and sizes of tensors, and their elements in f32.
+type Tensors = BTreeMap<String, (Vec<u64>, Vec<u8>)>;
+
+const DIGITS: &str = "models/digits.safetensors";
+
+#[test]
+fn weights_of_a_spec_that_ships() {
+    let prefix = fresh("digits");
+    let text = stdout(&["import", DIGITS, "--output", &prefix]);
+    for part in [
+        "  read      models/digits.safetensors: ",
+        "(safetensors file)\n  network   digits with 10 classes, input 28x28x1\n",
+        &format!(
+            "  wrote     {prefix}.yaml (2 lines), {prefix}.safetensors (0.3 MB)\n  checked   the weights load"
+        ),
+        &format!(
+            "  next      resnet classify photo.jpg --model {prefix}.yaml --weights {prefix}.safetensors\n"
+        ),
+        &format!("or, in Rust:  resnet::resnet! {{ pub struct ImportDigits; include \"{prefix}.yaml\" }}\n"),
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert_eq!(fs::read_to_string(format!("{prefix}.yaml")).unwrap(), "name: import-digits\nlike: digits\n");
+    assert_eq!(read(&format!("{prefix}.safetensors")), read_shipped());
+    let output = resnet(&["import", DIGITS, "--output", &prefix]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message.contains("is there already: add --force to replace it"), "{message}");
+    let image = "examples/images/7-handwritten.png";
+    stdout(&["import", DIGITS, "--output", &prefix, "--force", "--dtype", "f16", "--no-check"]);
+    let (spec, weights) = (format!("{prefix}.yaml"), format!("{prefix}.safetensors"));
+    let guess = stdout(&["classify", image, "--model", &spec, "--weights", &weights, "--top", "1"]);
+    assert!(guess.starts_with(&format!("{image}  7 ")), "{guess}");
+}
+
+/// Under a prefix, with a head of other classes that is called otherwise, counters, and a layer beside the network.
+#[test]
+fn weights_of_a_training() {
+    let mut tensors: Tensors = Tensors::new();
+    for (name, tensor) in read_shipped() {
+        let name = name.replace("fc.", "classifier.1.");
+        tensors.insert(format!("module.backbone.{name}"), tensor);
+    }
+    for (name, dims) in [("classifier.1.weight", vec![3, 64]), ("classifier.1.bias", vec![3])] {
+        let bytes = vec![0; dims.iter().product::<u64>() as usize * 4];
+        tensors.insert(format!("module.backbone.{name}"), (dims, bytes));
+    }
+    tensors.insert("module.projector.weight".to_owned(), (vec![8, 32], vec![0; 1024]));
+    let prefix = fresh("training");
+    let text = stdout(&["import", &written("training", &tensors), "--output", &prefix]);
+    assert!(text.contains("network   digits with 3 classes"), "{text}");
+    assert!(text.contains("note      left out 1 tensor (module.projector.weight)"), "{text}");
+    let spec = fs::read_to_string(format!("{prefix}.yaml")).unwrap();
+    assert_eq!(spec, "name: import-training\nlike: digits\nclasses: 3\n");
+}
+
+#[test]
+fn a_backbone_ends_before_the_head() {
+    let mut tensors = read_shipped();
+    tensors.retain(|name, _| !name.starts_with("fc."));
+    let prefix = fresh("backbone");
+    let text = stdout(&["import", &written("backbone", &tensors), "--output", &prefix]);
+    assert!(text.contains("network   digits up to avgpool"), "{text}");
+    assert!(text.contains("next      resnet run "), "{text}");
+}
+
+#[test]
+fn what_does_not_fit_is_told_by_layer() {
+    let mut tensors = read_shipped();
+    let two = tensors.remove("layer2.0.conv2.weight").unwrap();
+    tensors.insert("layer2.0.conv9.weight".to_owned(), two);
+    tensors.get_mut("conv1.weight").unwrap().0 = vec![16, 9];
+    let output = resnet(&["import", &written("unfit", &tensors), "--output", &fresh("unfit")]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in [
+        "no spec that ships fits; the nearest is digits",
+        "missing   layer2.0.conv2 (weight)",
+        "extra     layer2.0.conv9 (weight)",
+        "misshapen conv1.weight is [16, 9], not [16, 1, 3, 3]",
+        "add --like SPEC",
+    ] {
+        assert!(message.contains(part), "{part}\n{message}");
+    }
+    assert!(message.lines().count() <= 20);
+    assert!(!Path::new(&format!("{}.yaml", scratch("import-unfit"))).exists());
+}
+
+/// Layers in the order of the network, under names that are nobody's.
+#[test]
+fn layers_are_known_by_their_order() {
+    let order = [
+        "conv1",
+        "bn1",
+        "layer1.0.conv1",
+        "layer1.0.bn1",
+        "layer1.0.conv2",
+        "layer1.0.bn2",
+        "layer2.0.conv1",
+        "layer2.0.bn1",
+        "layer2.0.conv2",
+        "layer2.0.bn2",
+        "layer2.0.downsample.0",
+        "layer2.0.downsample.1",
+        "layer3.0.conv1",
+        "layer3.0.bn1",
+        "layer3.0.conv2",
+        "layer3.0.bn2",
+        "layer3.0.downsample.0",
+        "layer3.0.downsample.1",
+        "fc",
+    ];
+    let tensors = read_shipped();
+    let renamed = tensors.iter().filter_map(|(name, tensor)| {
+        let (layer, part) = name.rsplit_once('.')?;
+        let place = order.iter().position(|known| *known == layer)?;
+        Some((format!("net.step{place}.{part}"), tensor.clone()))
+    });
+    let prefix = fresh("order");
+    let text = stdout(&["import", &written("order", &renamed.collect()), "--output", &prefix]);
+    assert!(text.contains("network   digits with 10 classes"), "{text}");
+    assert!(text.contains("note      tensors were taken by the order"), "{text}");
+    let mut expected = tensors;
+    expected.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    assert_eq!(read(&format!("{prefix}.safetensors")), expected);
+}
+
+/// Checkpoints as they were published: scores of ten images are those of the frameworks.
+#[test]
+fn published_checkpoints() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real");
+    let Ok(expected) = fs::read_to_string(shared.join("import/expected.json")) else {
+        eprintln!("skipped: published checkpoints, which are not in ../shared/real/import");
+        return;
+    };
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let images: Vec<String> =
+        expected["images"].as_array().unwrap().iter().map(|name| text(&shared, name)).collect();
+    for file in ["advrob_resnet20.pth", "mlperf_tiny_resnet8.h5"] {
+        let (prefix, output) = (fresh(file), scratch(&format!("import-{file}.npy")));
+        stdout(&["import", &shared.join("import").join(file).display().to_string(), "--output", &prefix]);
+        let (spec, weights) = (format!("{prefix}.yaml"), format!("{prefix}.safetensors"));
+        let mut arguments = vec!["run", &spec, "--weights", &weights, "--output", &output, "--input"];
+        arguments.extend(images.iter().map(String::as_str));
+        stdout(&arguments);
+        let found = npyz::NpyFile::new(fs::File::open(&output).unwrap()).unwrap().into_vec::<f32>().unwrap();
+        let values = expected[file]["values"].as_array().unwrap().iter();
+        let wanted: Vec<f64> =
+            values.flat_map(|image| image.as_array().unwrap()).map(|value| value.as_f64().unwrap()).collect();
+        assert_eq!(found.len(), wanted.len());
+        let largest = wanted.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+        for (found, wanted) in found.iter().zip(wanted) {
+            let error = (f64::from(*found) - wanted).abs();
+            assert!(error <= 1e-5 * largest, "{file}: {error:.1e} of {largest}");
+        }
+    }
+}
+
+fn text(shared: &Path, name: &Value) -> String {
+    shared.join("cifar10").join(name.as_str().unwrap()).display().to_string()
+}
+
+/// A prefix of files that are not there.
+fn fresh(name: &str) -> String {
+    let prefix = scratch(&format!("import-{name}"));
+    for ending in ["yaml", "safetensors"] {
+        let _ = fs::remove_file(format!("{prefix}.{ending}"));
+    }
+    prefix
+}
+
+fn read_shipped() -> Tensors {
+    read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(DIGITS).display().to_string())
+}
+
+/// The tensors of a safetensors file of f32.
+fn read(path: &str) -> Tensors {
+    let bytes = fs::read(path).unwrap();
+    let (len, rest) = bytes.split_at(8);
+    let (header, data) = rest.split_at(u64::from_le_bytes(len.try_into().unwrap()) as usize);
+    let header: serde_json::Map<String, Value> = serde_json::from_slice(header).unwrap();
+    let tensor = |(name, info): (String, Value)| {
+        let number = |value: &Value| value.as_u64().unwrap();
+        let dims: Vec<u64> = info.get("shape")?.as_array().unwrap().iter().map(number).collect();
+        let [start, end] = [0, 1].map(|index| number(&info["data_offsets"][index]) as usize);
+        (info["dtype"] == "F32").then(|| (name, (dims, data[start..end].to_vec())))
+    };
+    header.into_iter().filter_map(tensor).collect()
+}
+
+/// A safetensors file of f32.
+fn written(name: &str, tensors: &Tensors) -> String {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, (dims, bytes)) in tensors {
+        let offsets = [data.len(), data.len() + bytes.len()];
+        header.insert(name.clone(), json!({"dtype": "F32", "shape": dims, "data_offsets": offsets}));
+        data.extend(bytes);
+    }
+    let header = Value::Object(header).to_string();
+    let path = scratch(&format!("import-{name}-file.safetensors"));
+    fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()).unwrap();
+    path
+}
