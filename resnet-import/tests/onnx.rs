@@ -67,6 +67,7 @@ fn transposed(x: &[f64], [a, b, c]: [usize; 3]) -> Vec<f64> {
 fn compare(name: &str, channels_last: bool) -> Model {
     let (model, found, expected) = outputs(name, channels_last);
     assert_eq!(found.len(), expected.len());
+    resnet_dsl::pass::run_until(&mut model.graph.clone(), None, |_, _| {}).unwrap();
     let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
         assert!(
@@ -110,6 +111,14 @@ fn windows_are_as_in_the_file() {
     let model = compare("windows", false);
     let found = ["blur", "subsample", "max_pool", "zero_pad", "flatten"].map(|name| count(&model, name));
     assert_eq!(found, [1, 1, 1, 1, 1], "{}", model.graph);
+}
+
+#[test]
+fn channels_are_split_and_put_together() {
+    let model = compare("halves", false);
+    let text = model.graph.to_string();
+    assert!(text.contains("batch_norm %/conv/Conv {") && text.contains(",1e-5,2..6)}"), "{text}");
+    assert!(text.contains("channels=0..2"), "{text}");
 }
 
 #[test]

@@ -129,6 +129,15 @@ impl Builder<'_> {
         };
         let value = match value {
             Some(value) => value,
+            None if node.op == "Split" && proto::is_standard(&node.domain) => {
+                let values = ops::split(self, node)?;
+                for (name, value) in node.outputs.iter().zip(values).filter(|(name, _)| !name.is_empty()) {
+                    if self.values.insert(name.clone(), value).is_some() {
+                        return Err(malformed(format!("gives `{name}`, which is an input or initializer")));
+                    }
+                }
+                return Ok(());
+            }
             None => ops::convert(self, node)?,
         };
         let Some(output) = node.outputs.first().filter(|name| !name.is_empty()) else {
@@ -214,6 +223,11 @@ impl Builder<'_> {
             Value::Grouped(..) => {
                 return Err(unsupported(
                     "reads an image whose channels are reshaped into groups, which only a norm may",
+                ));
+            }
+            Value::Part(_) => {
+                return Err(unsupported(
+                    "reads some channels of an image, which only a norm may, and what puts them together",
                 ));
             }
             Value::Norm(..) => {

@@ -10,11 +10,11 @@ use crate::onnx::value::{Axis, NCHW, NHWC};
 
 /// The only input that is no tensor: its name, its sizes as an image of the language, and its axes in the file. `given` are height, width
 /// and channels where the file leaves them open.
-pub(super) fn input<'a>(
-    file: &'a Graph,
+pub(super) fn input(
+    file: &Graph,
     is_tensor: impl Fn(&str) -> bool,
     given: Option<[usize; 3]>,
-) -> Result<(&'a str, Dims, [Axis; 4]), Error> {
+) -> Result<(&str, Dims, [Axis; 4]), Error> {
     let mut inputs = file.inputs.iter().filter(|input| !is_tensor(&input.name));
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
         let names: Vec<&str> = file.inputs.iter().map(|input| input.name.as_str()).take(8).collect();

@@ -3,7 +3,7 @@
 //! An image of the language lies as batch, height, width, channel. In ONNX its axes may be in any order, some of size 1 left out or put
 //! in between: each value says what its axes are, so that a `Transpose` or `Unsqueeze` changes only that.
 
-use resnet_dsl::ir;
+use resnet_dsl::ir::{self, Op};
 use resnet_dsl::ops::{Dims, Sides};
 
 use crate::Tensor;
@@ -20,10 +20,23 @@ pub(super) enum Value {
     Image(Image),
     /// An image whose channels are cut into groups: batch, group, all that is in it.
     Grouped(Image, usize),
+    /// Some channels of an image, and the norm of these.
+    Part(Part),
     /// The Euclidean norm of each pixel, at least this.
     Norm(Image, f64),
     /// An image with its own pixels around it, mirrored at the edge.
     Mirrored(Image, Sides),
+}
+
+/// Channels of an image that are on their way to be put together with the others again.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// The whole image.
+    pub(super) image: Image,
+    /// The first channel and the end.
+    pub(super) channels: [usize; 2],
+    /// What is to be done to them, and the name of that.
+    pub(super) norm: Option<(Op, String)>,
 }
 
 /// A value of the graph.

@@ -102,6 +102,19 @@ class Windows(nn.Module):
         return self.fc(x.flatten(1))
 
 
+class Halves(nn.Module):
+    """Instance norm for some channels, batch norm for the others (IBN-Net)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 2, 1)
+        self.instance, self.batch = nn.InstanceNorm2d(2, affine=True), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        first, second = torch.split(self.conv(x), [2, 4], 1)
+        return self.last(torch.relu(torch.cat((self.instance(first.contiguous()), self.batch(second.contiguous())), 1)))
+
+
 def write(name, nodes, tensors, shape, outputs, opset, ir_version, inputs=()):
     value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
     graph = helper.make_graph(nodes, name, [value("image", shape), *inputs], [value(*output) for output in outputs], tensors)
@@ -165,5 +178,6 @@ export("activations", Activations(), (1, 3, 8, 6), 17)
 export("gates", Gates(), (1, 2, 4, 5), 17)
 export("gates_dynamo", Gates(), (1, 2, 4, 5), 20, dynamo=True)
 export("windows", Windows(), (1, 3, 15, 13), 16)
+export("halves", Halves(), (1, 3, 6, 5), 13)
 channels_last()
 old()

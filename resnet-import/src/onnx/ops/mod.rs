@@ -5,11 +5,13 @@ mod arithmetic;
 mod conv;
 mod dense;
 mod norm;
+mod parts;
 mod pixels;
 mod pool;
 mod shape;
 
 pub(super) use norm::standardized;
+pub(super) use parts::split;
 
 use crate::error::Error;
 use crate::onnx::graph::Builder;
@@ -51,6 +53,7 @@ pub(super) fn convert(builder: &mut Builder<'_>, node: &Node) -> Result<Value, E
         "GlobalMaxPool" => pool::global_max(builder, node),
         "ReduceMean" => pool::reduce_mean(builder, node),
         "Identity" | "Dropout" => shape::identity(builder, node),
+        "Concat" => parts::concat(builder, node),
         "Cast" => shape::cast(builder, node),
         "Shape" => shape::shape(builder, node),
         "Flatten" => shape::flatten(builder, node),

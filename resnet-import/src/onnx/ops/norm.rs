@@ -10,6 +10,7 @@ use crate::onnx::constant;
 use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::own_name;
+use crate::onnx::ops::parts;
 use crate::onnx::proto::Node;
 use crate::onnx::sizes;
 use crate::onnx::value::{Affine, Axis, Image, NCHW, Value};
@@ -42,7 +43,7 @@ pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Err
     if node.int("training_mode") == Some(1) {
         return Err(unsupported("is in training mode: export the model after `model.eval()`"));
     }
-    let image = builder.image(node, 0)?;
+    let (image, channels, count) = parts::normalizes(builder, node)?;
     if image.axes.get(1) != Some(&Axis::Channel) && image.dims[3] != 1 || image.flat.is_some() {
         return Err(unsupported(format!(
             "is over the second axis of a value that lies as {:?}, not over channels",
@@ -52,7 +53,7 @@ pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Err
     let name = own_name(node);
     let mut tensor = |index: usize, what: &str| {
         let tensor = builder.constant(node, index)?.ok_or_else(|| malformed(format!("has no {what}")))?;
-        builder.tensor(&tensor, &[image.dims[3]], &format!("{name}.{what}"))
+        builder.tensor(&tensor, &[count], &format!("{name}.{what}"))
     };
     let norm = BatchNorm {
         gamma: tensor(1, "weight")?,
@@ -60,10 +61,9 @@ pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Err
         mean: tensor(3, "running_mean")?,
         variance: tensor(4, "running_var")?,
         epsilon: node.float("epsilon").unwrap_or(1e-5),
-        channels: None,
+        channels,
     };
-    let op = Op::BatchNorm { norm, activation: Activation::NONE };
-    Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?))
+    parts::normalized(builder, node, Op::BatchNorm { norm, activation: Activation::NONE }, image, channels)
 }
 
 /// `InstanceNormalization`, of an image or of its groups of channels.
@@ -71,6 +71,18 @@ pub(super) fn instance(builder: &mut Builder<'_>, node: &Node) -> Result<Value, 
     if let Value::Grouped(image, groups) = builder.required(node, 0)?.clone() {
         let image = normalized(builder, node, image, Some(groups))?;
         return Ok(Value::Grouped(image, groups));
+    }
+    if let Value::Part(_) = builder.required(node, 0)? {
+        let (image, channels, count) = parts::normalizes(builder, node)?;
+        let name = own_name(node);
+        let mut tensor = |index: usize, what: &str| {
+            let tensor = builder.constant(node, index)?.ok_or_else(|| malformed(format!("has no {what}")))?;
+            builder.tensor(&tensor, &[count], &format!("{name}.{what}"))
+        };
+        let affine = Some([tensor(1, "weight")?, tensor(2, "bias")?]);
+        let epsilon = node.float("epsilon").unwrap_or(1e-5);
+        let norm = GroupNorm { groups: None, affine, channels, epsilon, activation: Activation::NONE };
+        return parts::normalized(builder, node, Op::GroupNorm(norm), image, channels);
     }
     let image = builder.nchw(node, 0)?;
     Ok(Value::Image(normalized(builder, node, image, None)?))
