@@ -1,7 +1,7 @@
 //! Files of Keras, against what Keras computes with them, and hostile ones. tests/data/make_keras.py makes them.
 
 use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use resnet_dsl::evaluate::evaluate;
 use resnet_import::{Bytes, Checkpoint, Element, Error, Model, keras};
@@ -102,7 +102,6 @@ fn models_compute_what_keras_does() {
 #[test]
 fn ten_images_of_a_published_model() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real");
-    let folder = if folder.is_dir() { folder } else { PathBuf::from("../../shared/real") };
     let Ok(bytes) = std::fs::read(folder.join("import/mlperf_tiny_resnet8.h5")) else {
         eprintln!("SKIPPED: there is no {}", folder.display());
         return;

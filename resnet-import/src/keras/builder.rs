@@ -1,6 +1,6 @@
 //! Adds nodes to a graph, with names and shapes, and the tensors that they use.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use resnet_dsl::diag::Span;
@@ -29,7 +29,7 @@ pub(super) struct Builder {
     pub(super) graph: Graph,
     /// Tensors so far.
     pub(super) tensors: Vec<Tensor>,
-    nodes: HashSet<String>,
+    nodes: Names,
     held: HashSet<String>,
 }
 
@@ -39,7 +39,12 @@ const NODES: usize = 1 << 16;
 impl Builder {
     /// A graph without nodes.
     pub(super) fn new(name: &str) -> Self {
-        Builder { graph: Graph::new(name), tensors: Vec::new(), nodes: HashSet::new(), held: HashSet::new() }
+        Builder {
+            graph: Graph::new(name),
+            tensors: Vec::new(),
+            nodes: Names::default(),
+            held: HashSet::new(),
+        }
     }
 
     /// Adds an operator of a layer under a name, or this with a number.
@@ -65,7 +70,7 @@ impl Builder {
             return Err(Error::Unsupported(format!("the model has more than {NODES} operators")));
         }
         let flat = inputs.first().is_some_and(|input| input.flat);
-        let name = unique(name, &mut self.nodes);
+        let name = self.nodes.unique(name);
         let block = if inputs.is_empty() { "" } else { "stem" };
         let (ty, halo, span) = (None, Sides::default(), Span::default());
         let node = Node { name, op, ty, halo, block: block.to_owned(), span, used: None };
@@ -110,9 +115,30 @@ impl Builder {
     }
 }
 
-/// A name that is not taken: this, or this with a number.
-pub(super) fn unique(name: &str, taken: &mut HashSet<String>) -> String {
-    let numbered = (2..).map(|number| format!("{name}_{number}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    names.find(|name| taken.insert(name.clone())).unwrap_or_default()
+/// Names that are taken, and how often each was asked for.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, usize>);
+
+impl Names {
+    /// Whether it is taken.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// How many are taken.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// This name, or this with a number, which is taken from now on.
+    pub(super) fn unique(&mut self, name: &str) -> String {
+        let mut unique = name.to_owned();
+        while self.0.contains_key(&unique) {
+            let count = self.0.entry(name.to_owned()).or_insert(1);
+            *count += 1;
+            unique = format!("{name}_{count}");
+        }
+        self.0.insert(unique.clone(), 1);
+        unique
+    }
 }

@@ -23,7 +23,7 @@ use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
 use crate::model::Model;
-use builder::Flow;
+use builder::{Flow, Names};
 use config::{Layer, Network, short, size};
 use network::{Walk, sanitized};
 use weights::{Stored, Weights, canonical};
@@ -54,7 +54,7 @@ pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
 pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
     let weights = Opened::read(file)?.weights()?;
     let mut tensors: Vec<Tensor> = Vec::new();
-    let mut taken = std::collections::HashSet::new();
+    let mut taken = Names::default();
     for layer in &weights.layers {
         let roles = if weights.numbered { roles(&layer.key, layer.tensors.len()) } else { &[] };
         for (index, (weight, tensor)) in layer.tensors.iter().enumerate() {
@@ -66,7 +66,7 @@ pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
             let [inner, whole] = [inner, owner].map(|owner| sanitized(&format!("{owner}/{role}")));
             let name = if taken.contains(&inner) { whole } else { inner };
             let dims = plain(role, &tensor.dims);
-            tensors.push(Tensor { name: builder::unique(&name, &mut taken), dims, ..tensor.clone() });
+            tensors.push(Tensor { name: taken.unique(&name), dims, ..tensor.clone() });
         }
     }
     Ok(Checkpoint { format: "Keras weights", tensors, notes: Vec::new() })

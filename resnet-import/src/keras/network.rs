@@ -1,10 +1,10 @@
 //! Layers in the order in which they are computed; models within models become their layers.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::error::Error;
-use crate::keras::builder::{Builder, Flow, unique};
+use crate::keras::builder::{Builder, Flow, Names};
 use crate::keras::config::{Layer, Network, Reference};
 use crate::keras::layers;
 use crate::keras::snake::snake_case;
@@ -19,7 +19,7 @@ pub(super) struct Walk<'a> {
     /// Keras' version: 1, 2 or 3.
     pub(super) version: u32,
     labels: HashMap<String, String>,
-    taken: HashSet<String>,
+    taken: Names,
 }
 
 /// A layer at its place in the whole model.
@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
     /// Begins one.
     pub(super) fn new(name: &str, weights: &'a Weights, version: u32) -> Self {
         let builder = Builder::new(name);
-        Walk { builder, weights, version, labels: HashMap::new(), taken: HashSet::new() }
+        Walk { builder, weights, version, labels: HashMap::new(), taken: Names::default() }
     }
 
     /// The outputs of a model that is the whole one.
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
                 // In a model within a model, the name of the layer alone is enough, if no other has it.
                 let own = sanitized(layer.name);
                 let free = scope.outer.is_none() || !self.taken.contains(&own);
-                let label = unique(&if free { own } else { sanitized(&path) }, &mut self.taken);
+                let label = self.taken.unique(&if free { own } else { sanitized(&path) });
                 self.labels.insert(path, label.clone());
                 label
             }
