@@ -10,7 +10,8 @@ static SPECS: LazyLock<Vec<Like>> =
     LazyLock::new(|| Like::shipped().filter(|like| ["digits", "mlperf-tiny/resnet8"].contains(&&*like.name)).collect());
 
 fuzz_target!(|file: &[u8]| {
-    let path = std::env::temp_dir().join(format!("resnet-fuzz-{}", std::process::id()));
+    // Only ONNX models are known by their ending.
+    let path = std::env::temp_dir().join(format!("resnet-fuzz-{}.onnx", std::process::id()));
     std::fs::write(&path, file).expect("the folder of temporary files is writable");
     if let Ok(contents) = read(&path) {
         let _ = import(&contents, &SPECS, "model", &path);

@@ -42,12 +42,6 @@ pub(super) fn input(
         let place = NHWC.iter().position(|other| other == axis).unwrap_or_default();
         let wanted = given.and_then(|given| given.get(place).copied());
         let size = match (size, wanted) {
-            (Some(size), Some(wanted)) if *size != wanted => {
-                return Err(Error::Unsupported(format!(
-                    "the input `{name}` is fixed to {:?} in the file, and {wanted} was asked for: export the model with that size",
-                    input.dims.iter().map(|size| size.unwrap_or(0)).collect::<Vec<_>>()
-                )));
-            }
             (Some(size), _) => *size,
             (None, Some(wanted)) => wanted,
             (None, None) => {

@@ -79,7 +79,7 @@ ALL = [
     }, headless, altered=True),
     Group("torchvision/resnet18", {
         "resnet18-half.pth": tensors.pth,
-        "resnet18-half.onnx": partial(onnx.classic, opset=13),
+        "resnet18-half.onnx": partial(onnx.norms_kept, opset=13),
     }, partial(rounded, torch.float16), altered=True),
     Group("torchvision/resnet18", {
         "resnet18-bf16.safetensors": tensors.safetensors_file,

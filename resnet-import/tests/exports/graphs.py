@@ -36,7 +36,7 @@ def dynamo(network, path, opset, external=False):
 def in_training(network, path, opset):
     """Its batch norms take mean and variance of the batch. The export changes the model."""
     export(copy.deepcopy(network), path, opset, dynamo=False, training=torch.onnx.TrainingMode.TRAINING, do_constant_folding=False)
-    return {"refused": "training_mode"}
+    return {"refused": "training mode"}
 
 
 def insightface(network, path):
