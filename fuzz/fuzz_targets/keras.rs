@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use resnet_import::{Bytes, keras};
 
-fuzz_target!(|file: Vec<u8>| {
-    let file = Bytes::new(file);
+fuzz_target!(|file: &[u8]| {
+    let file = Bytes::new(file.to_vec());
     let _ = keras::model(&file);
     let _ = keras::checkpoint(&file);
 });

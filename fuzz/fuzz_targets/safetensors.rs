@@ -4,6 +4,6 @@
 use libfuzzer_sys::fuzz_target;
 use resnet_import::{Bytes, safetensors};
 
-fuzz_target!(|file: Vec<u8>| {
-    let _ = safetensors::read(Bytes::new(file));
+fuzz_target!(|file: &[u8]| {
+    let _ = safetensors::read(Bytes::new(file.to_vec()));
 });
