@@ -238,6 +238,15 @@ fn errors_name_operator_node_and_what_to_do() {
             "`ConstantOfShape` (node 0, `c`) makes a constant of the sizes [999999984306749440], which is too large",
         ),
         (
+            // Each channel of one with each of the other: a table, no sum of images.
+            vec![
+                node("GlobalAveragePool", "p", &["image"], "p"),
+                node("Flatten", "f", &["p"], "f"),
+                node("Add", "a", &["p", "f"], "y"),
+            ],
+            "`Add` (node 2, `a`) of values of [1, 3, 1, 1] and [1, 3] has no counterpart: both sides of a sum have one shape",
+        ),
+        (
             vec![node("QuantizeLinear", "q", &["image"], "y")],
             "`QuantizeLinear` (node 0, `q`) belongs to a quantized model",
         ),

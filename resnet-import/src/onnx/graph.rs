@@ -120,9 +120,14 @@ impl Builder<'_> {
             Some(standardized) => Some(standardized),
             None => match &constants {
                 Some(constants) => {
-                    let read = constants.iter().flatten().map(|tensor| tensor.bytes.len()).sum();
-                    self.compute(read)?;
-                    constant::fold(node, self.opset, constants)?.map(Value::Constant)
+                    let sizes = constants.iter().flatten().map(|tensor| tensor.bytes.len());
+                    self.compute(sizes.clone().sum())?;
+                    // Room for the result, as large as what it is made of, before there is one.
+                    let largest = sizes.max().unwrap_or(0);
+                    self.spend(largest)?;
+                    let constant = constant::fold(node, self.opset, constants)?;
+                    self.room += largest;
+                    constant.map(Value::Constant)
                 }
                 None => None,
             },

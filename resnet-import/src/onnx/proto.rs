@@ -21,6 +21,9 @@ pub(super) struct Model {
     pub(super) graph: Option<Graph>,
 }
 
+/// About what an operator takes in a graph of the language, where lists have room to grow.
+const OPERATOR: usize = 2048;
+
 /// A network.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
@@ -126,6 +129,7 @@ impl Graph {
             match field? {
                 (1, value) => {
                     let index = graph.nodes.len();
+                    budget.spend(OPERATOR)?;
                     budgeted(&mut graph.nodes, Node::read(value.bytes(), index, external, budget)?, budget)?;
                 }
                 (2, value) => graph.name = value.text(budget)?,

@@ -36,7 +36,7 @@ pub(super) struct Part {
     /// The first channel and the end.
     pub(super) channels: [usize; 2],
     /// What is to be done to them, and the name of that.
-    pub(super) norm: Option<(Op, String)>,
+    pub(super) norm: Option<Box<(Op, String)>>,
 }
 
 /// A value of the graph.
@@ -125,18 +125,14 @@ impl Image {
         self.axes.len() == axes.len() && self.axes.iter().zip(axes).all(fits)
     }
 
-    /// The axes that matter, of more than one element, aligned at the end with those of another value.
-    pub(super) fn lies_as(&self, other: &Image) -> bool {
+    /// Whether the axes of another value that have more than one element are the same ones here, both aligned at the end.
+    pub(super) fn covers(&self, other: &Image) -> bool {
         let rank = self.axes.len().max(other.axes.len());
         let axis = |image: &Image, place: usize| {
-            let axis =
-                (place + image.axes.len()).checked_sub(rank).and_then(|place| image.axes.get(place)).copied();
-            axis.filter(|axis| image.size(*axis) > 1)
+            let place = (place + image.axes.len()).checked_sub(rank)?;
+            image.axes.get(place).copied().filter(|axis| image.size(*axis) > 1)
         };
-        (0..rank).all(|place| match (axis(self, place), axis(other, place)) {
-            (Some(a), Some(b)) => a == b,
-            _ => true,
-        })
+        (0..rank).all(|place| axis(other, place).is_none_or(|other| axis(self, place) == Some(other)))
     }
 
     /// One number for each channel, or for all, if a constant that is aligned with the axes in the file differs along no other.

@@ -22,7 +22,7 @@ pub(super) fn add(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
         }
         _ => {
             let (a, b) = (builder.image(node, 0)?, builder.image(node, 1)?);
-            if a.dims != b.dims || a.flat != b.flat || !a.lies_as(&b) {
+            if a.dims != b.dims || a.flat != b.flat || !a.covers(&b) || !b.covers(&a) {
                 let sizes = [&a, &b].map(|image| format!("{:?}", image.shape()));
                 return Err(unsupported(format!(
                     "of values of {} has no counterpart: both sides of a sum have one shape",
@@ -192,7 +192,7 @@ fn product(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let (a, b) = (plain(0)?, plain(1)?);
     let pixels = |image: &Image| image.dims[1] * image.dims[2];
     let (x, gate) = if pixels(&a) >= pixels(&b) { (a, b) } else { (b, a) };
-    if !x.lies_as(&gate) || x.flat != gate.flat {
+    if !x.covers(&gate) || x.flat != gate.flat {
         return Err(unsupported(format!(
             "of values that lie as {:?} and {:?} has no counterpart",
             x.axes, gate.axes

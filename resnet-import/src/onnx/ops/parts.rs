@@ -70,7 +70,8 @@ pub(super) fn concat(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Er
             "does not put together all channels that were split, which has no counterpart",
         ));
     }
-    let mut norms: Vec<(Op, String)> = parts.into_iter().filter_map(|part| part.norm).collect();
+    let mut norms: Vec<(Op, String)> =
+        parts.into_iter().filter_map(|part| part.norm).map(|norm| *norm).collect();
     norms.sort_by_key(|(op, _)| !matches!(op, Op::BatchNorm { .. }));
     let mut whole = image;
     for (op, name) in norms {
@@ -110,7 +111,7 @@ pub(super) fn normalized(
     match channels {
         None => Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?)),
         Some(channels) => {
-            let norm = Some((op, own_name(node).to_owned()));
+            let norm = Some(Box::new((op, own_name(node).to_owned())));
             Ok(Value::Part(Part { image, channels, norm }))
         }
     }
