@@ -4,7 +4,7 @@ use crate::{seeds, survived};
 
 #[test]
 fn changed_files_are_survived() {
-    let cases: usize = std::env::var("IMPORT_CASES").map_or(200, |cases| cases.parse().unwrap());
+    let cases: usize = std::env::var("IMPORT_CASES").map_or(100, |cases| cases.parse().unwrap());
     let mut random = Random(0x5EED);
     let seeds = seeds();
     for (name, seed) in &seeds {

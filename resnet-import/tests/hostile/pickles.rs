@@ -141,7 +141,7 @@ fn pickles_do_not_blow_up() {
         ("globals", b"cargparse\nNamespace\n"),
         ("persistent", b"NQ"),
     ] {
-        for times in [1_000, 100_000, 3_000_000] {
+        for times in [1_000, 1_000_000] {
             rejected(&format!("{name} x {times}.pth"), &checkpoint(&held(&opening.repeat(times)), &[]), "");
             rejected(&format!("{name} x {times}-legacy.pth"), &legacy(&held(&opening.repeat(times))), "");
         }
