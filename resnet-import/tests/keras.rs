@@ -53,9 +53,9 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// `narrow.keras` with another configuration.
-fn changed(change: impl FnOnce(&mut Value)) -> Result<Model, Error> {
-    let mut archive = ZipArchive::new(Cursor::new(unpacked("narrow.keras"))).unwrap();
+/// A `.keras` file with another configuration.
+fn changed(name: &str, change: impl FnOnce(&mut Value)) -> Result<Model, Error> {
+    let mut archive = ZipArchive::new(Cursor::new(unpacked(name))).unwrap();
     let mut entry = |name: &str| {
         let mut bytes = Vec::new();
         archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
@@ -85,7 +85,7 @@ fn layer<'a>(config: &'a mut Value, name: &str) -> &'a mut Value {
 
 /// What is wrong with `narrow.keras` and this change.
 fn problem(change: impl FnOnce(&mut Value)) -> String {
-    changed(change).map(|_| ()).unwrap_err().to_string()
+    changed("narrow.keras", change).map(|_| ()).unwrap_err().to_string()
 }
 
 #[test]
@@ -181,11 +181,30 @@ fn keras_2_has_another_hard_sigmoid() {
 
 #[test]
 fn an_input_of_any_size_is_that_of_imagenet() {
-    let any =
-        |config: &mut Value| layer(config, "image")["config"]["batch_shape"] = json!([null, null, null, 3]);
-    // The dense layer behind `flatten` does not fit any more, but all before does.
-    let message = problem(any);
+    let any = |config: &mut Value| {
+        let layers = config["config"]["layers"].as_array_mut().unwrap();
+        layers[0]["config"]["batch_shape"] = json!([null, null, null, 3]);
+    };
+    let model = changed("mixed.keras", any).unwrap();
+    assert_eq!(model.format, "Keras model (saved by Keras 3.15.1, images of any size: 224x224 here)");
+    assert!(model.graph.to_string().contains("%input = input {dims=1x224x224x3}"));
+    // A dense layer behind `flatten` knows the size.
+    let message = changed("narrow.keras", any).map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("`scores`") && message.contains("[18, 5]"), "{message}");
+}
+
+/// Functions of `keras.ops` in a model.
+#[test]
+fn operations_are_like_layers() {
+    let operation = |config: &mut Value| {
+        let relu = layer(config, "block1_relu");
+        relu["module"] = json!("keras.src.ops.nn");
+        relu["class_name"] = json!("Relu6");
+        relu["config"] = json!({"name": "block1_relu"});
+    };
+    let graph = |model: Model| model.graph.to_string();
+    let expected = graph(model(unpacked("narrow.keras")).unwrap());
+    assert_eq!(graph(changed("narrow.keras", operation).unwrap()), expected);
 }
 
 #[test]
@@ -304,7 +323,7 @@ fn bombs_are_refused() {
         ("model.weights.h5", Vec::new()),
     ]);
     assert!(matches!(model(archive), Err(Error::Refused(_))));
-    let nested = changed(|config| config["many"] = Value::Array(vec![json!({}); 1 << 18]));
+    let nested = changed("narrow.keras", |config| config["many"] = Value::Array(vec![json!({}); 1 << 18]));
     assert!(matches!(nested, Err(Error::Refused(_))), "{nested:?}");
 }
 

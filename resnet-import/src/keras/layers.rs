@@ -19,7 +19,7 @@ pub(super) fn layer(walk: &mut Walk<'_>, item: &Item<'_>, inputs: &[Flow]) -> Re
     match (layer.class, inputs) {
         ("Add", [first, others @ ..]) if !others.is_empty() => sum(walk, item, *first, others),
         ("Multiply", [first, others @ ..]) if !others.is_empty() => product(walk, item, *first, others),
-        (_, [x]) if !layer.is_operation => one(walk, item, *x),
+        (class, [x]) if !layer.is_operation || OPERATIONS.contains(&class) => one(walk, item, *x),
         ("Add" | "Multiply", _) => {
             Err(layer
                 .unsupported("with a constant has no counterpart; the language adds and multiplies values"))
@@ -50,10 +50,8 @@ fn one(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Result<Flow, Error> {
         "UnitNormalization" => norms::unit_norm(walk, item, x),
         "Rescaling" => norms::rescaling(walk, item, x),
         "Normalization" => norms::normalization(walk, item, x),
-        "Activation" | "ReLU" | "LeakyReLU" | "PReLU" | "Softmax" => {
-            let step = activations::of_layer(walk, item, x)?;
-            activations::apply(walk, layer, step, &item.label, x)
-        }
+        "Activation" | "ReLU" | "LeakyReLU" | "PReLU" | "Softmax" => activation(walk, item, x),
+        class if OPERATIONS.contains(&class) => activation(walk, item, x),
         "ZeroPadding2D" => zero_pad(walk, item, x),
         "MaxPooling2D" => {
             let pool = pool(layer, image(layer, x)?)?;
@@ -93,6 +91,9 @@ fn one(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Result<Flow, Error> {
     }
 }
 
+/// Functions of `keras.ops` that are called in a model, other than sums and products.
+const OPERATIONS: [&str; 6] = ["Relu", "Relu6", "Silu", "Sigmoid", "HardSigmoid", "HardSilu"];
+
 /// Layers that change images only in training.
 const AUGMENTATIONS: [&str; 20] = [
     "RandomFlip",
@@ -116,6 +117,11 @@ const AUGMENTATIONS: [&str; 20] = [
     "RandomElasticTransform",
     "RandAugment",
 ];
+
+fn activation(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Result<Flow, Error> {
+    let step = activations::of_layer(walk, item, x)?;
+    activations::apply(walk, item.layer, step, &item.label, x)
+}
 
 /// The error of a class without counterpart, with what there is instead.
 fn unknown(layer: &Layer<'_>) -> Error {

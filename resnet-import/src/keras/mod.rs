@@ -183,17 +183,19 @@ fn build(config: &Value, weights: &Weights, version: &str) -> Result<Model, Erro
     let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
     let mut walk = Walk::new(&sanitized(network.name), weights, major);
-    let input = input(&mut walk, &network, config)?;
+    let (input, any_size) = input(&mut walk, &network, config)?;
     let outputs = walk.whole(&network, input)?;
     let mut graph = walk.builder.graph;
     graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
     check(&graph)?;
-    let format = format!("Keras model (saved by Keras {})", short(version));
+    let [_, height, width, _] = input.dims;
+    let size = if any_size { format!(", images of any size: {height}x{width} here") } else { String::new() };
+    let format = format!("Keras model (saved by Keras {}{size})", short(version));
     Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors })
 }
 
-/// The input, whose size the first layer says.
-fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<Flow, Error> {
+/// The input, whose size the first layer says, and whether that leaves the size open.
+fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<(Flow, bool), Error> {
     let unknown = || {
         Error::Unsupported(format!(
             "the size of the input of `{}` is not said: build the model with an `Input` before it is saved",
@@ -228,7 +230,8 @@ fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<F
             short(&Value::Array(shape.clone()).to_string())
         ))
     })?;
-    walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])
+    let any_size = shape.iter().skip(1).any(Value::is_null);
+    Ok((walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])?, any_size))
 }
 
 /// The graph is one that a spec could give.

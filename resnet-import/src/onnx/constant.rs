@@ -339,9 +339,7 @@ fn batch_norm(
     if [gamma, beta, mean, variance].iter().any(|tensor| tensor.dims != [channels]) {
         return Err(malformed(format!("has tensors that are not of {channels} channels")));
     }
-    let training = node.int("training_mode") == Some(1)
-        || opset < 14 && node.outputs.iter().skip(1).any(|name| !name.is_empty());
-    let statistics: Vec<[f64; 2]> = match training {
+    let statistics: Vec<[f64; 2]> = match is_training(node, opset) {
         true => moments(x),
         false => (0..channels).map(|channel| [get(mean, channel), get(variance, channel)]).collect(),
     };
@@ -353,6 +351,12 @@ fn batch_norm(
         (get(x, index) - mean) / (variance + epsilon).sqrt() * get(gamma, channel) + get(beta, channel)
     };
     Ok(collect(x.dims.clone(), x.element, (0..len).map(number)))
+}
+
+/// Whether a batch norm takes mean and variance of what it normalizes; before opset 14 one that gives them does.
+pub(super) fn is_training(node: &Node, opset: i64) -> bool {
+    let gives_statistics = node.outputs.iter().skip(1).any(|name| !name.is_empty());
+    node.int("training_mode") == Some(1) || opset < 14 && gives_statistics
 }
 
 /// Mean and biased variance of each slice along the second axis, of a tensor whose first axis is of size 1; else nothing.

@@ -115,7 +115,7 @@ impl Builder<'_> {
                 Some(_) => None,
             })
             .collect();
-        let standardized = || ops::standardized(node, constants.as_deref()?);
+        let standardized = || ops::standardized(node, self.opset, constants.as_deref()?);
         let value = match standardized() {
             Some(standardized) => Some(standardized),
             None => match &constants {

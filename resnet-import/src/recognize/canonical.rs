@@ -147,7 +147,7 @@ fn key(op: &Op, inputs: &[Dims], [_, height, width, channels]: Dims, zeros: Side
             conv.dilation,
             conv.groups,
             conv.filters,
-            conv.standardized,
+            conv.standardized.map(single),
             conv.activation.function
         ),
         Op::BatchNorm { norm, activation } => format!("{:?} {:?}", norm.channels, activation.function),
@@ -156,7 +156,7 @@ fn key(op: &Op, inputs: &[Dims], [_, height, width, channels]: Dims, zeros: Side
             norm.groups(channels),
             norm.channels,
             norm.affine.is_some(),
-            norm.epsilon,
+            single(norm.epsilon),
             norm.activation.function
         ),
         Op::Activation(activation) | Op::Add { activation } | Op::Multiply { activation } => {
@@ -174,22 +174,27 @@ fn key(op: &Op, inputs: &[Dims], [_, height, width, channels]: Dims, zeros: Side
         },
         Op::MaxPool(pool) => window(pool),
         Op::GemPool(pool) => match &pool.exponent {
-            Exponent::Fixed(exponent) => format!("{exponent} {}", pool.epsilon),
-            Exponent::Load(_) => format!("learned {}", pool.epsilon),
+            Exponent::Fixed(exponent) => format!("{exponent} {}", single(pool.epsilon)),
+            Exponent::Load(_) => format!("learned {}", single(pool.epsilon)),
         },
         Op::ChannelConv(conv) => conv.kernel.to_string(),
+        Op::L2Normalize { epsilon } => single(*epsilon).to_string(),
+        Op::StatisticsPool(pool) => format!("{:?} {}", pool.over, single(pool.epsilon)),
         Op::ZeroPad(_)
         | Op::Blur(_)
-        | Op::StatisticsPool(_)
         | Op::Upsample(_)
         | Op::Subsample(_)
         | Op::Flatten
         | Op::Dense(_)
         | Op::Softmax
-        | Op::L2Normalize { .. }
         | Op::Convert => format!("{op:?}"),
     };
     format!("{name} {own}")
+}
+
+/// An epsilon as files have it, in f32.
+fn single(epsilon: f64) -> f32 {
+    epsilon as f32
 }
 
 /// A stride, as far as it matters: of one row or column it does not.

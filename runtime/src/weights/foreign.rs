@@ -1,4 +1,4 @@
-//! What bytes are that are no safetensors file: other frameworks' files, by how they begin, and the Python that converts them.
+//! What bytes are that are no safetensors file: other frameworks' files, by how they begin, and what converts them.
 
 /// How much of a file [`recognize`] looks at.
 pub(super) const START: usize = 128;
@@ -7,11 +7,11 @@ pub(super) const START: usize = 128;
 pub(super) fn recognize(start: &[u8]) -> Option<String> {
     let &(_, what, python) = KNOWN.iter().find(|(begins, ..)| begins(start))?;
     let advice = match python {
-        "" => String::new(),
-        python => python
-            .lines()
-            .fold("; convert it in Python (docs/weights.md):".to_owned(), |all, line| all + "\n  " + line),
+        "" => "",
+        NPY => "; convert it in Python (docs/weights.md):",
+        _ => "; convert it by `resnet import FILE` (docs/import.md), or in Python (docs/weights.md):",
     };
+    let advice = python.lines().fold(advice.to_owned(), |all, line| all + "\n  " + line);
     Some(format!("it is {what}{advice}"))
 }
 

@@ -2,7 +2,7 @@
 
 use resnet_dsl::ir::Op;
 use resnet_dsl::ops::{Activation, GroupNorm};
-use resnet_plan::BatchNorm;
+use resnet_plan::{BatchNorm, Text};
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::onnx::{malformed, unsupported};
 const LEAST_NORM: f64 = 1e-12;
 
 /// Standardized weights: a batch norm of a constant by its own mean and variance, without scale and offset.
-pub(in crate::onnx) fn standardized(node: &Node, inputs: &[Option<Tensor>]) -> Option<Value> {
+pub(in crate::onnx) fn standardized(node: &Node, opset: i64, inputs: &[Option<Tensor>]) -> Option<Value> {
     let [Some(x), Some(gamma), Some(beta), Some(mean), Some(variance)] = inputs else { return None };
     if node.op != "BatchNormalization" {
         return None;
@@ -28,7 +28,7 @@ pub(in crate::onnx) fn standardized(node: &Node, inputs: &[Option<Tensor>]) -> O
     let moments = constant::moments(x);
     let near = |x: f64, to: f64| (x - to).abs() <= 1e-4 * to.abs() + 1e-9;
     let fits = |(channel, [own_mean, own_variance]): (usize, &[f64; 2])| {
-        let own = node.int("training_mode") == Some(1)
+        let own = constant::is_training(node, opset)
             || (elements::get(mean, channel) - own_mean).abs() <= 1e-4 * own_variance.sqrt()
                 && near(elements::get(variance, channel), *own_variance);
         own && elements::get(gamma, channel) == 1.0 && elements::get(beta, channel) == 0.0
@@ -40,7 +40,7 @@ pub(in crate::onnx) fn standardized(node: &Node, inputs: &[Option<Tensor>]) -> O
 
 /// `BatchNormalization` by running means and variances.
 pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
-    if node.int("training_mode") == Some(1) {
+    if constant::is_training(node, builder.opset) {
         return Err(unsupported("is in training mode: export the model after `model.eval()`"));
     }
     let (image, channels, count) = parts::normalizes(builder, node)?;
@@ -50,11 +50,7 @@ pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Err
             image.axes
         )));
     }
-    let name = own_name(node);
-    let mut tensor = |index: usize, what: &str| {
-        let tensor = builder.constant(node, index)?.ok_or_else(|| malformed(format!("has no {what}")))?;
-        builder.tensor(&tensor, &[count], &format!("{name}.{what}"))
-    };
+    let mut tensor = |index: usize, what: &str| named(builder, node, index, count, what);
     let norm = BatchNorm {
         gamma: tensor(1, "weight")?,
         beta: tensor(2, "bias")?,
@@ -66,6 +62,18 @@ pub(super) fn batch(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Err
     parts::normalized(builder, node, Op::BatchNorm { norm, activation: Activation::NONE }, image, channels)
 }
 
+/// A tensor of so many elements, which is an input of the node.
+fn named(
+    builder: &mut Builder<'_>,
+    node: &Node,
+    index: usize,
+    count: usize,
+    what: &str,
+) -> Result<Text, Error> {
+    let tensor = builder.constant(node, index)?.ok_or_else(|| malformed(format!("has no {what}")))?;
+    builder.tensor(&tensor, &[count], &format!("{}.{what}", own_name(node)))
+}
+
 /// `InstanceNormalization`, of an image or of its groups of channels.
 pub(super) fn instance(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     if let Value::Grouped(image, groups) = builder.required(node, 0)?.clone() {
@@ -74,12 +82,8 @@ pub(super) fn instance(builder: &mut Builder<'_>, node: &Node) -> Result<Value, 
     }
     if let Value::Part(_) = builder.required(node, 0)? {
         let (image, channels, count) = parts::normalizes(builder, node)?;
-        let name = own_name(node);
-        let mut tensor = |index: usize, what: &str| {
-            let tensor = builder.constant(node, index)?.ok_or_else(|| malformed(format!("has no {what}")))?;
-            builder.tensor(&tensor, &[count], &format!("{name}.{what}"))
-        };
-        let affine = Some([tensor(1, "weight")?, tensor(2, "bias")?]);
+        let affine =
+            Some([named(builder, node, 1, count, "weight")?, named(builder, node, 2, count, "bias")?]);
         let epsilon = node.float("epsilon").unwrap_or(1e-5);
         let norm = GroupNorm { groups: None, affine, channels, epsilon, activation: Activation::NONE };
         return parts::normalized(builder, node, Op::GroupNorm(norm), image, channels);
