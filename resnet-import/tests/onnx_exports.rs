@@ -44,8 +44,7 @@ fn difference(file: &Path) -> Result<f64, String> {
     let (sizes, x) = array("x.npy").ok_or("there is no input")?;
     // A file whose input is left open is read at the size of the example.
     let input = [sizes[2], sizes[3], sizes[1]];
-    let model = onnx::read(&bytes, None, &mut read).or_else(|_| onnx::read(&bytes, Some(input), &mut read));
-    let model = model.map_err(|error| error.to_string())?;
+    let model = onnx::read(&bytes, Some(input), &mut read).map_err(|error| error.to_string())?;
     eprint!("{}: ", model.format);
     let channels_first = model.graph.node(model.graph.topological()[0]).op.name() == "input" && sizes[3] != 3;
     let x = if channels_first { channels_last(&sizes, &x) } else { x };

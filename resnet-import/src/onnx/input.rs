@@ -41,15 +41,11 @@ pub(super) fn input(
     for (axis, size) in axes.iter().zip(&input.dims).skip(1) {
         let place = NHWC.iter().position(|other| other == axis).unwrap_or_default();
         let wanted = given.and_then(|given| given.get(place).copied());
-        let size = match (size, wanted) {
-            (Some(size), _) => *size,
-            (None, Some(wanted)) => wanted,
-            (None, None) => {
-                return Err(Error::Unsupported(format!(
-                    "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
-                )));
-            }
-        };
+        let size = size.or(wanted).ok_or_else(|| {
+            Error::Unsupported(format!(
+                "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
+            ))
+        })?;
         if let Some(dim) = dims.get_mut(place) {
             *dim = size;
         }

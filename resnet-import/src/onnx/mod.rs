@@ -6,6 +6,7 @@
 //! graph                 values by name: what is a constant, what a value of the network
 //! constant              nodes of constants are computed (elements, sizes)
 //! ops/                  the other nodes become operators; values say how they lie (value)
+//! affine                arithmetic with a number for each channel becomes biases and norms
 //! ```
 
 mod affine;

@@ -9,8 +9,6 @@ use crate::{Element, Tensor};
 /// A file.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    /// Version of the format.
-    pub(super) ir_version: i64,
     /// What wrote it.
     pub(super) producer: String,
     /// Version of that.
@@ -87,7 +85,6 @@ impl Model {
         let mut graph = None;
         for field in Fields::new(file.clone(), "model") {
             match field? {
-                (1, value) => model.ir_version = value.int(),
                 (2, value) => model.producer = value.text(budget)?,
                 (3, value) => model.producer_version = value.text(budget)?,
                 (7, value) => graph = Some(value.bytes()),
