@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use resnet_import::{Like, import, read};
 
-static SPECS: LazyLock<Vec<Like>> =
-    LazyLock::new(|| Like::shipped().filter(|like| ["digits", "mlperf-tiny/resnet8"].contains(&&*like.name)).collect());
+static SPECS: LazyLock<Vec<Like>> = LazyLock::new(|| {
+    Like::shipped().filter(|like| ["digits", "mlperf-tiny/resnet8"].contains(&&*like.name)).collect()
+});
 
 fuzz_target!(|file: &[u8]| {
     // Only ONNX models are known by their ending.

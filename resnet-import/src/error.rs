@@ -38,6 +38,7 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// A message whose names and texts come from a file: line ends stay, other control characters (which terminals obey) are escaped.
 fn printable(message: &str) -> String {
-    let printed = |c: char| if c == '\n' || !c.is_control() { c.to_string() } else { c.escape_debug().to_string() };
+    let printed =
+        |c: char| if c == '\n' || !c.is_control() { c.to_string() } else { c.escape_debug().to_string() };
     message.chars().map(printed).collect()
 }

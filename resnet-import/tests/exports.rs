@@ -33,7 +33,9 @@ enum Expected {
 #[test]
 fn checkpoints_are_recognized_and_compute_what_they_did() {
     let Some(folder) = std::env::var_os("RESNET_EXPORTS").map(PathBuf::from) else {
-        say("skipped: RESNET_EXPORTS names no folder of checkpoints, which `resnet-import/tests/exports/make.py` makes");
+        say(
+            "skipped: RESNET_EXPORTS names no folder of checkpoints, which `resnet-import/tests/exports/make.py` makes",
+        );
         return;
     };
     let prefix = std::env::var("RESNET_EXPORTS_FILES").unwrap_or_default();
@@ -55,7 +57,9 @@ impl Case {
         let path = folder.join(&self.file);
         let imported = read(&path).and_then(|contents| import(&contents, specs, "model", &path));
         match (&self.expected, imported) {
-            (Expected::Refused(words), Err(error)) if error.to_string().contains(words) => Ok(error.to_string()),
+            (Expected::Refused(words), Err(error)) if error.to_string().contains(words) => {
+                Ok(error.to_string())
+            }
             (Expected::Refused(words), Err(error)) => Err(format!("{words:?} is not in: {error}")),
             (Expected::Refused(_), Ok(imported)) => Err(format!("was imported as {}", imported.network)),
             (Expected::Scores(..), Err(error)) => Err(error.to_string()),
@@ -91,9 +95,11 @@ fn scores(imported: &Imported, layout: &Value) -> Result<Vec<f64>, String> {
     write::weights(&imported.weights, Format::F32, &mut file).and_then(|()| file.flush()).map_err(text)?;
     let plan = imported.compiled.plan.clone();
     let [_, height, width, channels] = plan.input;
-    let drawn: Vec<f32> = uniform("input").take(height * width * channels).map(|u| (2.0 * u - 1.0) * 2.0).collect();
+    let drawn: Vec<f32> =
+        uniform("input").take(height * width * channels).map(|u| (2.0 * u - 1.0) * 2.0).collect();
     let place = |index: usize| index % channels * height * width + index / channels;
-    let input = if layout == "NCHW" { (0..drawn.len()).map(|index| drawn[place(index)]).collect() } else { drawn };
+    let input =
+        if layout == "NCHW" { (0..drawn.len()).map(|index| drawn[place(index)]).collect() } else { drawn };
     let weights = Weights::load(plan.description(), &weights).map_err(text)?;
     let mut program = Program::new(plan, weights, NonZeroUsize::MIN).map_err(text)?;
     program.run(&input).map_err(text)?;
@@ -110,9 +116,10 @@ fn case(line: &Value) -> Case {
     let [file, spec] = ["file", "spec"].map(|key| line[key].as_str().unwrap().to_owned());
     let expected = match (&line["refused"], &line["scores"]) {
         (Value::String(words), _) => Expected::Refused(words.clone()),
-        (_, Value::Array(first)) => {
-            Expected::Scores(first.iter().map(|score| score.as_f64().unwrap()).collect(), line["norm"].as_f64())
-        }
+        (_, Value::Array(first)) => Expected::Scores(
+            first.iter().map(|score| score.as_f64().unwrap()).collect(),
+            line["norm"].as_f64(),
+        ),
         _ => {
             assert_eq!(origin(&spec)["outputs"][0]["step"], 1, "{spec}: all scores");
             let bytes = std::fs::read(origins().join(format!("{spec}.npy"))).unwrap();

@@ -48,7 +48,8 @@ pub(crate) fn zip_of_one(entry: &Entry, names: impl Iterator<Item = String>) -> 
     file.extend(header(entry));
     file.extend(entry.name.bytes());
     file.extend(&entry.packed);
-    let records: Vec<_> = names.map(|name| record(&Entry { name, packed: Vec::new(), ..*entry }, 0)).collect();
+    let records: Vec<_> =
+        names.map(|name| record(&Entry { name, packed: Vec::new(), ..*entry }, 0)).collect();
     // Records say how much is packed.
     let mut directory = Vec::new();
     for mut record in records.iter().cloned() {

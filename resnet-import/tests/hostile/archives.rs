@@ -13,13 +13,21 @@ fn archives_do_not_blow_up() {
     let named = |name: &str| Entry { name: name.into(), ..bomb.clone() };
     rejected("bomb.pth", &zip(&[named("archive/data.pkl")]), "");
     rejected("bomb.npz", &zip(&[named("weight.npy")]), "");
-    rejected("bomb.keras", &zip(&[named("config.json"), named("metadata.json"), named("model.weights.h5")]), "");
+    rejected(
+        "bomb.keras",
+        &zip(&[named("config.json"), named("metadata.json"), named("model.weights.h5")]),
+        "",
+    );
 
     // The directory promises little.
     let lie = |name: &str| Entry { size: 1_000, ..named(name) };
     rejected("small bomb.pth", &zip(&[lie("archive/data.pkl")]), "");
     rejected("small bomb.npz", &zip(&[lie("weight.npy")]), "");
-    rejected("small bomb.keras", &zip(&[lie("config.json"), lie("metadata.json"), lie("model.weights.h5")]), "");
+    rejected(
+        "small bomb.keras",
+        &zip(&[lie("config.json"), lie("metadata.json"), lie("model.weights.h5")]),
+        "",
+    );
 
     // It promises more than there is.
     let lie = |name: &str| Entry { size: u32::MAX - 1, ..Entry::deflated(name, b"{}") };
@@ -44,7 +52,11 @@ fn names_of_entries_are_no_paths() {
     let secret = std::env::temp_dir().join(format!("resnet-import-outside-{}", std::process::id()));
     let pickle = b"\x80\x02}.";
     for name in ["../../outside", &*secret.display().to_string(), "archive/../../outside"] {
-        rejected("outside.pth", &zip(&[Entry::stored(name, b"x"), Entry::stored("archive/data.pkl", pickle)]), "tensors");
+        rejected(
+            "outside.pth",
+            &zip(&[Entry::stored(name, b"x"), Entry::stored("archive/data.pkl", pickle)]),
+            "tensors",
+        );
         rejected("outside.npz", &zip(&[Entry::stored(&format!("{name}.npy"), b"x")]), "");
     }
     assert!(!secret.exists(), "an entry was written");
@@ -65,7 +77,11 @@ fn directories_are_checked() {
             }
         }
     }
-    rejected("twice.pth", &zip(&[Entry::stored("a/data.pkl", b"}."), Entry::stored("a/data.pkl", b"}.")]), "twice");
+    rejected(
+        "twice.pth",
+        &zip(&[Entry::stored("a/data.pkl", b"}."), Entry::stored("a/data.pkl", b"}.")]),
+        "twice",
+    );
     rejected("encrypted.pth", b"PK\x03\x04", "");
     rejected("empty.pth", &zip(&[]), "");
 }

@@ -72,7 +72,10 @@ fn model(nodes: Vec<Message>, initializers: Vec<Message>) -> Message {
 }
 
 fn convolution() -> Vec<Message> {
-    vec![node("Conv", &["x", "kernel"], "c", vec![ints("kernel_shape", &[1, 1])]), node("Relu", &["c"], "y", vec![])]
+    vec![
+        node("Conv", &["x", "kernel"], "c", vec![ints("kernel_shape", &[1, 1])]),
+        node("Relu", &["c"], "y", vec![]),
+    ]
 }
 
 #[test]
@@ -86,16 +89,39 @@ fn external_tensors_are_not_elsewhere() {
     // Some of these exist, and have enough bytes.
     let outside = std::env::current_exe().unwrap().display().to_string();
     for location in [
-        "../../x", "../x", &*outside, "/etc/passwd", "/dev/zero", "a/../../x", "./../x", "a/b/../../../x", "..\\x", "C:\\x",
-        "\\\\host\\share\\x", "file:///etc/passwd", "", ".", "..", "x\0y", "/proc/self/environ", "~/x",
-    ] {  
+        "../../x",
+        "../x",
+        &*outside,
+        "/etc/passwd",
+        "/dev/zero",
+        "a/../../x",
+        "./../x",
+        "a/b/../../../x",
+        "..\\x",
+        "C:\\x",
+        "\\\\host\\share\\x",
+        "file:///etc/passwd",
+        "",
+        ".",
+        "..",
+        "x\0y",
+        "/proc/self/environ",
+        "~/x",
+    ] {
         rejected("external.onnx", &external(location, "0", "36"), "kernel");
     }
     rejected("external.onnx", &external("nowhere.bin", "0", "36"), "nowhere.bin");
     for (offset, length) in [
-        ("0", "1152921504606846976"), ("1152921504606846976", "36"), ("18446744073709551615", "36"), ("-1", "36"), ("0", "-1"),
-        ("a", "b"), ("0", "35"), ("0", "37"), ("18446744073709551616", "36"),
-    ] {  
+        ("0", "1152921504606846976"),
+        ("1152921504606846976", "36"),
+        ("18446744073709551615", "36"),
+        ("-1", "36"),
+        ("0", "-1"),
+        ("a", "b"),
+        ("0", "35"),
+        ("0", "37"),
+        ("18446744073709551616", "36"),
+    ] {
         rejected("external.onnx", &external("small.pth", offset, length), "kernel");
     }
 }
@@ -138,19 +164,25 @@ fn nesting_and_repetition_are_bounded() {
     rejected("groups that end.onnx", &[[0x0b].repeat(100_000), [0x0c].repeat(100_000)].concat(), "");
 
     // Each costs a few bytes of the file.
-    let nodes = |count: usize| vec![Message(vec![0x0a, 0x00]); count].into_iter().map(|_| new()).collect::<Vec<_>>();
+    let nodes =
+        |count: usize| vec![Message(vec![0x0a, 0x00]); count].into_iter().map(|_| new()).collect::<Vec<_>>();
     rejected("empty nodes.onnx", &model(nodes(500_000), vec![]).0, "");
     rejected("empty tensors.onnx", &model(convolution(), nodes(500_000)).0, "");
     let named = node("Relu", &[""; 500_000], "y", vec![]);
     rejected("empty inputs.onnx", &model(vec![named], vec![]).0, "");
     let attribute = ints("pads", &[0; 500_000]);
-    rejected("many numbers.onnx", &model(vec![node("Conv", &["x", "kernel"], "y", vec![attribute])], vec![kernel()]).0, "");
+    rejected(
+        "many numbers.onnx",
+        &model(vec![node("Conv", &["x", "kernel"], "y", vec![attribute])], vec![kernel()]).0,
+        "",
+    );
     let many = tensor("kernel", &vec![1; 500_000]);
     rejected("many sizes.onnx", &model(convolution(), vec![many]).0, "");
 
     // Doubled 64 times: 2^64 values, if constants are computed.
     for operator in ["Concat", "Add", "Mul"] {
-        let names: Vec<String> = (0..65).map(|i| if i == 0 { "kernel".into() } else { format!("k{i}") }).collect();
+        let names: Vec<String> =
+            (0..65).map(|i| if i == 0 { "kernel".into() } else { format!("k{i}") }).collect();
         let axis = || vec![new().bytes(1, "axis").number(3, 0).number(20, 2)];
         let attributes = || if operator == "Concat" { axis() } else { vec![] };
         let mut nodes: Vec<_> =
@@ -164,14 +196,28 @@ fn nesting_and_repetition_are_bounded() {
 fn sizes_of_constants_are_checked() {
     let large = 1i64 << 60;
     for dims in [
-        &[large][..], &[large, large], &[i64::MAX], &[-1], &[3, 3, 1, -1], &[i64::MIN], &[3, 3, 1, 2], &[3, 3], &[0], &[],
+        &[large][..],
+        &[large, large],
+        &[i64::MAX],
+        &[-1],
+        &[3, 3, 1, -1],
+        &[i64::MIN],
+        &[3, 3, 1, 2],
+        &[3, 3],
+        &[0],
+        &[],
         &[1 << 32, 1 << 32, 1, 1],
-    ] {  
-        rejected("sizes.onnx", &model(convolution(), vec![tensor("kernel", dims).bytes(9, [0; 36])]).0, "kernel");
+    ] {
+        rejected(
+            "sizes.onnx",
+            &model(convolution(), vec![tensor("kernel", dims).bytes(9, [0; 36])]).0,
+            "kernel",
+        );
         rejected("no bytes.onnx", &model(convolution(), vec![tensor("kernel", dims)]).0, "kernel");
     }
     for element in [0, 2, 8, 14, 17, 99, -1] {
-        let tensor = new().number(1, 3).number(1, 3).number(1, 1).number(1, 1).number(2, element).bytes(8, "kernel");
+        let tensor =
+            new().number(1, 3).number(1, 3).number(1, 1).number(1, 1).number(2, element).bytes(8, "kernel");
         rejected("elements.onnx", &model(convolution(), vec![tensor.bytes(9, [0; 36])]).0, "kernel");
     }
     // Constants that ask for memory: 2^40 zeros, a tile, an expansion.
@@ -179,10 +225,19 @@ fn sizes_of_constants_are_checked() {
         let bytes: Vec<u8> = dims.iter().flat_map(|dim| dim.to_le_bytes()).collect();
         new().number(1, dims.len() as i64).number(2, 7).bytes(8, "shape").bytes(9, bytes)
     };
-    for dims in [&[1 << 20, 1 << 20, 1, 1][..], &[1 << 14, 1 << 14, 1, 1], &[large, 1, 1, 1], &[-5, 1, 1, 1], &[i64::MAX; 4]] {
-        for (operator, inputs) in
-            [("ConstantOfShape", &["shape"][..]), ("Expand", &["kernel", "shape"]), ("Tile", &["kernel", "shape"]), ("Reshape", &["kernel", "shape"])]
-        {
+    for dims in [
+        &[1 << 20, 1 << 20, 1, 1][..],
+        &[1 << 14, 1 << 14, 1, 1],
+        &[large, 1, 1, 1],
+        &[-5, 1, 1, 1],
+        &[i64::MAX; 4],
+    ] {
+        for (operator, inputs) in [
+            ("ConstantOfShape", &["shape"][..]),
+            ("Expand", &["kernel", "shape"]),
+            ("Tile", &["kernel", "shape"]),
+            ("Reshape", &["kernel", "shape"]),
+        ] {
             let nodes = vec![
                 node(operator, inputs, "large", vec![]),
                 node("Conv", &["x", "large"], "y", vec![ints("kernel_shape", &[1, 1])]),
@@ -191,9 +246,13 @@ fn sizes_of_constants_are_checked() {
         }
     }
     let scalar = |name: &str, value: i64| new().number(2, 7).bytes(8, name).bytes(9, value.to_le_bytes());
-    for (start, limit, delta) in [(0, 1 << 40, 1), (0, i64::MAX, 1), (i64::MIN, i64::MAX, 1), (0, 1, 0), (0, -1, i64::MIN)] {
-        let nodes =
-            vec![node("Range", &["start", "limit", "delta"], "r", vec![]), node("Conv", &["x", "r"], "y", vec![])];
+    for (start, limit, delta) in
+        [(0, 1 << 40, 1), (0, i64::MAX, 1), (i64::MIN, i64::MAX, 1), (0, 1, 0), (0, -1, i64::MIN)]
+    {
+        let nodes = vec![
+            node("Range", &["start", "limit", "delta"], "r", vec![]),
+            node("Conv", &["x", "r"], "y", vec![]),
+        ];
         let scalars = vec![scalar("start", start), scalar("limit", limit), scalar("delta", delta)];
         rejected("range.onnx", &model(nodes, scalars).0, "");
     }
@@ -201,7 +260,9 @@ fn sizes_of_constants_are_checked() {
 
 #[test]
 fn attributes_are_checked() {
-    let conv = |attributes: Vec<Message>| model(vec![node("Conv", &["x", "kernel"], "y", attributes)], vec![kernel()]).0;
+    let conv = |attributes: Vec<Message>| {
+        model(vec![node("Conv", &["x", "kernel"], "y", attributes)], vec![kernel()]).0
+    };
     let number = |name: &str, value: i64| new().bytes(1, name).number(3, value).number(20, 2);
     for large in [i64::MAX, i64::MIN, 1 << 60, 1 << 32, -1] {
         for name in ["strides", "dilations", "pads", "kernel_shape"] {
@@ -218,17 +279,29 @@ fn attributes_are_checked() {
             rejected("pool.onnx", &model(vec![node(operator, &["x"], "y", pool)], vec![]).0, "");
         }
     }
-    for (operator, attribute) in [("Flatten", "axis"), ("Softmax", "axis"), ("Concat", "axis"), ("Gather", "axis")] {
+    for (operator, attribute) in
+        [("Flatten", "axis"), ("Softmax", "axis"), ("Concat", "axis"), ("Gather", "axis")]
+    {
         for axis in [i64::MAX, i64::MIN, 5, -6] {
             let node = node(operator, &["x", "x"], "y", vec![number(attribute, axis)]);
             rejected("axis.onnx", &model(vec![node], vec![]).0, "");
         }
     }
     for perm in [&[0, 1, 2][..], &[0, 0, 0, 0], &[0, 1, 2, 4], &[0, 1, 2, i64::MAX], &[-1, 1, 2, 3]] {
-        rejected("perm.onnx", &model(vec![node("Transpose", &["x"], "y", vec![ints("perm", perm)])], vec![]).0, "");
+        rejected(
+            "perm.onnx",
+            &model(vec![node("Transpose", &["x"], "y", vec![ints("perm", perm)])], vec![]).0,
+            "",
+        );
     }
-    for dims in [&[1, 3, i64::MAX, i64::MAX][..], &[1, 3, 1 << 32, 1 << 32], &[0, 0, 0, 0], &[-1; 4], &[1; 100], &[]] {
-        let graph = new().all(1, convolution()).message(5, kernel()).message(11, value("x", dims)).message(12, value("y", &[]));
+    for dims in
+        [&[1, 3, i64::MAX, i64::MAX][..], &[1, 3, 1 << 32, 1 << 32], &[0, 0, 0, 0], &[-1; 4], &[1; 100], &[]]
+    {
+        let graph = new()
+            .all(1, convolution())
+            .message(5, kernel())
+            .message(11, value("x", dims))
+            .message(12, value("y", &[]));
         let file = new().number(1, 8).message(7, graph).message(8, new().number(2, 17)).0;
         drop(survived("input.onnx", &file));
     }

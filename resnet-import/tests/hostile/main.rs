@@ -51,7 +51,11 @@ fn survived(name: &str, file: &[u8]) -> Result<(), Error> {
     assert!(peak <= most, "{name}: {peak} bytes for a file of {}", file.len());
     let message = outcome.as_ref().map_or_else(|error| Some(error.to_string()), Clone::clone);
     if let Some(message) = message {
-        assert!((10..4_000).contains(&message.len()), "{name}: a message of {} bytes: {message:.1000}", message.len());
+        assert!(
+            (10..4_000).contains(&message.len()),
+            "{name}: a message of {} bytes: {message:.1000}",
+            message.len()
+        );
         assert!(!message.contains(|c: char| c.is_control() && c != '\n'), "{name}: {message:?}");
     }
     outcome.map(drop)
@@ -89,7 +93,10 @@ fn read(name: &str, file: Vec<u8>) -> Result<Contents, Error> {
 fn beside(name: &str) -> Result<Bytes, Error> {
     let file = folder().join(name);
     let parts: Vec<_> = Path::new(name).components().collect();
-    assert!(matches!(&parts[..], [Component::Normal(part)] if *part == name), "{name:?} is asked for, which is elsewhere");
+    assert!(
+        matches!(&parts[..], [Component::Normal(part)] if *part == name),
+        "{name:?} is asked for, which is elsewhere"
+    );
     std::fs::read(&file).map(Bytes::new).map_err(|source| Error::Read { file, source })
 }
 

@@ -35,7 +35,8 @@ fn calls(module: &str, name: &str) -> Vec<(&'static str, Vec<u8>)> {
     let global = &*global;
     let stacked = {
         let (module_len, name_len) = (module.len() as u8, name.len() as u8);
-        [b"\x8c", &[module_len][..], module.as_bytes(), b"\x8c", &[name_len], name.as_bytes(), b"\x93"].concat()
+        [b"\x8c", &[module_len][..], module.as_bytes(), b"\x8c", &[name_len], name.as_bytes(), b"\x93"]
+            .concat()
     };
     let instance = format!("i{module}\n{name}\n").into_bytes();
     let ordered = b"ccollections\nOrderedDict\n)R";
@@ -52,9 +53,10 @@ fn calls(module: &str, name: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("in a state", [&ordered[..], b"}S'k'\n", global, b"(", command, b"tRsb"].concat()),
         ("in arguments", [&rebuilt[..], global, b"(", command, b"tRI0\n))tR"].concat()),
         ("in a persistent id", [b"(S'storage'\n", global, b"(", command, b"tRS'0'\nS'cpu'\nI1\ntQ"].concat()),
-        ("in REDUCE in BUILD in NEWOBJ", [
-            &b"ccollections\nOrderedDict\n)\x81}(S'a'\n]("[..], global, b"(", command, b"tReub",
-        ].concat()),
+        (
+            "in REDUCE in BUILD in NEWOBJ",
+            [&b"ccollections\nOrderedDict\n)\x81}(S'a'\n]("[..], global, b"(", command, b"tReub"].concat(),
+        ),
         ("popped again", [global, b"(", command, b"tR0N"].concat()),
     ]
 }
@@ -62,14 +64,39 @@ fn calls(module: &str, name: &str) -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn functions_are_not_called() {
     let functions = [
-        ("os", "system"), ("posix", "system"), ("nt", "system"), ("builtins", "eval"), ("__builtin__", "eval"),
-        ("builtins", "exec"), ("builtins", "getattr"), ("builtins", "__import__"), ("builtins", "open"), ("subprocess", "Popen"),
-        ("subprocess", "check_output"), ("functools", "partial"), ("operator", "attrgetter"), ("importlib", "import_module"),
-        ("torch", "load"), ("torch.hub", "load"), ("torch.serialization", "load"), ("torch.storage", "_load_from_bytes"),
-        ("numpy", "load"), ("numpy.core.multiarray", "fromfile"), ("pathlib", "Path.write_text"), ("torch", "os.system"),
-        ("torch._utils", "os.system"), ("collections", "os.system"), ("_codecs", "open"), ("shutil", "rmtree"), ("webbrowser", "open"),
-        ("runpy", "run_path"), ("pickle", "loads"), ("copyreg", "_reconstructor"), ("timeit", "timeit"), ("pty", "spawn"),
-    ];  
+        ("os", "system"),
+        ("posix", "system"),
+        ("nt", "system"),
+        ("builtins", "eval"),
+        ("__builtin__", "eval"),
+        ("builtins", "exec"),
+        ("builtins", "getattr"),
+        ("builtins", "__import__"),
+        ("builtins", "open"),
+        ("subprocess", "Popen"),
+        ("subprocess", "check_output"),
+        ("functools", "partial"),
+        ("operator", "attrgetter"),
+        ("importlib", "import_module"),
+        ("torch", "load"),
+        ("torch.hub", "load"),
+        ("torch.serialization", "load"),
+        ("torch.storage", "_load_from_bytes"),
+        ("numpy", "load"),
+        ("numpy.core.multiarray", "fromfile"),
+        ("pathlib", "Path.write_text"),
+        ("torch", "os.system"),
+        ("torch._utils", "os.system"),
+        ("collections", "os.system"),
+        ("_codecs", "open"),
+        ("shutil", "rmtree"),
+        ("webbrowser", "open"),
+        ("runpy", "run_path"),
+        ("pickle", "loads"),
+        ("copyreg", "_reconstructor"),
+        ("timeit", "timeit"),
+        ("pty", "spawn"),
+    ];
     for (module, name) in functions {
         for (how, call) in calls(module, name) {
             let words = match how {
@@ -80,7 +107,11 @@ fn functions_are_not_called() {
             };
             let label = format!("{module}.{name} {how}");
             rejected(&format!("{label}.pth"), &checkpoint(&held(&call), &[0; 16]), words);
-            rejected(&format!("{label}-bare.pth"), &checkpoint(&[b"\x80\x02", &*call, b"."].concat(), &[0; 16]), words);
+            rejected(
+                &format!("{label}-bare.pth"),
+                &checkpoint(&[b"\x80\x02", &*call, b"."].concat(), &[0; 16]),
+                words,
+            );
             rejected(&format!("{label}-legacy.pth"), &legacy(&held(&call)), words);
             // As the first of the pickles, and as nothing but a pickle.
             rejected(&format!("{label}-first.pth"), &held(&call), words);
@@ -118,18 +149,21 @@ fn pickles_do_not_blow_up() {
     // Lists of a list twice, of that twice..: 2^64 items, if somebody counts them.
     let doubled = [&b"]q\x00"[..], &b"0(h\x00h\x00lq\x00".repeat(64)].concat();
     rejected("doubled lists.pth", &checkpoint(&held(&doubled), &[]), "tensors");
-    let doubled = [&b"}q\x00"[..], &b"0}(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00uq\x00".repeat(64)].concat();
+    let doubled =
+        [&b"}q\x00"[..], &b"0}(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00uq\x00".repeat(64)].concat();
     rejected("doubled dictionaries.pth", &checkpoint(&held(&doubled), &[]), "tensors");
     // The same, as arguments and states of objects.
     let doubled = [&b")q\x00"[..], &b"0ctorch\nSize\n(h\x00h\x00tRh\x00bq\x00".repeat(64)].concat();
     rejected("doubled objects.pth", &checkpoint(&held(&doubled), &[]), "tensors");
     // A list that is copied again and again.
-    let copied = [&b"]("[..], &b"N".repeat(100_000), b"eq\x00", &b"0ccollections\ndeque\nh\x00\x85R".repeat(10_000)].concat();
+    let copied =
+        [&b"]("[..], &b"N".repeat(100_000), b"eq\x00", &b"0ccollections\ndeque\nh\x00\x85R".repeat(10_000)]
+            .concat();
     rejected("copied lists.pth", &checkpoint(&held(&copied), &[]), "");
 
     for (name, opening) in [
         ("marks", &b"("[..]),
-        ("lists", b"](" ),
+        ("lists", b"]("),
         ("tuples", b"N\x85"),
         ("dictionaries", b"}(N"),
         ("calls", b"ctorch\nSize\n("),
@@ -190,7 +224,9 @@ fn what_contains_itself_ends() {
 fn shapes_and_strides_are_checked() {
     let storage = "(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI4\ntQ";
     let tensor = |offset: &str, dims: &[&str], strides: &[&str]| {
-        let tuple = |numbers: &[&str]| format!("({}t", numbers.iter().map(|n| format!("L{n}L\n")).collect::<String>());
+        let tuple = |numbers: &[&str]| {
+            format!("({}t", numbers.iter().map(|n| format!("L{n}L\n")).collect::<String>())
+        };
         let value = format!(
             "ctorch._utils\n_rebuild_tensor_v2\n({storage}L{offset}L\n{}{}I00\nccollections\nOrderedDict\n)RtR",
             tuple(dims),
@@ -208,7 +244,11 @@ fn shapes_and_strides_are_checked() {
     rejected("2^64 - 1.pth", &tensor("0", &[&larger], &["1"]), "");
     rejected("2^120.pth", &tensor("0", &[&large, &large], &["0", "0"]), "weight");
     rejected("strides.pth", &tensor("0", &["2", "2"], &[&large, &large]), "weight");
-    rejected("strides that overflow.pth", &tensor("0", &["4", "4"], &["9223372036854775807", "9223372036854775807"]), "");
+    rejected(
+        "strides that overflow.pth",
+        &tensor("0", &["4", "4"], &["9223372036854775807", "9223372036854775807"]),
+        "",
+    );
     rejected("offset.pth", &tensor("4", &["1"], &["1"]), "weight");
     rejected("large offset.pth", &tensor("9223372036854775807", &["4"], &["1"]), "weight");
     rejected("below zero.pth", &tensor("-1", &["4"], &["1"]), "weight");

@@ -21,7 +21,10 @@ fn npy(header: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn sizes_in_safetensors_are_checked() {
     let tensor = |shape: &str, offsets: &str| {
-        safetensors(&format!(r#"{{"w":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#), &[0; 16])
+        safetensors(
+            &format!(r#"{{"w":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#),
+            &[0; 16],
+        )
     };
     imported("whole.safetensors", &tensor("[4]", "[0,16]"));
     for (shape, offsets) in [
@@ -108,7 +111,18 @@ fn json_is_not_nested_without_end() {
 /// Shards lie beside their index.
 #[test]
 fn shards_are_not_elsewhere() {
-    for name in ["../../x", "/etc/passwd", "a/b", "..", ".", "", "C:\\x", "\\\\host\\x", "x\\..\\..\\y", "small.safetensors\0"] {
+    for name in [
+        "../../x",
+        "/etc/passwd",
+        "a/b",
+        "..",
+        ".",
+        "",
+        "C:\\x",
+        "\\\\host\\x",
+        "x\\..\\..\\y",
+        "small.safetensors\0",
+    ] {
         let map = serde_json::json!({ "weight_map": { "w": name } }).to_string();
         rejected("model.safetensors.index.json", map.as_bytes(), "");
     }
