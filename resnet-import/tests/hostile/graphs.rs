@@ -168,8 +168,12 @@ fn nesting_and_repetition_are_bounded() {
         |count: usize| vec![Message(vec![0x0a, 0x00]); count].into_iter().map(|_| new()).collect::<Vec<_>>();
     rejected("empty nodes.onnx", &model(nodes(500_000), vec![]).0, "");
     rejected("empty tensors.onnx", &model(convolution(), nodes(500_000)).0, "");
-    let named = node("Relu", &[""; 500_000], "y", vec![]);
-    rejected("empty inputs.onnx", &model(vec![named], vec![]).0, "");
+    for name in ["", "x", "kernel"] {
+        for times in [50_000, 500_000] {
+            let named = node("Relu", &vec![name; times], "y", vec![]);
+            drop(survived("many inputs.onnx", &model(vec![named], vec![kernel()]).0));
+        }
+    }
     let attribute = ints("pads", &[0; 500_000]);
     rejected(
         "many numbers.onnx",
