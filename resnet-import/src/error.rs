@@ -36,9 +36,30 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
-/// A message whose names and texts come from a file: line ends stay, other control characters (which terminals obey) are escaped.
+/// A text of a file as messages show it: printable, and not too long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown = chars.by_ref().take(120).collect::<String>().escape_debug().to_string();
+    if chars.next().is_some() {
+        shown.push_str("..");
+    }
+    shown
+}
+
+/// Characters of a message at most.
+const LONGEST: usize = 3_000;
+
+/// A message whose names and texts come from a file: line ends stay, other control characters (which terminals obey) are escaped, and
+/// what is too long is cut.
 fn printable(message: &str) -> String {
     let printed =
         |c: char| if c == '\n' || !c.is_control() { c.to_string() } else { c.escape_debug().to_string() };
-    message.chars().map(printed).collect()
+    let mut characters = message.chars();
+    let mut printable: String = characters.by_ref().take(LONGEST).map(printed).collect();
+    if characters.next().is_some() {
+        printable.push_str("..");
+    }
+    printable
 }
+
+
