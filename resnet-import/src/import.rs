@@ -146,7 +146,10 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
         return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
     }
     if let [like] = specs {
-        return Err(Error::Unsupported(format!("the file's graph is not that of {}", like.name)));
+        return Err(Error::Unsupported(format!(
+            "the file's graph is not that of {}: without --like, it is imported as what it is",
+            like.name
+        )));
     }
     let model = &flat::expressible(model)?;
     let spec = flat::spec(model, name)?;

@@ -1,5 +1,6 @@
 //! Random networks, in any operator of the language: as flat lists of layers they compute the same.
 
+#[allow(dead_code)] // other tests read all that is drawn
 #[path = "../../tests/random/draw.rs"]
 mod draw;
 #[path = "../../tests/random/layers.rs"]
