@@ -120,12 +120,14 @@ ALL = [
         "keras50.weights.h5": tensors.keras_weights,
         "keras50-legacy-weights.h5": tensors.keras_legacy_weights,
         "keras50.onnx": partial(onnx.keras_export, opset=20),
+        "keras50-tensorflow.onnx": onnx.by_tensorflow,
     }),
     Group("keras/resnet50v2", {
         "keras50v2.h5": tensors.keras_model,
         "d41d.keras": tensors.keras_model,
         "keras50v2.weights.h5": tensors.keras_weights,
         "keras50v2.onnx": partial(onnx.keras_export, opset=17, dynamo=False),
+        "keras50v2-tensorflow.onnx": onnx.by_tensorflow,
     }),
     Group("huggingface/resnet-50", {
         "microsoft-resnet-50/model.safetensors": tensors.transformers,

@@ -2,7 +2,11 @@
 compared with what its origin does."""
 
 import copy
+import os
+import pathlib
 import random
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -82,6 +86,17 @@ def keras_export(network, path, opset, **options):
     """`Model.export`; it needs a model that was called."""
     network.model(fill("input", network.input, "input"))
     network.model.export(path, format="onnx", verbose=False, opset_version=opset, **options)
+    check(network, path)
+
+
+def by_tensorflow(network, path):
+    """By tf2onnx, in another process: its Keras has another backend. `TENSORFLOW` names a Python that has TensorFlow."""
+    source = path.with_suffix(".tensorflow.keras")
+    network.model.save(source)
+    python = os.environ.get("TENSORFLOW", sys.executable)
+    script = pathlib.Path(__file__).with_name("by_tensorflow.py")
+    subprocess.run([python, script, source, path], env=os.environ | {"KERAS_BACKEND": "tensorflow"}, check=True)
+    source.unlink()
     check(network, path)
 
 

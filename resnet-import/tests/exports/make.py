@@ -3,7 +3,9 @@
 
     pip install numpy torch torchvision timm transformers keras h5py safetensors onnx onnxruntime onnxscript
         (here: 2.4.6, 2.15.0, 0.29.2, 1.0.31, 5.24.0, 3.15.1, 3.16.0, 0.8.0, 1.23.2, 1.32.0, 0.7.2)
-    python make.py FOLDER [SPEC..]      all files (4 GB), or those of networks whose names begin so, such as timm/
+    python make.py FOLDER [SPEC..]      all files (5 GB), or those of networks whose names begin so, such as timm/
+
+`TENSORFLOW` names another Python, if this one has not what `by_tensorflow.py` needs.
 
 Networks, their weights and their input are those of `tests/origins`. Every ONNX file is run by ONNX Runtime before it counts as made.
 
