@@ -20,6 +20,7 @@ use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // there is one of it
 pub enum Contents {
     /// Tensors only.
     Tensors(Checkpoint),

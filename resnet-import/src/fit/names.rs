@@ -135,7 +135,7 @@ pub(super) fn classifier(candidate: &Candidate) -> Option<(usize, [usize; 4])> {
 /// How many classes the file has, if they are others than the spec's.
 fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
     let (kernel, [.., inputs, outputs]) = classifier(&pairing.candidate)?;
-    let dims: Vec<usize> = tensors[pairing.tensors[kernel]?].dims.iter().copied().collect();
+    let dims = &tensors[pairing.tensors[kernel]?].dims;
     let classes = match dims[..] {
         [classes, read] | [classes, read, 1, 1]
             if read == inputs && !(classes == inputs && outputs == read) =>

@@ -131,7 +131,8 @@ impl Canonical {
     }
 }
 
-/// Everything that a value depends on but its weights and the epsilons of batch norms, which weights can make up for.
+/// Everything that a value depends on but its weights, and what these can make up for: the epsilons of batch norms, the scale and
+/// offset of group norms.
 fn key(op: &Op, inputs: &[Dims], [_, height, width, channels]: Dims, zeros: Sides) -> String {
     let window = |Pool { window, stride, padding, .. }: &Pool| {
         format!("{window:?} {stride:?} {:?} to {height}x{width}", sides(*padding))
@@ -152,10 +153,9 @@ fn key(op: &Op, inputs: &[Dims], [_, height, width, channels]: Dims, zeros: Side
         ),
         Op::BatchNorm { norm, activation } => format!("{:?} {:?}", norm.channels, activation.function),
         Op::GroupNorm(norm) => format!(
-            "{} {:?} {} {} {:?}",
+            "{} {:?} {} {:?}",
             norm.groups(channels),
             norm.channels,
-            norm.affine.is_some(),
             single(norm.epsilon),
             norm.activation.function
         ),

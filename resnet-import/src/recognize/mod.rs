@@ -35,6 +35,9 @@ pub(crate) struct Recognized {
     pub(crate) ties: Vec<String>,
 }
 
+/// Weights of a spec, and the epsilons of the file's batch norms and its own.
+type Mapped = (Vec<Weight>, Vec<[f64; 2]>);
+
 /// A spec that has all outputs of a file.
 struct Match {
     candidate: Candidate,
@@ -155,7 +158,7 @@ fn mapped(
     file: &Canonical,
     numbers: &mut Numbers,
     candidate: &Candidate,
-) -> Result<Option<(Vec<Weight>, Vec<[f64; 2]>)>, Error> {
+) -> Result<Option<Mapped>, Error> {
     let spec = Canonical::of(&candidate.graph, numbers)?;
     let number = |canonical: &Canonical, value: &Value| canonical.numbers.get(value).copied();
     let equal = file.outputs.len() == spec.outputs.len()

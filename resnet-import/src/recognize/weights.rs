@@ -6,13 +6,14 @@
 //! kernel, bias, norm kernel, norm       the mean less the bias
 //! kernel, norm       kernel, bias       folded: kernel * scale, beta - mean * scale
 //! norm, epsilon e    norm, epsilon e'   the variance plus e - e'
+//! group norm         the same, affine   gamma 1, beta 0
 //! ```
 
 use std::collections::HashMap;
 
 use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::Value;
-use resnet_dsl::ops::{Activation, Conv2d, Exponent};
+use resnet_dsl::ops::{Activation, Conv2d, Exponent, GroupNorm};
 use resnet_plan::{BatchNorm, KernelLayout, Text};
 
 use crate::checkpoint::Tensor;
@@ -56,10 +57,7 @@ impl<'a> Mapping<'a> {
                 self.slopes(activation, own, outputs)
             }
             (Op::GroupNorm(theirs), Op::GroupNorm(ours)) => {
-                if let (Some([gamma, beta]), Some([our_gamma, our_beta])) = (&theirs.affine, &ours.affine) {
-                    self.same(gamma, our_gamma, &[ours.normalized(outputs)])?;
-                    self.same(beta, our_beta, &[ours.normalized(outputs)])?;
-                }
+                self.affine_of_group_norm(theirs, ours, ours.normalized(outputs))?;
                 self.slopes(&theirs.activation, &ours.activation, outputs)
             }
             (Op::Activation(theirs), Op::Activation(ours))
@@ -172,6 +170,23 @@ impl<'a> Mapping<'a> {
         self.add(&spec.variance, &[channels], variance);
         self.epsilons.push([file.epsilon, spec.epsilon]);
         Some(())
+    }
+
+    /// Scale and offset of a group norm. Exporters leave out those that change nothing.
+    fn affine_of_group_norm(&mut self, file: &GroupNorm, spec: &GroupNorm, channels: usize) -> Option<()> {
+        match (&file.affine, &spec.affine) {
+            (Some([gamma, beta]), Some([our_gamma, our_beta])) => {
+                self.same(gamma, our_gamma, &[channels])?;
+                self.same(beta, our_beta, &[channels])
+            }
+            (None, Some([gamma, beta])) => {
+                self.add(gamma, &[channels], Source::Computed(vec![1.0; channels]));
+                self.add(beta, &[channels], Source::Computed(vec![0.0; channels]));
+                Some(())
+            }
+            (Some(_), None) => None,
+            (None, None) => Some(()),
+        }
     }
 
     /// What a batch norm multiplies with, and what it adds.
