@@ -36,16 +36,6 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
-/// A text of a file as messages show it: printable, and not too long.
-pub(crate) fn shown(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut shown = chars.by_ref().take(120).collect::<String>().escape_debug().to_string();
-    if chars.next().is_some() {
-        shown.push_str("..");
-    }
-    shown
-}
-
 /// Characters of a message at most.
 const LONGEST: usize = 3_000;
 
@@ -61,5 +51,3 @@ fn printable(message: &str) -> String {
     }
     printable
 }
-
-
