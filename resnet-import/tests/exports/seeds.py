@@ -77,19 +77,37 @@ def main():
 
 
 def hostile():
-    """HDF5 files whose tensors lie elsewhere, or in a circle."""
-    with h5py.File(SEEDS / "hostile-external-link.h5", "w") as file:
-        file["conv"] = h5py.ExternalLink("other.h5", "/conv")
-    with h5py.File(SEEDS / "hostile-external-data.h5", "w") as file:
+    """HDF5 files, as Keras writes weights, whose tensors lie elsewhere, in a circle, or are far larger than the file."""
+    with weights("external-link") as file:
+        file["conv/kernel"] = h5py.ExternalLink("other.h5", "/kernel")
+    with weights("external-data") as file:
         file.create_dataset("conv/kernel", (4,), np.float32, external=[("other.bin", 0, 16)])
-    with h5py.File(SEEDS / "hostile-virtual.h5", "w") as file:
+    with weights("virtual") as file:
         layout = h5py.VirtualLayout((4,), np.float32)
         layout[:] = h5py.VirtualSource("other.h5", "kernel", (4,), np.float32)
-        file.create_group("conv").create_virtual_dataset("kernel", layout)
-    with h5py.File(SEEDS / "hostile-circle.h5", "w") as file:
-        file["layers/conv/layers"] = file.create_group("conv")
-        file["conv/again"] = file["/"]
+        file.create_virtual_dataset("conv/kernel", layout)
+    with weights("circle") as file:
+        file["conv/kernel"] = file["/"]
         file["conv/soft"] = h5py.SoftLink("/conv/soft")
+    with weights("soft-circle") as file:
+        file["conv/kernel"] = h5py.SoftLink("/conv/kernel")
+    with weights("unwritten") as file:
+        file.create_dataset("conv/kernel", (2**58,), np.float32)
+    with weights("unwritten-chunks") as file:
+        file.create_dataset("conv/kernel", (2**28,), np.float32, chunks=(2**18,), fillvalue=1)
+    names = [f"kernel{number}" for number in range(20)]
+    with weights("compressed", names) as file:
+        zeros = np.zeros(2**21, np.float32)
+        first = file.create_dataset("kernel", data=zeros, chunks=(2**20,), compression="gzip")
+        for name in names:
+            file[f"conv/{name}"] = first
+
+
+def weights(name, tensors=("kernel",)):
+    file = h5py.File(SEEDS / f"hostile-{name}.h5", "w")
+    file.attrs["layer_names"] = [b"conv"]
+    file.create_group("conv").attrs["weight_names"] = [tensor.encode() for tensor in tensors]
+    return file
 
 
 if __name__ == "__main__":

@@ -4,17 +4,23 @@ use crate::{rejected, survived};
 
 #[test]
 fn other_files_are_not_opened() {
-    let external: &[u8] = include_bytes!("../seeds/hostile-external-link.h5");
-    rejected("external-link.h5", external, "");
-    rejected("external-link.weights.h5", external, "");
-    rejected("external-data.h5", include_bytes!("../seeds/hostile-external-data.h5"), "");
-    rejected("virtual.h5", include_bytes!("../seeds/hostile-virtual.h5"), "");
+    rejected("external-link.h5", include_bytes!("../seeds/hostile-external-link.h5"), "link");
+    rejected("external-data.h5", include_bytes!("../seeds/hostile-external-data.h5"), "another file");
+    rejected("virtual.h5", include_bytes!("../seeds/hostile-virtual.h5"), "kernel");
 }
 
 #[test]
 fn circles_end() {
-    drop(survived("circle.h5", include_bytes!("../seeds/hostile-circle.h5")));
-    drop(survived("circle.weights.h5", include_bytes!("../seeds/hostile-circle.h5")));
+    rejected("circle.h5", include_bytes!("../seeds/hostile-circle.h5"), "kernel");
+    rejected("soft-circle.h5", include_bytes!("../seeds/hostile-soft-circle.h5"), "kernel");
+}
+
+#[test]
+fn what_is_not_in_the_file_takes_no_memory() {
+    rejected("unwritten.h5", include_bytes!("../seeds/hostile-unwritten.h5"), "kernel");
+    rejected("unwritten-chunks.h5", include_bytes!("../seeds/hostile-unwritten-chunks.h5"), "kernel");
+    // Twenty names of one tensor, 8 MB large.
+    rejected("compressed.h5", include_bytes!("../seeds/hostile-compressed.h5"), "kernel");
 }
 
 /// Numbers of 32 and 64 bits, anywhere in a file, are as large as can be.
