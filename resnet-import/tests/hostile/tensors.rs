@@ -132,3 +132,19 @@ fn shards_are_not_elsewhere() {
     let itself = r#"{"weight_map":{"w":"model.safetensors.index.json"}}"#;
     rejected("model.safetensors.index.json", itself.as_bytes(), "");
 }
+
+/// They never end.
+#[cfg(unix)]
+#[test]
+fn devices_and_pipes_are_not_read() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("devices");
+    let index = folder.join("model.safetensors.index.json");
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.join("zeros.safetensors")).unwrap();
+    std::fs::write(&index, r#"{"weight_map":{"w":"zeros.safetensors"}}"#).unwrap();
+    for file in [index, folder.join("zeros.safetensors"), folder] {
+        let error = resnet_import::read(&file).unwrap_err().to_string();
+        assert!(error.contains("cannot read"), "{error}");
+    }
+}
