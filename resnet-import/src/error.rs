@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", file.display())]
+    #[error("{}", printable(&format!("cannot read {}: {source}", file.display())))]
     Read {
         /// The file.
         file: PathBuf,
@@ -16,13 +16,13 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is not what its beginning says, or ends too early.
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Malformed(String),
     /// The file asks for something that is never done: calling a function, reading another file.
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Refused(String),
     /// What the file describes has no counterpart here.
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Unsupported(String),
 }
 
@@ -34,4 +34,20 @@ pub(crate) fn shown(text: &str) -> String {
         shown.push_str("..");
     }
     shown
+}
+
+/// Characters of a message at most.
+const LONGEST: usize = 3_000;
+
+/// A message whose names and texts come from a file: line ends stay, other control characters (which terminals obey) are escaped, and
+/// what is too long is cut.
+fn printable(message: &str) -> String {
+    let printed =
+        |c: char| if c == '\n' || !c.is_control() { c.to_string() } else { c.escape_debug().to_string() };
+    let mut characters = message.chars();
+    let mut printable: String = characters.by_ref().take(LONGEST).map(printed).collect();
+    if characters.next().is_some() {
+        printable.push_str("..");
+    }
+    printable
 }

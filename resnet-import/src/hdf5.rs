@@ -62,6 +62,14 @@ impl File {
         let storage = Arc::new(Counted { bytes: Arc::new(Owner(bytes.clone())), left });
         let file =
             Hdf5File::from_storage_with_options(storage, options).map_err(|error| damaged("/", &error))?;
+        let superblock = file.superblock();
+        if superblock.base_address.saturating_add(superblock.eof_address) > bytes.len() as u64 {
+            return Err(Error::Malformed(format!(
+                "the HDF5 file is incomplete: it has {} bytes, and says that it ends at {}; download or copy it again",
+                bytes.len(),
+                superblock.eof_address
+            )));
+        }
         Ok(File { file, bytes: bytes.clone(), budget: RefCell::new(budget) })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use resnet_dsl::spec::Overrides;
@@ -51,7 +52,10 @@ pub struct Imported {
 /// If it cannot be read, or is none that is known.
 pub fn read(path: &Path) -> Result<Contents, Error> {
     let read = |path: &Path| {
-        fs::read(path).map(Bytes::new).map_err(|source| Error::Read { file: path.to_owned(), source })
+        regular(path)
+            .and_then(|()| fs::read(path))
+            .map(Bytes::new)
+            .map_err(|source| Error::Read { file: path.to_owned(), source })
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |name: &str| {
@@ -97,6 +101,11 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
          NumPy (.npz)",
         path.display()
     )))
+}
+
+/// Devices and pipes are not read: they may never end.
+fn regular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is no file")) }
 }
 
 /// A model of Keras, or its weights alone.

@@ -37,6 +37,7 @@ def main(arguments):
         return
     for name in arguments or NETWORKS:
         network = NETWORKS[name]()
+        network.fill()
         outputs = {key: value.astype(np.float32) for key, value in network.run().items()}
         write(HERE / name, network, outputs)
         largest = max(float(np.abs(value).max()) for value in outputs.values())

@@ -44,12 +44,15 @@ class Torch:
         module = self.model.get_submodule(path)
         return next(roles[own] for kinds, roles in TORCH_ROLES if isinstance(module, kinds))
 
-    def run(self):
-        """{name of an output: [N, H, W, C] or [N, C]}, computed in float64 from the float32 weights."""
+    def fill(self):
+        """Gives the model the formula's weights."""
         state = {
             name: torch.from_numpy(fill(name, sizes, role, math.prod(sizes[1:]))) for name, sizes, role in self.tensors
         }
         self.model.load_state_dict(state, strict=False)
+
+    def run(self):
+        """{name of an output: [N, H, W, C] or [N, C]}, computed in float64 from the weights that the model has."""
         image = torch.from_numpy(fill("input", self.input, "input")).double()
         with torch.no_grad():
             output = self.model.double()(image)
@@ -73,10 +76,13 @@ class Keras:
         ]
         self.parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
-    def run(self):
-        """As `Torch.run`."""
-        assert keras.backend.result_type("float64", "float32") == "float64"
+    def fill(self):
+        """As `Torch.fill`."""
         weights = [fill(name, sizes, role, math.prod(sizes[:-1])) for name, sizes, role in self.tensors]
         self.model.set_weights(weights)
+
+    def run(self):
+        """As `Torch.run`, of a model in float64."""
+        assert keras.backend.result_type("float64", "float32") == "float64"
         image = fill("input", self.input, "input").astype(np.float64)
         return {"output": self.model.predict(image, verbose=0)}

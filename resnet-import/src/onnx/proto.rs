@@ -22,6 +22,9 @@ pub(super) struct Model {
 /// About what an operator takes in a graph of the language, where lists have room to grow.
 const OPERATOR: usize = 2048;
 
+/// About what a value takes that an operator reads, while it is computed.
+const INPUT: usize = 256;
+
 /// A network.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
@@ -198,6 +201,7 @@ impl Node {
             match field? {
                 (1, value) => {
                     let name = value.text(budget)?;
+                    budget.spend(INPUT)?;
                     budgeted(&mut node.inputs, name, budget)?;
                 }
                 (2, value) => {
