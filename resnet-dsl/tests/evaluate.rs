@@ -99,6 +99,20 @@ fn pools() {
     );
 }
 
+/// PyTorch's output sizes: rounded up, a window that begins in the image may be larger than it, by less than the stride.
+#[test]
+fn ceiled_windows_larger_than_the_image() {
+    let pixels = |kind: &str, size: &str, attributes: &str| {
+        output(&format!("%x = input {{dims=1x{size}x1}}\n%y = {kind} %x {{{attributes} ceil}}"))
+    };
+    assert_eq!(pixels("average_pool", "1x1", "k=2 s=2 p=0"), [1.0]);
+    assert_eq!(pixels("max_pool", "1x1", "k=2 s=2 p=0"), [1.0]);
+    assert_eq!(pixels("average_pool", "1x3", "k=2 s=2 p=0"), [1.5, 3.0]);
+    assert_eq!(pixels("average_pool", "1x1", "k=4 s=2 p=1 count_padding"), [1.0 / 9.0]);
+    let wide = "%x = input {dims=1x1x1x1}\n%y = max_pool %x {k=3 s=2 p=0 ceil}";
+    assert!(run(&graph(wide), &[1.0]).is_err());
+}
+
 /// Weights that are made up depend on a tensor's sizes and role: whoever loads it must ask for the same.
 #[test]
 fn the_plan_asks_for_the_same_tensors() {
