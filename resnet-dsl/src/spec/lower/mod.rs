@@ -133,8 +133,13 @@ impl Lowering<'_> {
         let mut found = Vec::new();
         for reference in outputs {
             let Flow { value, .. } = self.find(reference, errors).unwrap_or(self.flow);
-            let own = self.graph.node(value).name == reference.name;
-            found.push(Output { name: (!own).then(|| reference.name.clone()), value });
+            let name = self.fill(&reference.name);
+            if let Some(first) = names.insert(name.clone(), reference.span) {
+                let error = Diagnostic::new(format!("the output `{name}` is there twice"), reference.span);
+                errors.push(error.also(first, "first here"));
+            }
+            let own = self.graph.node(value).name == name;
+            found.push(Output { name: (!own).then_some(name), value });
         }
         if outputs.is_empty() {
             found.push(Output { name: None, value: self.flow.value });
