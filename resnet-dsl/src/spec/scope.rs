@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use resnet_plan::nearest;
 
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::budget::Budget;
 use crate::spec::expression::{self, Word};
 use crate::spec::tree::{Kind, Node};
@@ -55,6 +55,8 @@ impl Scope {
         };
         match &node.kind {
             Kind::Text(text) => match self.get(text) {
+                // A default that nobody wrote stands where it is asked for.
+                Some(value) if value.span == Span::default() => copy(&value.clone().at(node.span), errors),
                 Some(value) => copy(value, errors),
                 None if expression::is_expression(text) => self.number(node, text, errors),
                 None => match self.no_number(text) {
