@@ -52,8 +52,12 @@ impl Spec<'_> {
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Parsed, Diagnostics> {
         let (parsed, mut errors) = spec::parse(self, read);
         if let Some(parsed) = &parsed {
-            let shapes = pass::infer_shapes(&mut parsed.graph.clone());
+            let mut graph = parsed.graph.clone();
+            let shapes = pass::infer_shapes(&mut graph);
             errors.extend(shapes.err().unwrap_or_default());
+            if errors.is_empty() {
+                errors.extend(label_mistakes(parsed, &graph));
+            }
         }
         parsed.filter(|_| errors.is_empty()).ok_or(errors)
     }
@@ -139,6 +143,22 @@ fn ending(graph: &Graph, classes: Option<usize>, [_, height, width, channels]: o
         _ if classes == Some(channels) => Ending::Logits,
         _ => Ending::Features,
     }
+}
+
+/// What is wrong with the labels of a network that has classes: there must be one for each. `graph` has types.
+fn label_mistakes(parsed: &Parsed, graph: &Graph) -> Diagnostics {
+    let mut errors = Diagnostics::default();
+    let last = graph.output().map(|output| graph.node(output));
+    let Some((last, dims)) = last.and_then(|last| Some((last, last.ty?.dims))) else { return errors };
+    let (labels, [.., values]) = (parsed.metadata.labels.len(), dims);
+    let has_classes = ending(graph, parsed.classes, dims) != Ending::Features;
+    if has_classes && labels > 0 && labels != values {
+        let message =
+            format!("there are {labels} labels, and `{}` gives scores of {values} classes", last.name);
+        let error = Diagnostic::new(message, parsed.labels_span).also(last.span, format!("{values} here"));
+        errors.push(error.help("give a label for each class, or none"));
+    }
+    errors
 }
 
 /// A hash of everything that the values of a network depend on, but its weights: the text of its graph, all that can be fused

@@ -95,6 +95,7 @@ pub(super) fn spec(
         warnings,
         preprocessing,
         labels,
+        labels_span: labels_node.map_or_else(Span::default, |node| node.span),
     })
 }
 

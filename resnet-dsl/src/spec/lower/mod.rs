@@ -64,9 +64,9 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
         None => {}
     }
     check::names(&graph, errors);
-    let Spec { input_span, classes, names, preprocessing, labels, warnings, .. } = spec;
+    let Spec { input_span, classes, names, preprocessing, labels, labels_span, warnings, .. } = spec;
     let metadata = Metadata { ignored: names.ignored, preprocessing, labels };
-    Parsed { graph, input: dims, input_span, classes, metadata, warnings }
+    Parsed { graph, input: dims, input_span, classes, metadata, labels_span, warnings }
 }
 
 /// A value, and what is known of it before shapes are inferred.
@@ -130,7 +130,8 @@ impl Lowering<'_> {
 
     /// The outputs that a spec names; without any, the last value is the output. It also stands for those that there are not.
     fn outputs(&mut self, outputs: &[Reference], errors: &mut Diagnostics) {
-        let mut found = Vec::new();
+        let mut found: Vec<Output> = Vec::new();
+        let mut names: HashMap<String, Span> = HashMap::new();
         for reference in outputs {
             let Flow { value, .. } = self.find(reference, errors).unwrap_or(self.flow);
             let name = self.fill(&reference.name);
