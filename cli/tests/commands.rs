@@ -256,6 +256,10 @@ fn a_network_of_ones_own() {
     let other = ["bench", &spec, "--size", "14x10x3", "--precision", "int8", "--calibration", &table];
     let message = stderr(1, &other);
     assert!(message.contains("the calibration table was made for the network"), "{message}");
+    let after =
+        ["inspect", &spec, "--size", "14x10x3", "--precision", "int8", "--calibration", &table, "--after"];
+    let message = stderr(1, &[&after[..], &["assign-precision"]].concat());
+    assert!(message.contains("the calibration table was made for the network"), "{message}");
 }
 
 #[test]

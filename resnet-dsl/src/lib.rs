@@ -67,21 +67,9 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let Parsed { graph: unoptimized, input: [batch, ..], input_span, classes, metadata, .. } =
-            self.parse(read)?;
-        if let Precision::Int8(table) = &unoptimized.precision {
-            let (made_for, this) = (table.spec, fingerprint(&unoptimized)?);
-            if made_for != this {
-                let mut errors = Diagnostics::default();
-                let [made, name] = [&table.network, &unoptimized.name].map(|name| quoted::network(name));
-                let message = format!(
-                    "the calibration table was made for the network `{made}` ({made_for:016x}), this is `{name}` ({this:016x})"
-                );
-                let error = Diagnostic::new(message, input_span);
-                errors.push(error.help("calibrate this one: resnet calibrate"));
-                return Err(errors);
-            }
-        }
+        let parsed = self.parse(read)?;
+        parsed.check_calibration()?;
+        let Parsed { graph: unoptimized, input: [batch, ..], classes, metadata, .. } = parsed;
         let graph = |images| {
             let mut graph = unoptimized.clone();
             graph.set_batch(images);
@@ -129,6 +117,28 @@ impl Spec<'_> {
     /// Whether it is one that ships with the compiler.
     fn is_shipped(&self) -> bool {
         shipped::get(self.name) == Some(self.text)
+    }
+}
+
+impl Parsed {
+    /// Whether the calibration table of int8 was made for this network.
+    ///
+    /// # Errors
+    /// If it was made for another one.
+    pub fn check_calibration(&self) -> Result<(), Diagnostics> {
+        let Precision::Int8(table) = &self.graph.precision else { return Ok(()) };
+        let (made_for, this) = (table.spec, fingerprint(&self.graph)?);
+        if made_for == this {
+            return Ok(());
+        }
+        let mut errors = Diagnostics::default();
+        let [made, name] = [&table.network, &self.graph.name].map(|name| quoted::network(name));
+        let message = format!(
+            "the calibration table was made for the network `{made}` ({made_for:016x}), this is `{name}` ({this:016x})"
+        );
+        let error = Diagnostic::new(message, self.input_span);
+        errors.push(error.help("calibrate this one: resnet calibrate"));
+        Err(errors)
     }
 }
 
