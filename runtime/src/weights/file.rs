@@ -119,7 +119,7 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// If it holds packed weights.
-    pub(crate) fn plain(&self) -> Result<(), String> {
+    pub fn plain(&self) -> Result<(), String> {
         let packed = self.packed().is_some();
         if packed {
             Err("packed weights, where the plain file is needed that they were packed from".to_owned())
@@ -259,7 +259,6 @@ impl<'a> File<'a> {
             Some((place, number)) => unfit(format!("no {what}: {name} has {number} at place {place}")),
             None => Ok(()),
         }
-        Ok(())
     }
 }
 
