@@ -51,8 +51,8 @@ pub enum Error {
     },
     /// An image for a network whose input has other channels than images have.
     #[error(
-        "an image makes no input of {channels} channel(s): in rgb and bgr it has 3, in gray 1, or 3 that are alike (here {order}). \
-         Give the network values in place of images, or see `preprocessing: {{channels: ..}}` in its spec"
+        "an image in {order} makes no input of {channels} channel(s): rgb and bgr have 3, gray has 1, or 3 that are alike. \
+         Give this network values in place of images"
     )]
     Channels {
         /// Channels of the network's input.

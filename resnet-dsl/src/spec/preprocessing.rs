@@ -152,7 +152,7 @@ pub(super) fn labels(node: &Node, read: ReadFile<'_>, errors: &mut Diagnostics) 
     match read(file) {
         Ok(text) => Some(lines(&text)),
         Err(reason) => {
-            let message = format!("cannot read the labels in {file}: {reason}");
+            let message = format!("cannot read the labels in `{file}`: {reason}");
             let lists = shipped::label_lists().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let help = format!("the path is relative to the spec. Lists that ship: {lists}");
             errors.push(Diagnostic::new(message, node.span).help(help));
