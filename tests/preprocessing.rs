@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{path, say};
-use resnet::runtime::Preprocessing;
+use resnet::runtime::{ChannelOrder, Preprocessing};
 use resnet::{Error, Image, Preprocessor};
 use resnet_dsl::Spec;
 use resnet_dsl::spec::Overrides;
@@ -190,6 +190,25 @@ fn no_size_is_too_odd() {
     let error = preprocessor.apply(&image, &mut input[1..]).unwrap_err();
     assert!(matches!(error, Error::Length { expected: 12, found: 11, .. }), "{error}");
     Preprocessor::new(&Preprocessing::default(), [0; 4]).apply(&image, &mut []).unwrap();
+}
+
+/// Neither is a channel taken twice, nor one left out.
+#[test]
+fn an_image_has_the_inputs_channels() {
+    let image = Image::rgb8(&[1, 2, 3], 1, 1).unwrap();
+    for (order, makes) in
+        [(ChannelOrder::Rgb, &[3][..]), (ChannelOrder::Bgr, &[3]), (ChannelOrder::Gray, &[1, 3])]
+    {
+        let how = Preprocessing { channels: order, ..Preprocessing::default() };
+        for channels in 1..6 {
+            let made = Preprocessor::new(&how, [1, 1, 1, channels]).apply(&image, &mut vec![0.0; channels]);
+            match made {
+                Ok(()) => assert!(makes.contains(&channels), "{order} {channels}"),
+                Err(Error::Channels { .. }) => assert!(!makes.contains(&channels), "{order} {channels}"),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
 }
 
 /// FNV-1a, 64 bits.

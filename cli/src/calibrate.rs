@@ -50,6 +50,7 @@ enum Method {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?.serving(Precision::F32));
+    arguments.weights.plain()?;
     let model = arguments.network.read()?.batch(1).precision(Precision::F32);
     let compiled = model.compile()?;
     let inputs = arguments.inputs.read(&compiled.plan)?;

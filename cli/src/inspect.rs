@@ -73,10 +73,12 @@ fn show(
             (summary.to_string(), summary_json(&summary))
         }
         Stage::Ir => {
-            let mut graph = spec.parse(read)?.graph;
+            let mut parsed = spec.parse(read)?;
             if let Some(last) = &arguments.after {
-                pass::run_until(&mut graph, Some(last), |_, _| {})?;
+                parsed.check_calibration()?;
+                pass::run_until(&mut parsed.graph, Some(last), |_, _| {})?;
             }
+            let graph = parsed.graph;
             (graph.to_string(), graph_json(&graph))
         }
         Stage::Plan => {

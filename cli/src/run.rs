@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use resnet::Preprocessor;
 
 use crate::arrays::{self, Array};
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Inputs, any number: npy (float32, NHWC), images; a folder: its images; -: standard input
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     input: Vec<PathBuf>,
-    /// Output: npy, float32, NHWC; npz with an array for each, if the network has several outputs
+    /// Output: npy, float32, NHWC; if the network has several outputs, npz with an array for each
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -43,6 +43,13 @@ enum Input {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let threads = arguments.machine.threads()?;
     let plan = arguments.network.read()?.compile()?.plan;
+    if plan.outputs.len() > 1 && arguments.output.extension().is_some_and(|ending| ending == "npy") {
+        let (count, archive) = (plan.outputs.len(), arguments.output.with_extension("npz"));
+        bail!(
+            "the network has {count} outputs, which an npy file cannot hold: write --output {}",
+            archive.display()
+        );
+    }
     let isa = arguments.machine.isa()?.serving(plan.description().precision);
     let inputs = read(&arguments.input, plan.input)?;
     let weights = arguments.weights.load(plan.description(), isa)?;

@@ -54,6 +54,7 @@ struct Value {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
+    arguments.weights.plain()?;
     let few = |count: usize| (1..=MOST_IMAGES).rfind(|images| count.is_multiple_of(*images)).unwrap_or(1);
     let model = arguments.network.read()?.batch(arguments.inputs.count()?.map_or(1, few));
     let plan = model.compile()?.plan;

@@ -12,7 +12,7 @@ use resnet_plan::WeightTensor;
 use crate::print::complain;
 
 /// The help of `--weights`, of which the last sentence is the command line's promise: see `Weights::map_for_command`.
-pub(crate) const HELP: &str = "A weight file (plain or packed), `formula` for the weights of the reference, or `init` or \
+pub(crate) const HELP: &str = "A weight file (plain or packed; calibrate, verify: plain), `formula` for the weights of the reference, or `init` or \
      `init:SEED` for random ones. A file must stay as it is while the command runs";
 
 /// Where weights come from.
@@ -69,6 +69,11 @@ impl WeightArguments {
         self.despite.load(&self.source, description, isa)
     }
 
+    /// Whether these are weights as a spec names them: packed ones serve one instruction set and precision alone.
+    pub(crate) fn plain(&self) -> anyhow::Result<()> {
+        self.source.plain()
+    }
+
     /// What reads their tensors, as they are in a weight file.
     pub(crate) fn tensors(&self) -> anyhow::Result<Box<Tensors>> {
         let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
@@ -102,6 +107,12 @@ impl WeightSource {
             WeightSource::Formula => Weights::formula_for(isa, description),
             WeightSource::Init(seed) => Weights::try_init_for(isa, description, *seed),
         }
+    }
+
+    /// See [`WeightArguments::plain`].
+    pub(crate) fn plain(&self) -> anyhow::Result<()> {
+        let WeightSource::File(file) = self else { return Ok(()) };
+        weights::File::open(file)?.plain().map_err(|reason| anyhow!("{} holds {reason}", file.display()))
     }
 
     /// What a calibration table names them by.

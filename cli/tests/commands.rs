@@ -49,7 +49,12 @@ fn several_outputs_are_an_archive() {
     std::fs::write(&spec, text).unwrap();
     let input = write_npy("maps.npy", &[3, 8, 8, 3], &vec![0.5f32; 3 * 8 * 8 * 3]);
     let output = scratch("maps.npz");
-    stdout(&["run", &spec, "--weights", "formula", "--input", &input, "--output", &output]);
+    let run = |output: &str| {
+        ["run", &spec, "--weights", "formula", "--input", &input, "--output", output].map(str::to_owned)
+    };
+    let message = stderr(1, &run("maps.npy").each_ref().map(String::as_str));
+    assert!(message.contains("2 outputs") && message.contains("--output maps.npz"), "{message}");
+    stdout(&run(&output).each_ref().map(String::as_str));
     let mut archive = zip::ZipArchive::new(std::fs::File::open(&output).unwrap()).unwrap();
     for (name, shape) in [("layer1.npy", [3, 8, 8, 4]), ("layer2.npy", [3, 4, 4, 8])] {
         let file = npyz::NpyFile::new(archive.by_name(name).unwrap()).unwrap();
@@ -190,8 +195,11 @@ fn packed_weights_give_the_same_output() {
     assert!(message.contains("packed for another network"), "{message}");
     let table = scratch("never.yaml");
     let calibrate = ["calibrate", "digits", "--weights", &packed, "--inputs", "formula", "--output", &table];
-    let message = stderr(1, &calibrate);
-    assert!(message.contains("the plain file is needed"), "{message}");
+    let verify = ["verify", "digits", "--weights", &packed, "--inputs", "formula"];
+    for command in [&calibrate[..], &verify, &[&verify[..], &["--precision", "bf16"]].concat()] {
+        let message = stderr(1, command);
+        assert!(message.contains("holds packed weights, where the plain file is needed"), "{message}");
+    }
 }
 
 #[test]
@@ -255,6 +263,10 @@ fn a_network_of_ones_own() {
     assert!(message.contains("is no calibration table"), "{message}");
     let other = ["bench", &spec, "--size", "14x10x3", "--precision", "int8", "--calibration", &table];
     let message = stderr(1, &other);
+    assert!(message.contains("the calibration table was made for the network"), "{message}");
+    let after =
+        ["inspect", &spec, "--size", "14x10x3", "--precision", "int8", "--calibration", &table, "--after"];
+    let message = stderr(1, &[&after[..], &["assign-precision"]].concat());
     assert!(message.contains("the calibration table was made for the network"), "{message}");
 }
 

@@ -90,22 +90,37 @@ impl Diagnostic {
             Severity::Error | Severity::Minor => ("error", Level::ERROR),
             Severity::Warning => ("warning", Level::WARNING),
         };
+        let (message, help) = (short(&self.message), self.help.as_deref().map(short));
         if self.labels[0].0 == Span::default() {
-            let help = self.help.iter().map(|help| format!("\n  = help: {help}"));
-            return format!("{title}: {}{}", self.message, help.collect::<String>());
+            let help = help.map(|help| format!("\n  = help: {help}"));
+            return format!("{title}: {message}{}", help.unwrap_or_default());
         }
         let mut snippet = Snippet::source(text).path(origin);
         for (index, (span, note)) in self.labels.iter().enumerate() {
             let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(within(*span, text));
-            snippet = snippet.annotation(if note.is_empty() { annotation } else { annotation.label(note) });
+            snippet =
+                snippet.annotation(if note.is_empty() { annotation } else { annotation.label(short(note)) });
         }
-        let mut group: Group<'_> = level.primary_title(&self.message).element(snippet);
-        if let Some(help) = &self.help {
+        let mut group: Group<'_> = level.primary_title(message).element(snippet);
+        if let Some(help) = help {
             group = group.element(Level::HELP.message(help));
         }
         renderer.render(&[group])
     }
+}
+
+/// A message in which words and quotations of the user's text are not longer than need be.
+fn short(message: &str) -> String {
+    const MOST: usize = 200;
+    let cut = |part: &str| match part.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}..", &part[..end]),
+        None => part.to_owned(),
+    };
+    let quotations = message.split('`').enumerate();
+    let parts = quotations.map(|(index, part)| if index % 2 == 1 { cut(part) } else { part.to_owned() });
+    let message = parts.collect::<Vec<_>>().join("`");
+    message.split(' ').map(cut).collect::<Vec<_>>().join(" ")
 }
 
 /// A span as a range that begins and ends inside the text and between letters.
@@ -200,4 +215,15 @@ fn colors_change_no_text() {
     let plain = parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest));
     assert_ne!(styled, plain);
     assert_eq!(plain, all.render("file", "text"));
+}
+
+#[test]
+fn long_texts_are_cut() {
+    let long = "word ".repeat(1000);
+    let mut all = Diagnostics::default();
+    let diagnostic = Diagnostic::new(format!("the name `{long}` is none"), Span { start: 0, end: 4 });
+    all.push(diagnostic.label(format!("`{long}`")).help("x".repeat(1000)));
+    let text = all.render("file", &long.repeat(10));
+    assert!(text.starts_with("error: the name `word word") && text.contains("..` is none"), "{text}");
+    assert!(text.len() < 1_500, "{}: {text}", text.len());
 }

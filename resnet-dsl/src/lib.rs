@@ -52,8 +52,12 @@ impl Spec<'_> {
     pub fn parse(&self, read: ReadFile<'_>) -> Result<Parsed, Diagnostics> {
         let (parsed, mut errors) = spec::parse(self, read);
         if let Some(parsed) = &parsed {
-            let shapes = pass::infer_shapes(&mut parsed.graph.clone());
+            let mut graph = parsed.graph.clone();
+            let shapes = pass::infer_shapes(&mut graph);
             errors.extend(shapes.err().unwrap_or_default());
+            if errors.is_empty() {
+                errors.extend(label_mistakes(parsed, &graph));
+            }
         }
         parsed.filter(|_| errors.is_empty()).ok_or(errors)
     }
@@ -63,21 +67,9 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let Parsed { graph: unoptimized, input: [batch, ..], input_span, classes, metadata, .. } =
-            self.parse(read)?;
-        if let Precision::Int8(table) = &unoptimized.precision {
-            let (made_for, this) = (table.spec, fingerprint(&unoptimized)?);
-            if made_for != this {
-                let mut errors = Diagnostics::default();
-                let [made, name] = [&table.network, &unoptimized.name].map(|name| quoted::network(name));
-                let message = format!(
-                    "the calibration table was made for the network `{made}` ({made_for:016x}), this is `{name}` ({this:016x})"
-                );
-                let error = Diagnostic::new(message, input_span);
-                errors.push(error.help("calibrate this one: resnet calibrate"));
-                return Err(errors);
-            }
-        }
+        let parsed = self.parse(read)?;
+        parsed.check_calibration()?;
+        let Parsed { graph: unoptimized, input: [batch, ..], classes, metadata, .. } = parsed;
         let graph = |images| {
             let mut graph = unoptimized.clone();
             graph.set_batch(images);
@@ -128,6 +120,28 @@ impl Spec<'_> {
     }
 }
 
+impl Parsed {
+    /// Whether the calibration table of int8 was made for this network.
+    ///
+    /// # Errors
+    /// If it was made for another one.
+    pub fn check_calibration(&self) -> Result<(), Diagnostics> {
+        let Precision::Int8(table) = &self.graph.precision else { return Ok(()) };
+        let (made_for, this) = (table.spec, fingerprint(&self.graph)?);
+        if made_for == this {
+            return Ok(());
+        }
+        let mut errors = Diagnostics::default();
+        let [made, name] = [&table.network, &self.graph.name].map(|name| quoted::network(name));
+        let message = format!(
+            "the calibration table was made for the network `{made}` ({made_for:016x}), this is `{name}` ({this:016x})"
+        );
+        let error = Diagnostic::new(message, self.input_span);
+        errors.push(error.help("calibrate this one: resnet calibrate"));
+        Err(errors)
+    }
+}
+
 /// What the output of a network is, whose spec may say how many classes there are. A dense layer at the end makes scores even if
 /// the spec says nothing.
 fn ending(graph: &Graph, classes: Option<usize>, [_, height, width, channels]: ops::Dims) -> Ending {
@@ -139,6 +153,22 @@ fn ending(graph: &Graph, classes: Option<usize>, [_, height, width, channels]: o
         _ if classes == Some(channels) => Ending::Logits,
         _ => Ending::Features,
     }
+}
+
+/// What is wrong with the labels of a network that has classes: there must be one for each. `graph` has types.
+fn label_mistakes(parsed: &Parsed, graph: &Graph) -> Diagnostics {
+    let mut errors = Diagnostics::default();
+    let last = graph.output().map(|output| graph.node(output));
+    let Some((last, dims)) = last.and_then(|last| Some((last, last.ty?.dims))) else { return errors };
+    let (labels, [.., values]) = (parsed.metadata.labels.len(), dims);
+    let has_classes = ending(graph, parsed.classes, dims) != Ending::Features;
+    if has_classes && labels > 0 && labels != values {
+        let message =
+            format!("there are {labels} labels, and `{}` gives scores of {values} classes", last.name);
+        let error = Diagnostic::new(message, parsed.labels_span).also(last.span, format!("{values} here"));
+        errors.push(error.help("give a label for each class, or none"));
+    }
+    errors
 }
 
 /// A hash of everything that the values of a network depend on, but its weights: the text of its graph, all that can be fused

@@ -14,11 +14,13 @@ pub(crate) fn quoted(text: &str) -> String {
         match letter {
             '"' | '\\' => result.extend(['\\', letter]),
             '\n' => result += "\\n",
-            // What YAML does not take as it is, or takes for the end of a line.
+            // What YAML does not take as it is, or takes for the end of a line, and what turns the direction of text.
             '\0'..' '
             | '\x7F'..='\u{9F}'
             | '\u{2028}'
             | '\u{2029}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2066}'..='\u{2069}'
             | '\u{FEFF}'
             | '\u{FFFE}'
             | '\u{FFFF}' => {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use resnet_dsl::evaluate::{Array, EvaluateError, evaluate};
 use resnet_dsl::ir::read::read;
 use resnet_dsl::ir::{Graph, Op};
-use resnet_dsl::pass;
+use resnet_dsl::spec::Overrides;
+use resnet_dsl::{Spec, pass};
 use resnet_plan::{Role, WeightTensor};
 
 /// A graph from its lines, of which the last one is the output; the input is `%x`.
@@ -96,6 +97,41 @@ fn pools() {
         pool("average_pool", "k=3 s=3 p=1 ceil count_padding"),
         [12.0 / 9.0, 9.0 / 6.0, 15.0 / 6.0, 9.0 / 4.0]
     );
+}
+
+/// PyTorch's output sizes: rounded up, a window that begins in the image may be larger than it, by less than the stride.
+#[test]
+fn ceiled_windows_larger_than_the_image() {
+    let pixels = |kind: &str, size: &str, attributes: &str| {
+        output(&format!("%x = input {{dims=1x{size}x1}}\n%y = {kind} %x {{{attributes} ceil}}"))
+    };
+    assert_eq!(pixels("average_pool", "1x1", "k=2 s=2 p=0"), [1.0]);
+    assert_eq!(pixels("max_pool", "1x1", "k=2 s=2 p=0"), [1.0]);
+    assert_eq!(pixels("average_pool", "1x3", "k=2 s=2 p=0"), [1.5, 3.0]);
+    assert_eq!(pixels("average_pool", "1x1", "k=4 s=2 p=1 count_padding"), [1.0 / 9.0]);
+    let wide = "%x = input {dims=1x1x1x1}\n%y = max_pool %x {k=3 s=2 p=0 ceil}";
+    assert!(run(&graph(wide), &[1.0]).is_err());
+}
+
+/// Weights that are made up depend on a tensor's sizes and role: whoever loads it must ask for the same.
+#[test]
+fn the_plan_asks_for_the_same_tensors() {
+    let text = "name: net\ninput: 4x4x4\nstem:\n  - conv: {filters: 8, kernel: 3, groups: 2, bias: true}\n  - prelu\n  \
+                - conv: {filters: 8, kernel: 1, groups: 8, activation: none}\nhead: [{gem_pool: {learned: true}}, flatten, {dense: 3}]\n";
+    let overrides = Overrides::default();
+    let spec = Spec { name: "net", text, overrides: &overrides };
+    let read = &mut |_: &str| Err(String::new());
+    let graph = spec.parse(read).unwrap().graph;
+    let mut asked = HashMap::new();
+    let mut load = |tensor: &WeightTensor<'_>| {
+        asked.insert(tensor.name.to_owned(), (tensor.dims.clone(), tensor.role));
+        count(tensor)
+    };
+    evaluate(&graph, &mut load, &[1.0; 64]).unwrap();
+    let plan = spec.compile(read).unwrap().plan;
+    let planned =
+        plan.description.tensors().map(|tensor| (tensor.name.to_owned(), (tensor.dims, tensor.role)));
+    assert_eq!(asked, planned.collect());
 }
 
 /// Two groups of two channels: each output sees its own half.

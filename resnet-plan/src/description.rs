@@ -205,9 +205,9 @@ pub struct WeightTensor<'a> {
 pub enum Role {
     /// The kernel of a convolution or dense layer.
     Kernel {
-        /// Elements that go into one of the output: the window's size times the input channels.
+        /// Elements that go into one of the output: the window's size times the input channels of a group.
         fan_in: usize,
-        /// The window's size times the output channels.
+        /// The window's size times the output channels of a group.
         fan_out: usize,
     },
     /// The bias of a convolution or dense layer.
@@ -270,14 +270,8 @@ fn len(sizes: &[usize]) -> usize {
 impl LayerWeights {
     /// The tensors that a weight file has for it: kernel, bias, the input's norm, the sums' norm (gamma, beta, mean, variance), slopes.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
-        let [height, width, inputs, outputs] = self.group_shape();
-        let window = times(height, width);
-        let role = Role::Kernel {
-            fan_in: times(window, inputs),
-            fan_out: times(window, outputs / self.groups.max(1)),
-        };
-        let dims = self.kernel.layout.dims(self.group_shape());
-        let mut tensors = vec![WeightTensor { name: &self.kernel.name, dims, role }];
+        let [.., outputs] = self.shape;
+        let mut tensors = vec![self.kernel.tensor(self.group_shape(), self.groups)];
         let mut add = |name, len, role| tensors.push(WeightTensor { name, dims: vec![len], role });
         if let Some(bias) = &self.bias {
             add(bias, outputs, Role::Bias);
@@ -381,6 +375,17 @@ impl LayerWeights {
             }
             Algorithm::Strassen { .. } => [times(PRODUCTS, depth / 2), outputs / 2],
         }
+    }
+}
+
+impl Kernel {
+    /// Its tensor, for a layer of this height, width, inputs of a group and outputs of all groups.
+    pub fn tensor(&self, shape: [usize; 4], groups: usize) -> WeightTensor<'_> {
+        let [height, width, inputs, outputs] = shape;
+        let window = times(height, width);
+        let role =
+            Role::Kernel { fan_in: times(window, inputs), fan_out: times(window, outputs / groups.max(1)) };
+        WeightTensor { name: &self.name, dims: self.layout.dims(shape), role }
     }
 }
 

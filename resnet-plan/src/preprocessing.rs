@@ -114,6 +114,16 @@ impl Default for Preprocessing {
     }
 }
 
+impl ChannelOrder {
+    /// Whether an image can be an input of so many channels: of one each of red, green and blue; gray, of one, or three that are alike.
+    pub const fn makes(self, channels: usize) -> bool {
+        match self {
+            ChannelOrder::Rgb | ChannelOrder::Bgr => channels == 3,
+            ChannelOrder::Gray => channels == 1 || channels == 3,
+        }
+    }
+}
+
 /// `rgb`, `bgr`, `gray`.
 impl fmt::Display for ChannelOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -49,6 +49,17 @@ pub enum Error {
         /// Bytes that there are.
         found: usize,
     },
+    /// An image for a network whose input has other channels than images have.
+    #[error(
+        "an image in {order} makes no input of {channels} channel(s): rgb and bgr have 3, gray has 1, or 3 that are alike. \
+         Give this network values in place of images"
+    )]
+    Channels {
+        /// Channels of the network's input.
+        channels: usize,
+        /// Those that its preprocessing makes of an image.
+        order: resnet_plan::ChannelOrder,
+    },
     /// A file that is no image, or one that cannot be read.
     #[error("{origin} is not an image that can be read (JPEG, PNG, WebP, GIF, BMP, PNM)")]
     Image {

@@ -155,8 +155,8 @@ fn pooling() {
             let input = [height, width];
             let output = [0, 1].map(|axis| {
                 let padded = input[axis] + padding[2 * axis] + padding[2 * axis + 1];
-                let steps = padded.checked_sub(window[axis])?;
-                let rounded = if ceil { steps.div_ceil(stride[axis]) } else { steps / stride[axis] };
+                let room = if ceil { padded + stride[axis] - 1 } else { padded };
+                let rounded = room.checked_sub(window[axis])? / stride[axis];
                 let last = (input[axis] + padding[2 * axis] - 1) / stride[axis];
                 Some(rounded.min(last) + 1)
             });

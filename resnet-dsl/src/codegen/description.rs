@@ -5,11 +5,13 @@ use quote::quote;
 use resnet_plan::{Description, Plan};
 
 use super::constant;
+use crate::quoted;
 
 /// One line for the type's documentation.
 pub(super) fn summary(plan: &Plan) -> String {
     let ([n, h, w, c], [_, oh, ow, oc]) = (plan.input, plan.output());
     let Description { name, parameters, macs, .. } = &plan.description;
+    let name = quoted::network(name);
     format!(
         " `{name}`: {n} x {h}x{w}x{c} in, {n} x {oh}x{ow}x{oc} out, {:.2} million parameters, {:.2} billion multiply-adds.",
         *parameters as f64 / 1e6,
@@ -49,4 +51,15 @@ pub(super) fn description(description: &Description) -> (TokenStream, TokenStrea
         }
     };
     (constants, description)
+}
+
+/// It stands in a comment, which other text must not end, and terminals show.
+#[test]
+fn a_name_is_one_line() {
+    let text = "name: \"a\\nb\\e[31m\"\ninput: 1x1x1\nstem: [relu]\n";
+    let overrides = crate::spec::Overrides::default();
+    let spec = crate::Spec { name: "spec", text, overrides: &overrides };
+    let plan = spec.compile(&mut |_| Err(String::new())).unwrap().plan;
+    let summary = summary(&plan);
+    assert!(summary.starts_with(" `\"a\\nb\\u001b[31m\"`: 1 x 1x1x1 in"), "{summary}");
 }

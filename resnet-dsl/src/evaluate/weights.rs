@@ -118,7 +118,7 @@ impl<'a> Filters<'a> {
     /// If a tensor cannot be loaded.
     pub fn load(&self, load: Load<'_>) -> Result<[Vec<f64>; 2], EvaluateError> {
         let [_, _, inputs, outputs] = self.shape;
-        let mut kernel = ordered(&self.kernel.tensor, self.shape, load)?;
+        let mut kernel = ordered(&self.kernel.tensor, self.shape, self.groups, load)?;
         if let Some(epsilon) = self.standardized {
             standardize(&mut kernel, outputs, epsilon);
         }
@@ -196,15 +196,14 @@ fn standardize(kernel: &mut [f64], outputs: usize, epsilon: f64) {
 /// A kernel in the order height, width, input, output.
 fn ordered(
     kernel: &Kernel,
-    [height, width, inputs, outputs]: [usize; 4],
+    shape: [usize; 4],
+    groups: usize,
     load: Load<'_>,
 ) -> Result<Vec<f64>, EvaluateError> {
-    let window = height * width;
-    let fan_in = window * inputs;
-    let role = Role::Kernel { fan_in, fan_out: window * outputs };
-    let dims = kernel.layout.dims([height, width, inputs, outputs]);
-    let stored = tensor(&kernel.name, &dims, role, load)?;
-    let [from_output, from_input, from_position] = kernel.layout.strides([height, width, inputs, outputs]);
+    let [_, _, inputs, outputs] = shape;
+    let WeightTensor { name, dims, role } = kernel.tensor(shape, groups);
+    let stored = tensor(name, &dims, role, load)?;
+    let [from_output, from_input, from_position] = kernel.layout.strides(shape);
     let mut ordered = vec![0.0; stored.len()];
     for (index, weight) in ordered.iter_mut().enumerate() {
         let (position, input, output) = (index / outputs / inputs, index / outputs % inputs, index % outputs);

@@ -31,12 +31,13 @@ pub struct Sides {
 /// Per axis, with `n` input pixels, a window of `k` and a stride of `s`:
 /// ```text
 /// valid, numbers:  floor((n + before + behind - k) / s) + 1
-/// ceil:            the same rounded up, but no window may start behind the input and its padding in front
+/// ceil:            the same rounded up, so that a window may be larger than the padded input by less than its stride; but none may start
+///                  behind the input and its padding in front (PyTorch)
 /// same:            ceil(n / s); the zeros that needs are halved, the odd one goes behind (TensorFlow)
 /// ```
 ///
 /// # Errors
-/// If the window is larger than the padded input.
+/// If the window is larger than the padded input, with `ceil` by a stride or more.
 pub fn resolve(
     input: Dims,
     window: [usize; 2],
@@ -58,25 +59,24 @@ pub fn resolve(
         }
     };
     let padded = [height + sides.top + sides.bottom, width + sides.left + sides.right];
-    if window[0] > padded[0] || window[1] > padded[1] {
+    let size = |axis: usize, before: usize, unpadded: usize| {
+        let room = if ceil { padded[axis] + stride[axis] - 1 } else { padded[axis] };
+        let size = room.checked_sub(window[axis])? / stride[axis] + 1;
+        let behind = ceil && (size - 1) * stride[axis] >= unpadded + before;
+        Some(if behind { size - 1 } else { size })
+    };
+    let sizes = size(0, sides.top, height).zip(size(1, sides.left, width));
+    let (rows, columns) = sizes.ok_or_else(|| {
         let [h, w] = padded;
-        return Err(ShapeError::new(format!(
+        ShapeError::new(format!(
             "a window of {}x{} is larger than its input of {height}x{width}{}",
             window[0],
             window[1],
             if padded == [height, width] { String::new() } else { format!(" (padded: {h}x{w})") }
         ))
-        .help("use a smaller window, more padding, a larger input or fewer strides before it"));
-    }
-    let size = |axis: usize, before: usize, unpadded: usize| {
-        let steps = padded[axis] - window[axis];
-        if !ceil {
-            return steps / stride[axis] + 1;
-        }
-        let size = steps.div_ceil(stride[axis]) + 1;
-        if (size - 1) * stride[axis] >= unpadded + before { size - 1 } else { size }
-    };
-    Ok((sides, [size(0, sides.top, height), size(1, sides.left, width)]))
+        .help("use a smaller window, more padding, a larger input or fewer strides before it")
+    })?;
+    Ok((sides, [rows, columns]))
 }
 
 /// TensorFlow's `same` zeros before and behind.

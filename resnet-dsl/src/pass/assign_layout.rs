@@ -9,10 +9,10 @@
 //! ```
 //! Halos only grow, and no further than the sum of all paddings, so this ends.
 
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::Op;
 use crate::ir::graph::{Graph, Value};
-use crate::ops::{Conv2d, Dims, Padding, Sides};
+use crate::ops::{Conv2d, Dims, LARGEST, Padding, Sides};
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let values = graph.topological();
@@ -41,9 +41,42 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             }
         }
         if !changed {
-            return Ok(());
+            break;
         }
     }
+    let errors = too_large(graph, &values);
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Buffers that are larger than any value may be, by the padding of those that read them.
+fn too_large(graph: &Graph, values: &[Value]) -> Diagnostics {
+    let mut errors = Diagnostics::default();
+    for value in values {
+        let node = graph.node(*value);
+        let Some([batch, height, width, channels]) = node.ty.map(|ty| ty.dims) else { continue };
+        let Sides { top, bottom, left, right } = node.halo;
+        let sizes = [batch, height + top + bottom, width + left + right, channels];
+        let elements = sizes.iter().fold(1usize, |product, size| product.saturating_mul(*size));
+        if elements <= LARGEST {
+            continue;
+        }
+        let pads = |user: &&Value| matches!(graph.node(**user).op, Op::Conv2d(_) | Op::ZeroPad(_));
+        let users = graph.users(*value);
+        let reader = users.iter().find(pads).map_or(node, |user| graph.node(*user));
+        if errors.mentions(reader.span) {
+            continue;
+        }
+        let [_, height, width, _] = sizes;
+        let message = format!("`{}` is too large with its padding: {height}x{width} pixels", node.name);
+        let error = Diagnostic::new(message, reader.span).label(format!(
+            "no value may have more than 2^28 elements, its padding among them: here are {elements}"
+        ));
+        errors.push(match reader.used {
+            Some(used) => error.also(used, "used here"),
+            None => error,
+        });
+    }
+    errors
 }
 
 /// How far the windows of a convolution reach outside the image. Padding behind that no window touches is no part of it.

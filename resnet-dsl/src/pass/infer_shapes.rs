@@ -40,7 +40,15 @@ pub fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             Ok(dims) if too_large(&node.op, &inputs, dims) => {
                 let diagnostic = Diagnostic::new(format!("`{}` is too large", node.name), node.span)
                     .label("no value and no kernel may have more than 2^28 elements");
-                tell(diagnostic, node);
+                let image = dims[1..].iter().fold(1usize, |image, size| image.saturating_mul(*size));
+                let by_batch = image <= LARGEST && image.saturating_mul(dims[0]) > LARGEST;
+                let fewer = || {
+                    let images = dims[0];
+                    format!(
+                        "a run has {images} images: ask for a smaller `batch`, on the command line `--batch`"
+                    )
+                };
+                tell(if by_batch { diagnostic.help(fewer()) } else { diagnostic }, node);
             }
             Ok(dims) => node.ty = Some(Type::f32(dims)),
             Err(error) => {

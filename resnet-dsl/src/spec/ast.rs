@@ -36,6 +36,8 @@ pub struct Spec {
     pub preprocessing: Preprocessing,
     /// `labels`
     pub labels: Vec<String>,
+    /// Where they stand.
+    pub labels_span: Span,
     /// What has no effect.
     pub warnings: Diagnostics,
 }

@@ -114,7 +114,7 @@ pub(crate) fn count(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
             None
         }
         _ => {
-            wrong(node, "a number of at least 0", errors);
+            wrong(node, "a whole number of at least 0", errors);
             None
         }
     }
@@ -124,12 +124,12 @@ pub(crate) fn count(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
 pub(crate) fn size(node: &Node, errors: &mut Diagnostics) -> Option<usize> {
     match node.kind {
         Kind::Int(number) if number < 1 => {
-            wrong(node, "a number of at least 1", errors);
+            wrong(node, "a whole number of at least 1", errors);
             None
         }
         Kind::Int(_) => count(node, errors),
         _ => {
-            wrong(node, "a number of at least 1", errors);
+            wrong(node, "a whole number of at least 1", errors);
             None
         }
     }

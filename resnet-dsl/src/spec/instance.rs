@@ -69,10 +69,13 @@ fn scope(block: &Use<'_>, budget: &Budget, errors: &mut Diagnostics) -> Option<S
     for (word, value) in words {
         scope.set(word, value);
     }
-    for (name, argument) in arguments {
+    for (index, (name, argument)) in arguments.iter().enumerate() {
         let value = match argument {
             Argument::Given(node) => node.clone(),
-            Argument::Default(node) => scope.fill(node, budget, errors),
+            Argument::Default(node) => {
+                let pending = arguments[index..].iter().map(|(name, _)| name);
+                scope.before(pending).fill(node, budget, errors)
+            }
         };
         scope.set(name, value);
     }

@@ -63,6 +63,8 @@ pub struct Parsed {
     pub classes: Option<usize>,
     /// What is no part of the computation.
     pub metadata: Metadata,
+    /// Where the labels were given.
+    pub labels_span: Span,
     /// What has no effect.
     pub warnings: Diagnostics,
 }

@@ -3,6 +3,7 @@
 //! A scheme is a table of patterns, in YAML: those that ship lie in `specs/names`. `{stage}`, `{block}`, `{conv}` (its number
 //! in the block, or in the stem), `{letter}` (the same as a, b, c), `{classes}` and, for tensors, `{layer}` stand for what they say.
 
+use resnet_plan::text::is_name;
 use resnet_plan::{KernelLayout, nearest};
 
 use crate::diag::{Diagnostic, Diagnostics};
@@ -86,6 +87,16 @@ const PATTERNS: [(Name, &str); 23] = [
     (Name::Slope, "slope"),
     (Name::Exponent, "exponent"),
 ];
+
+/// All placeholders. The last one is for tensors.
+const PLACEHOLDERS: [&str; 6] = ["{stage}", "{block}", "{conv}", "{letter}", "{classes}", "{layer}"];
+
+impl Name {
+    /// The pattern's key in a scheme.
+    pub fn key(self) -> &'static str {
+        PATTERNS[self as usize].1
+    }
+}
 
 /// What the placeholders of a pattern stand for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -210,7 +221,8 @@ fn scheme(mut names: Names, mut fields: Fields<'_>, errors: &mut Diagnostics) ->
     if let Some(prefix) = fields.take("prefix") {
         match prefix.kind {
             Kind::List(_) | Kind::Map(_) => fields::wrong(prefix, "a word", errors),
-            _ => names.prefix = prefix.word().unwrap_or_default().to_owned(),
+            _ if prefix.word().is_none() => names.prefix = String::new(),
+            _ => names.prefix = name(prefix, &[], errors).unwrap_or_default(),
         }
     }
     for (name, key) in PATTERNS {
@@ -222,17 +234,34 @@ fn scheme(mut names: Names, mut fields: Fields<'_>, errors: &mut Diagnostics) ->
     names
 }
 
-/// A pattern whose placeholders are known.
 fn pattern(node: &Node, errors: &mut Diagnostics) -> Option<String> {
-    let pattern = fields::text(node, errors)?;
-    let known = ["{stage}", "{block}", "{conv}", "{letter}", "{classes}", "{layer}"];
-    let rest = known.iter().fold(pattern.clone(), |rest, placeholder| rest.replace(placeholder, ""));
-    if rest.contains(['{', '}']) {
-        let message = format!("`{pattern}` has an unknown placeholder");
-        errors.push(Diagnostic::new(message, node.span).help(format!("there are {}", known.join(", "))));
-        return None;
-    }
-    Some(pattern)
+    name(node, &PLACEHOLDERS, errors)
+}
+
+/// A layer's own name. It may say where the layer stands.
+pub(super) fn of_layer(node: &Node, errors: &mut Diagnostics) -> Option<String> {
+    name(node, &PLACEHOLDERS[..5], errors)
+}
+
+/// What the text form of a graph can hold as a name, and some placeholders. One that is wrong is left out, and all around it is clear.
+pub(super) fn name(node: &Node, placeholders: &[&str], errors: &mut Diagnostics) -> Option<String> {
+    let text = fields::text(node, errors)?;
+    let letters = placeholders.iter().fold(text.clone(), |rest, placeholder| rest.replace(placeholder, "x"));
+    let error = if let Some(start) = letters.find(['{', '}']) {
+        let unknown = letters[start..].split_inclusive('}').next().unwrap_or_default();
+        let message = format!("`{unknown}` in `{text}` is not a placeholder");
+        Diagnostic::new(message, node.span).help(match placeholders {
+            [] => "here are none".to_owned(),
+            _ => format!("there are {}", placeholders.join(", ")),
+        })
+    } else if !is_name(&letters) {
+        let message = format!("`{text}` cannot be a name");
+        Diagnostic::new(message, node.span).help("names are made of letters, digits and _ . / -")
+    } else {
+        return Some(text);
+    };
+    errors.push(error.minor());
+    None
 }
 
 #[test]

@@ -104,6 +104,7 @@ pub(super) fn spec(
         warnings,
         preprocessing,
         labels,
+        labels_span: labels_node.map_or_else(Span::default, |node| node.span),
     })
 }
 
@@ -162,7 +163,7 @@ fn precision(
         (None, Some(table), _) => {
             let Some(file) = text(table, errors) else { return Precision::F32 };
             let text = read(&file)
-                .map_err(|reason| format!("cannot read the calibration table in {file}: {reason}"));
+                .map_err(|reason| format!("cannot read the calibration table in `{file}`: {reason}"));
             text.and_then(|text| {
                 Calibration::parse(&text).map_err(|errors| errors.messages(&file, &text).join("\n"))
             })

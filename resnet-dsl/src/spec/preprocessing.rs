@@ -17,7 +17,15 @@ pub(super) fn preprocessing(
     let empty = Node { span: Span::default(), kind: Kind::Map(Vec::new()), written: String::new() };
     let mut fields = Fields::of(node.unwrap_or(&empty), "preprocessing", errors);
     let orders = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr), ("gray", ChannelOrder::Gray)];
-    let order = fields.read("channels", errors, |node, errors| choice(node, &orders, errors));
+    let order = fields.read("channels", errors, |node, errors| {
+        let order = choice(node, &orders, errors)?;
+        if !order.makes(channels) {
+            let message = format!("`{order}` does not make the {channels} channel(s) of the input");
+            let error = Diagnostic::new(message, node.span);
+            errors.push(error.help("`rgb` and `bgr` make 3, `gray` makes 1, or 3 that are alike"));
+        }
+        Some(order)
+    });
     let numbers = |node: &Node, errors: &mut Diagnostics| {
         let before = errors.serious();
         let numbers = list(node, errors, single)?;
@@ -144,7 +152,7 @@ pub(super) fn labels(node: &Node, read: ReadFile<'_>, errors: &mut Diagnostics) 
     match read(file) {
         Ok(text) => Some(lines(&text)),
         Err(reason) => {
-            let message = format!("cannot read the labels in {file}: {reason}");
+            let message = format!("cannot read the labels in `{file}`: {reason}");
             let lists = shipped::label_lists().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let help = format!("the path is relative to the spec. Lists that ship: {lists}");
             errors.push(Diagnostic::new(message, node.span).help(help));

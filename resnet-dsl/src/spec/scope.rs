@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use resnet_plan::nearest;
 
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::budget::Budget;
 use crate::spec::expression::{self, Word};
 use crate::spec::tree::{Kind, Node};
@@ -22,17 +22,24 @@ pub(super) struct Scope {
     filters: Option<usize>,
     /// Whether one of `s1`, `s2`.. was asked for.
     used_strides: Cell<bool>,
+    /// The parameter whose default is worked out, and those behind it.
+    pending: Vec<String>,
 }
 
 impl Scope {
     /// The same words, for a block of so many filters.
     pub(super) fn block(&self, filters: usize) -> Self {
-        Scope { words: self.words.clone(), filters: Some(filters), used_strides: Cell::new(false) }
+        Scope { words: self.words.clone(), filters: Some(filters), ..Scope::default() }
     }
 
     /// Gives a word its value.
     pub(super) fn set(&mut self, word: impl Into<String>, value: Node) {
         self.words.push((word.into(), value));
+    }
+
+    /// The same words, to work out the default of the first of these parameters.
+    pub(super) fn before<'a>(&self, parameters: impl Iterator<Item = &'a String>) -> Self {
+        Scope { pending: parameters.cloned().collect(), ..self.clone() }
     }
 
     /// Whether one of `s1`, `s2`.. was asked for.
@@ -55,9 +62,11 @@ impl Scope {
         };
         match &node.kind {
             Kind::Text(text) => match self.get(text) {
+                // A default that nobody wrote stands where it is asked for.
+                Some(value) if value.span == Span::default() => copy(&value.clone().at(node.span), errors),
                 Some(value) => copy(value, errors),
                 None if expression::is_expression(text) => self.number(node, text, errors),
-                None => match self.no_number(text) {
+                None => match self.unknown(text) {
                     Some(message) => {
                         errors.push(Diagnostic::new(message, node.span));
                         unknown
@@ -89,7 +98,7 @@ impl Scope {
             Some(Kind::Int(number)) => Ok(Word::Number(*number)),
             Some(Kind::Unknown) => Ok(Word::Unknown),
             Some(other) => Err(format!("`{word}` is {}, which is not a whole number", other.describe())),
-            None => Err(self.no_number(word).unwrap_or_else(|| format!("`{word}` is not known here"))),
+            None => Err(self.unknown(word).unwrap_or_else(|| format!("`{word}` is not known here"))),
         };
         let kind = match expression::value(text, &mut word) {
             Ok(number) => number.map_or(Kind::Unknown, Kind::Int),
@@ -97,7 +106,11 @@ impl Scope {
                 let known: Vec<&str> = self.words.iter().map(|(word, _)| word.as_str()).collect();
                 let error = Diagnostic::new(message, node.span).label(format!("in `{text}`"));
                 let near = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
-                let unknown = |word: &&str| !known.contains(word) && word.starts_with(char::is_alphabetic);
+                let unknown = |word: &&str| {
+                    !known.contains(word)
+                        && word.starts_with(char::is_alphabetic)
+                        && self.unknown(word).is_none()
+                };
                 let near = near.filter(unknown).find_map(|word| nearest(word, &known));
                 errors.push(match near {
                     Some(near) => error.help(format!("did you mean `{near}`?")),
@@ -109,11 +122,21 @@ impl Scope {
         Node::new(kind, node.span)
     }
 
-    /// Why there is no filter or stride of that number.
-    fn no_number(&self, word: &str) -> Option<String> {
+    /// Why a word has no value, if it is one of the language.
+    fn unknown(&self, word: &str) -> Option<String> {
+        if let Some(place) = self.pending.iter().position(|pending| pending == word) {
+            let which = if place == 0 { "is the default's own parameter" } else { "comes later" };
+            return Some(format!("`{word}` {which}: a default may use the parameters before it"));
+        }
         let number = numbered(word, 'f').or(numbered(word, 's'))?;
-        let filters = self.filters.filter(|filters| number > *filters)?;
-        Some(format!("there is no `{word}`: blocks of this kind take {filters} filters"))
+        Some(match self.filters? {
+            filters if number > filters => {
+                format!("there is no `{word}`: blocks of this kind take {filters} filters")
+            }
+            _ => format!(
+                "`{word}` is not known here: the layers of a definition may use it, defaults and `filters` not"
+            ),
+        })
     }
 }
 

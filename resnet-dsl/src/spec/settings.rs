@@ -86,7 +86,7 @@ impl Settings {
 
     /// `before_add` and `after_add`: the activations on both sides of a block's sum.
     pub(super) fn around_add(&self) -> [Node; 2] {
-        let none = Node::new(Kind::Text("none".to_owned()), self.defaults.activation.span);
+        let none = Node::new(Kind::Text("none".to_owned()), Span::default());
         let usual = |there| if there { self.defaults.activation.clone() } else { none.clone() };
         [usual(self.relu == Relu::BeforeAdd), usual(self.relu == Relu::AfterAdd)]
     }

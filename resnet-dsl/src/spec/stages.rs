@@ -8,6 +8,7 @@ use crate::spec::budget::Budget;
 use crate::spec::define::Definitions;
 use crate::spec::fields::{Fields, list, pair, size};
 use crate::spec::instance::{self, Use};
+use crate::spec::names::name;
 use crate::spec::scope::Scope;
 use crate::spec::settings::{Settings, settings};
 use crate::spec::tree::{Kind, Node};
@@ -96,7 +97,7 @@ impl<'a> Stages<'a> {
                 instance::unclear(span)
             };
             clear &= errors.serious() == before || entry.own.is_some();
-            blocks.push(Block { name: entry.name.map(str::to_owned), layers, span });
+            blocks.push(Block { name: entry.name, layers, span });
         }
         Stage { blocks }
     }
@@ -154,7 +155,7 @@ impl<'a> Stages<'a> {
 
 /// One of a stage's blocks: its name, where it stands, and the settings of its own.
 struct Entry<'a> {
-    name: Option<&'a str>,
+    name: Option<String>,
     node: Option<&'a Node>,
     own: Option<&'a Node>,
 }
@@ -171,9 +172,11 @@ fn numbers(node: &Node, errors: &mut Diagnostics) -> Option<()> {
 fn blocks<'a>(node: &'a Node, budget: &Budget, errors: &mut Diagnostics) -> Option<Vec<Entry<'a>>> {
     let entries: Vec<Entry<'a>> = match &node.kind {
         Kind::List(_) => list(node, errors, |node, errors| match (&node.kind, node.word()) {
-            (_, Some(name)) => Some(Entry { name: Some(name), node: Some(node), own: None }),
+            (_, Some(_)) => Some(Entry { name: name(node, &[], errors), node: Some(node), own: None }),
             (Kind::Map(map), _) if map.len() == 1 => {
-                Some(Entry { name: Some(&map[0].0.text), node: Some(node), own: Some(&map[0].1) })
+                let (key, own) = &map[0];
+                let word = Node::new(Kind::Text(key.text.clone()), key.span);
+                Some(Entry { name: name(&word, &[], errors), node: Some(node), own: Some(own) })
             }
             (other, _) => {
                 let message = format!("expected a block's name, found {}", other.describe());

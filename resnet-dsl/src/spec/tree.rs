@@ -111,11 +111,19 @@ impl Kind {
             Kind::Null => "nothing".to_owned(),
             Kind::Bool(value) => format!("`{value}`"),
             Kind::Int(value) => format!("`{value}`"),
-            Kind::Float(value) => format!("`{value}`"),
-            Kind::Text(text) => format!("`{}`", text.chars().take(40).collect::<String>()),
+            Kind::Float(value) => format!("`{value:?}`"),
+            Kind::Text(text) if text.trim().parse::<f64>().is_ok() => {
+                format!("the text `{}`", first_of(text))
+            }
+            Kind::Text(text) => format!("`{}`", first_of(text)),
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "a map".to_owned(),
             Kind::Unknown => "an unknown value".to_owned(),
         }
     }
+}
+
+/// The beginning of a text that may be long.
+fn first_of(text: &str) -> String {
+    text.chars().take(40).collect()
 }

@@ -72,7 +72,7 @@ impl Preprocessor {
     /// Writes the input of an image: `[height, width, channels]`.
     ///
     /// # Errors
-    /// [`Error::Length`] if `to` has another length.
+    /// [`Error::Length`] if `to` has another length; [`Error::Channels`] if images do not have the input's channels.
     pub fn apply(&mut self, image: &Image<'_>, to: &mut [f32]) -> Result<(), Error> {
         let [height, width, channels] = self.input;
         let expected = height.saturating_mul(width).saturating_mul(channels);
@@ -81,6 +81,9 @@ impl Preprocessor {
         }
         if to.is_empty() {
             return Ok(());
+        }
+        if !self.how.channels.makes(channels) {
+            return Err(Error::Channels { channels, order: self.how.channels });
         }
         let size = [image.height(), image.width()];
         if self.size != Some(size) {
@@ -221,8 +224,8 @@ fn fill(
     for (channel, table) in values.iter().enumerate() {
         let source = match order {
             _ if pixels.stored == 1 => 0,
-            ChannelOrder::Gray | ChannelOrder::Rgb => channel % 3,
-            ChannelOrder::Bgr => 2 - channel % 3,
+            ChannelOrder::Gray | ChannelOrder::Rgb => channel,
+            ChannelOrder::Bgr => 2 - channel,
         };
         for (y, to) in to.chunks_exact_mut(width * channels).enumerate() {
             let to = to[channel..].iter_mut().step_by(channels);

@@ -119,7 +119,7 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// If it holds packed weights.
-    pub(crate) fn plain(&self) -> Result<(), String> {
+    pub fn plain(&self) -> Result<(), String> {
         let packed = self.packed().is_some();
         if packed {
             Err("packed weights, where the plain file is needed that they were packed from".to_owned())
@@ -250,12 +250,15 @@ impl<'a> File<'a> {
         if let Some((place, number)) = find(to, |number| !number.is_finite()) {
             return unfit(format!("not finite: {name} has {number} at place {place}"));
         }
-        if let Role::Variance { epsilon } = role
-            && let Some((place, number)) = find(to, |number| f64::from(number) + epsilon <= 0.0)
-        {
-            return unfit(format!("no variance: {name} has {number} at place {place}"));
+        let (what, least) = match role {
+            Role::Variance { epsilon } => ("variance", -epsilon),
+            Role::Exponent => ("exponent above 0", 0.0),
+            _ => return Ok(()),
+        };
+        match find(to, |number| f64::from(number) <= least) {
+            Some((place, number)) => unfit(format!("no {what}: {name} has {number} at place {place}")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -341,4 +344,19 @@ fn find(numbers: &[[u8; 4]], bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> 
     let block = numbers.chunks(BLOCK).position(any)?;
     let place = block * BLOCK + numbers[block * BLOCK..].iter().position(|number| bad(value(number)))?;
     Some((place, value(&numbers[place])))
+}
+
+/// As in a spec, an exponent is above 0: the mean has its root.
+#[test]
+fn an_exponent_is_above_0() {
+    let tensor = WeightTensor { name: "p", dims: vec![1], role: Role::Exponent };
+    let read = |exponent: f32| {
+        let header = br#"{"p":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let bytes = [&(header.len() as u64).to_le_bytes(), &header[..], &exponent.to_le_bytes()].concat();
+        File::of_bytes(&bytes).unwrap().tensor(&tensor)
+    };
+    assert_eq!(read(0.5), Ok(vec![0.5]));
+    for exponent in [0.0, -0.0, -2.0] {
+        assert_eq!(read(exponent), Err(format!("no exponent above 0: p has {exponent} at place 0")));
+    }
 }

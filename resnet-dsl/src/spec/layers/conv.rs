@@ -5,8 +5,9 @@ use resnet_plan::Activation as Function;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ops::{ChannelConv, Op, Padding, Sides};
 use crate::spec::ast::{Activation, Conv, LayerKind};
-use crate::spec::fields::{self, Fields, choice, flag, pair, size, text};
+use crate::spec::fields::{self, Fields, choice, flag, pair, size};
 use crate::spec::layers::{Context, LayerType, activation, kind};
+use crate::spec::names;
 use crate::spec::settings::{batch_norm, epsilon, switch};
 use crate::spec::tree::{Kind, Node};
 
@@ -27,7 +28,7 @@ fn conv(fields: &mut Fields<'_>, context: Context<'_>, errors: &mut Diagnostics)
     let padding = fields.read("padding", errors, |node, errors| padding(node, kernel?, dilation, errors));
     let bias = fields.read("bias", errors, flag).unwrap_or(defaults.bias);
     let batch_norm = fields.read("batch_norm", errors, batch_norm).unwrap_or(defaults.batch_norm);
-    let norm = fields.read("norm", errors, text);
+    let norm = fields.read("norm", errors, names::of_layer);
     let relu = fields.read("relu", errors, flag);
     let (relu_node, own) = (relu.is_some(), fields.read("activation", errors, activation));
     if relu_node && own.is_some() {

@@ -18,6 +18,7 @@ use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::spec::ast::{Layer, LayerKind, Reference};
 use crate::spec::budget::Budget;
 use crate::spec::fields::{Fields, list, text};
+use crate::spec::names;
 use crate::spec::scope::Scope;
 use crate::spec::settings::Defaults;
 use crate::spec::tree::{Key, Kind, Node};
@@ -119,7 +120,7 @@ fn layer(node: &Node, context: Context<'_>, errors: &mut Diagnostics) -> Option<
     };
     let value = context.scope.fill(&value, context.budget, errors);
     let mut fields = Fields::of(&value, kind.what, errors);
-    let name = fields.read("name", errors, text);
+    let name = fields.read("name", errors, names::of_layer);
     let needs_from = kind.main == Some("from");
     let from = if needs_from { fields.required("from", errors) } else { fields.take("from") };
     let from = from.and_then(|node| reference(node, errors));

@@ -2,6 +2,7 @@
 
 use crate::diag::Diagnostics;
 use crate::ir::Op;
+use crate::ops::GroupNorm;
 use crate::spec::ast::{Layer, LayerKind};
 use crate::spec::lower::{Flow, Lowering};
 use crate::spec::names::Name;
@@ -18,7 +19,10 @@ impl Lowering<'_> {
             LayerKind::Op(op) if self.section.is_block() && op.is_nothing() => {}
             LayerKind::Op(op) => {
                 let name = match op {
-                    Op::BatchNorm { .. } | Op::GroupNorm(_) => self.norm_name(own),
+                    Op::BatchNorm { .. } | Op::GroupNorm(GroupNorm { affine: Some(_), .. }) => {
+                        self.norm_name(own)
+                    }
+                    Op::GroupNorm(GroupNorm { groups: None, .. }) => self.called(own, "instance_norm"),
                     Op::MaxPool(_) => self.called_as(own, Name::MaxPool, op.name()),
                     Op::AveragePool(_) => self.called_as(own, Name::AveragePool, op.name()),
                     Op::Softmax => self.called_as(own, Name::Softmax, op.name()),

@@ -64,9 +64,9 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
         None => {}
     }
     check::names(&graph, errors);
-    let Spec { input_span, classes, names, preprocessing, labels, warnings, .. } = spec;
+    let Spec { input_span, classes, names, preprocessing, labels, labels_span, warnings, .. } = spec;
     let metadata = Metadata { ignored: names.ignored, preprocessing, labels };
-    Parsed { graph, input: dims, input_span, classes, metadata, warnings }
+    Parsed { graph, input: dims, input_span, classes, metadata, labels_span, warnings }
 }
 
 /// A value, and what is known of it before shapes are inferred.
@@ -130,11 +130,17 @@ impl Lowering<'_> {
 
     /// The outputs that a spec names; without any, the last value is the output. It also stands for those that there are not.
     fn outputs(&mut self, outputs: &[Reference], errors: &mut Diagnostics) {
-        let mut found = Vec::new();
+        let mut found: Vec<Output> = Vec::new();
+        let mut names: HashMap<String, Span> = HashMap::new();
         for reference in outputs {
             let Flow { value, .. } = self.find(reference, errors).unwrap_or(self.flow);
-            let own = self.graph.node(value).name == reference.name;
-            found.push(Output { name: (!own).then(|| reference.name.clone()), value });
+            let name = self.fill(&reference.name);
+            if let Some(first) = names.insert(name.clone(), reference.span) {
+                let error = Diagnostic::new(format!("the output `{name}` is there twice"), reference.span);
+                errors.push(error.also(first, "first here"));
+            }
+            let own = self.graph.node(value).name == name;
+            found.push(Output { name: (!own).then_some(name), value });
         }
         if outputs.is_empty() {
             found.push(Output { name: None, value: self.flow.value });

@@ -55,7 +55,7 @@ impl Lowering<'_> {
         };
         match *shortcut {
             Shortcut::Subsample { front, back } => {
-                self.subsample(stride, filters, [front, back], span, errors)
+                self.subsample(stride, filters, [front, back], span, errors)?;
             }
             Shortcut::Auto(projection) | Shortcut::Projection(projection) => {
                 self.projection(projection, stride, filters, span);
@@ -85,7 +85,7 @@ impl Lowering<'_> {
         self.conv(&conv, names, span);
     }
 
-    /// Every n-th pixel, and zero channels.
+    /// Every n-th pixel, and zero channels; `None` if they are not the branch's.
     fn subsample(
         &mut self,
         stride: [usize; 2],
@@ -93,7 +93,7 @@ impl Lowering<'_> {
         [front, back]: [Option<usize>; 2],
         span: Span,
         errors: &mut Diagnostics,
-    ) {
+    ) -> Option<()> {
         let channels = self.flow.channels;
         let missing = filters.saturating_sub(channels.unwrap_or(0));
         let front = front.unwrap_or_else(|| missing.saturating_sub(back.unwrap_or(missing.div_ceil(2))));
@@ -104,13 +104,18 @@ impl Lowering<'_> {
             let message = format!(
                 "{front} + {channels} + {back} channels of the shortcut are not the {filters} of the branch"
             );
-            errors.push(Diagnostic::new(message, span));
+            errors.push(Diagnostic::new(message, span).help(match channels > filters {
+                true => "`subsample` adds channels, and takes none away: use `projection`",
+                false => "give `front` or `back` alone, or both so that this is the sum",
+            }));
+            return None;
         }
         let name =
             if self.section.is_block() { self.pattern(Name::Shortcut) } else { "subsample".to_owned() };
         let name = self.unique(name);
         self.flow.channels = Some(filters);
         self.chain(name, Op::Subsample(Subsample { stride, front, back }), span);
+        Some(())
     }
 
     /// The input, times what the layers make of it.
