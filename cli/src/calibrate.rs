@@ -76,10 +76,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let mut scales = BTreeMap::new();
     let (mut accuracy, mut dead) = (Vec::new(), Vec::new());
+    let unsigned = pass::never_negative(&compiled.graph);
     for value in compiled.graph.topological() {
         let name = &compiled.graph.node(value).name;
         let Some(histogram) = histograms.get(name) else { continue };
-        let steps = if pass::positive(&compiled.graph, value) { 255.0 } else { 127.0 };
+        let steps = if unsigned.contains(&value) { 255.0 } else { 127.0 };
         let largest = histogram.largest(arguments.method, steps);
         // A value that rounding alone keeps from 0 may have a smaller one.
         scales.insert(name.clone(), ((largest / steps) as f32).clamp(SCALES[0], SCALES[1]));

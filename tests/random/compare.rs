@@ -144,8 +144,9 @@ fn dims(graph: &Graph, name: &str) -> [usize; 4] {
 /// A calibration table: of each value, the largest element is the last integer.
 fn table(spec: &Spec<'_>, values: &HashMap<String, Array>) -> Result<Calibration, Diagnostics> {
     let Compiled { graph, plan } = spec.compile(&mut no_files)?;
+    let unsigned = pass::never_negative(&graph);
     let scale = |value| {
-        let steps = if pass::positive(&graph, value) { 255.0 } else { 127.0 };
+        let steps = if unsigned.contains(&value) { 255.0 } else { 127.0 };
         let name = &graph.node(value).name;
         let largest = largest(&values[name]);
         (name.clone(), if largest > 0.0 { ((largest / steps) as f32).max(SCALES[0]) } else { 1.0 })

@@ -7,9 +7,11 @@
 //!        from its operand (a maximum, a part, another shape) has its operand's type
 //! then:  a sum that no activation cuts off (the stream of pre-activation networks, in which errors would add up) is f32, and what is
 //!        pooled of it; so is what has kernels for f32 only (norms of the image itself, statistics, exponentials), and a flatten of
-//!        pixels that are not whole words of four bytes. What they read is f32, except by convolutions; of them, others read a
-//!        `convert`, except batch norms and activations, which read f32
-//!        outputs are f32
+//!        pixels that are not whole words of four bytes; outputs are f32
+//! between:
+//!        an f32 value reads f32; but the first operand of a convolution is never f32
+//!        a batch norm or an activation that stands alone reads either
+//!        any other value reads no f32, but a `convert` of it
 //! f32:   the convolution writes that, or a `convert` is put behind the value
 //! ```
 //! The network's input is converted where it is copied.
@@ -27,9 +29,12 @@ const MOST_PRODUCTS: usize = i32::MAX as usize / (255 * 127);
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     let precision = graph.precision.clone();
-    if precision == Precision::F32 {
-        return Ok(());
-    }
+    let table = match &precision {
+        Precision::F32 => return Ok(()),
+        Precision::Bf16 => None,
+        Precision::Int8(table) => Some(table),
+    };
+    let unsigned = never_negative(graph);
     let mut errors = Diagnostics::default();
     let mut narrow: HashMap<Value, Type> = HashMap::new();
     let mut wide: HashSet<Value> = HashSet::new();
@@ -37,15 +42,14 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let node = graph.node(value);
         let Some(ty) = node.ty else { continue };
         let operand = graph.operands(value).first().copied();
-        let element = match (&precision, &node.op, operand) {
-            (Precision::F32, ..) => Element::F32,
-            (Precision::Bf16, ..) => Element::Bf16,
+        let element = match (table, &node.op, operand) {
+            (None, ..) => Element::Bf16,
             (_, op, Some(x)) if takes_elements(op) => narrow.get(&x).map_or(Element::F32, |x| x.element),
-            (Precision::Int8(table), Op::Softmax, _) => {
+            (Some(table), Op::Softmax, _) => {
                 Element::U8(table.scales.get(&node.name).copied().unwrap_or(1.0 / 255.0))
             }
-            (Precision::Int8(table), ..) => match table.scales.get(&node.name) {
-                Some(scale) if positive(graph, value) => Element::U8(*scale),
+            (Some(table), ..) => match table.scales.get(&node.name) {
+                Some(scale) if unsigned.contains(&value) => Element::U8(*scale),
                 Some(scale) => Element::I8(*scale),
                 None => {
                     let message = format!("the calibration table has no scale of `{}`", node.name);
@@ -56,7 +60,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                 }
             },
         };
-        if let (Op::Conv2d(conv), Precision::Int8(_), Some(x)) = (&node.op, &precision, operand) {
+        if let (Op::Conv2d(conv), Some(_), Some(x)) = (&node.op, table, operand) {
             let channels = graph.node(x).ty.map_or(0, |ty| ty.dims[3]);
             let products = conv.kernel[0] * conv.kernel[1] * channels / conv.groups;
             if products > MOST_PRODUCTS {
@@ -148,11 +152,17 @@ fn is_mixed(op: &Op, operand: Option<&Type>) -> bool {
         })
 }
 
-/// Whether a value cannot be negative.
-pub fn positive(graph: &Graph, value: Value) -> bool {
-    let operands = graph.operands(value);
-    let operands: Vec<bool> = operands.iter().map(|operand| positive(graph, *operand)).collect();
-    graph.node(value).op.is_positive(&operands)
+/// The values that cannot be negative.
+pub fn never_negative(graph: &Graph) -> HashSet<Value> {
+    let mut values = HashSet::new();
+    for value in graph.topological() {
+        let operands = graph.operands(value);
+        let operands: Vec<bool> = operands.iter().map(|operand| values.contains(operand)).collect();
+        if graph.node(value).op.is_positive(&operands) {
+            values.insert(value);
+        }
+    }
+    values
 }
 
 /// The value in f32: itself, if it is a convolution's that can write that, else a conversion of it, of which there is one.
@@ -227,5 +237,34 @@ mod tests {
         assert!(found.contains("73728 products, too many for int8"), "{found}");
         let found = messages(&conv(5), &scales);
         assert!(found.contains("i8(0.5)[1,5,5,2048]") && found.contains("f32[1,1,1,8]"), "{found}");
+    }
+
+    #[test]
+    fn sums_that_nothing_cuts_off_are_f32() {
+        let graph = "network net\n%x = input {dims=1x4x4x8} : f32[1,4,4,8]\n\
+                     %a = conv2d %x {k=1 s=1 p=0 filters=8 w=@a:oihw} : f32[1,4,4,8]\n\
+                     %s = conv2d %a, %x {k=1 s=1 p=0 filters=8 w=@s:oihw} : f32[1,4,4,8]\n\
+                     %n = relu %s : f32[1,4,4,8]\n\
+                     %y = conv2d %n, %s {k=1 s=1 p=0 filters=8 w=@y:oihw} : f32[1,4,4,8]\nreturn %y";
+        let found = messages(graph, &["x", "a", "s", "n", "y"].map(|name| (name, 0.5)));
+        for line in [
+            "%a = conv2d %x {k=1x1 s=1 p=0 filters=8 w=@a:oihw} : i8(0.5)",
+            "%x.f32 = convert %x : f32",
+            "%s = conv2d %a, %x.f32 {k=1x1 s=1 p=0 filters=8 w=@s:oihw} : f32",
+            "%n = relu %s : u8(0.5)",
+            "%y = conv2d %n, %s {k=1x1 s=1 p=0 filters=8 w=@y:oihw} : f32",
+        ] {
+            assert!(found.contains(line), "{line} in {found}");
+        }
+    }
+
+    #[test]
+    fn many_sums_are_looked_at_once() {
+        let mut graph = "network net\n%x0 = input {dims=1x1x1x8} : f32[1,1,1,8]\n".to_owned();
+        for sum in 1..100 {
+            graph += &format!("%x{sum} = multiply %x{0}, %x{0} : f32[1,1,1,8]\n", sum - 1);
+        }
+        let graph = read(&(graph + "return %x99")).unwrap();
+        assert!(never_negative(&graph).is_empty());
     }
 }

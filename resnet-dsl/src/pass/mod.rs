@@ -22,7 +22,7 @@ use crate::ir::Graph;
 use crate::ir::verify::verify;
 
 /// Whether a value cannot be negative, and so is quantized without a sign.
-pub use assign_precision::positive;
+pub use assign_precision::never_negative;
 /// The first pass, for a network that is only looked at for mistakes.
 pub use infer_shapes::run as infer_shapes;
 

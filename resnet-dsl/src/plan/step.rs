@@ -51,7 +51,7 @@ impl Planning<'_> {
         self.operands.get(operand).map_or(0, |ty| ty.dims[3])
     }
 
-    /// That no step does what the operator does.
+    /// The error of an operator that has no step of its own.
     pub(crate) fn without_kernel(&self) -> Diagnostic {
         let Node { name, op, span, .. } = self.node;
         Diagnostic::new(format!("`{}` cannot stand on its own, as `{name}` does", op.name()), *span)
