@@ -100,7 +100,10 @@ fn written(
             .with_context(|| format!("cannot write {}", weights.display()))?;
         let checked = match arguments.no_check {
             true => None,
-            false => Some(in_words(resnet_import::check(contents, imported, &unfinished, threads::cores())?)),
+            false => {
+                let check = resnet_import::check(contents, imported, &unfinished, format, threads::cores());
+                Some(in_words(check.context("nothing was written")?))
+            }
         };
         files::replace(spec, |to| to.write_all(imported.spec.as_bytes()))
             .with_context(|| format!("cannot write {}", spec.display()))?;

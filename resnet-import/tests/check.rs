@@ -1,0 +1,58 @@
+//! The check of what was written against the file's own graph.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use resnet_import::{
+    Bytes, Check, Contents, Element, Error, Format, Imported, Source, check, import, read, write,
+};
+
+/// A file with a graph, and what it is imported as.
+fn file() -> (Contents, Imported) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/activations.onnx");
+    let contents = read(&path).unwrap();
+    let imported = import(&contents, &[], "test", &path).unwrap();
+    (contents, imported)
+}
+
+/// Checks the weights as they are written in this format.
+fn checked(name: &str, contents: &Contents, imported: &Imported, format: Format) -> Result<Check, Error> {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("check-{name}.safetensors"));
+    let mut file = std::fs::File::create(&path).unwrap();
+    write::weights(&imported.weights, format, &mut file).unwrap();
+    check(contents, imported, &path, format, NonZeroUsize::MIN)
+}
+
+#[test]
+fn weights_of_all_formats_agree() {
+    let (contents, imported) = file();
+    for format in [Format::F32, Format::F16, Format::Bf16] {
+        let check = checked(format.name(), &contents, &imported, format).unwrap();
+        assert!(matches!(check, Check::Agrees { size: None, .. }), "{check:?}");
+    }
+}
+
+#[test]
+fn other_weights_do_not_agree() {
+    let (contents, mut imported) = file();
+    for weight in &mut imported.weights {
+        let doubled = weight.source.to_f64().iter().map(|value| value * 2.0).collect();
+        weight.source = Source::Computed(doubled);
+    }
+    for format in [Format::F32, Format::F16, Format::Bf16] {
+        let error = checked("other", &contents, &imported, format).unwrap_err().to_string();
+        assert!(error.contains("of the largest away from those of the file's own graph"), "{error}");
+        assert!(error.contains("--no-check"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_gives_no_numbers_does_not_agree() {
+    let (mut contents, imported) = file();
+    let Contents::Network(model) = &mut contents else { panic!("the file has a graph") };
+    for tensor in model.tensors.iter_mut().filter(|tensor| tensor.element == Element::F32) {
+        tensor.bytes = Bytes::new(f32::NAN.to_le_bytes().repeat(tensor.bytes.len() / 4));
+    }
+    let error = checked("nan", &contents, &imported, Format::F32).unwrap_err().to_string();
+    assert!(error.contains("that are not finite"), "{error}");
+}
