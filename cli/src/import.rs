@@ -175,6 +175,10 @@ fn in_words(check: Check) -> String {
             let size = size.map_or(String::new(), |[height, width]| format!(" of {height}x{width}"));
             format!("outputs of a random input{size} agree with the file's own graph to {distance:.0e}")
         }
+        Check::TooLarge => {
+            "nothing: the values of the file's graph are too large for its input, which cannot be smaller"
+                .to_owned()
+        }
     }
 }
 

@@ -17,8 +17,11 @@ use crate::model::Model;
 use crate::slots;
 use crate::weight::Format;
 
-/// The most multiply-adds that a file's graph is evaluated with: ten seconds.
-const MOST: u64 = 8_000_000_000;
+/// The most multiply-adds that a file's graph is evaluated with, if it can be of a smaller input: ten seconds.
+const MULTIPLY_ADDS: u64 = 8_000_000_000;
+
+/// The most elements that the values of a file's graph may have in sum, since all are in memory at once: 512 MB in double precision.
+const ELEMENTS: usize = 1 << 26;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub enum Check {
         /// Height and width of the input, if they are not the network's own.
         size: Option<[usize; 2]>,
     },
+    /// The file has a graph whose values are too large to be evaluated, and which cannot be of a smaller input.
+    TooLarge,
 }
 
 /// Loads the weights that were written, in this format, and computes the outputs of a random input. If the file has a graph, that is
@@ -51,12 +56,9 @@ pub fn check(
         run(plan.clone(), weights, threads)?;
         return Ok(Check::Finite);
     };
-    let smaller = smaller(imported);
-    let size = smaller.as_ref().map(|plan| [plan.input[1], plan.input[2]]);
-    let plan = match smaller {
-        Some(plan) => plan,
-        None => exact(imported, &Overrides::default())?,
-    };
+    let own = plan.input;
+    let Some(plan) = comparable(model, imported)? else { return Ok(Check::TooLarge) };
+    let size = (plan.input != own).then_some([plan.input[1], plan.input[2]]);
     let (input, found) = run(plan, weights, threads)?;
     let distance = distance(&expected(model, size, &input)?, &found)?;
     if distance > tolerance(format) {
@@ -88,8 +90,7 @@ fn distance(expected: &[Vec<f64>], found: &[Vec<f32>]) -> Result<f64, Error> {
         let lens: Vec<String> = outputs.map(|len| len.to_string()).collect();
         format!("{} outputs (values: {})", lens.len(), lens.join(", "))
     };
-    let [theirs, ours] =
-        [lens(&mut expected.iter().map(Vec::len)), lens(&mut found.iter().map(Vec::len))];
+    let [theirs, ours] = [lens(&mut expected.iter().map(Vec::len)), lens(&mut found.iter().map(Vec::len))];
     if theirs != ours {
         return Err(disagree(&format!("it gives {ours}, the file's own graph {theirs}")));
     }
@@ -129,25 +130,35 @@ fn run(plan: Plan, weights: &Path, threads: NonZeroUsize) -> Result<(Vec<f32>, V
     ))
 }
 
-/// The plan for a smaller input, if a graph of this many multiply-adds takes long and can be of one.
-fn smaller(imported: &Imported) -> Option<Plan> {
-    let plan = &imported.compiled.plan;
-    if plan.description.macs <= MOST {
-        return None;
-    }
-    let [_, mut height, mut width, channels] = plan.input;
-    let mut best = None;
-    while height > 32 && width > 32 {
+/// The plan of the network's own input, or of a smaller one, if that takes long or much memory and can be of one; `None` if all take
+/// too much memory.
+///
+/// # Errors
+/// If the network cannot be compiled.
+fn comparable(model: &Model, imported: &Imported) -> Result<Option<Plan>, Error> {
+    let fits = |plan: &Plan| elements(model, [plan.input[1], plan.input[2]]) <= ELEMENTS;
+    let own = exact(imported, &Overrides::default())?;
+    let [_, mut height, mut width, channels] = own.input;
+    let mut best = Some(own).filter(fits);
+    let long = |best: &Option<Plan>| best.as_ref().is_none_or(|plan| plan.description.macs > MULTIPLY_ADDS);
+    while long(&best) && height > 32 && width > 32 {
         (height, width) = (height / 2, width / 2);
         let overrides = Overrides { input: Some([height, width, channels]), ..Overrides::default() };
-        let plan = exact(imported, &overrides).ok()?;
-        let fits = plan.description.macs <= MOST;
-        best = Some(plan);
-        if fits {
-            break;
-        }
+        let Ok(smaller) = exact(imported, &overrides) else { break };
+        best = Some(smaller).filter(fits).or(best);
     }
-    best
+    Ok(best)
+}
+
+/// How many elements the values of the file's graph have in sum for an input of this size; as many as there can be, if none of this
+/// size fits.
+fn elements(model: &Model, size: [usize; 2]) -> usize {
+    let mut graph = of_size(&model.graph, Some(size));
+    if slots::run(&mut graph, &["eliminate-dead", "infer-shapes"]).is_err() {
+        return usize::MAX;
+    }
+    let dims = graph.topological().into_iter().filter_map(|value| graph.node(value).ty).map(|ty| ty.dims);
+    dims.map(|dims| dims.into_iter().fold(1, usize::saturating_mul)).fold(0, usize::saturating_add)
 }
 
 /// The plan in f32, whatever the spec says: it is the import that is looked at, and not what other precisions cost.

@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use resnet_dsl::Spec;
 use resnet_import::{
-    Bytes, Check, Contents, Element, Error, Format, Imported, Source, check, import, read, write,
+    Bytes, Check, Contents, Element, Error, Format, Imported, Model, Source, check, import, read, write,
 };
 
 /// A file with a graph, and what it is imported as.
@@ -55,4 +56,28 @@ fn a_file_that_gives_no_numbers_does_not_agree() {
     }
     let error = checked("nan", &contents, &imported, Format::F32).unwrap_err().to_string();
     assert!(error.contains("that are not finite"), "{error}");
+}
+
+/// So many activations of an image: their graph, and what it is imported as.
+fn images([height, width]: [usize; 2], layers: usize) -> (Contents, Imported) {
+    let stem: String = (0..layers).map(|layer| format!("  - relu: {{name: relu{layer}}}\n")).collect();
+    let text = format!("name: test\ninput: {height}x{width}x3\nstem:\n{stem}");
+    let overrides = Default::default();
+    let spec = Spec { name: "test", text: &text, overrides: &overrides };
+    let parsed = spec.parse(&mut |_| Err("no files".to_owned()));
+    let graph = parsed.unwrap_or_else(|errors| panic!("{}", errors.render("test", &text))).graph;
+    let model = Model { format: "test".to_owned(), operators: layers, graph, tensors: Vec::new() };
+    let contents = Contents::Network(model);
+    let imported = import(&contents, &[], "test", Path::new("test.onnx")).unwrap();
+    (contents, imported)
+}
+
+/// Without this, the first takes gigabytes.
+#[test]
+fn large_images_are_compared_on_smaller_ones() {
+    let (contents, imported) = images([8192, 4096], 2);
+    let check = checked("large", &contents, &imported, Format::F32).unwrap();
+    assert_eq!(check, Check::Agrees { distance: 0.0, size: Some([2048, 1024]) });
+    let (contents, imported) = images([32, 1 << 16], 12);
+    assert_eq!(checked("wide", &contents, &imported, Format::F32).unwrap(), Check::TooLarge);
 }
