@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use resnet::runtime::{files, threads};
-use resnet_import::{Check, Contents, Element, Format, Imported, Like, write};
+use resnet_import::{Check, Contents, Format, Imported, Like, write};
 use resnet_plan::Ending;
 
 use crate::model;
@@ -156,8 +156,7 @@ fn what_is(file: &Path, contents: &Contents) -> String {
         Contents::Tensors(checkpoint) => (format!("{} tensors", checkpoint.tensors.len()), checkpoint.format),
         Contents::Network(model) => (format!("{} operators", model.operators), &*model.format),
     };
-    let is_weight = |element| matches!(element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16);
-    let weights = contents.tensors().iter().filter(|tensor| is_weight(tensor.element));
+    let weights = contents.tensors().iter().filter(|tensor| tensor.element.is_float());
     let parameters: usize = weights.map(|tensor| tensor.bytes.len() / tensor.element.bytes()).sum();
     let parameters = match parameters {
         0..1_000_000 => format!("{:.1} k", parameters as f64 / 1e3),

@@ -136,14 +136,14 @@ fn order_of(file: KernelLayout, spec: KernelLayout) -> KernelLayout {
     if spec == spec.dense() { file.dense() } else { file }
 }
 
-/// Whether a tensor has the sizes of a slot, in a file that orders kernels like this. Sizes of 1 may be left out or added.
-fn has_shape(slot: &Slot, dims: &[usize], layout: KernelLayout) -> bool {
+/// Whether a tensor is a weight of a slot's sizes, in a file that orders kernels like this. Sizes of 1 may be left out or added.
+fn has_shape(slot: &Slot, tensor: &Tensor, layout: KernelLayout) -> bool {
     let wanted = match slot.part {
         Part::Kernel(spec, shape) => order_of(layout, spec).dims(shape),
         _ => slot.dims.clone(),
     };
     let larger = |dims: &[usize]| dims.iter().copied().filter(|size| *size != 1).collect::<Vec<_>>();
-    wanted == dims || larger(&wanted) == larger(dims)
+    tensor.element.is_float() && (wanted == tensor.dims || larger(&wanted) == larger(&tensor.dims))
 }
 
 /// How a file orders kernels: as most of those agree with that have a slot's name.
@@ -154,7 +154,7 @@ fn layout<'a>(kernels: impl Iterator<Item = (&'a Slot, &'a Tensor)> + Clone) -> 
         _ => None,
     });
     let agree = |order: &KernelLayout| {
-        kernels.clone().filter(|(slot, tensor)| has_shape(slot, &tensor.dims, *order)).count()
+        kernels.clone().filter(|(slot, tensor)| has_shape(slot, tensor, *order)).count()
     };
     // Of equals, `max_by_key` takes the last.
     orders.into_iter().chain(own).max_by_key(agree).unwrap_or(KernelLayout::Oihw)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::candidate::Candidate;
-use crate::checkpoint::{Element, Tensor};
+use crate::checkpoint::Tensor;
 use crate::fit::{Pairing, has_shape, layout};
 use crate::slots::{Part, Slot};
 use resnet_dsl::ir::graph::Value;
@@ -44,7 +44,7 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
     for (slot, pair) in slots.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
         let ends = |tensor: &Tensor| {
             tensor.name.strip_suffix(&slot.name).is_some_and(|rest| rest.ends_with(['.', '/']))
-                && has_shape(slot, &tensor.dims, layout)
+                && has_shape(slot, tensor, layout)
         };
         let mut same = (0..tensors.len()).filter(|index| !used.contains(index) && ends(&tensors[*index]));
         if let (Some(only), None) = (same.next(), same.next()) {
@@ -56,7 +56,7 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
     let fits = slots
         .iter()
         .zip(&pairs)
-        .map(|(slot, tensor)| tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor].dims, layout)));
+        .map(|(slot, tensor)| tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor], layout)));
     let fits: Vec<bool> = fits.collect();
     let extra: Vec<usize> = (0..tensors.len())
         .filter(|index| !used.contains(index) && !is_counter(&tensors[*index], &candidate.ignored))
@@ -153,9 +153,8 @@ fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
 
 /// Whether a tensor is no weight: a counter, or what the naming scheme leaves out.
 fn is_counter(tensor: &Tensor, ignored: &[String]) -> bool {
-    let whole = matches!(tensor.element, Element::I64 | Element::I32 | Element::U8 | Element::I8);
     ignored.iter().any(|ending| tensor.name.ends_with(ending))
-        || (whole && tensor.dims.iter().all(|size| *size == 1))
+        || (!tensor.element.is_float() && tensor.dims.iter().all(|size| *size == 1))
 }
 
 /// Whether a tensor that is left lies between those of the network: in a module that it also has tensors in.
@@ -218,10 +217,11 @@ fn cut(candidate: &Candidate, pairs: &[Option<usize>]) -> Option<String> {
 /// With all ends of the name hashed, this takes minutes.
 #[test]
 fn long_names_take_no_longer() {
-    let slot = |name: &str| Slot { name: name.to_owned(), node: String::new(), dims: vec![1], part: Part::Bias };
-    let bytes = crate::checkpoint::Bytes::new(vec![0; 4]);
+    let slot =
+        |name: &str| Slot { name: name.to_owned(), node: String::new(), dims: vec![1], part: Part::Bias };
+    let bytes = crate::Bytes::new(vec![0; 4]);
     let name = "a.".repeat(500_000) + "fc.bias";
-    let tensors = [Tensor { name, dims: vec![1], element: Element::F32, bytes }];
+    let tensors = [Tensor { name, dims: vec![1], element: crate::Element::F32, bytes }];
     let files = HashMap::from([(tensors[0].name.as_str(), 0)]);
     let (of_file, of_spec) = prefixes(&files, &[slot("fc.bias")], &tensors).unwrap();
     assert_eq!((of_file.len(), of_spec.as_str()), (1_000_000, ""));

@@ -14,7 +14,7 @@ use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_plan::KernelLayout;
 
 use crate::candidate::Candidate;
-use crate::checkpoint::{Element, Tensor};
+use crate::checkpoint::Tensor;
 use crate::fit::names::{classifier, parent};
 use crate::fit::{Pairing, has_shape};
 use crate::slots::{Part, Slot, of_node};
@@ -70,7 +70,7 @@ pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing>
 fn file(tensors: &[Tensor]) -> Vec<Layer> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut layers: Vec<Layer> = Vec::new();
-    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| is_weight(tensor)) {
+    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.element.is_float()) {
         let place = *places.entry(parent(&tensor.name)).or_insert(layers.len());
         if place == layers.len() {
             layers.push(Vec::new());
@@ -84,11 +84,6 @@ fn file(tensors: &[Tensor]) -> Vec<Layer> {
         }
     }
     layers
-}
-
-/// Whether it may be a weight: counters are none.
-fn is_weight(tensor: &Tensor) -> bool {
-    matches!(tensor.element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16)
 }
 
 /// What a tensor is for, by the end of its name and its shape.
@@ -190,7 +185,7 @@ fn agree(
         let of_file = waiting.get_mut(&key(layer))?.pop_front()?;
         for (kind, slot) in layer {
             let (_, tensor) = of_file.iter().find(|(of_file, _)| of_file == kind)?;
-            if !has_shape(&slots[*slot], &tensors[*tensor].dims, layout) {
+            if !has_shape(&slots[*slot], &tensors[*tensor], layout) {
                 return None;
             }
             pairs[*slot] = Some(*tensor);

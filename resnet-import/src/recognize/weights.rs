@@ -223,10 +223,10 @@ impl<'a> Mapping<'a> {
         Some(())
     }
 
-    /// A tensor of the file of so many elements.
+    /// A tensor of the file that is a weight of so many elements.
     fn tensor(&self, name: &str, len: usize) -> Option<Tensor> {
         let tensor = *self.tensors.get(name)?;
-        (Tensor::len(&tensor.dims) == Some(len)).then(|| tensor.clone())
+        (tensor.element.is_float() && Tensor::len(&tensor.dims) == Some(len)).then(|| tensor.clone())
     }
 
     fn add(&mut self, name: &str, dims: &[usize], source: Source) {
