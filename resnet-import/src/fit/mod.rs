@@ -3,7 +3,7 @@
 //! ```text
 //! for each spec:  by names, whatever they begin with; the number of classes is the file's
 //! none fits:      by the order and the shapes of the layers, whatever they are called
-//! several fit:    the one that leaves out the least; of those, the one that the file's path speaks of
+//! several fit:    the one that leaves out the least; of those, the one that the name of the file or its folder speaks of
 //! ```
 
 mod names;
@@ -91,12 +91,8 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Resul
 
 impl Pairing {
     /// What sorts the best one first.
-    fn rank(&self, tensors: &[Tensor], path: &Path) -> (usize, bool, bool, String) {
-        let name = &self.candidate.like.name;
-        let folder = name.split_once('/').map_or("", |(folder, _)| folder);
-        let told = !folder.is_empty() && path.to_string_lossy().contains(folder);
-        // The naming scheme that specs have unless they say another is the one that most files are of.
-        (self.left_out(tensors), !told, folder != "torchvision", name.clone())
+    fn rank(&self, tensors: &[Tensor], path: &Path) -> impl Ord + use<> {
+        (self.left_out(tensors), self.candidate.like.preference(path))
     }
 
     /// How many elements the file has beside the spec's, and the spec beside the file's.

@@ -78,11 +78,8 @@ pub(crate) fn recognize(
         }
     }
     matches.sort_by_cached_key(|found| {
-        let name = found.candidate.like.name.clone();
-        let folder = name.split_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
-        let told = !folder.is_empty() && path.to_string_lossy().contains(&folder);
-        let whole = found.outputs.is_none();
-        (!whole, std::cmp::Reverse(found.names), !told, folder != "torchvision", name)
+        let preference = found.candidate.like.preference(path);
+        (found.outputs.is_some(), std::cmp::Reverse(found.names), preference)
     });
     let same = |found: &&Match| {
         found.outputs.is_none() == matches[0].outputs.is_none() && found.names == matches[0].names
