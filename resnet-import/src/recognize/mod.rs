@@ -14,6 +14,7 @@ use crate::candidate::{Candidate, Like};
 use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::model::Model;
+use crate::slots;
 use crate::text::Difference;
 use crate::weight::Weight;
 use canonical::{Canonical, Numbers};
@@ -72,7 +73,8 @@ pub(crate) fn recognize(
             Err(_) => continue,
         };
         let spec = Canonical::of(&candidate.graph, &mut numbers)?;
-        if let Some(outputs) = outputs(&file, &spec) {
+        let found = outputs(&file, &spec);
+        if let Some(outputs) = found.filter(|cut| cut.as_ref().is_none_or(|cut| is_most(&candidate, cut))) {
             let known = candidate.slots.iter().filter(|slot| names.contains(slot.name.as_str())).count();
             matches.push(Match { candidate, outputs, names: known });
         }
@@ -190,6 +192,26 @@ fn outputs(file: &Canonical, spec: &Canonical) -> Option<Option<Vec<String>>> {
         Some(spec.graph.node(*value).name.clone())
     };
     wanted.iter().map(name).collect::<Option<Vec<String>>>().map(Some)
+}
+
+/// Whether these values of a spec need at least half of its parameters: any network begins as some other.
+fn is_most(candidate: &Candidate, outputs: &[String]) -> bool {
+    let graph = &candidate.graph;
+    let mut waiting: Vec<Value> = graph.topological();
+    waiting.retain(|value| outputs.contains(&graph.node(*value).name));
+    let (mut seen, mut needed) = (HashSet::new(), HashSet::new());
+    while let Some(value) = waiting.pop() {
+        if seen.insert(value) {
+            needed.extend(slots::of_node(graph, value).into_iter().map(|slot| slot.name));
+            waiting.extend(graph.operands(value));
+        }
+    }
+    let parameters = |there: bool| {
+        let slots = candidate.slots.iter().filter(|slot| needed.contains(&slot.name) == there);
+        slots.filter_map(|slot| Tensor::len(&slot.dims)).fold(0, usize::saturating_add)
+    };
+    let needed = parameters(true);
+    needed > 0 && needed >= parameters(false)
 }
 
 /// Height, width and channels of the input.
