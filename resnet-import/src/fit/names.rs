@@ -58,9 +58,7 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
         .zip(&pairs)
         .map(|(slot, tensor)| tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor], layout)));
     let fits: Vec<bool> = fits.collect();
-    let extra: Vec<usize> = (0..tensors.len())
-        .filter(|index| !used.contains(index) && !is_counter(&tensors[*index], &candidate.ignored))
-        .collect();
+    let extra = extra(tensors, &used, &candidate);
     let cut = cut(&candidate, &pairs);
     let misshapen = pairs.iter().zip(&fits).any(|(tensor, fits)| tensor.is_some() && !fits);
     let missing = pairs.iter().any(Option::is_none);
@@ -149,6 +147,12 @@ fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
         _ => return None,
     };
     (classes != outputs).then_some(classes)
+}
+
+/// The tensors that are not used, but counters.
+pub(super) fn extra(tensors: &[Tensor], used: &HashSet<usize>, candidate: &Candidate) -> Vec<usize> {
+    let left = (0..tensors.len()).filter(|index| !used.contains(index));
+    left.filter(|index| !is_counter(&tensors[*index], &candidate.ignored)).collect()
 }
 
 /// Whether a tensor is no weight: a counter, or what the naming scheme leaves out.

@@ -15,7 +15,7 @@ use resnet_plan::KernelLayout;
 
 use crate::candidate::Candidate;
 use crate::checkpoint::Tensor;
-use crate::fit::names::{classifier, parent};
+use crate::fit::names::{classifier, extra, parent};
 use crate::fit::{Pairing, has_shape};
 use crate::slots::{Part, Slot, of_node};
 
@@ -63,7 +63,8 @@ pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing>
     }
     let (pairs, layout) = found?;
     let fits = vec![true; pairs.len()];
-    Some(Pairing { candidate, tensors: pairs, fits, layout, extra: Vec::new(), complete: true, cut: None })
+    let extra = extra(tensors, &pairs.iter().flatten().copied().collect(), &candidate);
+    Some(Pairing { candidate, tensors: pairs, fits, layout, extra, complete: true, cut: None })
 }
 
 /// The layers of a file, in its order.
@@ -234,4 +235,24 @@ fn parts(name: &str) -> Vec<&str> {
         }
     }
     parts
+}
+
+#[test]
+fn what_is_left_is_told() {
+    let text = "name: test\ninput: 8x8x3\nbatch_norm: false\nactivation: none\n\
+                stem:\n  - conv: {name: a, filters: 4, kernel: 3}\n  - conv: {name: b, filters: 5, kernel: 3}\n";
+    let like = crate::Like { name: "test".to_owned(), text: text.to_owned(), folder: None };
+    let candidate = Candidate::parse(&like, &Default::default()).unwrap();
+    let tensor = |name: &str, dims: &[usize], element: crate::Element| {
+        let bytes = crate::Bytes::new(vec![0; Tensor::len(dims).unwrap() * element.bytes()]);
+        Tensor { name: name.to_owned(), dims: dims.to_vec(), element, bytes }
+    };
+    let tensors = [
+        tensor("x.weight", &[4, 3, 3, 3], crate::Element::F32),
+        tensor("y.weight", &[5, 4, 3, 3], crate::Element::F32),
+        tensor("steps", &[], crate::Element::I64),
+        tensor("table", &[7], crate::Element::I64),
+    ];
+    let pairing = pair(&tensors, &candidate).unwrap();
+    assert_eq!((pairing.tensors, pairing.extra), (vec![Some(0), Some(1)], vec![3]));
 }
