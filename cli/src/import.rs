@@ -105,9 +105,13 @@ fn written(
                 Some(in_words(check.context("nothing was written")?))
             }
         };
-        files::replace(spec, |to| to.write_all(imported.spec.as_bytes()))
-            .with_context(|| format!("cannot write {}", spec.display()))?;
         fs::rename(&unfinished, weights).with_context(|| format!("cannot write {}", weights.display()))?;
+        let replaced = files::replace(spec, |to| to.write_all(imported.spec.as_bytes()));
+        if replaced.is_err() {
+            // Weights without their spec would be taken for those of another.
+            let _ = fs::remove_file(weights);
+        }
+        replaced.with_context(|| format!("cannot write {}", spec.display()))?;
         Ok(checked)
     };
     let result = write();

@@ -45,6 +45,20 @@ fn weights_of_a_spec_that_ships() {
     assert!(guess.starts_with(&format!("{image}  7 ")), "{guess}");
 }
 
+#[test]
+fn both_files_are_written_or_none() {
+    for (name, taken, other) in [("spec", "yaml", "safetensors"), ("weights", "safetensors", "yaml")] {
+        let prefix = scratch(&format!("import-none-{name}"));
+        let [taken, other] = [taken, other].map(|ending| format!("{prefix}.{ending}"));
+        fs::create_dir_all(&taken).unwrap();
+        let output = resnet(&["import", DIGITS, "--output", &prefix, "--force"]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(&format!("cannot write {taken}")), "{message}");
+        assert!(!Path::new(&other).exists(), "{other}");
+    }
+}
+
 /// Under a prefix, with a head of other classes that is called otherwise, counters, and a layer beside the network.
 #[test]
 fn weights_of_a_training() {
