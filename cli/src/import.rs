@@ -13,7 +13,7 @@ use crate::print::say;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The checkpoint: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors (or its .index.json), NumPy (.npz)
+    /// The checkpoint: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin, .th), safetensors (or its .index.json), NumPy (.npz)
     file: PathBuf,
     /// PREFIX.yaml and PREFIX.safetensors are written [default: the file's name, in the current folder]
     #[arg(long, value_name = "PREFIX")]
