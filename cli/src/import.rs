@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use resnet::runtime::{files, threads};
-use resnet_import::{Check, Contents, Element, Format, Imported, Like, write};
+use resnet_import::{Check, Contents, Format, Imported, Like, write};
 use resnet_plan::Ending;
 
 use crate::model;
@@ -13,7 +13,7 @@ use crate::print::say;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The checkpoint: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors (or its .index.json), NumPy (.npz)
+    /// The checkpoint: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin, .th), safetensors (or its .index.json), NumPy (.npz)
     file: PathBuf,
     /// PREFIX.yaml and PREFIX.safetensors are written [default: the file's name, in the current folder]
     #[arg(long, value_name = "PREFIX")]
@@ -100,11 +100,18 @@ fn written(
             .with_context(|| format!("cannot write {}", weights.display()))?;
         let checked = match arguments.no_check {
             true => None,
-            false => Some(in_words(resnet_import::check(contents, imported, &unfinished, threads::cores())?)),
+            false => {
+                let check = resnet_import::check(contents, imported, &unfinished, format, threads::cores());
+                Some(in_words(check.context("nothing was written")?))
+            }
         };
-        files::replace(spec, |to| to.write_all(imported.spec.as_bytes()))
-            .with_context(|| format!("cannot write {}", spec.display()))?;
         fs::rename(&unfinished, weights).with_context(|| format!("cannot write {}", weights.display()))?;
+        let replaced = files::replace(spec, |to| to.write_all(imported.spec.as_bytes()));
+        if replaced.is_err() {
+            // Weights without their spec would be taken for those of another.
+            let _ = fs::remove_file(weights);
+        }
+        replaced.with_context(|| format!("cannot write {}", spec.display()))?;
         Ok(checked)
     };
     let result = write();
@@ -153,8 +160,7 @@ fn what_is(file: &Path, contents: &Contents) -> String {
         Contents::Tensors(checkpoint) => (format!("{} tensors", checkpoint.tensors.len()), checkpoint.format),
         Contents::Network(model) => (format!("{} operators", model.operators), &*model.format),
     };
-    let is_weight = |element| matches!(element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16);
-    let weights = contents.tensors().iter().filter(|tensor| is_weight(tensor.element));
+    let weights = contents.tensors().iter().filter(|tensor| tensor.element.is_float());
     let parameters: usize = weights.map(|tensor| tensor.bytes.len() / tensor.element.bytes()).sum();
     let parameters = match parameters {
         0..1_000_000 => format!("{:.1} k", parameters as f64 / 1e3),
@@ -171,6 +177,10 @@ fn in_words(check: Check) -> String {
         Check::Agrees { distance, size } => {
             let size = size.map_or(String::new(), |[height, width]| format!(" of {height}x{width}"));
             format!("outputs of a random input{size} agree with the file's own graph to {distance:.0e}")
+        }
+        Check::TooLarge => {
+            "nothing: the values of the file's graph are too large for its input, which cannot be smaller"
+                .to_owned()
         }
     }
 }

@@ -45,6 +45,20 @@ fn weights_of_a_spec_that_ships() {
     assert!(guess.starts_with(&format!("{image}  7 ")), "{guess}");
 }
 
+#[test]
+fn both_files_are_written_or_none() {
+    for (name, taken, other) in [("spec", "yaml", "safetensors"), ("weights", "safetensors", "yaml")] {
+        let prefix = scratch(&format!("import-none-{name}"));
+        let [taken, other] = [taken, other].map(|ending| format!("{prefix}.{ending}"));
+        fs::create_dir_all(&taken).unwrap();
+        let output = resnet(&["import", DIGITS, "--output", &prefix, "--force"]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(&format!("cannot write {taken}")), "{message}");
+        assert!(!Path::new(&other).exists(), "{other}");
+    }
+}
+
 /// Under a prefix, with a head of other classes that is called otherwise, counters, and a layer beside the network.
 #[test]
 fn weights_of_a_training() {
@@ -96,6 +110,25 @@ fn what_does_not_fit_is_told_by_layer() {
     }
     assert!(message.lines().count() <= 20);
     assert!(!Path::new(&format!("{}.yaml", scratch("import-unfit"))).exists());
+}
+
+#[test]
+fn whole_numbers_are_no_weights() {
+    let path = scratch("import-whole-file.safetensors");
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, (dims, bytes)) in read_shipped() {
+        let (element, len) =
+            if name == "conv1.weight" { ("I8", bytes.len() / 4) } else { ("F32", bytes.len()) };
+        let offsets = [data.len(), data.len() + len];
+        header.insert(name, json!({"dtype": element, "shape": dims, "data_offsets": offsets}));
+        data.extend(&bytes[..len]);
+    }
+    let header = Value::Object(header).to_string();
+    fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()).unwrap();
+    let output = resnet(&["import", &path, "--output", &fresh("whole"), "--like", "digits"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("conv1.weight holds whole numbers, which are no weights"), "{message}");
 }
 
 /// Layers in the order of the network, under names that are nobody's.

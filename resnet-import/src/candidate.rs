@@ -1,9 +1,10 @@
 //! A spec that a file may be of, and what it computes with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use resnet_dsl::ir::Graph;
 use resnet_dsl::spec::Overrides;
+use resnet_dsl::spec::names::USUAL;
 use resnet_dsl::{Spec, shipped};
 
 use crate::error::Error;
@@ -44,6 +45,15 @@ impl Like {
             let text = shipped::get(name)?.to_owned();
             Some(Like { name: name.to_owned(), text, folder: None })
         })
+    }
+
+    /// What sorts that one first which a file is most likely of, as far as its place tells: one of the folder that the name of the
+    /// file or of its folder speaks of; else one of the folder that has the name of the [usual](USUAL) scheme, as most files do.
+    pub(crate) fn preference(&self, path: &Path) -> (bool, bool, String) {
+        let folder = self.name.split_once('/').map_or("", |(folder, _)| folder);
+        let places = [path.file_name(), path.parent().and_then(Path::file_name)];
+        let told = places.into_iter().flatten().any(|place| says(&place.to_string_lossy(), folder));
+        (!told, folder != USUAL, self.name.clone())
     }
 
     /// Whether it ships.
@@ -87,5 +97,30 @@ impl Candidate {
     /// As [`Candidate::parse`].
     pub(crate) fn with_classes(&self, classes: usize) -> Result<Self, Error> {
         Candidate::parse(&self.like, &Overrides { classes: Some(classes), ..Overrides::default() })
+    }
+}
+
+/// Whether a text has a word that stands alone.
+fn says(text: &str, word: &str) -> bool {
+    let alone = |neighbor: Option<char>| !neighbor.is_some_and(char::is_alphanumeric);
+    !word.is_empty()
+        && text.match_indices(word).any(|(start, _)| {
+            alone(text[..start].chars().next_back()) && alone(text[start + word.len()..].chars().next())
+        })
+}
+
+#[test]
+fn files_speak_of_folders_in_whole_words() {
+    let like = Like { name: "timm/resnet18".to_owned(), text: String::new(), folder: None };
+    for (path, told) in [
+        ("/home/timmy/x.pth", false),
+        ("/home/timm/models/x.pth", false),
+        ("timmy.pth", false),
+        ("x.pth", false),
+        ("timm_resnet18.pth", true),
+        ("models/resnet18.timm.pth", true),
+        ("/models/timm/x.pth", true),
+    ] {
+        assert_eq!(like.preference(Path::new(path)).0, !told, "{path}");
     }
 }

@@ -57,6 +57,14 @@ pub struct Bytes {
 }
 
 impl Element {
+    /// Whether it may be a weight: whole numbers are counters and indices.
+    pub const fn is_float(self) -> bool {
+        match self {
+            Element::F32 | Element::F64 | Element::F16 | Element::Bf16 => true,
+            Element::I64 | Element::I32 | Element::I8 | Element::U8 => false,
+        }
+    }
+
     /// Bytes of one.
     pub const fn bytes(self) -> usize {
         match self {

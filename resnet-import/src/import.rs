@@ -97,7 +97,7 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         return onnx::read(&file, Some([224, 224, 3]), &mut |name| beside(name)).map(Contents::Network);
     }
     Err(Error::Unsupported(format!(
-        "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors, \
+        "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin, .th), safetensors, \
          NumPy (.npz)",
         path.display()
     )))

@@ -58,9 +58,11 @@ pub(crate) fn typed(graph: &Graph) -> Result<Graph, Error> {
 /// Runs passes of the compiler, by their names.
 ///
 /// # Errors
-/// What a pass finds wrong with the graph.
+/// What a pass finds wrong with the graph; or if the compiler has no such pass.
 pub(crate) fn run(graph: &mut Graph, names: &[&str]) -> Result<(), Error> {
-    for pass in names.iter().filter_map(|name| pass::PIPELINE.iter().find(|pass| pass.name == *name)) {
+    for name in names {
+        let pass = pass::PIPELINE.iter().find(|pass| pass.name == *name);
+        let pass = pass.ok_or_else(|| Error::Unsupported(format!("the compiler has no pass `{name}`")))?;
         (pass.run)(graph).map_err(|errors| {
             let all: Vec<String> = errors
                 .iter()
@@ -126,7 +128,18 @@ pub(crate) fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
             }
         }
         Op::ChannelConv(conv) => add(&conv.weights, vec![1, 1, conv.kernel], Part::ChannelKernel),
-        _ => {}
+        Op::Input(_)
+        | Op::ZeroPad(_)
+        | Op::MaxPool(_)
+        | Op::AveragePool(_)
+        | Op::Blur(_)
+        | Op::StatisticsPool(_)
+        | Op::Upsample(_)
+        | Op::Subsample(_)
+        | Op::Flatten
+        | Op::Softmax
+        | Op::L2Normalize { .. }
+        | Op::Convert => {}
     }
     slots
 }
@@ -163,4 +176,10 @@ fn slope(activation: &Activation, channels: usize, add: &mut impl FnMut(&str, Ve
     if let Some(slope) = &activation.slope {
         add(&slope.name, vec![slope.len(channels)], Part::Slope);
     }
+}
+
+#[test]
+fn passes_have_these_names() {
+    let error = run(&mut Graph::new("test"), &["infer-shape"]).unwrap_err().to_string();
+    assert!(error.contains("no pass `infer-shape`"), "{error}");
 }

@@ -7,6 +7,7 @@ use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_dsl::ir::param::Param;
 use resnet_dsl::ir::read::read;
 use resnet_dsl::ir::{Node, Op};
+use resnet_dsl::pass::PIPELINE;
 use resnet_dsl::{Spec, shipped};
 use resnet_import::{Bytes, Contents, Element, Imported, Like, Model, Tensor, import};
 use resnet_plan::Description;
@@ -102,5 +103,22 @@ fn graphs_that_ship_can_be_written_as_lists() {
         if !graph.topological().iter().any(|value| matches!(graph.node(*value).op, Op::Subsample(_))) {
             assert_eq!(shape(&graph), shape(&written), "{name}");
         }
+    }
+}
+
+/// The first layers of a network are no spec's, but lists of layers.
+#[test]
+fn beginnings_are_not_recognized() {
+    let all: Vec<Like> = Like::shipped().collect();
+    let (whole, description) = network("torchvision/resnet18", shipped::get("torchvision/resnet18").unwrap());
+    let dead = PIPELINE.iter().find(|pass| pass.name == "eliminate-dead").unwrap();
+    for (name, found) in [("maxpool", false), ("layer1.1.add", false), ("avgpool", true)] {
+        let mut graph = whole.clone();
+        let value = graph.topological().into_iter().find(|value| graph.node(*value).name == name);
+        graph.set_output(value.unwrap_or_else(|| panic!("{name} of\n{whole}")));
+        (dead.run)(&mut graph).unwrap();
+        let imported = import(&file(&graph, &description), &all, "test", Path::new("test.onnx"));
+        let network = imported.unwrap_or_else(|error| panic!("{name}: {error}")).network;
+        assert_eq!(network.contains(" up to "), found, "{name}: {network}");
     }
 }

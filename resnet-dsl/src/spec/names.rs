@@ -32,6 +32,9 @@ pub struct Names {
     patterns: [String; PATTERNS.len()],
 }
 
+/// The scheme of specs that name none.
+pub const USUAL: &str = "torchvision";
+
 /// What a pattern is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table below says it
@@ -112,9 +115,9 @@ pub struct Place<'a> {
 }
 
 impl Names {
-    /// PyTorch's names: `layer1.0.conv1.weight`.
-    pub fn torchvision() -> Self {
-        ships("torchvision").unwrap_or_else(Names::empty)
+    /// The scheme [`USUAL`].
+    pub fn usual() -> Self {
+        ships(USUAL).unwrap_or_else(Names::empty)
     }
 
     fn empty() -> Self {
@@ -193,7 +196,7 @@ pub(super) fn parse(node: &Node, errors: &mut Diagnostics) -> Option<Names> {
         return by_name(node, errors);
     }
     let mut fields = Fields::of(node, "a naming scheme", errors);
-    let base = fields.read("like", errors, by_name).unwrap_or_else(Names::torchvision);
+    let base = fields.read("like", errors, by_name).unwrap_or_else(Names::usual);
     Some(scheme(base, fields, errors))
 }
 

@@ -41,7 +41,7 @@ pub(super) fn spec(
     let input = input_node.and_then(|node| input(node, errors));
     let batch = fields.read("batch", errors, size);
     let classes = fields.read("classes", errors, size);
-    let names = fields.read("names", errors, names::parse).unwrap_or_else(Names::torchvision);
+    let names = fields.read("names", errors, names::parse).unwrap_or_else(Names::usual);
     let before = errors.serious();
     let definitions = fields.read("define", errors, Definitions::read).unwrap_or_default();
     let word = Node::new(Kind::Text("bottleneck".to_owned()), fields.span());

@@ -3,7 +3,7 @@
 //! ```text
 //! for each spec:  by names, whatever they begin with; the number of classes is the file's
 //! none fits:      by the order and the shapes of the layers, whatever they are called
-//! several fit:    the one that leaves out the least; of those, the one that the file's path speaks of
+//! several fit:    the one that leaves out the least; of those, the one that the name of the file or its folder speaks of
 //! ```
 
 mod names;
@@ -91,12 +91,8 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Resul
 
 impl Pairing {
     /// What sorts the best one first.
-    fn rank(&self, tensors: &[Tensor], path: &Path) -> (usize, bool, bool, String) {
-        let name = &self.candidate.like.name;
-        let folder = name.split_once('/').map_or("", |(folder, _)| folder);
-        let told = !folder.is_empty() && path.to_string_lossy().contains(folder);
-        // The naming scheme that specs have unless they say another is the one that most files are of.
-        (self.left_out(tensors), !told, folder != "torchvision", name.clone())
+    fn rank(&self, tensors: &[Tensor], path: &Path) -> impl Ord + use<> {
+        (self.left_out(tensors), self.candidate.like.preference(path))
     }
 
     /// How many elements the file has beside the spec's, and the spec beside the file's.
@@ -136,14 +132,14 @@ fn order_of(file: KernelLayout, spec: KernelLayout) -> KernelLayout {
     if spec == spec.dense() { file.dense() } else { file }
 }
 
-/// Whether a tensor has the sizes of a slot, in a file that orders kernels like this. Sizes of 1 may be left out or added.
-fn has_shape(slot: &Slot, dims: &[usize], layout: KernelLayout) -> bool {
+/// Whether a tensor is a weight of a slot's sizes, in a file that orders kernels like this. Sizes of 1 may be left out or added.
+fn has_shape(slot: &Slot, tensor: &Tensor, layout: KernelLayout) -> bool {
     let wanted = match slot.part {
         Part::Kernel(spec, shape) => order_of(layout, spec).dims(shape),
         _ => slot.dims.clone(),
     };
     let larger = |dims: &[usize]| dims.iter().copied().filter(|size| *size != 1).collect::<Vec<_>>();
-    wanted == dims || larger(&wanted) == larger(dims)
+    tensor.element.is_float() && (wanted == tensor.dims || larger(&wanted) == larger(&tensor.dims))
 }
 
 /// How a file orders kernels: as most of those agree with that have a slot's name.
@@ -154,7 +150,7 @@ fn layout<'a>(kernels: impl Iterator<Item = (&'a Slot, &'a Tensor)> + Clone) -> 
         _ => None,
     });
     let agree = |order: &KernelLayout| {
-        kernels.clone().filter(|(slot, tensor)| has_shape(slot, &tensor.dims, *order)).count()
+        kernels.clone().filter(|(slot, tensor)| has_shape(slot, tensor, *order)).count()
     };
     // Of equals, `max_by_key` takes the last.
     orders.into_iter().chain(own).max_by_key(agree).unwrap_or(KernelLayout::Oihw)

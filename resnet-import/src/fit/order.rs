@@ -14,8 +14,8 @@ use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_plan::KernelLayout;
 
 use crate::candidate::Candidate;
-use crate::checkpoint::{Element, Tensor};
-use crate::fit::names::{classifier, parent};
+use crate::checkpoint::Tensor;
+use crate::fit::names::{classifier, extra, parent};
 use crate::fit::{Pairing, has_shape};
 use crate::slots::{Part, Slot, of_node};
 
@@ -63,14 +63,15 @@ pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing>
     }
     let (pairs, layout) = found?;
     let fits = vec![true; pairs.len()];
-    Some(Pairing { candidate, tensors: pairs, fits, layout, extra: Vec::new(), complete: true, cut: None })
+    let extra = extra(tensors, &pairs.iter().flatten().copied().collect(), &candidate);
+    Some(Pairing { candidate, tensors: pairs, fits, layout, extra, complete: true, cut: None })
 }
 
 /// The layers of a file, in its order.
 fn file(tensors: &[Tensor]) -> Vec<Layer> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut layers: Vec<Layer> = Vec::new();
-    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| is_weight(tensor)) {
+    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.element.is_float()) {
         let place = *places.entry(parent(&tensor.name)).or_insert(layers.len());
         if place == layers.len() {
             layers.push(Vec::new());
@@ -84,11 +85,6 @@ fn file(tensors: &[Tensor]) -> Vec<Layer> {
         }
     }
     layers
-}
-
-/// Whether it may be a weight: counters are none.
-fn is_weight(tensor: &Tensor) -> bool {
-    matches!(tensor.element, Element::F32 | Element::F64 | Element::F16 | Element::Bf16)
 }
 
 /// What a tensor is for, by the end of its name and its shape.
@@ -190,7 +186,7 @@ fn agree(
         let of_file = waiting.get_mut(&key(layer))?.pop_front()?;
         for (kind, slot) in layer {
             let (_, tensor) = of_file.iter().find(|(of_file, _)| of_file == kind)?;
-            if !has_shape(&slots[*slot], &tensors[*tensor].dims, layout) {
+            if !has_shape(&slots[*slot], &tensors[*tensor], layout) {
                 return None;
             }
             pairs[*slot] = Some(*tensor);
@@ -239,4 +235,24 @@ fn parts(name: &str) -> Vec<&str> {
         }
     }
     parts
+}
+
+#[test]
+fn what_is_left_is_told() {
+    let text = "name: test\ninput: 8x8x3\nbatch_norm: false\nactivation: none\n\
+                stem:\n  - conv: {name: a, filters: 4, kernel: 3}\n  - conv: {name: b, filters: 5, kernel: 3}\n";
+    let like = crate::Like { name: "test".to_owned(), text: text.to_owned(), folder: None };
+    let candidate = Candidate::parse(&like, &Default::default()).unwrap();
+    let tensor = |name: &str, dims: &[usize], element: crate::Element| {
+        let bytes = crate::Bytes::new(vec![0; Tensor::len(dims).unwrap() * element.bytes()]);
+        Tensor { name: name.to_owned(), dims: dims.to_vec(), element, bytes }
+    };
+    let tensors = [
+        tensor("x.weight", &[4, 3, 3, 3], crate::Element::F32),
+        tensor("y.weight", &[5, 4, 3, 3], crate::Element::F32),
+        tensor("steps", &[], crate::Element::I64),
+        tensor("table", &[7], crate::Element::I64),
+    ];
+    let pairing = pair(&tensors, &candidate).unwrap();
+    assert_eq!((pairing.tensors, pairing.extra), (vec![Some(0), Some(1)], vec![3]));
 }

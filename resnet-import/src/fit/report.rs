@@ -51,8 +51,11 @@ fn describe(
     let misshapen: Vec<String> = slots()
         .filter_map(|(slot, tensor)| {
             let found = &tensors[(*tensor)?];
-            let fits = has_shape(slot, &found.dims, *layout);
-            (!fits).then(|| format!("{} is {:?}, not {:?}", found.name, found.dims, slot.dims))
+            let fits = has_shape(slot, found, *layout);
+            (!fits).then(|| match found.element.is_float() {
+                true => format!("{} is {:?}, not {:?}", found.name, found.dims, slot.dims),
+                false => format!("{} holds whole numbers, which are no weights", found.name),
+            })
         })
         .collect();
     let fitting = fits.iter().filter(|fits| **fits).count();

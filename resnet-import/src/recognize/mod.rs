@@ -14,6 +14,7 @@ use crate::candidate::{Candidate, Like};
 use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::model::Model;
+use crate::slots;
 use crate::text::Difference;
 use crate::weight::Weight;
 use canonical::{Canonical, Numbers};
@@ -72,17 +73,15 @@ pub(crate) fn recognize(
             Err(_) => continue,
         };
         let spec = Canonical::of(&candidate.graph, &mut numbers)?;
-        if let Some(outputs) = outputs(&file, &spec) {
+        let found = outputs(&file, &spec);
+        if let Some(outputs) = found.filter(|cut| cut.as_ref().is_none_or(|cut| is_most(&candidate, cut))) {
             let known = candidate.slots.iter().filter(|slot| names.contains(slot.name.as_str())).count();
             matches.push(Match { candidate, outputs, names: known });
         }
     }
     matches.sort_by_cached_key(|found| {
-        let name = found.candidate.like.name.clone();
-        let folder = name.split_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
-        let told = !folder.is_empty() && path.to_string_lossy().contains(&folder);
-        let whole = found.outputs.is_none();
-        (!whole, std::cmp::Reverse(found.names), !told, folder != "torchvision", name)
+        let preference = found.candidate.like.preference(path);
+        (found.outputs.is_some(), std::cmp::Reverse(found.names), preference)
     });
     let same = |found: &&Match| {
         found.outputs.is_none() == matches[0].outputs.is_none() && found.names == matches[0].names
@@ -193,6 +192,26 @@ fn outputs(file: &Canonical, spec: &Canonical) -> Option<Option<Vec<String>>> {
         Some(spec.graph.node(*value).name.clone())
     };
     wanted.iter().map(name).collect::<Option<Vec<String>>>().map(Some)
+}
+
+/// Whether these values of a spec need at least half of its parameters: any network begins as some other.
+fn is_most(candidate: &Candidate, outputs: &[String]) -> bool {
+    let graph = &candidate.graph;
+    let mut waiting: Vec<Value> = graph.topological();
+    waiting.retain(|value| outputs.contains(&graph.node(*value).name));
+    let (mut seen, mut needed) = (HashSet::new(), HashSet::new());
+    while let Some(value) = waiting.pop() {
+        if seen.insert(value) {
+            needed.extend(slots::of_node(graph, value).into_iter().map(|slot| slot.name));
+            waiting.extend(graph.operands(value));
+        }
+    }
+    let parameters = |there: bool| {
+        let slots = candidate.slots.iter().filter(|slot| needed.contains(&slot.name) == there);
+        slots.filter_map(|slot| Tensor::len(&slot.dims)).fold(0, usize::saturating_add)
+    };
+    let needed = parameters(true);
+    needed > 0 && needed >= parameters(false)
 }
 
 /// Height, width and channels of the input.
