@@ -82,6 +82,19 @@ impl File {
         Ok(Group { file: self, group, path: String::new() })
     }
 
+    /// Takes memory for what is made of the file.
+    ///
+    /// # Errors
+    /// If less is left.
+    pub fn take(&self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.budget.borrow_mut().take(bytes, what)
+    }
+
+    /// What is left of the budget, when all is read.
+    pub fn into_budget(self) -> Budget {
+        self.budget.into_inner()
+    }
+
     /// A dataset as a tensor: a range of the file's bytes where they lie in one piece, else read.
     fn tensor(&self, dataset: &Dataset, path: String) -> Result<Tensor, Error> {
         let element = element(dataset).ok_or_else(|| {
@@ -127,7 +140,7 @@ impl File {
 
     /// Chunks, compressed data, data without a place.
     fn read(&self, dataset: &Dataset, path: &str, size: usize, element: Element) -> Result<Bytes, Error> {
-        self.budget.borrow_mut().take(size, || {
+        self.take(size, || {
             format!("the dataset `{path}`, which is compressed or without a place in the file,")
         })?;
         let mut bytes = dataset.read_raw_bytes().map_err(|error| damaged(path, &error))?;
@@ -273,11 +286,7 @@ impl<'a> Group<'a> {
                 _ => bytes.len(),
             };
             let length = length.saturating_add(TEXT);
-            self.file
-                .budget
-                .borrow_mut()
-                .take(length, || "the texts of an attribute".to_owned())
-                .map_err(Problem::Budget)?;
+            self.file.take(length, || "the texts of an attribute".to_owned()).map_err(Problem::Budget)?;
             if is_fixed {
                 Ok(text(bytes))
             } else {

@@ -57,6 +57,7 @@ pub(super) fn apply(
         Step::Softmax => walk.builder.add(layer, name, Op::Softmax, &[x]),
         Step::HardSigmoid2 => {
             let channels = x.dims[3];
+            walk.builder.room(2 * channels)?;
             let scaled = norms::affine(
                 walk,
                 layer,

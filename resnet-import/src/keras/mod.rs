@@ -36,15 +36,14 @@ const USUAL: usize = 224;
 /// # Errors
 /// If the file is damaged, or a layer has no counterpart: which, and what to do.
 pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
-    let opened = Opened::read(file)?;
+    let mut opened = Opened::read(file)?;
     let Some(text) = opened.config()? else { return Ok(None) };
-    let mut budget = Budget::of(file.len());
-    budget.take(memory(&text), || "the model's configuration".to_owned())?;
+    opened.file.take(memory(&text), || "the model's configuration".to_owned())?;
     let config: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Malformed(format!("the model's configuration is no JSON: {error}")))?;
     drop(text);
     let weights = opened.weights()?;
-    build(&config, &weights, &opened.version).map(Some)
+    build(&config, &weights, &opened.version, opened.file.into_budget()).map(Some)
 }
 
 /// The weights of a file, called by their layers: `conv1/kernel`.
@@ -146,9 +145,10 @@ impl Opened {
         Ok(Opened { file: File::open(&weights, budget)?, config: Some(config), version })
     }
 
-    fn config(&self) -> Result<Option<String>, Error> {
-        match &self.config {
-            Some(config) => Ok(Some(config.clone())),
+    /// The model's configuration, once.
+    fn config(&mut self) -> Result<Option<String>, Error> {
+        match self.config.take() {
+            Some(config) => Ok(Some(config)),
             None => self.file.root()?.text("model_config"),
         }
     }
@@ -177,12 +177,12 @@ fn memory(text: &str) -> usize {
     text.len() + 400 * count(b'{') + 128 * count(b':') + 72 * (count(b',') + count(b'['))
 }
 
-fn build(config: &Value, weights: &Weights, version: &str) -> Result<Model, Error> {
+fn build(config: &Value, weights: &Weights, version: &str, budget: Budget) -> Result<Model, Error> {
     let class = config.get("class_name").and_then(Value::as_str).unwrap_or_default();
     let config = config.get("config").unwrap_or(&Value::Null);
     let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
-    let mut walk = Walk::new(&sanitized(network.name), weights, major);
+    let mut walk = Walk::new(&sanitized(network.name), weights, major, budget);
     let (input, any_size) = input(&mut walk, &network, config)?;
     let outputs = walk.whole(&network, input)?;
     let mut graph = walk.builder.graph;

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::keras::builder::{Builder, Flow, Names};
 use crate::keras::config::{Layer, Network, Reference};
@@ -52,8 +53,8 @@ const DEPTH: usize = 16;
 
 impl<'a> Walk<'a> {
     /// Begins one.
-    pub(super) fn new(name: &str, weights: &'a Weights, version: u32) -> Self {
-        let builder = Builder::new(name);
+    pub(super) fn new(name: &str, weights: &'a Weights, version: u32, budget: Budget) -> Self {
+        let builder = Builder::new(name, budget);
         Walk { builder, weights, version, labels: HashMap::new(), taken: Names::default() }
     }
 

@@ -64,9 +64,9 @@ pub(super) fn build(
         }
     }
     let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name), input)?;
-    let value = builder.graph.add(node(builder.node_names.give("input"), Op::Input(dims)), &[]);
-    builder.dims.insert(value, dims);
-    builder.values.insert(name.to_owned(), Value::Image(Image::new(value, dims, axes.to_vec())));
+    let image = builder.add_named("input", Op::Input(dims), &[], axes.to_vec());
+    let image = image.map_err(|error| Error::Malformed(format!("the input `{name}` {error}")))?;
+    builder.values.insert(name.to_owned(), Value::Image(image));
     let mut left = uses.clone();
     for node in &order {
         builder.node(node).map_err(|error| at(node, error))?;

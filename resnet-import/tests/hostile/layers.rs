@@ -1,0 +1,49 @@
+//! Models of Keras whose configurations ask for much.
+
+use serde_json::{Value, json};
+
+use crate::archive::{Entry, zip};
+use crate::{rejected, survived};
+
+/// A model of these layers, one behind the other.
+fn keras(layers: Value) -> Vec<u8> {
+    let config = json!({"class_name": "Sequential", "config": {"name": "all", "layers": layers}}).to_string();
+    zip(&[
+        Entry::deflated("config.json", config.as_bytes()),
+        Entry::stored("metadata.json", br#"{"keras_version": "2.15.0"}"#),
+        Entry::stored("model.weights.h5", include_bytes!("../seeds/small.weights.h5")),
+    ])
+}
+
+fn layer(class: &str, name: &str, mut config: Value) -> Value {
+    config["name"] = json!(name);
+    json!({"class_name": class, "config": config})
+}
+
+fn input(dims: [u64; 3]) -> Value {
+    layer("InputLayer", "in", json!({"batch_shape": [null, dims[0], dims[1], dims[2]]}))
+}
+
+/// Tensors that the configuration makes are as many elements as an input has channels.
+#[test]
+fn sizes_are_bounded() {
+    let makers = [
+        layer("Rescaling", "r", json!({"scale": 0.5})),
+        layer("Activation", "a", json!({"activation": "hard_sigmoid"})),
+        layer("Normalization", "n", json!({"mean": 0.5, "variance": 1.0})),
+    ];
+    for maker in makers {
+        for channels in [1 << 40, 1 << 61, u64::MAX] {
+            rejected("channels.keras", &keras(json!([input([1, 1, channels]), maker])), "2^28");
+            rejected("rows.keras", &keras(json!([input([channels, 1, 3]), maker])), "2^28");
+        }
+        for channels in [1 << 23, 1 << 28] {
+            rejected("memory.keras", &keras(json!([input([1, 1, channels]), maker])), "memory");
+        }
+        rejected("elements.keras", &keras(json!([input([1 << 20, 1 << 20, 3]), maker])), "2^28");
+        let wide = layer("UpSampling2D", "u", json!({"size": [1 << 28, 1 << 28]}));
+        let flat = layer("Flatten", "f", json!({}));
+        rejected("wide.keras", &keras(json!([input([1, 1, 3]), wide, flat, maker])), "2^28");
+        drop(survived("large.keras", &keras(json!([input([1, 1, 1 << 19]), maker]))));
+    }
+}
