@@ -35,9 +35,6 @@ pub(super) struct Builder {
     budget: Budget,
 }
 
-/// The most operators of a model: nested ones can be called by each other.
-const NODES: usize = 1 << 16;
-
 impl Builder {
     /// A graph without nodes. Tensors that the file does not hold are taken from the budget.
     pub(super) fn new(name: &str, budget: Budget) -> Self {
@@ -53,7 +50,7 @@ impl Builder {
     /// Adds an operator of a layer under a name, or this with a number.
     ///
     /// # Errors
-    /// If the operands do not fit, or there are too many operators.
+    /// If the operands do not fit.
     pub(super) fn add(
         &mut self,
         layer: &Layer<'_>,
@@ -68,9 +65,6 @@ impl Builder {
         })?;
         if dims.contains(&0) {
             return Err(layer.unsupported("gives an empty image: use a larger input"));
-        }
-        if self.nodes.len() >= NODES {
-            return Err(Error::Unsupported(format!("the model has more than {NODES} operators")));
         }
         let flat = inputs.first().is_some_and(|input| input.flat);
         let name = self.nodes.unique(name);
@@ -122,7 +116,15 @@ impl Builder {
     /// If less is left.
     pub(super) fn room(&mut self, elements: usize) -> Result<(), Error> {
         let what = || format!("tensors of {elements} elements that the layers' configuration says");
-        self.budget.take(elements.saturating_mul(size_of::<f64>()), what)
+        self.take(elements.saturating_mul(size_of::<f64>()), what)
+    }
+
+    /// Takes memory for what is made of the model.
+    ///
+    /// # Errors
+    /// If less is left.
+    pub(super) fn take(&mut self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.budget.take(bytes, what)
     }
 
     /// A tensor that the file does not hold, since the layer's configuration says its elements.
@@ -149,11 +151,6 @@ impl Names {
     /// Whether it is taken.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
-    }
-
-    /// How many are taken.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// This name, or this with a number, which is taken from now on.

@@ -47,3 +47,40 @@ fn sizes_are_bounded() {
         drop(survived("large.keras", &keras(json!([input([1, 1, 1 << 19]), maker]))));
     }
 }
+
+/// Models in one another, each of which calls the next eight times; what is innermost makes no operators.
+#[test]
+fn calls_are_bounded() {
+    let reference = |layer: &str, call: usize| json!([[layer, call, 0, {}]]);
+    for innermost in [json!([]), json!(vec![0; 1 << 16])] {
+        let mut inner = layer("Dropout", "m", json!({ "rate": 0.5, "junk": innermost }));
+        for _ in 0..14 {
+            let before = |call: usize| if call == 0 { reference("in", 0) } else { reference("m", call - 1) };
+            inner["name"] = json!("m");
+            inner["inbound_nodes"] = json!((0..8).map(before).collect::<Vec<_>>());
+            let start = json!({"class_name": "InputLayer", "config": {"name": "in"}, "inbound_nodes": []});
+            let ends = json!({"layers": [start, inner], "input_layers": [["in", 0, 0]], "output_layers": [["m", 7, 0]]});
+            inner = layer("Functional", "m", ends);
+        }
+        rejected("calls.keras", &keras(json!([input([8, 8, 3]), inner])), "called too often");
+    }
+}
+
+/// A layer within models has the names of all in its own.
+#[test]
+fn names_are_bounded() {
+    let many = |name: &str| {
+        let layers: Vec<_> =
+            (0..20_000).map(|number| layer("Dropout", &number.to_string(), json!({}))).collect();
+        (0..3).fold(Value::Array(layers), |layers, _| {
+            json!([layer("Sequential", name, json!({ "layers": layers }))])
+        })
+    };
+    let of = |name: &str| {
+        let mut layers = many(name);
+        layers.as_array_mut().unwrap().insert(0, input([8, 8, 3]));
+        keras(layers)
+    };
+    rejected("long.keras", &of(&"a".repeat(1 << 16)), "name");
+    rejected("names.keras", &of(&"a".repeat(1 << 10)), "memory");
+}
