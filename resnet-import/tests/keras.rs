@@ -160,6 +160,21 @@ fn datasets_of_all_kinds() {
     }
 }
 
+/// What a weight is goes by its number: one that cannot be read is not left out.
+#[test]
+fn numbered_weights_of_other_types_are_errors() {
+    let whole = unpacked("narrow.weights.h5");
+    let [single, natural] = [[0x11, 0x20, 0x1f, 0, 4, 0, 0, 0], [0x10, 0, 0, 0, 4, 0, 0, 0]];
+    let places: Vec<usize> = (0..whole.len() - 8).filter(|at| whole[*at..].starts_with(&single)).collect();
+    assert!(places.len() > 10, "{places:?}");
+    for at in places {
+        let mut file = whole.clone();
+        file[at..at + 8].copy_from_slice(&natural);
+        let error = keras::checkpoint(&Bytes::new(file)).unwrap_err();
+        assert!(error.to_string().contains("/vars/"), "{error}");
+    }
+}
+
 #[test]
 fn weights_without_a_graph() {
     assert!(keras::model(&Bytes::new(unpacked("narrow.weights.h5"))).unwrap().is_none());
