@@ -14,7 +14,7 @@ use crate::candidate::{Candidate, Like};
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::fit;
-use crate::model::Model;
+use crate::model::{INPUT, Model};
 use crate::text::{self, Difference};
 use crate::weight::Weight;
 use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
@@ -93,8 +93,7 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         return torch::read(file).map(Contents::Tensors);
     }
     if name.to_lowercase().ends_with(".onnx") {
-        // Where the file leaves the size open: that of ImageNet, in most networks.
-        return onnx::read(&file, Some([224, 224, 3]), &mut |name| beside(name)).map(Contents::Network);
+        return onnx::read(&file, Some(INPUT), &mut |name| beside(name)).map(Contents::Network);
     }
     Err(Error::Unsupported(format!(
         "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin), safetensors, \
@@ -147,7 +146,7 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
 
 fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
-        let mut notes = Vec::new();
+        let mut notes = model.notes.clone();
         if let [first, ..] = &found.ties[..] {
             let all = found.ties.join(", ");
             notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
@@ -172,7 +171,8 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
     let layers = model.graph.len().saturating_sub(1);
     let network = text::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
     let note = "the file does not say how an image becomes an input: add `preprocessing` to the spec (docs/spec-language.md)";
-    Ok(Imported { network, notes: vec![note.to_owned()], ..finish(&like, spec, &weights)? })
+    let notes = model.notes.iter().cloned().chain([note.to_owned()]).collect();
+    Ok(Imported { network, notes, ..finish(&like, spec, &weights)? })
 }
 
 /// Compiles the spec and brings its weights into their order.

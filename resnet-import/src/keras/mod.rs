@@ -22,14 +22,11 @@ use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
-use crate::model::Model;
+use crate::model::{INPUT, Model, assumed};
 use builder::{Flow, Names};
 use config::{Layer, Network, short, size};
 use network::{Walk, sanitized};
 use weights::{Stored, Weights, canonical};
-
-/// Height and width of a model's input, if it takes images of all sizes.
-const USUAL: usize = 224;
 
 /// The model of a file; `None` if it holds weights only.
 ///
@@ -188,10 +185,10 @@ fn build(config: &Value, weights: &Weights, version: &str, budget: Budget) -> Re
     let mut graph = walk.builder.graph;
     graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
     check(&graph)?;
-    let [_, height, width, _] = input.dims;
-    let size = if any_size { format!(", images of any size: {height}x{width} here") } else { String::new() };
-    let format = format!("Keras model (saved by Keras {}{size})", short(version));
-    Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors })
+    let [_, height, width, channels] = input.dims;
+    let notes = if any_size { vec![assumed([height, width, channels])] } else { Vec::new() };
+    let format = format!("Keras model (saved by Keras {})", short(version));
+    Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors, notes })
 }
 
 /// The input, whose size the first layer says, and whether that leaves the size open.
@@ -219,9 +216,9 @@ fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<(
     let shape = ["batch_shape", "batch_input_shape"].iter().find_map(|key| first.get(key));
     let shape =
         shape.or_else(|| config.get("build_input_shape")).and_then(Value::as_array).ok_or_else(unknown)?;
-    let side = |value: &Value| if value.is_null() { Some(USUAL) } else { size(value) };
+    let side = |value: &Value, usual: usize| if value.is_null() { Some(usual) } else { size(value) };
     let dims = match shape.as_slice() {
-        [_, height, width, channels] => side(height).zip(side(width)).zip(size(channels)),
+        [_, height, width, channels] => side(height, INPUT[0]).zip(side(width, INPUT[1])).zip(size(channels)),
         _ => None,
     };
     let ((height, width), channels) = dims.ok_or_else(|| {
