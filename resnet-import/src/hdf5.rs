@@ -180,9 +180,7 @@ impl<'a> Group<'a> {
 
     /// Where a tensor's bytes lie in the file, if they are a part of it: what was written later lies behind.
     pub fn offset(&self, tensor: &Tensor) -> Option<usize> {
-        let start = |bytes: &Bytes| bytes.as_ptr().addr();
-        let offset = start(&tensor.bytes).checked_sub(start(&self.file.bytes))?;
-        (offset < self.file.bytes.len()).then_some(offset)
+        tensor.bytes.offset_in(&self.file.bytes)
     }
 
     /// The group of this path, from here.
