@@ -9,6 +9,7 @@ use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Compiled, Spec};
 
 use crate::archive::{self, Archive};
+use crate::beside;
 use crate::budget::Budget;
 use crate::candidate::{Candidate, Like};
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
@@ -59,14 +60,8 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |name: &str| {
-        let inside = Path::new(name).file_name().is_some_and(|last| last == name);
-        if inside {
-            read(&folder.join(name))
-        } else {
-            Err(Error::Refused(format!(
-                "the file names `{name}`, which is not beside it: no other file is opened"
-            )))
-        }
+        beside::plain(name, || "what the file asks for".to_owned())?;
+        read(&folder.join(name))
     };
     let file = read(path)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

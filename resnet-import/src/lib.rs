@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod beside;
 pub mod budget;
 mod candidate;
 mod check;

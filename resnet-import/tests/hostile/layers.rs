@@ -48,6 +48,20 @@ fn sizes_are_bounded() {
     }
 }
 
+/// What is inflated and what is parsed are taken from one budget.
+#[test]
+fn budgets_do_not_add_up() {
+    let mut weights = include_bytes!("../seeds/small.weights.h5").to_vec();
+    weights.resize(40 << 20, 0);
+    let wide = format!("[{}0]", "0,".repeat(500_000));
+    let file = zip(&[
+        Entry::deflated("config.json", wide.as_bytes()),
+        Entry::stored("metadata.json", b"{}"),
+        Entry::deflated("model.weights.h5", &weights),
+    ]);
+    rejected("two.keras", &file, "memory");
+}
+
 /// Models in one another, each of which calls the next eight times; what is innermost makes no operators.
 #[test]
 fn calls_are_bounded() {
