@@ -18,7 +18,7 @@ use crate::fit;
 use crate::model::{INPUT, Model};
 use crate::text::{self, Difference};
 use crate::weight::Weight;
-use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
+use crate::{flat, hdf5, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
             return keras(&file);
         }
     }
-    if file.starts_with(b"\x89HDF\r\n\x1a\n") {
+    if file.starts_with(&hdf5::MAGIC) {
         return keras(&file);
     }
     if torch::is_checkpoint(&file) {
