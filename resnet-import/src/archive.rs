@@ -11,7 +11,7 @@ use crate::checkpoint::Bytes;
 use crate::error::{Error, shown};
 
 /// A zip archive that is in memory.
-pub struct Archive<'a> {
+pub(crate) struct Archive<'a> {
     file: &'a Bytes,
     entries: Vec<Entry<'a>>,
     by_name: HashMap<&'a str, usize>,
@@ -35,7 +35,7 @@ const SHORTEST: usize = 46;
 const ENTRY: usize = 160;
 
 /// Whether a file that begins so is a zip archive.
-pub fn is_archive(file: &[u8]) -> bool {
+pub(crate) fn is_archive(file: &[u8]) -> bool {
     file.starts_with(b"PK\x03\x04")
 }
 
@@ -45,7 +45,7 @@ impl<'a> Archive<'a> {
     /// # Errors
     ///
     /// If there is no directory (the file ends too early), if it is not what its beginning says, or names an entry twice.
-    pub fn open(file: &'a Bytes, budget: &mut Budget) -> Result<Self, Error> {
+    pub(crate) fn open(file: &'a Bytes, budget: &mut Budget) -> Result<Self, Error> {
         let directory = directory(file).ok_or_else(|| {
             let problem = "the file is a zip archive without the directory at its end: it is incomplete, so download or copy it again";
             Error::Malformed(problem.into())
@@ -72,7 +72,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The names of all entries, in the order of the directory.
-    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().map(|entry| entry.name)
     }
 
@@ -82,7 +82,7 @@ impl<'a> Archive<'a> {
     ///
     /// If it reaches outside of the file, is encrypted, is packed in another way than by `deflate`, does not hold what the directory
     /// says, or unpacks to far more than the file.
-    pub fn entry(&self, name: &str, budget: &mut Budget) -> Result<Option<Bytes>, Error> {
+    pub(crate) fn entry(&self, name: &str, budget: &mut Budget) -> Result<Option<Bytes>, Error> {
         let Some(entry) = self.by_name.get(name).and_then(|index| self.entries.get(*index)) else {
             return Ok(None);
         };

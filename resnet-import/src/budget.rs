@@ -6,13 +6,13 @@ use crate::error::Error;
 ///
 /// What is a part of the file costs nothing. What has to be made of it (inflated, made contiguous) is taken from here before it is
 /// allocated, so that a small file cannot ask for much.
-pub struct Budget {
+pub(crate) struct Budget {
     left: usize,
 }
 
 impl Budget {
     /// For a file of so many bytes.
-    pub fn of(file: usize) -> Self {
+    pub(crate) fn of(file: usize) -> Self {
         Budget { left: file.saturating_add(48 << 20) }
     }
 
@@ -21,7 +21,7 @@ impl Budget {
     /// # Errors
     ///
     /// If less is left.
-    pub fn take(&mut self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
+    pub(crate) fn take(&mut self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
         self.left = self.left.checked_sub(bytes).ok_or_else(|| {
             Error::Refused(format!(
                 "{} would take {bytes} bytes of memory, more than a file of this size may ask for",

@@ -110,6 +110,13 @@ impl Bytes {
         let range = at(range.start)?..at(range.end)?;
         (range.start <= range.end).then(|| Bytes { all: Arc::clone(&self.all), range })
     }
+
+    /// Where the first byte of this part lies in a whole; `None` if it is no part of it.
+    pub fn offset_in(&self, whole: &Bytes) -> Option<usize> {
+        let is_inside = whole.range.start <= self.range.start && self.range.end <= whole.range.end;
+        let is_part = is_inside && Arc::ptr_eq(&self.all, &whole.all);
+        is_part.then(|| self.range.start - whole.range.start)
+    }
 }
 
 impl Deref for Bytes {
@@ -128,4 +135,16 @@ impl fmt::Debug for Bytes {
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+}
+
+#[test]
+fn parts_know_where_they_lie() {
+    let whole = Bytes::new((0..9).collect());
+    let part = whole.part(2..6).unwrap();
+    assert_eq!(part.offset_in(&whole), Some(2));
+    assert_eq!(part.part(3..3).unwrap().offset_in(&part), Some(3));
+    assert_eq!(whole.offset_in(&part), None);
+    assert_eq!(whole.part(6..9).unwrap().offset_in(&part), None);
+    // The same bytes elsewhere.
+    assert_eq!(Bytes::new(part.to_vec()).offset_in(&whole), None);
 }

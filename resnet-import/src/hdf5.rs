@@ -22,7 +22,7 @@ use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
 
 /// What a file begins with.
-pub const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+pub(crate) const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// The largest object header: of attributes, of which one has up to 64 KiB.
 const HEADER: usize = 1 << 20;
@@ -34,14 +34,14 @@ const READS: usize = 8 << 20;
 const CHUNK: usize = 16 << 20;
 
 /// A file.
-pub struct File {
+pub(crate) struct File {
     file: Hdf5File,
     bytes: Bytes,
     budget: RefCell<Budget>,
 }
 
 /// A group of a file.
-pub struct Group<'a> {
+pub(crate) struct Group<'a> {
     file: &'a File,
     group: hdf5_reader::group::Group,
     path: String,
@@ -52,7 +52,7 @@ impl File {
     ///
     /// # Errors
     /// If they are none.
-    pub fn open(bytes: &Bytes, budget: Budget) -> Result<Self, Error> {
+    pub(crate) fn open(bytes: &Bytes, budget: Budget) -> Result<Self, Error> {
         let options = OpenOptions::default()
             .with_chunk_cache_bytes(0)
             .with_max_chunk_bytes(CHUNK)
@@ -77,9 +77,22 @@ impl File {
     ///
     /// # Errors
     /// If it is damaged.
-    pub fn root(&self) -> Result<Group<'_>, Error> {
+    pub(crate) fn root(&self) -> Result<Group<'_>, Error> {
         let group = self.file.root_group().map_err(|error| damaged("/", &error))?;
         Ok(Group { file: self, group, path: String::new() })
+    }
+
+    /// Takes memory for what is made of the file.
+    ///
+    /// # Errors
+    /// If less is left.
+    pub(crate) fn take(&self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.budget.borrow_mut().take(bytes, what)
+    }
+
+    /// What is left of the budget, when all is read.
+    pub(crate) fn into_budget(self) -> Budget {
+        self.budget.into_inner()
     }
 
     /// A dataset as a tensor: a range of the file's bytes where they lie in one piece, else read.
@@ -127,7 +140,7 @@ impl File {
 
     /// Chunks, compressed data, data without a place.
     fn read(&self, dataset: &Dataset, path: &str, size: usize, element: Element) -> Result<Bytes, Error> {
-        self.budget.borrow_mut().take(size, || {
+        self.take(size, || {
             format!("the dataset `{path}`, which is compressed or without a place in the file,")
         })?;
         let mut bytes = dataset.read_raw_bytes().map_err(|error| damaged(path, &error))?;
@@ -149,7 +162,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// If it is damaged or links to another file.
-    pub fn groups(&self) -> Result<Vec<String>, Error> {
+    pub(crate) fn groups(&self) -> Result<Vec<String>, Error> {
         Ok(self.members()?.0)
     }
 
@@ -157,7 +170,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// If it is damaged or links to another file.
-    pub fn datasets(&self) -> Result<Vec<String>, Error> {
+    pub(crate) fn datasets(&self) -> Result<Vec<String>, Error> {
         Ok(self.members()?.1)
     }
 
@@ -166,17 +179,15 @@ impl<'a> Group<'a> {
     }
 
     /// Where a tensor's bytes lie in the file, if they are a part of it: what was written later lies behind.
-    pub fn offset(&self, tensor: &Tensor) -> Option<usize> {
-        let start = |bytes: &Bytes| bytes.as_ptr().addr();
-        let offset = start(&tensor.bytes).checked_sub(start(&self.file.bytes))?;
-        (offset < self.file.bytes.len()).then_some(offset)
+    pub(crate) fn offset(&self, tensor: &Tensor) -> Option<usize> {
+        tensor.bytes.offset_in(&self.file.bytes)
     }
 
     /// The group of this path, from here.
     ///
     /// # Errors
     /// If one on the way is damaged or a link to another file.
-    pub fn group(&self, path: &str) -> Result<Option<Group<'a>>, Error> {
+    pub(crate) fn group(&self, path: &str) -> Result<Option<Group<'a>>, Error> {
         let mut found = Group { file: self.file, group: self.group.clone(), path: self.path.clone() };
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let path = found.child(part);
@@ -194,7 +205,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// If it is damaged, holds no numbers, or lies in another file.
-    pub fn tensor(&self, path: &str) -> Result<Option<Tensor>, Error> {
+    pub(crate) fn tensor(&self, path: &str) -> Result<Option<Tensor>, Error> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let Some(parent) = self.group(parent)? else { return Ok(None) };
         let path = parent.child(name);
@@ -210,7 +221,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// If it is damaged, or no text.
-    pub fn text(&self, name: &str) -> Result<Option<String>, Error> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {
         Ok(self.texts(name)?.and_then(|texts| texts.into_iter().next()))
     }
 
@@ -218,7 +229,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// If one is damaged, or no text.
-    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
         let attributes = self.group.raw_attributes().map_err(|error| damaged(&self.path, &error))?;
         let one = |name: &str| {
             let attribute = attributes.iter().find(|attribute| attribute.name() == name);
@@ -273,11 +284,7 @@ impl<'a> Group<'a> {
                 _ => bytes.len(),
             };
             let length = length.saturating_add(TEXT);
-            self.file
-                .budget
-                .borrow_mut()
-                .take(length, || "the texts of an attribute".to_owned())
-                .map_err(Problem::Budget)?;
+            self.file.take(length, || "the texts of an attribute".to_owned()).map_err(Problem::Budget)?;
             if is_fixed {
                 Ok(text(bytes))
             } else {

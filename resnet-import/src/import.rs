@@ -9,15 +9,16 @@ use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Compiled, Spec};
 
 use crate::archive::{self, Archive};
+use crate::beside;
 use crate::budget::Budget;
 use crate::candidate::{Candidate, Like};
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::fit;
-use crate::model::Model;
+use crate::model::{INPUT, Model};
 use crate::text::{self, Difference};
 use crate::weight::Weight;
-use crate::{flat, keras, npz, onnx, recognize, safetensors, torch};
+use crate::{flat, hdf5, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -59,14 +60,8 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |name: &str| {
-        let inside = Path::new(name).file_name().is_some_and(|last| last == name);
-        if inside {
-            read(&folder.join(name))
-        } else {
-            Err(Error::Refused(format!(
-                "the file names `{name}`, which is not beside it: no other file is opened"
-            )))
-        }
+        beside::plain(name, || "what the file asks for".to_owned())?;
+        read(&folder.join(name))
     };
     let file = read(path)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -86,15 +81,14 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
             return keras(&file);
         }
     }
-    if file.starts_with(b"\x89HDF\r\n\x1a\n") {
+    if file.starts_with(&hdf5::MAGIC) {
         return keras(&file);
     }
     if torch::is_checkpoint(&file) {
         return torch::read(file).map(Contents::Tensors);
     }
     if name.to_lowercase().ends_with(".onnx") {
-        // Where the file leaves the size open: that of ImageNet, in most networks.
-        return onnx::read(&file, Some([224, 224, 3]), &mut |name| beside(name)).map(Contents::Network);
+        return onnx::read(&file, Some(INPUT), &mut |name| beside(name)).map(Contents::Network);
     }
     Err(Error::Unsupported(format!(
         "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin, .th), safetensors, \
@@ -147,7 +141,7 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
 
 fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
-        let mut notes = Vec::new();
+        let mut notes = model.notes.clone();
         if let [first, ..] = &found.ties[..] {
             let all = found.ties.join(", ");
             notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
@@ -172,7 +166,8 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
     let layers = model.graph.len().saturating_sub(1);
     let network = text::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
     let note = "the file does not say how an image becomes an input: add `preprocessing` to the spec (docs/spec-language.md)";
-    Ok(Imported { network, notes: vec![note.to_owned()], ..finish(&like, spec, &weights)? })
+    let notes = model.notes.iter().cloned().chain([note.to_owned()]).collect();
+    Ok(Imported { network, notes, ..finish(&like, spec, &weights)? })
 }
 
 /// Compiles the spec and brings its weights into their order.

@@ -1,15 +1,16 @@
 //! Checkpoints of other frameworks: what their files hold, as graphs and tensors. Nothing in a file is ever executed.
 #![forbid(unsafe_code)]
 
-pub mod archive;
-pub mod budget;
+mod archive;
+mod beside;
+mod budget;
 mod candidate;
 mod check;
 pub mod checkpoint;
 pub mod error;
 mod fit;
 mod flat;
-pub mod hdf5;
+mod hdf5;
 mod import;
 pub mod keras;
 pub mod model;

@@ -18,4 +18,16 @@ pub struct Model {
     pub graph: Graph,
     /// What is computed with.
     pub tensors: Vec<Tensor>,
+    /// What a person should know of how it was read, each a line.
+    pub notes: Vec<String>,
+}
+
+/// Height, width and channels of the input where a file leaves them open: those of ImageNet, in most networks.
+pub(crate) const INPUT: [usize; 3] = [224, 224, 3];
+
+/// The note of an input whose size the file leaves open.
+pub(crate) fn assumed([height, width, channels]: [usize; 3]) -> String {
+    format!(
+        "the file leaves the input's size open: it is {height}x{width}x{channels} here; for another, say `input` in the spec"
+    )
 }

@@ -43,7 +43,13 @@ fn file(graph: &Graph, description: &Description) -> Contents {
         }
     }
     let graph = read(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-    Contents::Network(Model { format: "test".to_owned(), operators: values.len(), graph, tensors })
+    Contents::Network(Model {
+        format: "test".to_owned(),
+        operators: values.len(),
+        graph,
+        tensors,
+        notes: Vec::new(),
+    })
 }
 
 /// The same without batch norms behind convolutions: their weights are part of the kernels, as exporters make them.

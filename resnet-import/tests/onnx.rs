@@ -267,6 +267,7 @@ fn open_sizes_are_asked_for() {
     // What the file says stays.
     let model = onnx::read(&file, Some([8, 6, 4]), &mut nothing).unwrap();
     assert!(model.graph.to_string().contains("dims=1x8x6x3"));
+    assert!(matches!(&model.notes[..], [note] if note.contains("8x6x3")), "{:?}", model.notes);
 }
 
 #[test]

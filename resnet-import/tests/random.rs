@@ -33,7 +33,8 @@ fn lists_of_layers_compute_the_same() {
             Tensor { name, dims: tensor.dims, element, bytes }
         });
         let tensors = tensors.collect();
-        let model = Model { format: "test".to_owned(), operators: graph.len(), graph, tensors };
+        let model =
+            Model { format: "test".to_owned(), operators: graph.len(), graph, tensors, notes: Vec::new() };
         let contents = Contents::Network(model);
         let imported = import(&contents, &[], "random", Path::new("random"))
             .unwrap_or_else(|error| panic!("network {index}: {error}\n{text}"));

@@ -201,6 +201,7 @@ impl Op {
             Padding::Valid | Padding::Same => [size, stride].concat(),
         };
         match self {
+            Op::Input(dims) => dims.to_vec(),
             Op::ZeroPad(padding) => sides(padding),
             Op::Conv2d(conv) => [
                 window(conv.window(), conv.stride, &conv.padding),
@@ -215,8 +216,7 @@ impl Op {
             Op::Dense(dense) => vec![dense.units],
             Op::Blur(blur) => vec![blur.size, blur.stride[0], blur.stride[1]],
             Op::Upsample(times) => times.to_vec(),
-            Op::Input(_)
-            | Op::BatchNorm { .. }
+            Op::BatchNorm { .. }
             | Op::GroupNorm(_)
             | Op::Activation(_)
             | Op::Add { .. }

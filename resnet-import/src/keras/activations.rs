@@ -57,6 +57,7 @@ pub(super) fn apply(
         Step::Softmax => walk.builder.add(layer, name, Op::Softmax, &[x]),
         Step::HardSigmoid2 => {
             let channels = x.dims[3];
+            walk.builder.room(2 * channels)?;
             let scaled = norms::affine(
                 walk,
                 layer,
@@ -106,7 +107,14 @@ pub(super) fn of_value(layer: &Layer<'_>, value: &Value, version: u32) -> Result
         (Some(name), ..) => named(layer, name, version),
         (None, Some("function"), Some(config)) if config.is_string() => of_value(layer, config, version),
         (None, Some(class), Some(config)) => {
-            let inner = Layer { class, name: layer.name, config, is_operation: false, calls: Vec::new() };
+            let inner = Layer {
+                class,
+                name: layer.name,
+                config,
+                is_operation: false,
+                model: None,
+                calls: Vec::new(),
+            };
             match class {
                 "Activation" => match inner.get("activation").and_then(Value::as_str) {
                     Some(name) => named(layer, name, version),

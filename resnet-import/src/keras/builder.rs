@@ -8,6 +8,7 @@ use resnet_dsl::ir::{Graph, Node, Op, Value};
 use resnet_dsl::ops::{Dims, Sides};
 use resnet_plan::Text;
 
+use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
 use crate::keras::config::Layer;
@@ -31,26 +32,25 @@ pub(super) struct Builder {
     pub(super) tensors: Vec<Tensor>,
     nodes: Names,
     held: HashSet<String>,
+    budget: Budget,
 }
 
-/// The most operators of a model: nested ones can be called by each other.
-const NODES: usize = 1 << 16;
-
 impl Builder {
-    /// A graph without nodes.
-    pub(super) fn new(name: &str) -> Self {
+    /// A graph without nodes. Tensors that the file does not hold are taken from the budget.
+    pub(super) fn new(name: &str, budget: Budget) -> Self {
         Builder {
             graph: Graph::new(name),
             tensors: Vec::new(),
             nodes: Names::default(),
             held: HashSet::new(),
+            budget,
         }
     }
 
     /// Adds an operator of a layer under a name, or this with a number.
     ///
     /// # Errors
-    /// If the operands do not fit, or there are too many operators.
+    /// If the operands do not fit.
     pub(super) fn add(
         &mut self,
         layer: &Layer<'_>,
@@ -65,9 +65,6 @@ impl Builder {
         })?;
         if dims.contains(&0) {
             return Err(layer.unsupported("gives an empty image: use a larger input"));
-        }
-        if self.nodes.len() >= NODES {
-            return Err(Error::Unsupported(format!("the model has more than {NODES} operators")));
         }
         let flat = inputs.first().is_some_and(|input| input.flat);
         let name = self.nodes.unique(name);
@@ -103,15 +100,46 @@ impl Builder {
         Ok(name.into())
     }
 
+    /// One number for each channel: as many, or one for all.
+    ///
+    /// # Errors
+    /// If they would take too much memory. The inner `None`: there are others.
+    pub(super) fn spread(&mut self, numbers: Vec<f64>, channels: usize) -> Result<Option<Vec<f64>>, Error> {
+        let [one] = numbers[..] else { return Ok((numbers.len() == channels).then_some(numbers)) };
+        self.room(channels)?;
+        Ok(Some(vec![one; channels]))
+    }
+
+    /// Takes memory for elements that the file does not hold, before there are any.
+    ///
+    /// # Errors
+    /// If less is left.
+    pub(super) fn room(&mut self, elements: usize) -> Result<(), Error> {
+        let what = || format!("tensors of {elements} elements that the layers' configuration says");
+        self.take(elements.saturating_mul(size_of::<f64>()), what)
+    }
+
+    /// Takes memory for what is made of the model.
+    ///
+    /// # Errors
+    /// If less is left.
+    pub(super) fn take(&mut self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.budget.take(bytes, what)
+    }
+
     /// A tensor that the file does not hold, since the layer's configuration says its elements.
-    pub(super) fn made(&mut self, name: impl Display, elements: &[f64]) -> Text {
+    ///
+    /// # Errors
+    /// If it would take too much memory.
+    pub(super) fn made(&mut self, name: impl Display, elements: &[f64]) -> Result<Text, Error> {
         let name = name.to_string();
         if self.held.insert(name.clone()) {
+            self.room(elements.len())?;
             let bytes = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
             let (dims, element, bytes) = (vec![elements.len()], Element::F64, Bytes::new(bytes));
             self.tensors.push(Tensor { name: name.clone(), dims, element, bytes });
         }
-        name.into()
+        Ok(name.into())
     }
 }
 
@@ -123,11 +151,6 @@ impl Names {
     /// Whether it is taken.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
-    }
-
-    /// How many are taken.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// This name, or this with a number, which is taken from now on.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::error::{Error, shown};
 
 /// A model whose layers are all known: functional or sequential.
 pub(super) struct Network<'a> {
@@ -26,6 +26,8 @@ pub(super) struct Layer<'a> {
     pub(super) config: &'a Value,
     /// Whether it is an operation of `keras.ops`, not a layer.
     pub(super) is_operation: bool,
+    /// What it is, if it is a model.
+    pub(super) model: Option<Network<'a>>,
     /// What it is applied to, each time that it is.
     pub(super) calls: Vec<Vec<Reference<'a>>>,
 }
@@ -44,12 +46,22 @@ pub(super) struct Reference<'a> {
 /// The most levels of lists in which the arguments of a layer lie.
 const DEPTH: usize = 8;
 
+/// The most models within models, with the whole one.
+const MODELS: usize = 16;
+
+/// Bytes of a layer's name at most: those of nested models are joined.
+const LONGEST: usize = 1 << 10;
+
 impl<'a> Network<'a> {
-    /// The model of this class and configuration.
+    /// The model of this class and configuration, with the models within it: each is read once, however often it is called.
     ///
     /// # Errors
-    /// If it is of another class, or the configuration is not complete.
+    /// If it is of another class, the configuration is not complete, or there are too many models within models.
     pub(super) fn read(class: &str, config: &'a Value) -> Result<Self, Error> {
+        Network::within(class, config, MODELS)
+    }
+
+    fn within(class: &str, config: &'a Value, depth: usize) -> Result<Self, Error> {
         let name = config.get("name").and_then(Value::as_str).unwrap_or("model");
         let sequential = match class {
             "Sequential" => true,
@@ -64,7 +76,11 @@ impl<'a> Network<'a> {
         let list = list.ok_or_else(|| {
             Error::Malformed(format!("the configuration of the model `{name}` has no list `layers`"))
         })?;
-        let mut layers = list.iter().map(Layer::read).collect::<Result<Vec<_>, _>>()?;
+        let deeper = depth.checked_sub(1).ok_or_else(|| {
+            Error::Unsupported(format!("`{}`: more than {MODELS} models within models", shown(name)))
+        })?;
+        let mut layers =
+            list.iter().map(|layer| Layer::read(layer, deeper)).collect::<Result<Vec<_>, _>>()?;
         if sequential {
             let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
             for (layer, before) in layers.iter_mut().skip(1).zip(names) {
@@ -88,7 +104,8 @@ impl<'a> Network<'a> {
 }
 
 impl<'a> Layer<'a> {
-    fn read(layer: &'a Value) -> Result<Self, Error> {
+    /// A layer, in which there may be so many models within models.
+    fn read(layer: &'a Value, depth: usize) -> Result<Self, Error> {
         let text = |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str);
         let config = layer.get("config").unwrap_or(&Value::Null);
         let class = text(layer, "class_name")
@@ -96,17 +113,20 @@ impl<'a> Layer<'a> {
         let name = text(layer, "name").or_else(|| text(config, "name"));
         let name = name
             .ok_or_else(|| Error::Malformed(format!("a layer `{class}` of the configuration has no name")))?;
+        if name.len() > LONGEST {
+            return Err(Error::Malformed(format!(
+                "the layer `{}` has a name of more than {LONGEST} bytes",
+                shown(name)
+            )));
+        }
+        let model = matches!(class, "Sequential" | "Functional" | "Model");
+        let model = model.then(|| Network::within(class, config, depth)).transpose()?;
         let calls = match layer.get("inbound_nodes").and_then(Value::as_array) {
             Some(calls) => calls.iter().map(call).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
         let is_operation = text(layer, "module").is_some_and(|module| module.starts_with("keras.src.ops"));
-        Ok(Layer { class, name, config, is_operation, calls })
-    }
-
-    /// Whether it is a model.
-    pub(super) fn is_model(&self) -> bool {
-        matches!(self.class, "Sequential" | "Functional" | "Model")
+        Ok(Layer { class, name, config, is_operation, model, calls })
     }
 
     /// A setting; `None` if it is not there, or null.

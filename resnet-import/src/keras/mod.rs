@@ -22,29 +22,25 @@ use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
-use crate::model::Model;
+use crate::model::{INPUT, Model, assumed};
 use builder::{Flow, Names};
 use config::{Layer, Network, short, size};
 use network::{Walk, sanitized};
 use weights::{Stored, Weights, canonical};
-
-/// Height and width of a model's input, if it takes images of all sizes.
-const USUAL: usize = 224;
 
 /// The model of a file; `None` if it holds weights only.
 ///
 /// # Errors
 /// If the file is damaged, or a layer has no counterpart: which, and what to do.
 pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
-    let opened = Opened::read(file)?;
+    let mut opened = Opened::read(file)?;
     let Some(text) = opened.config()? else { return Ok(None) };
-    let mut budget = Budget::of(file.len());
-    budget.take(memory(&text), || "the model's configuration".to_owned())?;
+    opened.file.take(memory(&text), || "the model's configuration".to_owned())?;
     let config: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Malformed(format!("the model's configuration is no JSON: {error}")))?;
     drop(text);
     let weights = opened.weights()?;
-    build(&config, &weights, &opened.version).map(Some)
+    build(&config, &weights, &opened.version, opened.file.into_budget()).map(Some)
 }
 
 /// The weights of a file, called by their layers: `conv1/kernel`.
@@ -146,9 +142,10 @@ impl Opened {
         Ok(Opened { file: File::open(&weights, budget)?, config: Some(config), version })
     }
 
-    fn config(&self) -> Result<Option<String>, Error> {
-        match &self.config {
-            Some(config) => Ok(Some(config.clone())),
+    /// The model's configuration, once.
+    fn config(&mut self) -> Result<Option<String>, Error> {
+        match self.config.take() {
+            Some(config) => Ok(Some(config)),
             None => self.file.root()?.text("model_config"),
         }
     }
@@ -177,21 +174,21 @@ fn memory(text: &str) -> usize {
     text.len() + 400 * count(b'{') + 128 * count(b':') + 72 * (count(b',') + count(b'['))
 }
 
-fn build(config: &Value, weights: &Weights, version: &str) -> Result<Model, Error> {
+fn build(config: &Value, weights: &Weights, version: &str, budget: Budget) -> Result<Model, Error> {
     let class = config.get("class_name").and_then(Value::as_str).unwrap_or_default();
     let config = config.get("config").unwrap_or(&Value::Null);
     let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
-    let mut walk = Walk::new(&sanitized(network.name), weights, major);
+    let mut walk = Walk::new(&sanitized(network.name), weights, major, budget);
     let (input, any_size) = input(&mut walk, &network, config)?;
     let outputs = walk.whole(&network, input)?;
     let mut graph = walk.builder.graph;
     graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
     check(&graph)?;
-    let [_, height, width, _] = input.dims;
-    let size = if any_size { format!(", images of any size: {height}x{width} here") } else { String::new() };
-    let format = format!("Keras model (saved by Keras {}{size})", short(version));
-    Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors })
+    let [_, height, width, channels] = input.dims;
+    let notes = if any_size { vec![assumed([height, width, channels])] } else { Vec::new() };
+    let format = format!("Keras model (saved by Keras {})", short(version));
+    Ok(Model { format, operators: network.layers.len(), graph, tensors: walk.builder.tensors, notes })
 }
 
 /// The input, whose size the first layer says, and whether that leaves the size open.
@@ -219,9 +216,9 @@ fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<(
     let shape = ["batch_shape", "batch_input_shape"].iter().find_map(|key| first.get(key));
     let shape =
         shape.or_else(|| config.get("build_input_shape")).and_then(Value::as_array).ok_or_else(unknown)?;
-    let side = |value: &Value| if value.is_null() { Some(USUAL) } else { size(value) };
+    let side = |value: &Value, usual: usize| if value.is_null() { Some(usual) } else { size(value) };
     let dims = match shape.as_slice() {
-        [_, height, width, channels] => side(height).zip(side(width)).zip(size(channels)),
+        [_, height, width, channels] => side(height, INPUT[0]).zip(side(width, INPUT[1])).zip(size(channels)),
         _ => None,
     };
     let ((height, width), channels) = dims.ok_or_else(|| {

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::error::Error;
+use crate::budget::Budget;
+use crate::error::{Error, shown};
 use crate::keras::builder::{Builder, Flow, Names};
 use crate::keras::config::{Layer, Network, Reference};
 use crate::keras::layers;
@@ -19,6 +20,7 @@ pub(super) struct Walk<'a> {
     /// Keras' version: 1, 2 or 3.
     pub(super) version: u32,
     labels: HashMap<String, String>,
+    steps: usize,
     taken: Names,
 }
 
@@ -41,20 +43,19 @@ struct Scope {
     numbered: String,
     /// The layer of the whole model that it is, or is a part of.
     outer: Option<String>,
-    depth: usize,
 }
 
 /// A layer, by its index, and one of its calls.
 type Call = (usize, usize);
 
-/// The most models within models.
-const DEPTH: usize = 16;
+/// The most layers, calls of them and values that these read: models within models can be called by each other.
+const STEPS: usize = 1 << 16;
 
 impl<'a> Walk<'a> {
     /// Begins one.
-    pub(super) fn new(name: &str, weights: &'a Weights, version: u32) -> Self {
-        let builder = Builder::new(name);
-        Walk { builder, weights, version, labels: HashMap::new(), taken: Names::default() }
+    pub(super) fn new(name: &str, weights: &'a Weights, version: u32, budget: Budget) -> Self {
+        let builder = Builder::new(name, budget);
+        Walk { builder, weights, version, labels: HashMap::new(), steps: STEPS, taken: Names::default() }
     }
 
     /// The outputs of a model that is the whole one.
@@ -67,12 +68,7 @@ impl<'a> Walk<'a> {
     }
 
     fn model(&mut self, network: &Network<'_>, inputs: &[Flow], scope: &Scope) -> Result<Vec<Flow>, Error> {
-        if scope.depth > DEPTH {
-            return Err(Error::Unsupported(format!(
-                "`{}`: more than {DEPTH} models within models",
-                network.name
-            )));
-        }
+        self.count(network)?;
         let numbers = numbers(&network.layers);
         let by_name: HashMap<&str, usize> =
             network.layers.iter().enumerate().map(|(index, layer)| (layer.name, index)).collect();
@@ -161,6 +157,21 @@ impl<'a> Walk<'a> {
             .collect()
     }
 
+    /// Counts what a call of a model does.
+    ///
+    /// # Errors
+    /// If it is too much, with what was done before.
+    fn count(&mut self, network: &Network<'_>) -> Result<(), Error> {
+        let of_layer = |layer: &Layer<'_>| 1 + layer.calls.iter().map(|call| 1 + call.len()).sum::<usize>();
+        let steps = network.layers.iter().map(of_layer).sum::<usize>() + network.outputs.len();
+        self.steps = self.steps.checked_sub(steps).ok_or_else(|| {
+            Error::Unsupported(format!(
+                "the model has more than {STEPS} layers and calls of them: models within it are called too often"
+            ))
+        })?;
+        Ok(())
+    }
+
     fn layer(
         &mut self,
         layer: &Layer<'_>,
@@ -170,15 +181,13 @@ impl<'a> Walk<'a> {
     ) -> Result<Vec<Flow>, Error> {
         let path = format!("{}{}", scope.path, layer.name);
         let numbered = format!("{}{number}", scope.numbered);
-        if layer.is_model() {
-            let network = Network::read(layer.class, layer.config)?;
+        if let Some(network) = &layer.model {
             let inner = Scope {
                 path: format!("{path}/"),
                 numbered: format!("{numbered}/layers/"),
                 outer: Some(scope.outer.clone().unwrap_or_else(|| layer.name.to_owned())),
-                depth: scope.depth + 1,
             };
-            return self.model(&network, inputs, &inner);
+            return self.model(network, inputs, &inner);
         }
         let label = match self.labels.get(&path) {
             Some(label) => label.clone(),
@@ -186,6 +195,9 @@ impl<'a> Walk<'a> {
                 // In a model within a model, the name of the layer alone is enough, if no other has it.
                 let own = sanitized(layer.name);
                 let free = scope.outer.is_none() || !self.taken.contains(&own);
+                let bytes = path.len().saturating_mul(4);
+                self.builder
+                    .take(bytes, || format!("the names of layers, as that of `{}`,", shown(&path)))?;
                 let label = self.taken.unique(&if free { own } else { sanitized(&path) });
                 self.labels.insert(path, label.clone());
                 label

@@ -4,6 +4,7 @@ use resnet_dsl::ir::Op;
 use resnet_dsl::ops::{self, GroupNorm};
 use resnet_plan::{BatchNorm, Text};
 
+use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::keras::activations::is_last;
 use crate::keras::builder::Flow;
@@ -61,8 +62,8 @@ pub(super) fn unit_norm(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Result
 /// If they are not one a channel.
 pub(super) fn rescaling(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Result<Flow, Error> {
     let layer = item.layer;
-    let scale = by_channel(layer, "scale", 1.0, x)?;
-    let offset = by_channel(layer, "offset", 0.0, x)?;
+    let scale = by_channel(walk, layer, "scale", 1.0, x)?;
+    let offset = by_channel(walk, layer, "offset", 0.0, x)?;
     affine(walk, layer, &item.label, &scale, &offset, x)
 }
 
@@ -79,13 +80,18 @@ pub(super) fn normalization(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Re
         return Err(layer.unsupported("with `invert` has no counterpart; the language has `batch_norm`"));
     }
     let (mean, variance) = match (layer.get("mean"), layer.get("variance")) {
-        (Some(_), Some(_)) => (by_channel(layer, "mean", 0.0, x)?, by_channel(layer, "variance", 1.0, x)?),
+        (Some(_), Some(_)) => {
+            (by_channel(walk, layer, "mean", 0.0, x)?, by_channel(walk, layer, "variance", 1.0, x)?)
+        }
         _ => {
             let found = walk.weights.of(&item.place, &["mean", "variance", "count"])?;
             let [mean, variance, _] = found[..] else { return Err(layer.wrong("mean", "there")) };
-            let all = |tensor: &crate::checkpoint::Tensor| spread(tensor.to_f64(), x.dims[3]);
-            let found = all(mean).zip(all(variance));
-            found.ok_or_else(|| layer.unsupported("has not one mean and variance a channel"))?
+            let mut all = |tensor: &Tensor| {
+                walk.builder.room(Tensor::len(&tensor.dims).unwrap_or(usize::MAX))?;
+                let all = walk.builder.spread(tensor.to_f64(), x.dims[3])?;
+                all.ok_or_else(|| layer.unsupported("has not one mean and variance a channel"))
+            };
+            (all(mean)?, all(variance)?)
         }
     };
     let scale: Vec<f64> = variance.iter().map(|variance| 1.0 / variance.sqrt().max(1e-7)).collect();
@@ -96,7 +102,7 @@ pub(super) fn normalization(walk: &mut Walk<'_>, item: &Item<'_>, x: Flow) -> Re
 /// `x * scale + offset` of each channel, as a batch norm whose mean is 0 and whose variance is 1.
 ///
 /// # Errors
-/// If there are too many operators.
+/// If there are too many operators, or they take too much memory.
 pub(super) fn affine(
     walk: &mut Walk<'_>,
     layer: &Layer<'_>,
@@ -105,12 +111,13 @@ pub(super) fn affine(
     offset: &[f64],
     x: Flow,
 ) -> Result<Flow, Error> {
+    walk.builder.room(scale.len())?; // beside the tensors, one vector at a time
     let mut made = |role: &str, elements: &[f64]| walk.builder.made(format_args!("{name}/{role}"), elements);
     let norm = BatchNorm {
-        gamma: made("gamma", scale),
-        beta: made("beta", offset),
-        mean: made("moving_mean", &vec![0.0; scale.len()]),
-        variance: made("moving_variance", &vec![1.0; scale.len()]),
+        gamma: made("gamma", scale)?,
+        beta: made("beta", offset)?,
+        mean: made("moving_mean", &vec![0.0; scale.len()])?,
+        variance: made("moving_variance", &vec![1.0; scale.len()])?,
         epsilon: 0.0,
         channels: None,
     };
@@ -135,7 +142,8 @@ fn tensors<const N: usize>(
         walk.builder.tensor(layer, name(role), tensor, &[channels])?;
     }
     for (role, _, usual) in own.iter().filter(|(_, is_there, _)| !is_there) {
-        walk.builder.made(name(role), &vec![*usual; channels]);
+        walk.builder.room(channels)?;
+        walk.builder.made(name(role), &vec![*usual; channels])?;
     }
     Ok((["gamma", "beta"].map(|role| name(role).into()), others.map(|role| name(role).into())))
 }
@@ -151,14 +159,13 @@ fn over_channels(layer: &Layer<'_>, x: Flow) -> Result<(), Error> {
 }
 
 /// A setting with one element a channel, or one for all.
-fn by_channel(layer: &Layer<'_>, key: &str, default: f64, x: Flow) -> Result<Vec<f64>, Error> {
+fn by_channel(
+    walk: &mut Walk<'_>,
+    layer: &Layer<'_>,
+    key: &str,
+    default: f64,
+    x: Flow,
+) -> Result<Vec<f64>, Error> {
     let numbers = layer.numbers(key)?.unwrap_or_else(|| vec![default]);
-    spread(numbers, x.dims[3]).ok_or_else(|| layer.wrong(key, "one number, or one a channel"))
-}
-
-fn spread(numbers: Vec<f64>, channels: usize) -> Option<Vec<f64>> {
-    match numbers[..] {
-        [one] => Some(vec![one; channels]),
-        _ => (numbers.len() == channels).then_some(numbers),
-    }
+    walk.builder.spread(numbers, x.dims[3])?.ok_or_else(|| layer.wrong(key, "one number, or one a channel"))
 }

@@ -202,16 +202,19 @@ fn numbered(
         }
         let mut numbers = inner.datasets()?;
         numbers.sort_by_key(|name| name.parse::<usize>().unwrap_or(usize::MAX));
+        let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
         let mut tensors = Vec::new();
         for number in numbers {
             match inner.tensor(&number) {
                 Ok(Some(tensor)) => tensors.push((number, tensor)),
-                // The state of a random number generator.
-                Ok(None) | Err(Error::Unsupported(_)) => {}
+                // Weights go by their numbers: none is left out. The state of random numbers is no weight.
+                Ok(None) => {
+                    return Err(Error::Malformed(format!("the weight `{path}/vars/{number}` is not there")));
+                }
+                Err(Error::Unsupported(_)) if class(last).0.ends_with("generator") => {}
                 Err(error) => return Err(error),
             }
         }
-        let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
         let name = inner.text("name")?.unwrap_or_else(|| last.to_owned());
         if let Some((_, first)) = tensors.first() {
             let offset = inner.offset(first).unwrap_or(usize::MAX);

@@ -64,9 +64,9 @@ pub(super) fn build(
         }
     }
     let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name), input)?;
-    let value = builder.graph.add(node(builder.node_names.give("input"), Op::Input(dims)), &[]);
-    builder.dims.insert(value, dims);
-    builder.values.insert(name.to_owned(), Value::Image(Image::new(value, dims, axes.to_vec())));
+    let image = builder.add_named("input", Op::Input(dims), &[], axes.to_vec());
+    let image = image.map_err(|error| Error::Malformed(format!("the input `{name}` {error}")))?;
+    builder.values.insert(name.to_owned(), Value::Image(image));
     let mut left = uses.clone();
     for node in &order {
         builder.node(node).map_err(|error| at(node, error))?;
@@ -97,8 +97,8 @@ pub(super) struct Builder<'a> {
     uses: &'a HashMap<&'a str, usize>,
     node_names: Names,
     tensor_names: Names,
-    /// Names of tensors by where they lie, and their sizes.
-    known: HashMap<(usize, Vec<usize>), String>,
+    /// Places among `tensors` of those that have these sizes.
+    known: HashMap<Vec<usize>, Vec<usize>>,
     /// Batch norms whose tensors are still to be named: their factors and summands.
     pub(super) affine: HashMap<ir::Value, [Vec<f64>; 2]>,
     tensors: Vec<Tensor>,
@@ -318,12 +318,15 @@ impl Builder<'_> {
                 tensor.name, tensor.dims
             )));
         }
-        let key = (tensor.bytes.as_ptr().addr(), dims.to_vec());
-        if let Some(name) = self.known.get(&key) {
-            return Ok(Text::Owned(name.clone()));
+        let same = |known: &&Tensor| {
+            known.element == tensor.element && tensor.bytes.offset_in(&known.bytes) == Some(0)
+        };
+        let known = self.known.entry(dims.to_vec()).or_default();
+        if let Some(found) = known.iter().filter_map(|place| self.tensors.get(*place)).find(same) {
+            return Ok(Text::Owned(found.name.clone()));
         }
+        known.push(self.tensors.len());
         let name = self.tensor_names.give(if tensor.name.is_empty() { name } else { &tensor.name });
-        self.known.insert(key, name.clone());
         self.tensors.push(Tensor { name: name.clone(), dims: dims.to_vec(), ..tensor.clone() });
         Ok(Text::Owned(name))
     }

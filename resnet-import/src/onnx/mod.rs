@@ -22,9 +22,11 @@ mod tensor;
 mod value;
 mod wire;
 
+use resnet_dsl::ir::Op;
+
 use crate::checkpoint::Bytes;
 use crate::error::Error;
-use crate::model::Model;
+use crate::model::{Model, assumed};
 
 /// Versions of ONNX's operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 9..=22;
@@ -66,8 +68,14 @@ pub fn read(
     }
     format += ")";
     let operators = graph.nodes.iter().filter(|node| node.op != "Constant").count();
+    let is_open = graph.inputs.iter().any(|input| input.dims.iter().skip(1).any(Option::is_none));
     let (graph, tensors) = graph::build(graph, opset, input, file.len())?;
-    Ok(Model { format, operators, graph, tensors })
+    let size = graph.topological().into_iter().find_map(|value| match graph.node(value).op {
+        Op::Input([_, height, width, channels]) => Some([height, width, channels]),
+        _ => None,
+    });
+    let notes = size.filter(|_| is_open).map(assumed).into_iter().collect();
+    Ok(Model { format, operators, graph, tensors, notes })
 }
 
 /// What a node asks for that has no counterpart. The node goes in front.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::beside;
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
 use crate::onnx::wire::{Budget, Fields, Wire};
@@ -23,15 +24,7 @@ impl<'a> ExternalData<'a> {
         if let Some(bytes) = self.files.get(location) {
             return Ok(bytes.clone());
         }
-        let plain = !location.is_empty()
-            && location != "."
-            && location != ".."
-            && !location.contains(['/', '\\', ':', '\0']);
-        if !plain {
-            return Err(Error::Refused(format!(
-                "the tensor `{tensor}` is in the file `{location}`: only files in the model's own folder are read, by a plain name"
-            )));
-        }
+        beside::plain(location, || format!("the tensor `{tensor}`"))?;
         let bytes = (self.read)(location)?;
         self.files.insert(location.to_owned(), bytes.clone());
         Ok(bytes)

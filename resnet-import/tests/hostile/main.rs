@@ -5,6 +5,7 @@ mod archive;
 mod archives;
 mod graphs;
 mod groups;
+mod layers;
 mod memory;
 mod mutations;
 mod pickles;
