@@ -49,6 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let name = prefix.file_name().context("--output is a folder, and no prefix of files")?;
     let name = name.to_string_lossy().into_owned();
     let [spec, weights] = ["yaml", "safetensors"].map(|ending| with_ending(&prefix, ending));
+    if let Some(path) = [&spec, &weights].into_iter().find(|path| is_same(path, file)) {
+        bail!("{} is the file that is imported: use --output PREFIX for another name", path.display());
+    }
     if !arguments.force {
         free(&[&spec, &weights])?;
     }
@@ -142,6 +145,11 @@ fn free(paths: &[&Path]) -> anyhow::Result<()> {
     }
 }
 
+/// Whether two paths are one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b))
+}
+
 /// The prefix with an ending behind it, whatever dots it has.
 fn with_ending(prefix: &Path, ending: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
@@ -192,7 +200,9 @@ fn next(imported: &Imported, name: &str, spec: &Path, weights: &Path) -> anyhow:
         "next",
         &match imported.compiled.plan.description().ending {
             Ending::Features => {
-                format!("resnet run {spec} --weights {weights} --input photo.jpg --output features.npy")
+                // Several outputs are an archive of them.
+                let ending = if imported.compiled.plan.outputs.len() > 1 { "npz" } else { "npy" };
+                format!("resnet run {spec} --weights {weights} --input photo.jpg --output features.{ending}")
             }
             _ => format!("resnet classify photo.jpg --model {spec} --weights {weights}"),
         },

@@ -46,6 +46,18 @@ fn weights_of_a_spec_that_ships() {
 }
 
 #[test]
+fn what_is_imported_is_not_replaced() {
+    let prefix = fresh("itself");
+    let file = format!("{prefix}.safetensors");
+    fs::copy(DIGITS, &file).unwrap();
+    let output = resnet(&["import", &file, "--output", &prefix, "--force", "--dtype", "bf16"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("is the file that is imported: use --output PREFIX"), "{message}");
+    assert_eq!(fs::read(&file).unwrap(), fs::read(DIGITS).unwrap());
+}
+
+#[test]
 fn both_files_are_written_or_none() {
     for (name, taken, other) in [("spec", "yaml", "safetensors"), ("weights", "safetensors", "yaml")] {
         let prefix = scratch(&format!("import-none-{name}"));

@@ -66,7 +66,8 @@ fn images([height, width]: [usize; 2], layers: usize) -> (Contents, Imported) {
     let spec = Spec { name: "test", text: &text, overrides: &overrides };
     let parsed = spec.parse(&mut |_| Err("no files".to_owned()));
     let graph = parsed.unwrap_or_else(|errors| panic!("{}", errors.render("test", &text))).graph;
-    let model = Model { format: "test".to_owned(), operators: layers, graph, tensors: Vec::new() };
+    let model =
+        Model { format: "test".to_owned(), operators: layers, graph, tensors: Vec::new(), notes: Vec::new() };
     let contents = Contents::Network(model);
     let imported = import(&contents, &[], "test", Path::new("test.onnx")).unwrap();
     (contents, imported)

@@ -102,7 +102,8 @@ fn head(tensors: &[Tensor], candidate: &Candidate, pairs: &mut [Option<usize>], 
     if pairs[kernel].is_some() || pairs.iter().all(Option::is_none) {
         return;
     }
-    let is_head = |tensor: &Tensor| matches!(tensor.dims[..], [_, read] | [_, read, 1, 1] if read == inputs);
+    // A convolution of one pixel that reads as much may be of anything: of a feature pyramid, of a decoder.
+    let is_head = |tensor: &Tensor| matches!(tensor.dims[..], [_, read] if read == inputs);
     let mut heads = (0..tensors.len()).filter(|index| !used.contains(index) && is_head(&tensors[*index]));
     let (Some(only), None) = (heads.next(), heads.next()) else { return };
     let module = parent(&tensors[only].name);

@@ -121,7 +121,10 @@ fn written(
     let like = candidate.like.clone();
     let own = Candidate::parse(&like, &Overrides::default())?;
     let mut difference = Difference {
-        classes: candidate.classes.filter(|_| own.classes != candidate.classes && outputs.is_none()),
+        // One that says none makes an embedding.
+        classes: candidate
+            .classes
+            .filter(|_| own.classes.is_some() && own.classes != candidate.classes && outputs.is_none()),
         input: (own.input != candidate.input).then_some(candidate.input),
         outputs: outputs.clone().unwrap_or_default(),
         epsilon: None,
