@@ -48,6 +48,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let name = prefix.file_name().context("--output is a folder, and no prefix of files")?;
     let name = name.to_string_lossy().into_owned();
+    if prefix.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        bail!("--output {} is a folder: add the name of the files, without an ending", prefix.display());
+    }
+    if let Some(folder) = prefix.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        bail!("there is no folder {}: make it, or give another --output", folder.display());
+    }
     let [spec, weights] = ["yaml", "safetensors"].map(|ending| with_ending(&prefix, ending));
     if let Some(path) = [&spec, &weights].into_iter().find(|path| is_same(path, file)) {
         bail!("{} is the file that is imported: use --output PREFIX for another name", path.display());
@@ -195,21 +202,23 @@ fn in_words(check: Check) -> String {
 
 /// What to do with the files.
 fn next(imported: &Imported, name: &str, spec: &Path, weights: &Path) -> anyhow::Result<()> {
-    let (spec, weights) = (spec.display(), weights.display());
+    let [command_spec, command_weights] = [spec, weights].map(|path| in_shell(&path.display().to_string()));
     line(
         "next",
         &match imported.compiled.plan.description().ending {
             Ending::Features => {
                 // Several outputs are an archive of them.
                 let ending = if imported.compiled.plan.outputs.len() > 1 { "npz" } else { "npy" };
-                format!("resnet run {spec} --weights {weights} --input photo.jpg --output features.{ending}")
+                format!(
+                    "resnet run {command_spec} --weights {command_weights} --input photo.jpg --output features.{ending}"
+                )
             }
-            _ => format!("resnet classify photo.jpg --model {spec} --weights {weights}"),
+            _ => format!("resnet classify photo.jpg --model {command_spec} --weights {command_weights}"),
         },
     )?;
     line(
         "",
-        &format!("or, in Rust:  resnet::resnet! {{ pub struct {}; include \"{spec}\" }}", type_name(name)),
+        &format!("or, in Rust:  resnet::resnet! {{ pub struct {}; include {:?} }}", type_name(name), spec),
     )
 }
 
@@ -218,13 +227,28 @@ fn type_name(name: &str) -> String {
     let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
     let upper = parts.map(|part| part[..1].to_uppercase() + &part[1..]);
     let name: String = upper.collect();
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Net{name}") }
+    let is_type = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name != "Self";
+    if is_type { name } else { format!("Net{name}") }
+}
+
+/// A path as an argument of a shell.
+fn in_shell(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "._-/+,:@%".contains(c);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 #[test]
 fn types_have_names() {
-    for (name, expected) in [("model", "Model"), ("my-model.v2", "MyModelV2"), ("50", "Net50"), ("é", "Net")]
+    for (name, expected) in
+        [("model", "Model"), ("my-model.v2", "MyModelV2"), ("50", "Net50"), ("é", "Net"), ("self", "NetSelf")]
     {
         assert_eq!(type_name(name), expected);
     }
+}
+
+#[test]
+fn paths_are_arguments() {
+    assert_eq!(in_shell("a/b-1.yaml"), "a/b-1.yaml");
+    assert_eq!(in_shell("my model (1).yaml"), "'my model (1).yaml'");
+    assert_eq!(in_shell("it's"), r"'it'\''s'");
 }

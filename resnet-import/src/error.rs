@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be read.
-    #[error("{}", printable(&format!("cannot read {}: {source}", file.display())))]
+    #[error("{}", printable(&format!("cannot read {}", file.display())))]
     Read {
         /// The file.
         file: PathBuf,

@@ -63,8 +63,13 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         beside::plain(name, || "what the file asks for".to_owned())?;
         read(&folder.join(name))
     };
-    let file = read(path)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(index) = index_of_part(&name) {
+        let message =
+            format!("{name} is one part of several: import their index, {index}, which lies beside them");
+        return Err(Error::Unsupported(message));
+    }
+    let file = read(path)?;
     if name.ends_with(".index.json") {
         let index = if name.contains("safetensors") { safetensors::read_index } else { torch::read_index };
         return index(&file, beside).map(Contents::Tensors);
@@ -95,6 +100,15 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
          NumPy (.npz)",
         path.display()
     )))
+}
+
+/// The index of the files that this one is a part of: `model-00001-of-00003.safetensors` has `model.safetensors.index.json`.
+fn index_of_part(name: &str) -> Option<String> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    let (stem, parts) = stem.rsplit_once("-of-")?;
+    let (stem, part) = stem.rsplit_once('-')?;
+    let parts: usize = parts.parse().ok()?;
+    (part.parse::<usize>().is_ok() && parts > 1).then(|| format!("{stem}.{ending}.index.json"))
 }
 
 /// Devices and pipes are not read: they may never end.
@@ -216,6 +230,21 @@ impl Contents {
         match self {
             Contents::Tensors(checkpoint) => &checkpoint.tensors,
             Contents::Network(model) => &model.tensors,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_has_an_index() {
+        let index = "model.safetensors.index.json".to_owned();
+        assert_eq!(index_of_part("model-00001-of-00003.safetensors"), Some(index));
+        for whole in ["model.safetensors", "model-00001-of-00001.safetensors", "out-of-3.pth", "a-b-of-c.bin"]
+        {
+            assert_eq!(index_of_part(whole), None, "{whole}");
         }
     }
 }
