@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use resnet::runtime::{files, threads};
+use resnet_dsl::spec::Overrides;
 use resnet_import::{Check, Contents, Format, Imported, Like, write};
 use resnet_plan::Ending;
 
-use crate::model;
+use crate::model::{self, Model};
 use crate::print::say;
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for note in &imported.notes {
         line("note", note)?;
     }
+    compiles_there(&imported.spec, &spec)?;
     let format = arguments.dtype.format();
     let checked = written(arguments, &contents, &imported, &spec, &weights, format)?;
     let megabytes = write::bytes(&imported.weights, format) as f64 / 1e6;
@@ -93,6 +95,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         line("checked", &checked)?;
     }
     next(&imported, &name, &spec, &weights)
+}
+
+/// The spec as a file at its place: one that was copied may name files beside the one that it is like.
+fn compiles_there(text: &str, spec: &Path) -> anyhow::Result<()> {
+    let (name, folder) = (spec.display().to_string(), spec.parent().map(Path::to_owned));
+    let model = Model { name, text: text.to_owned(), folder, overrides: Overrides::default() };
+    let compiled = model.compile();
+    compiled.context(
+        "the spec would not compile at its new place: use an --output in the folder of that which it is like",
+    )?;
+    Ok(())
 }
 
 /// Writes both files, or none: the weights under another name first, so that they are looked at before anything is replaced.

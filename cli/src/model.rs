@@ -62,9 +62,10 @@ enum Switch {
 pub(crate) struct Model {
     /// As the command line names it.
     pub(crate) name: String,
-    text: String,
+    /// Its text.
+    pub(crate) text: String,
     /// Where the spec's own files are; `None`: it ships.
-    folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
     pub(crate) overrides: Overrides,
 }
 

@@ -58,6 +58,26 @@ fn what_is_imported_is_not_replaced() {
 }
 
 #[test]
+fn a_spec_is_copied_with_the_files_that_it_names_at_hand() {
+    let prefix = fresh("labels");
+    let folder = format!("{prefix}-like");
+    fs::create_dir_all(&folder).unwrap();
+    let text = include_str!("../../specs/digits.yaml");
+    let labels: String = (0..10).map(|digit| format!("digit {digit}\n")).collect();
+    fs::write(format!("{folder}/names.txt"), labels).unwrap();
+    let own: Vec<&str> = text.lines().filter(|line| !line.starts_with("labels:")).collect();
+    fs::write(format!("{folder}/own.yaml"), format!("{}\nlabels: names.txt\n", own.join("\n"))).unwrap();
+    let like = format!("{folder}/own.yaml");
+    let output = resnet(&["import", DIGITS, "--like", &like, "--output", &prefix]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("names.txt") && message.contains("use an --output in the folder"), "{message}");
+    assert!(!Path::new(&format!("{prefix}.yaml")).exists());
+    let inside = format!("{folder}/copy");
+    stdout(&["import", DIGITS, "--like", &like, "--output", &inside, "--force"]);
+}
+
+#[test]
 fn both_files_are_written_or_none() {
     for (name, taken, other) in [("spec", "yaml", "safetensors"), ("weights", "safetensors", "yaml")] {
         let prefix = scratch(&format!("import-none-{name}"));

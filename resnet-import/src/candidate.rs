@@ -8,6 +8,7 @@ use resnet_dsl::spec::names::USUAL;
 use resnet_dsl::{Spec, shipped};
 
 use crate::error::Error;
+use crate::passes;
 use crate::slots::{self, Slot};
 
 /// A spec's text, and where it is from.
@@ -26,7 +27,7 @@ pub struct Like {
 pub(crate) struct Candidate {
     /// The spec.
     pub like: Like,
-    /// Its graph: see [`slots::typed`].
+    /// Its graph: see [`passes::typed`].
     pub graph: Graph,
     /// Its tensors, in the order of the graph.
     pub slots: Vec<Slot>,
@@ -79,7 +80,7 @@ impl Candidate {
             let text = errors.render(&like.name, &like.text);
             Error::Unsupported(format!("{} cannot be compiled\n\n{text}", like.name))
         })?;
-        let graph = slots::typed(&parsed.graph)?;
+        let graph = passes::typed(&parsed.graph)?;
         let [_, height, width, channels] = parsed.input;
         Ok(Candidate {
             slots: slots::slots(&graph),
@@ -123,4 +124,15 @@ fn files_speak_of_folders_in_whole_words() {
     ] {
         assert_eq!(like.preference(Path::new(path)).0, !told, "{path}");
     }
+}
+
+/// A candidate in words, up to one of its values if that is its output.
+pub(crate) fn network(name: &str, candidate: &Candidate, output: Option<&str>) -> String {
+    let [height, width, channels] = candidate.input;
+    let what = match (output, candidate.classes) {
+        (Some(output), _) => format!(" up to {output}"),
+        (None, Some(classes)) => format!(" with {classes} classes"),
+        (None, None) => String::new(),
+    };
+    format!("{name}{what}, input {height}x{width}x{channels}")
 }

@@ -14,7 +14,7 @@ use crate::checkpoint::Tensor;
 use crate::error::Error;
 use crate::import::{Contents, Imported};
 use crate::model::Model;
-use crate::slots;
+use crate::passes;
 use crate::weight::Format;
 
 /// The most multiply-adds that a file's graph is evaluated with, if it can be of a smaller input: ten seconds.
@@ -154,7 +154,7 @@ fn comparable(model: &Model, imported: &Imported) -> Result<Option<Plan>, Error>
 /// size fits.
 fn elements(model: &Model, size: [usize; 2]) -> usize {
     let mut graph = of_size(&model.graph, Some(size));
-    if slots::run(&mut graph, &["eliminate-dead", "infer-shapes"]).is_err() {
+    if passes::run(&mut graph, &["eliminate-dead", "infer-shapes"]).is_err() {
         return usize::MAX;
     }
     let dims = graph.topological().into_iter().filter_map(|value| graph.node(value).ty).map(|ty| ty.dims);
@@ -180,7 +180,7 @@ fn expected(model: &Model, size: Option<[usize; 2]>, input: &[f32]) -> Result<Ve
         None => Err("the file has no such tensor".to_owned()),
     };
     let mut graph = of_size(&model.graph, size);
-    slots::run(&mut graph, &["eliminate-dead"])?;
+    passes::run(&mut graph, &["eliminate-dead"])?;
     let input: Vec<f64> = input.iter().copied().map(f64::from).collect();
     let values = evaluate(&graph, &mut load, &input)
         .map_err(|error| Error::Unsupported(format!("the file's own graph cannot be evaluated: {error}")))?;

@@ -13,8 +13,8 @@ use resnet_plan::{Activation as Function, Kernel, KernelLayout};
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
 use crate::model::Model;
-use crate::slots;
-use crate::text::{number, word};
+use crate::passes;
+use crate::yaml::{number, word};
 
 /// The same network, all of whose operators have layers of their own.
 ///
@@ -22,7 +22,7 @@ use crate::text::{number, word};
 /// If shapes do not fit.
 pub(crate) fn expressible(model: &Model) -> Result<Model, Error> {
     let mut model = model.clone();
-    let typed = slots::typed(&model.graph)?;
+    let typed = passes::typed(&model.graph)?;
     for value in model.graph.topological() {
         let node = model.graph.node(value);
         let (&Op::Subsample(Subsample { stride, front, back }), name) = (&node.op, node.name.clone()) else {

@@ -13,12 +13,12 @@ use crate::beside;
 use crate::budget::Budget;
 use crate::candidate::{Candidate, Like};
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
+use crate::difference::Difference;
 use crate::error::Error;
 use crate::fit;
 use crate::model::{INPUT, Model};
-use crate::text::{self, Difference};
 use crate::weight::Weight;
-use crate::{flat, hdf5, keras, npz, onnx, recognize, safetensors, torch};
+use crate::{candidate, flat, hdf5, keras, npz, onnx, recognize, safetensors, torch};
 
 /// What a file holds.
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
         let all = fit.ties.join(", ");
         notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
     }
-    let network = text::network(&like.name, &fit.candidate, fit.cut.as_deref());
+    let network = candidate::network(&like.name, &fit.candidate, fit.cut.as_deref());
     Ok(Imported { network, notes, ..finish(&like, spec, &fit.weights)? })
 }
 
@@ -160,7 +160,7 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
             let all = found.ties.join(", ");
             notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
         }
-        let network = text::network(&found.like.name, &found.candidate, found.cut.as_deref());
+        let network = candidate::network(&found.like.name, &found.candidate, found.cut.as_deref());
         return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
     }
     if let [like] = specs {
@@ -178,7 +178,8 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
         ));
     };
     let layers = model.graph.len().saturating_sub(1);
-    let network = text::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
+    let network =
+        candidate::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
     let note = "the file does not say how an image becomes an input: add `preprocessing` to the spec (docs/spec-language.md)";
     let notes = model.notes.iter().cloned().chain([note.to_owned()]).collect();
     Ok(Imported { network, notes, ..finish(&like, spec, &weights)? })

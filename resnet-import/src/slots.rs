@@ -4,10 +4,7 @@ use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_dsl::ir::param::{BiasParam, KernelParam};
 use resnet_dsl::ir::{Op, Type};
 use resnet_dsl::ops::{Activation, Exponent};
-use resnet_dsl::pass;
 use resnet_plan::{BatchNorm, KernelLayout};
-
-use crate::error::Error;
 
 /// A tensor that a network needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,39 +42,7 @@ pub(crate) enum Part {
     ChannelKernel,
 }
 
-/// A graph with all types, whose dense layers are convolutions as large as their input.
-///
-/// # Errors
-/// If shapes do not fit.
-pub(crate) fn typed(graph: &Graph) -> Result<Graph, Error> {
-    let mut graph = graph.clone();
-    run(&mut graph, &["infer-shapes", "lower-dense"])?;
-    Ok(graph)
-}
-
-/// Runs passes of the compiler, by their names.
-///
-/// # Errors
-/// What a pass finds wrong with the graph; or if the compiler has no such pass.
-pub(crate) fn run(graph: &mut Graph, names: &[&str]) -> Result<(), Error> {
-    for name in names {
-        let pass = pass::PIPELINE.iter().find(|pass| pass.name == *name);
-        let pass = pass.ok_or_else(|| Error::Unsupported(format!("the compiler has no pass `{name}`")))?;
-        (pass.run)(graph).map_err(|errors| {
-            let all: Vec<String> = errors
-                .iter()
-                .map(|error| {
-                    let place = error.labels.first().map_or("", |(_, note)| note);
-                    format!("{} {place}", error.message).trim_end().to_owned()
-                })
-                .collect();
-            Error::Malformed(format!("the network's shapes do not fit: {}", all.join("; ")))
-        })?;
-    }
-    Ok(())
-}
-
-/// The tensors of a [`typed`] graph, operands first, each once.
+/// The tensors of a [`typed`](crate::passes::typed) graph, operands first, each once.
 pub(crate) fn slots(graph: &Graph) -> Vec<Slot> {
     let mut slots: Vec<Slot> =
         graph.topological().into_iter().flat_map(|value| of_node(graph, value)).collect();
@@ -176,10 +141,4 @@ fn slope(activation: &Activation, channels: usize, add: &mut impl FnMut(&str, Ve
     if let Some(slope) = &activation.slope {
         add(&slope.name, vec![slope.len(channels)], Part::Slope);
     }
-}
-
-#[test]
-fn passes_have_these_names() {
-    let error = run(&mut Graph::new("test"), &["infer-shape"]).unwrap_err().to_string();
-    assert!(error.contains("no pass `infer-shape`"), "{error}");
 }

@@ -341,6 +341,11 @@ impl Op {
         Ok(op)
     }
 
+    /// The names of its tensors before anything is folded into it.
+    pub fn tensors(&self) -> Vec<String> {
+        self.clone().tensors_mut().into_iter().map(|(_, name)| name.to_string()).collect()
+    }
+
     /// Its tensors before anything is folded into it: what a naming scheme has a pattern for, and their names.
     pub(crate) fn tensors_mut(&mut self) -> Vec<(Name, &mut TensorName)> {
         match self {

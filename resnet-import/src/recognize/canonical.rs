@@ -18,7 +18,7 @@ use resnet_dsl::ops::{Exponent, Padding, Pool, Sides};
 use resnet_plan::Dims;
 
 use crate::error::Error;
-use crate::slots;
+use crate::passes;
 
 /// The numbers that were given.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Canonical {
     /// If shapes do not fit.
     pub(crate) fn of(graph: &Graph, known: &mut Numbers) -> Result<Self, Error> {
         let mut graph = graph.clone();
-        slots::run(
+        passes::run(
             &mut graph,
             &["infer-shapes", "skip-identities", "lower-dense", "fold-batch-norm", "fuse-activation"],
         )?;

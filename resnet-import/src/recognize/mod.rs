@@ -12,10 +12,10 @@ use resnet_dsl::spec::Overrides;
 
 use crate::candidate::{Candidate, Like};
 use crate::checkpoint::Tensor;
+use crate::difference::Difference;
 use crate::error::Error;
 use crate::model::Model;
 use crate::slots;
-use crate::text::Difference;
 use crate::weight::Weight;
 use canonical::{Canonical, Numbers};
 use weights::Mapping;

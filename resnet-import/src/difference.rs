@@ -1,7 +1,8 @@
-//! Specs as text, and networks in words.
+//! What a network has otherwise than the spec that it is like, and the spec that says so.
 
-use crate::candidate::{Candidate, Like};
+use crate::candidate::Like;
 use crate::error::Error;
+use crate::yaml::{number, word};
 
 /// What a network has otherwise than the spec that it is like.
 #[derive(Clone, Debug, Default)]
@@ -47,50 +48,5 @@ impl Difference {
             "the file differs from {}: write {lines} in it, and try again",
             like.name
         )))
-    }
-}
-
-/// A candidate in words.
-pub(crate) fn network(name: &str, candidate: &Candidate, output: Option<&str>) -> String {
-    let [height, width, channels] = candidate.input;
-    let what = match (output, candidate.classes) {
-        (Some(output), _) => format!(" up to {output}"),
-        (None, Some(classes)) => format!(" with {classes} classes"),
-        (None, None) => String::new(),
-    };
-    format!("{name}{what}, input {height}x{width}x{channels}")
-}
-
-/// A word of YAML, in quotes where it needs them.
-pub(crate) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if starts && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        serde_json::Value::from(text).to_string()
-    }
-}
-
-/// A number of YAML: with a point, by which also older readers know it; as short as f32 allows, if it is one.
-pub(crate) fn number(number: f64) -> String {
-    let single = number as f32;
-    let text = if f64::from(single) == number { format!("{single:?}") } else { format!("{number:?}") };
-    match text.split_once('e') {
-        Some((digits, power)) if !digits.contains('.') => format!("{digits}.0e{power}"),
-        _ => text,
-    }
-}
-
-#[test]
-fn numbers_have_points() {
-    for (value, text) in [
-        (1e-5, "1.0e-5"),
-        (f64::from(1e-5f32), "1.0e-5"),
-        (1.001e-5, "1.001e-5"),
-        (0.001, "0.001"),
-        (3.0, "3.0"),
-    ] {
-        assert_eq!(number(value), text);
     }
 }
