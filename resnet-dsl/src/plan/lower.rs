@@ -134,8 +134,11 @@ impl Lowering<'_> {
                 }
             }
             (op, read) => {
-                let types: Vec<Type> =
-                    operands.iter().filter_map(|operand| self.graph.node(*operand).ty).collect();
+                let ty = |operand: &Value| {
+                    let node = self.graph.node(*operand);
+                    Type { element: element(node), dims: dims(self.graph, *operand) }
+                };
+                let types: Vec<Type> = operands.iter().map(ty).collect();
                 let mut planning = Planning { node, operands: &types, lists: &mut self.lists };
                 let (action, place) = op.step(&mut planning)?;
                 match place {
