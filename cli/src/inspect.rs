@@ -1,15 +1,18 @@
 //! `resnet inspect`: what the compiler makes of a spec, stage by stage.
 
-use anyhow::bail;
-use quote::format_ident;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use resnet_dsl::Spec;
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::Graph;
-use resnet_dsl::spec::Parsed;
-use resnet_dsl::spec::metadata::Metadata;
+use resnet_dsl::ir::brief::Brief;
+use resnet_dsl::pass::{self, Done};
+use resnet_dsl::plan::predict::Machine;
+use resnet_dsl::spec::ReadFile;
 use resnet_dsl::summary::Summary;
-use resnet_dsl::{Spec, codegen, pass};
-use resnet_plan::{Plan, Preprocessing, Resize, View};
-use serde_json::{Value, json};
+use resnet_report::Report;
+use serde_json::{Map, Value, json};
 
 use crate::model::Network;
 use crate::print::say;
@@ -18,15 +21,24 @@ use crate::print::say;
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: Network,
-    /// What to show
-    #[arg(long, value_enum, default_value = "ir")]
-    stage: Stage,
-    /// Show the graph after this pass [default: before all passes]
+    /// What to show [default: the graph; as JSON, all]
+    #[arg(long, value_enum)]
+    stage: Option<Stage>,
+    /// Show the graph after this pass, or with --diff what this pass changed [default: before all passes; all of them]
     #[arg(long, value_name = "PASS", value_parser = pass_names())]
     after: Option<String>,
+    /// Show the graph whole, as it is read back from a file that ends in .ir
+    #[arg(long, conflicts_with = "diff")]
+    full: bool,
+    /// Show what each pass changed
+    #[arg(long)]
+    diff: bool,
     /// Text for people, JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Write this file, not standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,169 +53,93 @@ enum Stage {
     Code,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Text,
     Json,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.after.is_some() && arguments.stage != Stage::Ir {
-        bail!("--after goes with --stage ir");
+    let Arguments { stage, after, full, diff, format, output, .. } = arguments;
+    let graph_alone = after.is_some() || *full || *diff;
+    if graph_alone && stage.is_some_and(|stage| stage != Stage::Ir) {
+        bail!("--after, --full and --diff go with --stage ir");
     }
-    let model = arguments.network.read()?;
-    let shown = model.with(|spec, read| show(arguments, spec, read))?;
-    match (arguments.format, shown) {
-        (Format::Text, (text, _)) => say!("{}", text.trim_end())?,
-        (Format::Json, (_, json)) => say!("{json:#}")?,
+    if *format != Format::Text && (*full || *diff) {
+        bail!("--full and --diff go with text: JSON is whole, and holds what each pass changed");
     }
-    Ok(())
+    let text = match arguments.network.graph()? {
+        Some(_) if after.is_some() || *diff || stage.is_some_and(|stage| stage != Stage::Ir) => {
+            bail!("a graph is shown as it is: --after, --diff and other stages need its spec")
+        }
+        Some(graph) => of_graph(arguments, &graph),
+        None => arguments.network.read()?.with(|spec, read| of_spec(arguments, spec, read))?,
+    };
+    match output {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        None => Ok(say!("{}", text.trim_end())?),
+    }
 }
 
-/// The stage as text and as JSON.
-fn show(
-    arguments: &Arguments,
-    spec: &Spec<'_>,
-    read: &mut dyn FnMut(&str) -> Result<String, String>,
-) -> Result<(String, Value), Diagnostics> {
-    Ok(match arguments.stage {
-        Stage::Spec => {
-            let parsed = spec.parse(read)?;
-            let summary = Summary::new(&parsed)?;
-            (summary.to_string(), summary_json(&summary))
-        }
-        Stage::Ir => {
+fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result<String, Diagnostics> {
+    match (arguments.format, arguments.stage, &arguments.after) {
+        (_, None | Some(Stage::Ir), Some(_))
+        | (Format::Text, None | Some(Stage::Ir), None)
+        | (Format::Json, Some(Stage::Ir), None) => {
             let mut parsed = spec.parse(read)?;
+            if arguments.diff {
+                parsed.check_calibration()?;
+                parsed.graph.set_batch(parsed.input[0]);
+                return differences(&mut parsed.graph, arguments.after.as_deref());
+            }
             if let Some(last) = &arguments.after {
                 parsed.check_calibration()?;
                 pass::run_until(&mut parsed.graph, Some(last), |_, _| {})?;
             }
-            let graph = parsed.graph;
-            (graph.to_string(), graph_json(&graph))
+            Ok(of_graph(arguments, &parsed.graph))
         }
-        Stage::Plan => {
-            let plan = spec.compile(read)?.plan;
-            (plan.to_string(), plan_json(&plan))
+        (Format::Text, Some(Stage::Spec), _) => Ok(Summary::new(&spec.parse(read)?)?.to_string()),
+        (Format::Text, Some(Stage::Plan), _) => Ok(spec.compile(read)?.plan.to_string()),
+        (Format::Text, Some(Stage::Code), _) => Ok(Report::new(spec, read, &Machine::reference())?.code),
+        (Format::Json, stage, _) => {
+            let report = json!(Report::new(spec, read, &Machine::reference())?);
+            Ok(format!("{:#}", part(report, stage)))
         }
-        Stage::Code => {
-            let compiled = spec.compile(read)?;
-            let item = codegen::Item::new(format_ident!("Network"));
-            let tokens = codegen::generate(&compiled.plan, &item);
-            let code = match syn::parse2(tokens.clone()) {
-                Ok(file) => prettyplease::unparse(&file),
-                Err(_) => tokens.to_string(),
-            };
-            (code.clone(), json!({ "code": code }))
-        }
-    })
+    }
 }
 
-fn summary_json(summary: &Summary<'_>) -> Value {
-    let Parsed { graph, input, metadata: Metadata { preprocessing, labels, .. }, .. } = summary.parsed;
-    let layers: Vec<Value> = summary
-        .layers
-        .iter()
-        .map(|layer| {
-            json!({
-                "name": layer.name,
-                "block": layer.block,
-                "kind": layer.kind,
-                "shape": layer.output,
-                "parameters": layer.parameters,
-                "macs": layer.macs,
-            })
-        })
-        .collect();
-    let Preprocessing { resize, crop, interpolation, channels, background, scale, mean, std } = preprocessing;
-    let resize = resize.map(|resize| match resize {
-        Resize::Shorter(side) => json!(side),
-        Resize::Cover(size) => json!({ "cover": size }),
-        Resize::To(size) => json!(size),
-    });
-    json!({
-        "network": graph.name,
-        "input": input,
-        "precision": graph.precision.kind().to_string(),
-        "layers": layers,
-        "parameters": summary.parameters(),
-        "macs": summary.macs(),
-        "preprocessing": {
-            "resize": resize, "crop": crop, "interpolation": interpolation.name(),
-            "channels": channels.to_string(), "background": background,
-            "scale": scale, "mean": mean, "std": std,
-        },
-        "labels": labels,
-    })
+fn of_graph(arguments: &Arguments, graph: &Graph) -> String {
+    match arguments.format {
+        Format::Text if arguments.full => graph.to_string(),
+        Format::Text => Brief(graph).to_string(),
+        Format::Json => {
+            let graph = resnet_report::Graph::new(graph);
+            format!("{:#}", json!({ "version": resnet_report::VERSION, "graph": graph }))
+        }
+    }
 }
 
-fn graph_json(graph: &Graph) -> Value {
-    let values: Vec<Value> = graph
-        .topological()
-        .into_iter()
-        .map(|value| {
-            let node = graph.node(value);
-            let operands: Vec<&str> =
-                graph.operands(value).into_iter().map(|operand| graph.node(operand).name.as_str()).collect();
-            let attributes = node.op.attributes();
-            let attributes: serde_json::Map<String, Value> = attributes
-                .iter()
-                .map(|(key, value)| (key.to_owned(), value.map_or(Value::Bool(true), Value::from)))
-                .collect();
-            let halo = node.halo;
-            json!({
-                "name": node.name,
-                "op": node.op.name(),
-                "operands": operands,
-                "attributes": attributes,
-                "shape": node.ty.map(|ty| ty.dims),
-                "halo": [halo.top, halo.bottom, halo.left, halo.right],
-                "block": node.block,
-            })
-        })
-        .collect();
-    let output = graph.output().map(|output| graph.node(output).name.as_str());
-    json!({ "network": graph.name, "values": values, "output": output })
+/// What a stage is in the report; all of it without a stage.
+fn part(report: Value, stage: Option<Stage>) -> Value {
+    let keys: &[&str] = match stage {
+        None | Some(Stage::Ir) => return report,
+        Some(Stage::Spec) => &["version", "spec"],
+        Some(Stage::Plan) => &["version", "layers", "plan", "memory", "costs"],
+        Some(Stage::Code) => &["version", "code"],
+    };
+    let Value::Object(mut report) = report else { return report };
+    let parts = keys.iter().filter_map(|key| Some(((*key).to_owned(), report.remove(*key)?)));
+    Value::Object(parts.collect::<Map<_, _>>())
 }
 
-fn plan_json(plan: &Plan) -> Value {
-    let buffers: Vec<Value> = plan
-        .buffers
+/// What each pass changed, or one of them.
+fn differences(graph: &mut Graph, only: Option<&str>) -> Result<String, Diagnostics> {
+    let all = pass::trace(graph)?;
+    Ok(all
         .iter()
-        .map(|b| json!({ "name": b.name, "offset": b.offset, "bytes": b.bytes, "live": b.live, "whole": b.whole }))
-        .collect();
-    let view =
-        |view: &View| json!({ "buffer": view.buffer, "dims": view.dims, "at": view.at, "size": view.size });
-    let steps: Vec<Value> = plan
-        .steps
-        .iter()
-        .map(|step| {
-            json!({
-                "name": step.name,
-                "block": step.block,
-                "action": step.action.to_string(),
-                "reads": step.read.as_ref().map(view),
-                "writes": view(&step.write),
-            })
-        })
-        .collect();
-    let sections: Vec<Value> = plan
-        .sections
-        .iter()
-        .map(|section| {
-            let steps = [section.steps.start, section.steps.end];
-            json!({ "steps": steps, "passes": section.passes, "images": plan.images(section) })
-        })
-        .collect();
-    json!({
-        "network": plan.description.name,
-        "sections": sections,
-        "peak_bytes": plan.description.peak_bytes,
-        "weight_bytes": plan.description.weight_bytes,
-        "parameters": plan.description.parameters,
-        "macs": plan.description.macs,
-        "buffers": buffers,
-        "steps": steps,
-    })
+        .filter(|done| only.is_none_or(|only| only == done.pass.name))
+        .map(Done::to_string)
+        .collect())
 }
 
 fn pass_names() -> clap::builder::PossibleValuesParser {

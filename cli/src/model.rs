@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use resnet::runtime::Precision;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::diag::Diagnostics;
+use resnet_dsl::ir::{self, Graph};
 use resnet_dsl::spec::{Overrides, ReadFile};
 use resnet_dsl::{Compiled, Spec, shipped};
 
@@ -70,6 +71,27 @@ pub(crate) struct Model {
 }
 
 impl Network {
+    /// The graph of a file that `inspect --full` wrote; `None`: it is a spec.
+    pub(crate) fn graph(&self) -> anyhow::Result<Option<Graph>> {
+        let path = Path::new(&self.spec);
+        if path.extension().is_none_or(|ending| ending != "ir") {
+            return Ok(None);
+        }
+        if self.batch.is_some() || self.settings.is_set() {
+            bail!(
+                "{} is a graph, which has its batch, size and precision: leave the options away",
+                self.spec
+            );
+        }
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the graph {}", self.spec))?;
+        let graph = ir::read::read(&text).map_err(|error| anyhow!("{}: {error}", self.spec))?;
+        match ir::verify::verify(&graph).first() {
+            None => Ok(Some(graph)),
+            Some(fault) => bail!("{}: {fault}", self.spec),
+        }
+    }
+
     /// Reads the spec and the calibration table.
     pub(crate) fn read(&self) -> anyhow::Result<Model> {
         let mut model = self.settings.read(&self.spec)?;
@@ -79,6 +101,15 @@ impl Network {
 }
 
 impl Settings {
+    fn is_set(&self) -> bool {
+        let Settings { classes, size, precision, calibration, winograd } = self;
+        classes.is_some()
+            || size.is_some()
+            || precision.is_some()
+            || calibration.is_some()
+            || winograd.is_some()
+    }
+
     /// Reads a spec and the calibration table.
     pub(crate) fn read(&self, spec: &str) -> anyhow::Result<Model> {
         let (text, folder) = read(spec)?;

@@ -427,13 +427,14 @@ fn inspect_shows_every_stage() {
     assert!(table.lines().any(|line| line.starts_with("  conv1 ") && line.contains(" conv 3x3")), "{table}");
     let table: Value =
         serde_json::from_str(&stdout(&["inspect", "digits", "--stage", "spec", "--format", "json"])).unwrap();
+    let table = &table["spec"];
     let parameters =
         table["layers"].as_array().unwrap().iter().map(|layer| layer["parameters"].as_u64().unwrap());
     assert_eq!(table["parameters"].as_u64(), Some(parameters.sum()), "{table}");
-    assert!(stdout(&["inspect", "digits"]).contains("%bn1 = batch_norm %conv1"));
+    assert!(stdout(&["inspect", "digits"]).contains("= batch_norm %conv1"));
     assert!(
         stdout(&["inspect", "specs/digits.yaml", "--after", "fold-batch-norm"])
-            .contains("fold(@conv1.weight")
+            .contains("conv1.weight, fold bn1")
     );
     assert!(stdout(&["inspect", "digits", "--stage", "plan"]).contains("arena "));
     let int8 = stdout(&["inspect", "digits", "--precision", "int8", "--after", "assign-precision"]);
@@ -451,10 +452,32 @@ fn inspect_shows_every_stage() {
 }
 
 #[test]
-fn every_text_form_of_a_graph_is_read_back() {
-    for pass in resnet_dsl::pass::PIPELINE {
-        let text = stdout(&["inspect", "torchvision/resnet50", "--after", pass.name]);
-        let graph = resnet_dsl::ir::read::read(&text).unwrap();
-        assert_eq!(graph.to_string(), text, "after {}", pass.name);
-    }
+fn a_graph_that_was_printed_whole_is_read_back() {
+    let file = scratch("graph.ir");
+    stdout(&["inspect", "torchvision/resnet50", "--after", "fuse-residual", "--full", "--output", &file]);
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(stdout(&["inspect", &file, "--full"]), whole);
+    assert_eq!(
+        stdout(&["inspect", &file]),
+        stdout(&["inspect", "torchvision/resnet50", "--after", "fuse-residual"])
+    );
+    let message = stderr(1, &["inspect", &file, "--diff"]);
+    assert!(message.contains("a graph is shown as it is"), "{message}");
+    let message = stderr(1, &["inspect", &file, "--batch", "2"]);
+    assert!(message.contains("leave the options away"), "{message}");
+    std::fs::write(&file, "network broken\n  %a = relu %b\n").unwrap();
+    let message = stderr(1, &["inspect", &file]);
+    assert!(
+        message.contains("graph.ir") && message.contains("line 2") && message.contains("%b"),
+        "{message}"
+    );
+}
+
+#[test]
+fn inspect_tells_what_passes_change() {
+    let all = stdout(&["inspect", "digits", "--diff"]);
+    assert_eq!(all.lines().filter(|line| !line.starts_with(' ')).count(), resnet_dsl::pass::PIPELINE.len());
+    let one = stdout(&["inspect", "digits", "--diff", "--after", "fold-batch-norm"]);
+    assert!(one.starts_with("fold-batch-norm: 9 batch norms folded\n"), "{one}");
+    assert!(all.contains(&one));
 }

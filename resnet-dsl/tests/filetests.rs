@@ -6,6 +6,7 @@
 //! | `summary` | YAML | the table of layers |
 //! | `read` | graph | the graph as it is printed, or why it is none |
 //! | `pass` | graph; its first line is `// pass NAME` | the graph after that pass, or all diagnostics |
+//! | `trace` | YAML | what each pass changes, and the graph behind them as people read it |
 //! | `plan` | YAML | the plan after all passes |
 //! | `code` | YAML | the generated Rust |
 //!
@@ -16,11 +17,13 @@ use std::path::{Path, PathBuf};
 
 use quote::format_ident;
 use resnet_dsl::diag::Diagnostics;
+use resnet_dsl::ir::brief::Brief;
 use resnet_dsl::ir::read::read;
 use resnet_dsl::ir::verify::verify;
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::summary::Summary;
-use resnet_dsl::{Spec, codegen, pass};
+use resnet_dsl::{Spec, codegen, pass, shipped};
+use resnet_plan::Precision;
 
 const MARK: &str = "=== expected\n";
 
@@ -120,6 +123,35 @@ fn passes() {
             }
         }
     });
+}
+
+#[test]
+fn traces() {
+    run("trace", |text| {
+        either(with_spec(text, |spec| {
+            let mut graph = spec.parse(&mut file)?.graph;
+            let passes: String = pass::trace(&mut graph)?.iter().map(ToString::to_string).collect();
+            Ok(format!("{passes}\n{}", Brief(&graph)))
+        }))
+    });
+}
+
+/// Of every spec that ships, after every pass, in every precision that it has scales for.
+#[test]
+fn every_graph_is_read_back() {
+    for name in shipped::names() {
+        let text = shipped::get(name).unwrap();
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            let overrides = Overrides { precision: Some(precision), ..Overrides::default() };
+            let spec = Spec { name, text, overrides: &overrides };
+            let Ok(mut parsed) = spec.parse(&mut file) else {
+                assert!(precision == Precision::Int8 && shipped::calibration(name).is_none(), "{name}");
+                continue;
+            };
+            printed(&parsed.graph);
+            pass::run_until(&mut parsed.graph, None, |_, graph| drop(printed(graph))).unwrap();
+        }
+    }
 }
 
 #[test]

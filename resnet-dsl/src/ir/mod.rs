@@ -1,5 +1,7 @@
 //! The intermediate representation: a typed graph of operators with a text form that is printed and read back.
 
+pub mod brief;
+pub mod diff;
 pub mod graph;
 pub mod param;
 pub mod print;

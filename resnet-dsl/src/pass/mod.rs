@@ -16,6 +16,7 @@ mod infer_shapes;
 mod lower_dense;
 mod select_algorithms;
 mod skip_identities;
+mod trace;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
@@ -25,6 +26,7 @@ use crate::ir::verify::verify;
 pub use assign_precision::never_negative;
 /// The first pass, for a network that is only looked at for mistakes.
 pub use infer_shapes::run as infer_shapes;
+pub use trace::{Done, trace};
 
 /// A named rewrite.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,8 @@ pub struct Pass {
     pub name: &'static str,
     /// One line on what it does.
     pub summary: &'static str,
+    /// What it did, of one and of several: `batch norm folded`, `batch norms folded`.
+    pub done: [&'static str; 2],
     /// The rewrite.
     pub run: fn(&mut Graph) -> Result<(), Diagnostics>,
 }
@@ -42,57 +46,73 @@ pub const PIPELINE: &[Pass] = &[
     Pass {
         name: "infer-shapes",
         summary: "give every value its type, and put `same` padding and global windows in numbers",
+        done: ["value typed", "values typed"],
         run: infer_shapes::run,
     },
     Pass {
         name: "skip-identities",
         summary: "remove pools of one pixel with stride 1",
+        done: ["pool removed", "pools removed"],
         run: skip_identities::run,
     },
     Pass {
         name: "fold-batch-norm",
         summary: "fold batch norms into the weights of the convolutions before them, symbolically",
+        done: ["batch norm folded", "batch norms folded"],
         run: fold_batch_norm::run,
     },
     Pass {
         name: "lower-dense",
         summary: "make dense layers convolutions as large as their input",
+        done: ["dense layer made a convolution", "dense layers made convolutions"],
         run: lower_dense::run,
     },
     Pass {
         name: "fold-input-norm",
         summary: "fold batch norms that are left into the weights of the convolutions behind them, symbolically",
+        done: ["batch norm folded", "batch norms folded"],
         run: fold_input_norm::run,
     },
     Pass {
         name: "fuse-residual",
         summary: "let the last convolution of a branch add the shortcut to its sums",
+        done: ["shortcut fused", "shortcuts fused"],
         run: fuse_residual::run,
     },
     Pass {
         name: "fuse-activation",
         summary: "let convolutions, sums, products and norms end with the activation behind them",
+        done: ["activation fused", "activations fused"],
         run: fuse_activation::run,
     },
-    Pass { name: "eliminate-dead", summary: "remove what no output needs", run: eliminate_dead::run },
+    Pass {
+        name: "eliminate-dead",
+        summary: "remove what no output needs",
+        done: ["value removed", "values removed"],
+        run: eliminate_dead::run,
+    },
     Pass {
         name: "assign-precision",
         summary: "choose what every value holds: f32, bf16, or 8-bit integers by the calibration table",
+        done: ["value narrowed or converted", "values narrowed or converted"],
         run: assign_precision::run,
     },
     Pass {
         name: "select-algorithms",
         summary: "choose how each convolution is computed, by what it costs",
+        done: ["algorithm chosen", "algorithms chosen"],
         run: select_algorithms::run,
     },
     Pass {
         name: "assign-split",
         summary: "choose what the threads of a convolution share out",
+        done: ["convolution split by channels", "convolutions split by channels"],
         run: assign_split::run,
     },
     Pass {
         name: "assign-layout",
         summary: "give every buffer the halo that its users' padding needs",
+        done: ["value given a halo", "values given a halo"],
         run: assign_layout::run,
     },
 ];

@@ -4,6 +4,7 @@
 
 mod lower;
 mod memory;
+pub mod predict;
 mod schedule;
 mod sections;
 pub(crate) mod step;

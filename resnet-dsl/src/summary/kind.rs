@@ -4,12 +4,12 @@ use resnet_plan::{Algorithm, Algorithms};
 
 use crate::ir::Op;
 use crate::ops::{
-    AveragePool, Blur, Conv2d, Dense, Exponent, GemPool, GroupNorm, Over, Padding, Pool, StatisticsPool,
-    Subsample, Text,
+    AveragePool, Blur, Conv2d, Dense, Exponent, GemPool, GroupNorm, Over, Padding, Pool, Sides,
+    StatisticsPool, Subsample, Text,
 };
 
-/// An operator as the spec gives it.
-pub(super) fn kind(op: &Op) -> String {
+/// An operator in words, as a spec gives it: without what is fused into it.
+pub fn kind(op: &Op) -> String {
     match op {
         Op::ZeroPad(sides) => format!("zero pad {}", Text(*sides)),
         Op::Conv2d(conv) => convolution(conv),
@@ -42,7 +42,10 @@ pub(super) fn kind(op: &Op) -> String {
         Op::Subsample(Subsample { stride, front, back }) => {
             format!("subsample, stride {}, {front} + {back} zero channels", Text(*stride))
         }
-        Op::Dense(Dense { bias, .. }) => if bias.is_some() { "dense, bias" } else { "dense" }.to_owned(),
+        Op::Dense(Dense { bias, .. }) => {
+            if bias.as_ref().is_some_and(|bias| bias.tensor.is_some()) { "dense, bias" } else { "dense" }
+                .to_owned()
+        }
         Op::L2Normalize { epsilon } => format!("l2 normalize, epsilon {epsilon:e}"),
         op => op.words(),
     }
@@ -60,7 +63,7 @@ fn convolution(conv: &Conv2d) -> String {
     if standardized.is_some() {
         text += ", standardized";
     }
-    if bias.is_some() {
+    if bias.as_ref().is_some_and(|bias| bias.tensor.is_some()) {
         text += ", bias";
     }
     if *algorithms == Some(Algorithms::all(Algorithm::Direct)) {
@@ -95,6 +98,7 @@ fn window(size: [usize; 2], stride: [usize; 2], usual_stride: [usize; 2], paddin
     }
     match padding {
         Padding::Valid => {}
+        Padding::Sides(sides) if sides == Sides::default() => {}
         Padding::Same => text += ", same",
         Padding::Sides(sides) => text += &format!(", padding {}", Text(sides)),
     }

@@ -11,6 +11,8 @@
 
 mod kind;
 
+pub use kind::kind;
+
 use std::fmt;
 
 use resnet_plan::{Dims, Interpolation, Preprocessing, Resize};
@@ -65,7 +67,7 @@ impl<'a> Summary<'a> {
             Layer {
                 name: &node.name,
                 block: &node.block,
-                kind: kind::kind(&node.op),
+                kind: kind(&node.op),
                 output,
                 parameters: node.op.parameters(&inputs),
                 macs: node.op.macs(&inputs, output),
