@@ -65,6 +65,9 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Resul
         all => all.iter().filter_map(|like| parse(like).ok()).collect(),
     };
     let tensors = &checkpoint.tensors;
+    if let Some(error) = report::quantized(tensors) {
+        return Err(error);
+    }
     let pairings: Vec<Pairing> =
         candidates.iter().filter_map(|candidate| names::pair(tensors, candidate)).collect();
     let best = |mut pairings: Vec<Pairing>| {
@@ -85,7 +88,7 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Resul
             fit.notes.insert(0, note.to_owned());
             Ok(fit)
         }
-        None => Err(report::misfit(checkpoint, &pairings, specs.len() == 1)),
+        None => Err(report::misfit(checkpoint, &pairings, specs, path)),
     }
 }
 

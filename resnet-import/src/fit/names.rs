@@ -7,6 +7,7 @@ use crate::checkpoint::Tensor;
 use crate::fit::{Pairing, has_shape, layout};
 use crate::slots::{Part, Slot};
 use resnet_dsl::ir::graph::Value;
+use resnet_plan::KernelLayout;
 
 /// The pairing of a file with a spec; `None` if no name is the spec's.
 pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
@@ -59,11 +60,52 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
         .map(|(slot, tensor)| tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor], layout)));
     let fits: Vec<bool> = fits.collect();
     let extra = extra(tensors, &used, &candidate);
-    let cut = cut(&candidate, &pairs);
+    let cut =
+        cut(&candidate, &pairs).filter(|_| candidate.like.ships() || lacks_classifier(&candidate, &pairs));
     let misshapen = pairs.iter().zip(&fits).any(|(tensor, fits)| tensor.is_some() && !fits);
     let missing = pairs.iter().any(Option::is_none);
-    let complete = !misshapen && (!missing || cut.is_some()) && !belongs(tensors, &pairs, &extra, &of_file);
+    let fits_so_far = !misshapen && (!missing || cut.is_some());
+    let rest =
+        |slot: &Slot| parent(slot.name.strip_prefix(of_spec.as_str()).unwrap_or(&slot.name)).to_owned();
+    let absent = slots.iter().zip(&pairs).filter(|(_, pair)| pair.is_none());
+    let absent: Vec<String> = absent.map(|(slot, _)| format!("{of_file}{}", rest(slot))).collect();
+    let is_part = |index: &usize| {
+        is_in_one_of(&tensors[*index].name, &absent)
+            || continues(&tensors[*index], &candidate, &pairs, layout)
+    };
+    let complete = fits_so_far && !belongs(tensors, &pairs, &extra, &of_file) && !extra.iter().any(is_part);
     Some(Pairing { candidate, tensors: pairs, fits, layout, extra, complete, cut })
+}
+
+/// The value that the classifier reads.
+pub(super) fn before_classifier(candidate: &Candidate) -> Option<String> {
+    let node = &candidate.slots[classifier(candidate)?.0].node;
+    cut(candidate, &candidate.slots.iter().map(|slot| (slot.node != *node).then_some(0)).collect::<Vec<_>>())
+}
+
+/// Whether only the classifier's tensors are missing.
+fn lacks_classifier(candidate: &Candidate, pairs: &[Option<usize>]) -> bool {
+    let Some((kernel, _)) = classifier(candidate) else { return false };
+    let node = &candidate.slots[kernel].node;
+    candidate.slots.iter().zip(pairs).all(|(slot, pair)| pair.is_some() != (slot.node == *node))
+}
+
+/// Whether a tensor lies in one of these modules: a layer that the file has in another form.
+fn is_in_one_of(name: &str, modules: &[String]) -> bool {
+    let inside =
+        |module: &String| name.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']));
+    modules.iter().any(inside)
+}
+
+/// Whether a tensor is the kernel of a dense layer that reads what the network ends with: the file's network does not end there.
+fn continues(tensor: &Tensor, candidate: &Candidate, pairs: &[Option<usize>], layout: KernelLayout) -> bool {
+    let Some((kernel, [.., inputs, outputs])) = classifier(candidate) else { return false };
+    let end = if pairs[kernel].is_some() { outputs } else { inputs };
+    let read = match (tensor.dims.as_slice(), layout) {
+        ([read, _], KernelLayout::Hwio) | ([_, read], _) => *read,
+        _ => return false,
+    };
+    tensor.element.is_float() && read == end
 }
 
 /// What the file's names and the spec's begin with, where they agree behind that.

@@ -1,48 +1,89 @@
 //! What to say of tensors that are no spec's.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::path::Path;
 
+use resnet_dsl::spec::Overrides;
+
+use crate::candidate::{Candidate, Like};
 use crate::checkpoint::{Checkpoint, Tensor};
+use crate::difference::Difference;
 use crate::error::Error;
-use crate::fit::names::parent;
+use crate::fit::names::{self, parent};
 use crate::fit::{Pairing, has_shape};
 
 /// The most layers that are told of one kind of difference.
 const MOST: usize = 5;
 
-/// The error of a file that fits no spec.
-pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], one: bool) -> Error {
+/// The error of a file with layers that are quantized, whose numbers are no weights.
+pub(super) fn quantized(tensors: &[Tensor]) -> Option<Error> {
+    let names: HashSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let layer = tensors.iter().find_map(|tensor| {
+        let layer = tensor.name.strip_suffix(".zero_point")?;
+        names.contains(format!("{layer}.scale").as_str()).then_some(layer)
+    })?;
+    Some(Error::Unsupported(format!(
+        "the layer `{layer}` is quantized (the file has its `scale` and `zero_point`): import the model of floats that it was made of; \
+         `precision: int8` quantizes that here"
+    )))
+}
+
+/// The error of a file that fits none of these specs.
+pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], specs: &[Like], path: &Path) -> Error {
     let tensors = &checkpoint.tensors;
     let matched = |pairing: &Pairing| {
         let slots = pairing.candidate.slots.iter().zip(&pairing.fits).filter(|(_, fits)| **fits);
         slots.filter_map(|(slot, _)| Tensor::len(&slot.dims)).fold(0, usize::saturating_add)
     };
-    let near = pairings.iter().max_by_key(|pairing| {
-        (
-            matched(pairing),
-            std::cmp::Reverse((pairing.left_out(tensors), pairing.candidate.like.name.clone())),
-        )
-    });
-    let Some(near) = near.filter(|near| matched(near) > 0) else {
-        let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-        return Error::Unsupported(format!(
-            "the {} tensors of the {} are of no network that ships: {}\n\
-             write a spec of the network (docs/spec-language.md), and add --like SPEC; or export it as ONNX, which holds the network",
-            tensors.len(),
-            checkpoint.format,
-            summed_up(&names)
-        ));
-    };
-    Error::Unsupported(describe(tensors, near, one))
+    let near = pairings.iter().min_by_key(|pairing| (Reverse(matched(pairing)), pairing.rank(tensors, path)));
+    if let Some(near) = near.filter(|near| matched(near) > 0) {
+        return Error::Unsupported(describe(tensors, near, specs.len() == 1));
+    }
+    let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let names = shown(&names);
+    Error::Unsupported(match specs {
+        [one] => format!(
+            "the file does not hold the weights of {}: neither the names of its tensors ({names}) nor their order and shapes are the spec's\n{}",
+            one.name,
+            advice(tensors, one, None)
+        ),
+        _ => format!(
+            "the tensors of the file ({names}) are of no network that ships\n\
+             write a spec of the network (docs/spec-language.md), and add --like SPEC; or export it as ONNX, which holds the network"
+        ),
+    })
+}
+
+/// What helps with a file that is not quite of a spec; `near`: its pairing with it, if that ships.
+fn advice(tensors: &[Tensor], like: &Like, near: Option<&Pairing>) -> String {
+    let name = &like.name;
+    let onnx = "or export the network as ONNX, which holds its graph";
+    if !like.ships() {
+        return format!("change {name} (docs/spec-language.md), {onnx}");
+    }
+    let headless = near.and_then(|near| without_head(tensors, &near.candidate));
+    let headless =
+        headless.map_or(String::new(), |output| format!("; without a head, that is `outputs: [{output}]`"));
+    format!(
+        "write a spec of the network (`like: {name}`, and what differs: docs/spec-language.md{headless}), and add --like SPEC; {onnx}"
+    )
+}
+
+/// The value that a spec has to end with to fit the file, if that is all.
+fn without_head(tensors: &[Tensor], candidate: &Candidate) -> Option<String> {
+    let output = names::before_classifier(candidate)?;
+    let difference = Difference { outputs: vec![output.clone()], ..Difference::default() };
+    let text = difference.spec("headless", &candidate.like).ok()?;
+    let like = Like { text, ..candidate.like.clone() };
+    let headless = Candidate::parse(&like, &Overrides::default()).ok()?;
+    names::pair(tensors, &headless).filter(|pairing| pairing.complete).map(|_| output)
 }
 
 /// The differences between a file and a spec, by layer.
-fn describe(
-    tensors: &[Tensor],
-    Pairing { candidate, tensors: pairs, fits, layout, extra, .. }: &Pairing,
-    one: bool,
-) -> String {
+fn describe(tensors: &[Tensor], near: &Pairing, one: bool) -> String {
+    let Pairing { candidate, tensors: pairs, fits, layout, extra, .. } = near;
     let name = &candidate.like.name;
     let slots = || candidate.slots.iter().zip(pairs);
     let missing: Vec<&str> =
@@ -61,7 +102,10 @@ fn describe(
     let fitting = fits.iter().filter(|fits| **fits).count();
     let mut text = match one {
         true => {
-            format!("the file does not hold the weights of {name}: {fitting} of {} tensors fit", fits.len())
+            format!(
+                "the file does not hold the weights of {name}: {fitting} of the spec's {} tensors fit",
+                fits.len()
+            )
         }
         false => format!(
             "no spec that ships fits; the nearest is {name}, of whose {} tensors {fitting} fit",
@@ -81,11 +125,7 @@ fn describe(
     list("missing", &by_layer(&missing));
     list("extra", &by_layer(&extra));
     list("misshapen", &misshapen);
-    let _ = write!(
-        text,
-        "\nwrite a spec of the network (`like: {name}`, and what differs: docs/spec-language.md), and add --like SPEC; or export it \
-         as ONNX, which holds the network"
-    );
+    let _ = write!(text, "\n{}", advice(tensors, &candidate.like, Some(near)));
     text
 }
 
@@ -111,8 +151,12 @@ fn by_layer(names: &[&str]) -> Vec<String> {
 
 /// Names in a few words: `3 tensors (fc.weight, fc.bias, ..)`.
 pub(super) fn summed_up(names: &[&str]) -> String {
-    let shown: Vec<&str> = names.iter().take(3).copied().collect();
-    let more = if names.len() > shown.len() { ", .." } else { "" };
     let plural = if names.len() == 1 { "" } else { "s" };
-    format!("{} tensor{plural} ({}{more})", names.len(), shown.join(", "))
+    format!("{} tensor{plural} ({})", names.len(), shown(names))
+}
+
+/// The first names: `fc.weight, fc.bias, ..`
+fn shown(names: &[&str]) -> String {
+    let more = if names.len() > 3 { ", .." } else { "" };
+    names.iter().take(3).copied().collect::<Vec<_>>().join(", ") + more
 }
