@@ -126,6 +126,21 @@ fn files_speak_of_folders_in_whole_words() {
     }
 }
 
+/// Other specs that a file may be of, in words, and how to choose them: "a and b have", "if it is one of these, add --like a".
+pub(crate) fn others(names: &[String]) -> Option<[String; 2]> {
+    match names {
+        [] => None,
+        [only] => Some([format!("{only} has"), format!("if it is that, add --like {only}")]),
+        [first, .., last] => {
+            let all = names[..names.len() - 1].join(", ");
+            Some([
+                format!("{all} and {last} have"),
+                format!("if it is one of these, add its name, as --like {first}"),
+            ])
+        }
+    }
+}
+
 /// A candidate in words, up to one of its values if that is its output.
 pub(crate) fn network(name: &str, candidate: &Candidate, output: Option<&str>) -> String {
     let [height, width, channels] = candidate.input;

@@ -145,10 +145,6 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
     let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, &like)?;
     let mut notes = checkpoint.notes.clone();
     notes.extend(fit.notes);
-    if let [first, ..] = &fit.ties[..] {
-        let all = fit.ties.join(", ");
-        notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
-    }
     let network = candidate::network(&like.name, &fit.candidate, fit.cut.as_deref());
     Ok(Imported { network, notes, ..finish(&like, spec, &fit.weights)? })
 }
@@ -156,10 +152,9 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
 fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
         let mut notes = model.notes.clone();
-        if let [first, ..] = &found.ties[..] {
-            let all = found.ties.join(", ");
-            notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
-        }
+        notes.extend(candidate::others(&found.ties).map(|[others, like]| {
+            format!("{others} the same graph, and may make another input of an image; {like}")
+        }));
         let network = candidate::network(&found.like.name, &found.candidate, found.cut.as_deref());
         return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
     }

@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 
+use resnet_dsl::ir::Op;
+use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_dsl::spec::Overrides;
 
-use crate::candidate::{Candidate, Like};
+use crate::candidate::{self, Candidate, Like};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::difference::Difference;
 use crate::error::Error;
@@ -79,6 +81,40 @@ fn without_head(tensors: &[Tensor], candidate: &Candidate) -> Option<String> {
     let like = Like { text, ..candidate.like.clone() };
     let headless = Candidate::parse(&like, &Overrides::default()).ok()?;
     names::pair(tensors, &headless).filter(|pairing| pairing.complete).map(|_| output)
+}
+
+/// What is said of other specs that have the same tensors.
+pub(super) fn ties(taken: &Candidate, ties: &[Candidate]) -> Vec<String> {
+    let name = |candidate: &&Candidate| candidate.like.name.clone();
+    let (same, others): (Vec<&Candidate>, Vec<&Candidate>) =
+        ties.iter().partition(|tie| compute_the_same(&tie.graph, &taken.graph));
+    let [same, others] = [same, others].map(|ties| ties.iter().map(name).collect::<Vec<String>>());
+    let same = candidate::others(&same).map(|[others, like]| {
+        format!("{others} the same graph, and may make another input of an image; {like}")
+    });
+    let others = candidate::others(&others).map(|[others, like]| {
+        format!(
+            "{} is a guess: tensors do not say strides, dilations, pools and outputs, and {others} the same tensors; {like}",
+            taken.like.name
+        )
+    });
+    others.into_iter().chain(same).collect()
+}
+
+/// Whether two graphs have the same operators of the same tensors, whatever values are called.
+fn compute_the_same(a: &Graph, b: &Graph) -> bool {
+    let operators = |graph: &Graph| {
+        let order = graph.topological();
+        let places: HashMap<Value, usize> = order.iter().copied().zip(0..).collect();
+        let place = |value: &Value| places.get(value).copied();
+        let operators: Vec<(Op, Vec<Option<usize>>)> = order
+            .iter()
+            .map(|value| (graph.node(*value).op.clone(), graph.operands(*value).iter().map(place).collect()))
+            .collect();
+        let outputs: Vec<Option<usize>> = graph.outputs().iter().map(|output| place(&output.value)).collect();
+        (operators, outputs)
+    };
+    operators(a) == operators(b)
 }
 
 /// The differences between a file and a spec, by layer.
@@ -159,4 +195,31 @@ pub(super) fn summed_up(names: &[&str]) -> String {
 fn shown(names: &[&str]) -> String {
     let more = if names.len() > 3 { ", .." } else { "" };
     names.iter().take(3).copied().collect::<Vec<_>>().join(", ") + more
+}
+
+#[test]
+fn what_tensors_do_not_say_is_told() {
+    let candidate = |name: &str| {
+        let like = Like::shipped().find(|like| like.name == name).unwrap();
+        Candidate::parse(&like, &Overrides::default()).unwrap()
+    };
+    let told = |taken: &str, others: &[&str]| {
+        ties(&candidate(taken), &others.iter().map(|name| candidate(name)).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        told("backbones/resnet50_c2345", &["backbones/resnet50_os8"]),
+        [
+            "backbones/resnet50_c2345 is a guess: tensors do not say strides, dilations, pools and outputs, and backbones/resnet50_os8 has the \
+          same tensors; if it is that, add --like backbones/resnet50_os8"
+        ]
+    );
+    assert_eq!(
+        told("torchvision/resnet50", &["timm/resnet50", "timm/resnetaa50", "timm/resnetblur50"]),
+        [
+            "torchvision/resnet50 is a guess: tensors do not say strides, dilations, pools and outputs, and timm/resnetaa50 and \
+             timm/resnetblur50 have the same tensors; if it is one of these, add its name, as --like timm/resnetaa50",
+            "timm/resnet50 has the same graph, and may make another input of an image; if it is that, add --like timm/resnet50"
+        ]
+    );
+    assert!(told("torchvision/resnet18", &[]).is_empty());
 }
