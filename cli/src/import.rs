@@ -125,7 +125,9 @@ fn written(
             true => None,
             false => {
                 let check = resnet_import::check(contents, imported, &unfinished, format, threads::cores());
-                Some(in_words(check.context("nothing was written")?))
+                Some(in_words(
+                    check.with_context(|| format!("nothing was imported of {}", arguments.file.display()))?,
+                ))
             }
         };
         fs::rename(&unfinished, weights).with_context(|| format!("cannot write {}", weights.display()))?;

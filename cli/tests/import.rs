@@ -204,6 +204,33 @@ fn what_does_not_fit_is_told_by_layer() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_named() {
+    let tensors = read_shipped();
+    for (name, element, dtype, part) in [
+        ("nan", f32::NAN, "f32", "`conv1.weight` is not finite: 1 of its 144 elements are NaN"),
+        (
+            "infinite",
+            f32::NEG_INFINITY,
+            "f32",
+            "`conv1.weight` is not finite: 1 of its 144 elements are -inf",
+        ),
+        ("large", 7e4, "f16", "`conv1.weight` has 7.0e4, too large for F16: use --dtype f32"),
+    ] {
+        let mut tensors = tensors.clone();
+        tensors.get_mut("conv1.weight").unwrap().1[..4].copy_from_slice(&element.to_le_bytes());
+        let file = written(name, &tensors);
+        let output = resnet(&["import", &file, "--output", &fresh(name), "--dtype", dtype]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(
+            message.contains(&format!("nothing was imported of {file}: the tensor {part}")),
+            "{part}\n{message}"
+        );
+        assert!(!message.contains(".resnet-"), "{message}");
+    }
+}
+
+#[test]
 fn whole_numbers_are_no_weights() {
     let path = scratch("import-whole-file.safetensors");
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
