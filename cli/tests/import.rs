@@ -112,6 +112,21 @@ fn weights_of_a_training() {
     assert_eq!(spec, "name: import-training\nlike: digits\nclasses: 3\n");
 }
 
+/// The spec compiles, and says what is left to say.
+#[test]
+fn images_of_other_channels_have_another_preprocessing() {
+    let mut tensors = read_shipped();
+    tensors.insert("conv1.weight".to_owned(), (vec![16, 3, 3, 3], vec![0; 16 * 27 * 4]));
+    let prefix = fresh("channels");
+    let text = stdout(&["import", &written("channels", &tensors), "--output", &prefix]);
+    assert!(text.contains("network   digits with 10 classes, input 28x28x3\n"), "{text}");
+    assert!(text.contains("note      images have other channels here"), "{text}");
+    let spec = fs::read_to_string(format!("{prefix}.yaml")).unwrap();
+    let expected =
+        "name: import-channels\nlike: digits\ninput: 28x28x3\npreprocessing: {} # pixels from 0 to 1; ";
+    assert!(spec.starts_with(expected), "{spec}");
+}
+
 #[test]
 fn a_backbone_ends_before_the_head() {
     let mut tensors = read_shipped();

@@ -6,14 +6,20 @@ use crate::candidate::Candidate;
 use crate::checkpoint::Tensor;
 use crate::fit::{Pairing, has_shape, layout};
 use crate::slots::{Part, Slot};
+use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::Value;
+use resnet_dsl::spec::Overrides;
 use resnet_plan::KernelLayout;
 
 /// The pairing of a file with a spec; `None` if no name is the spec's.
 pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
     let pairing = of_classes(tensors, candidate.clone())?;
-    let Some(classes) = classes(tensors, &pairing) else { return Some(pairing) };
-    match candidate.with_classes(classes) {
+    let (classes, input) = (classes(tensors, &pairing), input(tensors, &pairing));
+    if classes.is_none() && input.is_none() {
+        return Some(pairing);
+    }
+    let overrides = Overrides { classes, input, ..Overrides::default() };
+    match Candidate::parse(&candidate.like, &overrides) {
         Ok(candidate) => of_classes(tensors, candidate),
         Err(_) => Some(pairing),
     }
@@ -190,6 +196,28 @@ fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
         _ => return None,
     };
     (classes != outputs).then_some(classes)
+}
+
+/// The input that the file has, if its first convolution reads other channels than the spec's.
+fn input(tensors: &[Tensor], pairing: &Pairing) -> Option<[usize; 3]> {
+    let Pairing { candidate, tensors: pairs, layout, .. } = pairing;
+    let graph = &candidate.graph;
+    let [height, width, channels] = candidate.input;
+    let reads_input = |slot: &Slot| {
+        let node = graph.topological().into_iter().find(|value| graph.node(*value).name == slot.node);
+        let first = node.and_then(|value| graph.operands(value).first().copied());
+        first.is_some_and(|value| matches!(graph.node(value).op, Op::Input(_)))
+    };
+    candidate.slots.iter().zip(pairs).find_map(|(slot, tensor)| {
+        let Part::Kernel(order, [rows, columns, inputs, outputs]) = slot.part else { return None };
+        let tensor = &tensors[(*tensor)?];
+        if inputs != channels || order == order.dense() || !reads_input(slot) {
+            return None;
+        }
+        let found = Tensor::len(&tensor.dims)?.checked_div(rows * columns * outputs)?;
+        let is_kernel = layout.dims([rows, columns, found, outputs]) == tensor.dims;
+        (is_kernel && found != channels).then_some([height, width, found])
+    })
 }
 
 /// The tensors that are not used, but counters.
