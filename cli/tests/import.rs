@@ -39,7 +39,8 @@ fn weights_of_a_spec_that_ships() {
     assert_eq!(output.status.code(), Some(1));
     assert!(message.contains("is there already: add --force to replace it"), "{message}");
     let image = "examples/images/7-handwritten.png";
-    stdout(&["import", DIGITS, "--output", &prefix, "--force", "--dtype", "f16", "--no-check"]);
+    let output = format!("{prefix}.yaml");
+    stdout(&["import", DIGITS, "--output", &output, "--force", "--dtype", "f16", "--no-check"]);
     let (spec, weights) = (format!("{prefix}.yaml"), format!("{prefix}.safetensors"));
     let guess = stdout(&["classify", image, "--model", &spec, "--weights", &weights, "--top", "1"]);
     assert!(guess.starts_with(&format!("{image}  7 ")), "{guess}");
