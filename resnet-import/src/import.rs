@@ -154,7 +154,7 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
         let mut notes = model.notes.clone();
         notes.extend(candidate::others(&found.ties).map(|[others, like]| {
-            format!("{others} the same graph, and may make another input of an image; {like}")
+            format!("{others} the same graph, and may have another preprocessing; {like}")
         }));
         notes.extend(difference::note(&found.spec));
         let network = candidate::network(&found.like.name, &found.candidate, found.cut.as_deref());

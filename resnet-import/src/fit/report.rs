@@ -89,9 +89,8 @@ pub(super) fn ties(taken: &Candidate, ties: &[Candidate]) -> Vec<String> {
     let (same, others): (Vec<&Candidate>, Vec<&Candidate>) =
         ties.iter().partition(|tie| compute_the_same(&tie.graph, &taken.graph));
     let [same, others] = [same, others].map(|ties| ties.iter().map(name).collect::<Vec<String>>());
-    let same = candidate::others(&same).map(|[others, like]| {
-        format!("{others} the same graph, and may make another input of an image; {like}")
-    });
+    let same = candidate::others(&same)
+        .map(|[others, like]| format!("{others} the same graph, and may have another preprocessing; {like}"));
     let others = candidate::others(&others).map(|[others, like]| {
         format!(
             "{} is a guess: tensors do not say strides, dilations, pools and outputs, and {others} the same tensors; {like}",
@@ -218,7 +217,7 @@ fn what_tensors_do_not_say_is_told() {
         [
             "torchvision/resnet50 is a guess: tensors do not say strides, dilations, pools and outputs, and timm/resnetaa50 and \
              timm/resnetblur50 have the same tensors; if it is one of these, add its name, as --like timm/resnetaa50",
-            "timm/resnet50 has the same graph, and may make another input of an image; if it is that, add --like timm/resnet50"
+            "timm/resnet50 has the same graph, and may have another preprocessing; if it is that, add --like timm/resnet50"
         ]
     );
     assert!(told("torchvision/resnet18", &[]).is_empty());
