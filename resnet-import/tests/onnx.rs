@@ -137,6 +137,21 @@ fn old_files_are_read() {
     assert_eq!(model.format, "ONNX model (opset 9)");
 }
 
+/// What no output needs may be of any kind; what one needs may not, and nothing is left out.
+#[test]
+fn only_what_outputs_need_is_read() {
+    let relu = node("Relu", "relu", &["image"], "y");
+    let [dead, behind] = ["dead", "z"]
+        .map(|output| [node("DynamicQuantizeLinear", "quantize", &["y"], output), relu.clone()].concat());
+    let graph = read(model(dead, &[1, 3, 2, 2], "y")).unwrap().graph;
+    assert_eq!(graph.len(), 2, "{graph}");
+    let error = refused(model(behind, &[1, 3, 2, 2], "z"));
+    assert!(
+        error.starts_with("`DynamicQuantizeLinear` (node 0, `quantize`) belongs to a quantized model"),
+        "{error}"
+    );
+}
+
 #[test]
 fn exporters_are_told() {
     let graph = node("Relu", "relu", &["image"], "y");
