@@ -194,7 +194,7 @@ fn a_spec_of_the_caller_is_named() {
     // As the message says.
     fs::write(&own, format!("{text}outputs: [avgpool]\n")).unwrap();
     let text = stdout(&["import", &headless, "--like", &own, "--output", &fresh("own-output")]);
-    assert!(text.contains(&format!("network   {own}")), "{text}");
+    assert!(text.contains(&format!("network   {own}, input 28x28x1\n")), "{text}");
 }
 
 #[test]

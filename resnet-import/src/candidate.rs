@@ -160,7 +160,9 @@ pub(crate) fn others(names: &[String]) -> Option<[String; 2]> {
 /// A candidate in words, up to one of its values if that is its output.
 pub(crate) fn network(name: &str, candidate: &Candidate, output: Option<&str>) -> String {
     let [height, width, channels] = candidate.input;
-    let what = match (output, candidate.classes) {
+    let graph = &candidate.graph;
+    let scores = graph.output().and_then(|value| Some(graph.node(value).ty?.dims[3]));
+    let what = match (output, candidate.classes.filter(|classes| Some(*classes) == scores)) {
         (Some(output), _) => format!(" up to {output}"),
         (None, Some(classes)) => format!(" with {classes} classes"),
         (None, None) => String::new(),
