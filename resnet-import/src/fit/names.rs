@@ -13,20 +13,20 @@ use resnet_plan::KernelLayout;
 
 /// The pairing of a file with a spec; `None` if no name is the spec's.
 pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
-    let pairing = of_classes(tensors, candidate.clone())?;
+    let pairing = as_it_is(tensors, candidate.clone())?;
     let (classes, input) = (classes(tensors, &pairing), input(tensors, &pairing));
     if classes.is_none() && input.is_none() {
         return Some(pairing);
     }
     let overrides = Overrides { classes, input, ..Overrides::default() };
     match Candidate::parse(&candidate.like, &overrides) {
-        Ok(candidate) => of_classes(tensors, candidate),
+        Ok(candidate) => as_it_is(tensors, candidate),
         Err(_) => Some(pairing),
     }
 }
 
-/// The pairing with a spec of so many classes.
-fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
+/// The pairing with a spec as it is.
+fn as_it_is(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
     let slots = &candidate.slots;
     let files: HashMap<&str, usize> =
         tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
@@ -70,16 +70,16 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
         cut(&candidate, &pairs).filter(|_| candidate.like.ships() || lacks_classifier(&candidate, &pairs));
     let misshapen = pairs.iter().zip(&fits).any(|(tensor, fits)| tensor.is_some() && !fits);
     let missing = pairs.iter().any(Option::is_none);
-    let fits_so_far = !misshapen && (!missing || cut.is_some());
-    let rest =
-        |slot: &Slot| parent(slot.name.strip_prefix(of_spec.as_str()).unwrap_or(&slot.name)).to_owned();
-    let absent = slots.iter().zip(&pairs).filter(|(_, pair)| pair.is_none());
-    let absent: Vec<String> = absent.map(|(slot, _)| format!("{of_file}{}", rest(slot))).collect();
-    let is_part = |index: &usize| {
-        is_in_one_of(&tensors[*index].name, &absent)
-            || continues(&tensors[*index], &candidate, &pairs, layout)
-    };
-    let complete = fits_so_far && !belongs(tensors, &pairs, &extra, &of_file) && !extra.iter().any(is_part);
+    let complete = !misshapen
+        && (!missing || cut.is_some())
+        && !belongs(tensors, &pairs, &extra, &of_file)
+        && !ends_otherwise(
+            &extra.iter().map(|index| &tensors[*index]).collect::<Vec<_>>(),
+            &candidate,
+            &pairs,
+            layout,
+            [&of_file, &of_spec],
+        );
     Some(Pairing { candidate, tensors: pairs, fits, layout, extra, complete, cut })
 }
 
@@ -96,22 +96,34 @@ fn lacks_classifier(candidate: &Candidate, pairs: &[Option<usize>]) -> bool {
     candidate.slots.iter().zip(pairs).all(|(slot, pair)| pair.is_some() != (slot.node == *node))
 }
 
-/// Whether a tensor lies in one of these modules: a layer that the file has in another form.
-fn is_in_one_of(name: &str, modules: &[String]) -> bool {
-    let inside =
-        |module: &String| name.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']));
-    modules.iter().any(inside)
-}
-
-/// Whether a tensor is the kernel of a dense layer that reads what the network ends with: the file's network does not end there.
-fn continues(tensor: &Tensor, candidate: &Candidate, pairs: &[Option<usize>], layout: KernelLayout) -> bool {
-    let Some((kernel, [.., inputs, outputs])) = classifier(candidate) else { return false };
-    let end = if pairs[kernel].is_some() { outputs } else { inputs };
-    let read = match (tensor.dims.as_slice(), layout) {
-        ([read, _], KernelLayout::Hwio) | ([_, read], _) => *read,
-        _ => return false,
-    };
-    tensor.element.is_float() && read == end
+/// Whether tensors that are left are the network's end in another form: they lie in a module whose own tensors are missing, or are the
+/// kernel of a dense layer that reads what the network would end with.
+fn ends_otherwise(
+    left: &[&Tensor],
+    candidate: &Candidate,
+    pairs: &[Option<usize>],
+    layout: KernelLayout,
+    [of_file, of_spec]: [&str; 2],
+) -> bool {
+    let absent = candidate.slots.iter().zip(pairs).filter(|(_, pair)| pair.is_none()).map(|(slot, _)| {
+        let name = slot.name.strip_prefix(of_spec).unwrap_or(&slot.name);
+        format!("{of_file}{}", parent(name))
+    });
+    let absent: HashSet<String> = absent.collect();
+    let end = classifier(candidate).map(|(kernel, [.., inputs, outputs])| match pairs[kernel] {
+        Some(_) => outputs,
+        None => inputs,
+    });
+    left.iter().any(|tensor| {
+        let read = match (&tensor.dims[..], layout) {
+            ([read, _], KernelLayout::Hwio) | ([_, read], _) => Some(*read),
+            _ => None,
+        };
+        let inside = |module: &String| {
+            tensor.name.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']))
+        };
+        absent.iter().any(inside) || (tensor.element.is_float() && read.is_some() && read == end)
+    })
 }
 
 /// What the file's names and the spec's begin with, where they agree behind that.
