@@ -69,6 +69,8 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
     let graph = &model.graph;
     let order = graph.topological();
     let mut names = Names::default();
+    let outputs = graph.outputs().iter().filter_map(|output| Some((output.value, output.name.as_deref()?)));
+    let outputs: HashMap<Value, &str> = outputs.collect();
     let mut text = format!("name: {}\n", word(name));
     let mut layers = Vec::new();
     let mut before = None;
@@ -81,7 +83,7 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
             continue;
         }
         let operands = graph.operands(value);
-        let own = names.give(value, &node.name);
+        let own = names.give(value, outputs.get(&value).copied().unwrap_or(&node.name));
         let operand = |index: usize| {
             let name = operands.get(index).and_then(|operand| names.of.get(operand));
             name.cloned().ok_or_else(|| malformed(&node.name))
@@ -118,7 +120,7 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
 
 /// `classes`, if the network ends in a dense layer, or a softmax of one.
 fn classes(graph: &Graph) -> String {
-    let mut last = graph.output();
+    let mut last = graph.output().filter(|_| graph.outputs().len() == 1);
     while let Some(value) = last.filter(|value| graph.node(*value).op == Op::Softmax) {
         last = graph.operands(value).first().copied();
     }

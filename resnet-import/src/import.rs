@@ -13,7 +13,7 @@ use crate::beside;
 use crate::budget::Budget;
 use crate::candidate::{Candidate, Like};
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
-use crate::difference::Difference;
+use crate::difference::{self, Difference};
 use crate::error::Error;
 use crate::fit;
 use crate::model::{INPUT, Model};
@@ -141,14 +141,11 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
     let like = fit.candidate.like.clone();
     let own = Candidate::parse(&like, &Overrides::default())?;
     let classes = fit.candidate.classes.filter(|_| own.classes != fit.candidate.classes && fit.cut.is_none());
+    let input = Some(fit.candidate.input).filter(|input| *input != own.input);
     let outputs = fit.cut.iter().cloned().collect();
-    let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, &like)?;
+    let spec = Difference { classes, input, outputs, epsilon: None }.spec(name, &like)?;
     let mut notes = checkpoint.notes.clone();
-    notes.extend(fit.notes);
-    if let [first, ..] = &fit.ties[..] {
-        let all = fit.ties.join(", ");
-        notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
-    }
+    notes.extend(fit.notes.into_iter().chain(difference::note(&spec)));
     let network = candidate::network(&like.name, &fit.candidate, fit.cut.as_deref());
     Ok(Imported { network, notes, ..finish(&like, spec, &fit.weights)? })
 }
@@ -156,10 +153,10 @@ fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> 
 fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
         let mut notes = model.notes.clone();
-        if let [first, ..] = &found.ties[..] {
-            let all = found.ties.join(", ");
-            notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
-        }
+        notes.extend(candidate::others(&found.ties).map(|[others, like]| {
+            format!("{others} the same graph, and may have another preprocessing; {like}")
+        }));
+        notes.extend(difference::note(&found.spec));
         let network = candidate::network(&found.like.name, &found.candidate, found.cut.as_deref());
         return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
     }

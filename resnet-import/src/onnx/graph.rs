@@ -36,7 +36,7 @@ pub(super) fn build(
 ) -> Result<(Graph, Vec<Tensor>), Error> {
     let order = sorted(&file)?;
     let mut uses: HashMap<&str, usize> = HashMap::new();
-    let read = file.nodes.iter().flat_map(|node| &node.inputs);
+    let read = order.iter().flat_map(|node| &node.inputs);
     for name in read.chain(file.outputs.iter().map(|output| &output.name)) {
         *uses.entry(name).or_default() += 1;
     }
