@@ -10,7 +10,7 @@ use resnet::runtime::files;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// An array of images that has been opened.
+/// An array that has been opened.
 pub(crate) struct Array<'a> {
     name: String,
     file: npyz::NpyFile<Box<dyn Read + 'a>>,
@@ -57,21 +57,45 @@ impl<'a> Array<'a> {
     /// Its images, each of this height, width and channels.
     pub(crate) fn images(self, [_, height, width, channels]: [usize; 4]) -> anyhow::Result<Vec<Vec<f32>>> {
         let dims = [self.count()?, height, width, channels];
-        let Array { name, file } = self;
-        let shape: Vec<usize> = file.shape().iter().map(|size| *size as usize).collect();
-        if shape != dims {
-            bail!("{name} has shape {shape:?}, the network takes {dims:?} (batch, height, width, channels)");
+        if self.shape() != dims {
+            bail!(
+                "{} has shape {:?}, the network takes {dims:?} (batch, height, width, channels)",
+                self.name,
+                self.shape()
+            );
         }
+        let numbers = self.elements("takes")?;
+        Ok(numbers.chunks_exact(height * width * channels).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Its elements, which are a network's outputs of this shape; sizes of 1 may be left out.
+    pub(crate) fn outputs(self, dims: [usize; 4]) -> anyhow::Result<Vec<f32>> {
+        let [images, height, width, channels] = dims;
+        let shape = self.shape();
+        if shape != dims && !([height, width] == [1, 1] && shape == [images, channels]) {
+            bail!(
+                "{} has shape {shape:?}, the network gives {dims:?} (batch, height, width, channels)",
+                self.name
+            );
+        }
+        self.elements("gives")
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.file.shape().iter().map(|size| *size as usize).collect()
+    }
+
+    /// All elements, in C's order; what the network does with float32 is for the message.
+    fn elements(self, does: &str) -> anyhow::Result<Vec<f32>> {
+        let Array { name, file } = self;
         if file.order() != npyz::Order::C {
             bail!("{name} is in Fortran order: save it with numpy.ascontiguousarray");
         }
         let dtype = file.dtype();
-        let numbers: Vec<f32> = file
-            .data::<f32>()
-            .map_err(|_| anyhow::anyhow!("{name} holds {}, the network takes float32 (<f4)", dtype.descr()))?
+        file.data::<f32>()
+            .map_err(|_| anyhow::anyhow!("{name} holds {}, the network {does} float32 (<f4)", dtype.descr()))?
             .collect::<Result<_, _>>()
-            .with_context(|| format!("{name} ends too early"))?;
-        Ok(numbers.chunks_exact(height * width * channels).map(<[f32]>::to_vec).collect())
+            .with_context(|| format!("{name} ends too early"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Inputs that a network is looked at with, and the values that it computes for them.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,19 +20,28 @@ pub(crate) struct Inputs {
     /// Images: files, or a folder of them
     #[arg(long, value_name = "DIR", num_args = 1..)]
     images: Vec<PathBuf>,
-    /// An array of inputs (npy, float32, NHWC), or `formula` for eight that are made up
-    #[arg(long, value_name = "FILE|formula")]
-    inputs: Option<PathBuf>,
+    /// An array of inputs (npy, float32, NHWC), or `formula` for eight that are made up, `formula:N` for N
+    #[arg(long, value_name = "FILE|formula[:N]")]
+    inputs: Option<InputSource>,
 }
 
-/// How many are made up.
+/// Inputs that are arrays.
+#[derive(Clone, Debug)]
+enum InputSource {
+    File(PathBuf),
+    /// So many that are made up.
+    Formula(usize),
+}
+
+/// How many are made up, if nobody says how many, and at most.
 const MADE_UP: usize = 8;
+const MOST_MADE_UP: usize = 1000;
 
 impl Inputs {
     /// Images of the input file, if there is one.
     pub(crate) fn count(&self) -> anyhow::Result<Option<usize>> {
         match &self.inputs {
-            Some(file) if file.as_os_str() != "formula" => Array::open(file)?.count().map(Some),
+            Some(InputSource::File(file)) => Array::open(file)?.count().map(Some),
             _ => Ok(None),
         }
     }
@@ -39,8 +49,8 @@ impl Inputs {
     /// The inputs of a network: each as many images as it takes at a time.
     pub(crate) fn read(&self, plan: &Plan) -> anyhow::Result<Vec<Vec<f32>>> {
         let images = match &self.inputs {
-            Some(file) if file.as_os_str() == "formula" => made_up(plan),
-            Some(file) => Array::open(file)?.images(plan.input)?,
+            Some(InputSource::Formula(count)) => made_up(plan, *count),
+            Some(InputSource::File(file)) => Array::open(file)?.images(plan.input)?,
             None => {
                 let mut preprocessor = Preprocessor::new(&plan.description.preprocessing, plan.input);
                 let input = |source: Source| {
@@ -62,12 +72,27 @@ impl Inputs {
     }
 }
 
+impl FromStr for InputSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            _ if text == "formula" => Ok(InputSource::Formula(MADE_UP)),
+            Some(("formula", count)) => match count.parse() {
+                Ok(count) if (1..=MOST_MADE_UP).contains(&count) => Ok(InputSource::Formula(count)),
+                _ => Err(format!("`{count}` is not a number of inputs, from 1 to {MOST_MADE_UP}")),
+            },
+            _ => Ok(InputSource::File(text.into())),
+        }
+    }
+}
+
 /// Values uniform in [-2, 2).
-fn made_up(plan: &Plan) -> Vec<Vec<f32>> {
+fn made_up(plan: &Plan, inputs: usize) -> Vec<Vec<f32>> {
     let count = plan.input[1..].iter().product();
     let input =
         |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
-    (0..MADE_UP).map(input).collect()
+    (0..inputs).map(input).collect()
 }
 
 /// A bar of so many inputs, on the terminal if there is one.

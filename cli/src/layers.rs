@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use resnet::runtime::kernels::peak_gops;
 use resnet::runtime::{Isa, Plan, Program};
-use resnet_plan::{Action, Step};
+use resnet_plan::{Action, Class, Step};
 
 use crate::print::say;
 
@@ -66,6 +66,16 @@ pub(crate) fn print(
         "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."
     )?;
     Ok(())
+}
+
+/// What a step is computed by, on instruction sets of a class: the algorithm of a convolution, without the sizes of its blocks; of other
+/// steps, what they do.
+pub(crate) fn algorithm(step: &Step, class: Class) -> String {
+    let (text, end) = match step.action {
+        Action::Conv { conv, .. } => (conv.algorithms.of(class).to_string(), ':'),
+        action => (action.to_string(), ','),
+    };
+    text.split(end).next().unwrap_or_default().to_owned()
 }
 
 /// Multiply-adds of a step as a direct sum, for the whole batch.

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, bail};
-use resnet::runtime::Isa;
 use resnet::runtime::threads::{self, Threads};
+use resnet::runtime::{Isa, Precision};
 
 /// Threads and instruction set, as every command takes them.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,18 @@ impl Machine {
             Some(count) if count > most => bail!("--threads is at most {most} on this machine"),
             Some(count) => NonZeroUsize::new(count).context("--threads must be at least 1"),
         }
+    }
+
+    /// The instruction sets whose kernels serve a precision: the one that is named, or for `all` each that the machine has.
+    pub(crate) fn isas(&self, precision: Precision) -> anyhow::Result<Vec<Isa>> {
+        let named = match self.isa.as_deref() {
+            Some("all") => Isa::available(),
+            _ => vec![self.isa()?],
+        };
+        let serving: Vec<Isa> = named.into_iter().map(|isa| isa.serving(precision)).collect();
+        // Several may be served by the same kernels.
+        let is_first = |(index, isa): &(usize, &Isa)| !serving[..*index].contains(isa);
+        Ok(serving.iter().enumerate().filter(is_first).map(|(_, isa)| *isa).collect())
     }
 
     /// The instruction set.

@@ -44,7 +44,7 @@ enum Command {
     Bench(bench::Arguments),
     /// Choose the quantization scales of int8, by what a network's values are for some inputs.
     Calibrate(calibrate::Arguments),
-    /// Compare a network's values with a reference, layer by layer: bf16 and int8 with f32, f32 with float64.
+    /// Compare a network's values with float64, layer by layer, and each with the bound of its algorithm and precision.
     Verify(verify::Arguments),
     /// Turn a checkpoint of another framework into a spec and a weight file.
     #[cfg(feature = "import")]

@@ -1,17 +1,35 @@
-//! `resnet verify`: what a precision costs, layer by layer. bf16 and int8 are compared with f32, and f32 with an evaluation of
-//! the spec's own graph in float64.
+//! `resnet verify`: each layer of a network, on each instruction set, against an evaluation of the spec's own graph in float64.
+//!
+//! ```text
+//! for each input:
+//!     evaluate the graph in float64, and once more with the errors that are expected
+//!     for each instruction set:  run the plan; for each value:  add up how far its elements are from the evaluated ones
+//! for each value of each instruction set:  is it within the bound of its algorithm and precision?
+//! ```
+
+mod bounds;
+mod distance;
+mod report;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
-use resnet::runtime::{Precision, Program};
+use anyhow::bail;
+use resnet::runtime::{Isa, Plan, Precision, Program};
 use resnet_dsl::evaluate::evaluate;
 use resnet_dsl::ir::Graph;
+use resnet_plan::Step;
 
+use crate::arrays::Array;
 use crate::inputs::{self, Inputs};
+use crate::layers;
 use crate::machine::Machine;
-use crate::model::Network;
+use crate::model::{Model, Network};
 use crate::print::say;
 use crate::weights::WeightArguments;
+use bounds::Bound;
+use distance::{Distance, largest};
+use report::{Layer, OfIsa, Report};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -21,22 +39,28 @@ pub(crate) struct Arguments {
     weights: WeightArguments,
     #[command(flatten)]
     inputs: Inputs,
+    /// What bf16 and int8 are compared with: float64, or f32 as it is executed, which is faster
+    #[arg(long, value_enum, default_value = "f64")]
+    reference: ReferenceName,
+    /// Outputs of another framework for the same inputs (npy, float32), to be compared with ours
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     machine: Machine,
 }
 
-/// The most images a run where nobody says how many: all values of a run are kept.
-const MOST_IMAGES: usize = 16;
-
-/// How far a value is from the reference, over all inputs.
-#[derive(Default)]
-struct Distance {
-    largest: f64,
-    signal: f64,
-    error: f64,
-    other: f64,
-    product: f64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ReferenceName {
+    F64,
+    F32,
 }
+
+/// The most images a run where nobody says how many: all values of a run are kept, and far more where they are evaluated.
+const MOST_EXECUTED: usize = 16;
+const MOST_EVALUATED: usize = 4;
 
 /// What is compared with.
 enum Reference {
@@ -46,158 +70,231 @@ enum Reference {
     Evaluated(Box<Graph>),
 }
 
-/// A value of the reference: the whole batch, and channels of a pixel.
+/// A value of the reference: the whole batch.
+#[derive(Default)]
 struct Value {
     elements: Vec<f64>,
+    /// Elements of a pixel.
     channels: usize,
+    /// The largest element, sign apart.
+    largest: f64,
+}
+
+/// The network on an instruction set, and how far its values are.
+struct Subject {
+    isa: Isa,
+    program: Program,
+    distances: HashMap<String, Distance>,
+    /// The outputs of all images.
+    outputs: Vec<f32>,
+    classes: Classes,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?);
     arguments.weights.plain()?;
-    let few = |count: usize| (1..=MOST_IMAGES).rfind(|images| count.is_multiple_of(*images)).unwrap_or(1);
+    let most = match arguments.reference {
+        ReferenceName::F64 => MOST_EVALUATED,
+        ReferenceName::F32 => MOST_EXECUTED,
+    };
+    let few = |count: usize| (1..=most).rfind(|images| count.is_multiple_of(*images)).unwrap_or(1);
     let model = arguments.network.read()?.batch(arguments.inputs.count()?.map_or(1, few));
     let plan = model.compile()?.plan;
-    let (precision, batch) = (plan.description.precision, plan.input[0]);
-    let mut reference = if precision == Precision::F32 {
-        Reference::Evaluated(Box::new(model.with(|spec, read| spec.parse(read))?.graph))
-    } else {
-        let plan = model.clone().precision(Precision::F32).compile()?.plan;
-        let weights = arguments.weights.load(plan.description(), isa)?;
-        Reference::Executed(Box::new(Program::new(plan, weights, threads)?))
-    };
+    let mut reference = arguments.reference(&model, &plan)?;
     let inputs = arguments.inputs.read(&plan)?;
-    let weights = arguments.weights.load(plan.description(), isa)?;
-    let mut program = Program::new(plan, weights, threads)?;
-    let mut names: Vec<String> = Vec::new();
-    let mut distances: HashMap<String, Distance> = HashMap::new();
-    let mut scores_apart = Distance::default();
-    let (mut images, mut first, mut fifth) = (0, 0, 0);
+    let against = arguments.against(&plan, inputs.len())?;
+    let mut subjects = arguments.subjects(&plan)?;
+    let mut expected: HashMap<String, Distance> = HashMap::new();
     let bar = inputs::progress(inputs.len());
     for input in &inputs {
-        let (values, expected) = reference.values(input, &arguments.weights)?;
+        let (values, scores) = reference.values(input, &arguments.weights, &plan, &mut expected)?;
+        for subject in &mut subjects {
+            subject.compare(input, &values, &scores)?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let bounds = match &reference {
+        Reference::Evaluated(graph) => bounds::bounds(graph, &plan, &expected),
+        Reference::Executed(_) => HashMap::new(),
+    };
+    let report = Report {
+        model: &model.name,
+        precision: plan.description.precision,
+        reference: arguments.reference.name(),
+        images: inputs.len() * plan.input[0],
+        isas: subjects.iter().map(|subject| subject.layers(&plan, &bounds)).collect(),
+        against: against.map(|(file, expected)| report::against(file, &expected, &subjects, &plan, &bounds)),
+    };
+    match arguments.json {
+        true => say!("{}", report.json())?,
+        false => report.print()?,
+    }
+    report.verdict()
+}
+
+impl ReferenceName {
+    fn name(self) -> &'static str {
+        match self {
+            ReferenceName::F64 => "float64",
+            ReferenceName::F32 => "f32",
+        }
+    }
+}
+
+impl Arguments {
+    fn reference(&self, model: &Model, plan: &Plan) -> anyhow::Result<Reference> {
+        match (self.reference, plan.description.precision) {
+            (ReferenceName::F64, _) => {
+                let graph = model.with(|spec, read| spec.parse(read))?.graph;
+                Ok(Reference::Evaluated(Box::new(graph)))
+            }
+            (ReferenceName::F32, Precision::F32) => {
+                bail!("--reference f32 is for bf16 and int8: f32 itself is compared with float64")
+            }
+            (ReferenceName::F32, _) => {
+                let plan = model.clone().precision(Precision::F32).compile()?.plan;
+                let weights = self.weights.load(plan.description(), Isa::best())?;
+                Ok(Reference::Executed(Box::new(Program::new(plan, weights, self.machine.threads()?)?)))
+            }
+        }
+    }
+
+    /// The other framework's outputs for so many inputs, and the name of their file.
+    fn against(&self, plan: &Plan, inputs: usize) -> anyhow::Result<Option<(&Path, Vec<f64>)>> {
+        let Some(file) = &self.against else { return Ok(None) };
+        if let count @ 2.. = plan.outputs.len() {
+            bail!("the network has {count} outputs, and --against compares one");
+        }
+        let [batch, height, width, channels] = plan.output();
+        let outputs = Array::open(file)?.outputs([inputs * batch, height, width, channels])?;
+        Ok(Some((file, wide(&outputs))))
+    }
+
+    /// The network on each instruction set that is asked for.
+    fn subjects(&self, plan: &Plan) -> anyhow::Result<Vec<Subject>> {
+        let subject = |isa| {
+            let weights = self.weights.load(plan.description(), isa)?;
+            let program = Program::new(plan.clone(), weights, self.machine.threads()?)?;
+            let (distances, outputs, classes) = Default::default();
+            Ok(Subject { isa, program, distances, outputs, classes })
+        };
+        self.machine.isas(plan.description.precision)?.into_iter().map(subject).collect()
+    }
+}
+
+impl Reference {
+    /// All values for an input, and the scores. If they are evaluated, how far the plan's are expected to be is added up.
+    fn values(
+        &mut self,
+        input: &[f32],
+        weights: &WeightArguments,
+        plan: &Plan,
+        expected: &mut HashMap<String, Distance>,
+    ) -> anyhow::Result<(HashMap<String, Value>, Vec<f64>)> {
+        let mut values: HashMap<String, Value> = HashMap::new();
+        let scores = match self {
+            Reference::Executed(program) => {
+                let scores = inputs::observe(program, input, |name, elements, channels| {
+                    let value = values.entry(name.to_owned()).or_default();
+                    value.channels = channels;
+                    value.elements.extend(wide(elements));
+                })?;
+                wide(&scores)
+            }
+            Reference::Evaluated(graph) => {
+                let (graph, input) = (&**graph, wide(input));
+                let tensors = || weights.tensors();
+                let (exact, disturbed) = std::thread::scope(|scope| {
+                    let disturbed =
+                        scope.spawn(|| Ok(bounds::disturbed(graph, plan, &mut *tensors()?, &input)?));
+                    let exact = tensors().and_then(|mut load| Ok(evaluate(graph, &mut *load, &input)?));
+                    let disturbed = disturbed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    (exact, disturbed)
+                });
+                let (exact, disturbed): (_, anyhow::Result<_>) = (exact?, disturbed);
+                for (name, array) in disturbed? {
+                    expected.entry(name.clone()).or_default().add_all(&exact[&name].data, &array.data);
+                }
+                let output = graph.output().map(|output| exact[&graph.node(output).name].data.clone());
+                values.extend(exact.into_iter().map(|(name, array)| {
+                    (name, Value { elements: array.data, channels: array.dims[3], largest: 0.0 })
+                }));
+                output.unwrap_or_default()
+            }
+        };
+        values.values_mut().for_each(|value| value.largest = largest(&value.elements));
+        Ok((values, scores))
+    }
+}
+
+impl Subject {
+    /// Runs the network on an input, and adds up how far its values are from the reference's.
+    fn compare(
+        &mut self,
+        input: &[f32],
+        values: &HashMap<String, Value>,
+        scores: &[f64],
+    ) -> anyhow::Result<()> {
+        let Subject { program, distances, outputs, classes, .. } = self;
         let mut pixels_seen: HashMap<String, usize> = HashMap::new();
-        let found = inputs::observe(&mut program, input, |name, elements, channels| {
+        let found = inputs::observe(program, input, |name, elements, channels| {
             let Some(value) = values.get(name) else { return };
-            let distance = distances.entry(name.to_owned()).or_insert_with(|| {
-                names.push(name.to_owned());
-                Distance::default()
-            });
+            let distance = distances.entry(name.to_owned()).or_default();
             // Parts of a batch follow each other.
             let seen = pixels_seen.entry(name.to_owned()).or_default();
             let pixels = value.elements.chunks_exact(value.channels).skip(*seen);
             *seen += elements.len() / channels;
             for (expected, found) in pixels.zip(elements.chunks_exact(channels)) {
-                distance.add(expected, found);
+                distance.add(expected, found, value.largest);
             }
         })?;
-        scores_apart.add(&expected, &found);
-        let classes = (found.len() / batch).max(1);
+        classes.add(scores, &found, program.plan().input[0]);
+        outputs.extend(found);
+        Ok(())
+    }
+
+    fn layers(&self, plan: &Plan, bounds: &HashMap<String, Bound>) -> OfIsa {
+        let class = self.isa.class(plan.description.precision);
+        let layer = |step: &Step| {
+            let distance = self.distances.get(&step.name)?.clone();
+            let bound = bounds.get(&step.name).copied();
+            Some(Layer {
+                name: step.name.clone(),
+                algorithm: layers::algorithm(step, class),
+                distance,
+                bound,
+            })
+        };
+        let layers = bounds::computed(plan).filter_map(layer).collect();
+        OfIsa { isa: self.isa, layers, classes: self.classes }
+    }
+}
+
+fn wide(elements: &[f32]) -> Vec<f64> {
+    elements.iter().copied().map(f64::from).collect()
+}
+
+/// For how many images the best class is the same.
+#[derive(Clone, Copy, Debug, Default)]
+struct Classes {
+    images: usize,
+    first: usize,
+    among_five: usize,
+}
+
+impl Classes {
+    /// Adds the scores of so many images.
+    fn add(&mut self, expected: &[f64], found: &[f32], images: usize) {
+        let classes = (found.len() / images).max(1);
         for (expected, found) in expected.chunks_exact(classes).zip(found.chunks_exact(classes)) {
             let found: Vec<f64> = found.iter().copied().map(f64::from).collect();
             let (expected, found) = (best(expected), best(&found));
             let most = expected.first();
-            images += 1;
-            first += usize::from(most == found.first());
-            fifth += usize::from(most.is_some_and(|most| found.iter().take(5).any(|class| class == most)));
+            self.images += 1;
+            self.first += usize::from(most == found.first());
+            self.among_five +=
+                usize::from(most.is_some_and(|most| found.iter().take(5).any(|class| class == most)));
         }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    say!("{} in {precision} against {reference}, {images} image(s)", model.name)?;
-    say!("{:>12} {:>8} {:>10}  value", "max error", "SNR, dB", "cosine")?;
-    let row = |name: &str, distance: &Distance| {
-        let Distance { largest, .. } = distance;
-        say!("{largest:>12.3e} {:>8.1} {:>10.6}  {name}", distance.decibels(), distance.cosine())
-    };
-    names.iter().try_for_each(|name| row(name, &distances[name]))?;
-    row("the scores", &scores_apart)?;
-    let worst = names.iter().min_by(|a, b| distances[*a].decibels().total_cmp(&distances[*b].decibels()));
-    if let Some(worst) = worst {
-        say!("worst: {worst}, {:.1} dB", distances[worst].decibels())?;
-    }
-    say!(
-        "the best class is the same for {first} of {images}, and among the best five for {fifth} of {images}"
-    )?;
-    Ok(())
-}
-
-impl Reference {
-    /// All values for an input, and the scores.
-    fn values(
-        &mut self,
-        input: &[f32],
-        weights: &WeightArguments,
-    ) -> anyhow::Result<(HashMap<String, Value>, Vec<f64>)> {
-        let wide = |elements: &[f32]| elements.iter().copied().map(f64::from).collect::<Vec<f64>>();
-        match self {
-            Reference::Executed(program) => {
-                let mut values: HashMap<String, Value> = HashMap::new();
-                let scores = inputs::observe(program, input, |name, elements, channels| {
-                    let value = values.entry(name.to_owned());
-                    let value = value.or_insert(Value { elements: Vec::new(), channels });
-                    value.elements.extend(wide(elements));
-                })?;
-                Ok((values, wide(&scores)))
-            }
-            Reference::Evaluated(graph) => {
-                let arrays = evaluate(graph, &mut *weights.tensors()?, &wide(input))?;
-                let output = graph.output().map(|output| arrays[&graph.node(output).name].data.clone());
-                let value = |array: resnet_dsl::evaluate::Array| Value {
-                    elements: array.data,
-                    channels: array.dims[3],
-                };
-                let values = arrays.into_iter().map(|(name, array)| (name, value(array))).collect();
-                Ok((values, output.unwrap_or_default()))
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Reference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Reference::Executed(_) => "f32",
-            Reference::Evaluated(_) => "float64",
-        })
-    }
-}
-
-impl Distance {
-    fn add(&mut self, expected: &[f64], found: &[f32]) {
-        for (expected, found) in expected.iter().zip(found) {
-            let (found, error) = (f64::from(*found), error(*expected, f64::from(*found)));
-            self.largest = self.largest.max(error);
-            self.error += error.powi(2);
-            self.signal += expected * expected;
-            self.other += found * found;
-            self.product += expected * found;
-        }
-    }
-
-    fn decibels(&self) -> f64 {
-        inputs::decibels(self.signal, self.error)
-    }
-
-    /// 1 for values that are the same, as two that are 0; 0 where only one is 0, or one is not finite.
-    fn cosine(&self) -> f64 {
-        let cosine = self.product / (self.signal * self.other).sqrt();
-        if cosine.is_finite() {
-            cosine
-        } else if self.error == 0.0 {
-            1.0
-        } else {
-            0.0
-        }
-    }
-}
-
-/// How far two elements are apart; infinitely, if only one is infinite, or one is no number.
-fn error(expected: f64, found: f64) -> f64 {
-    match (expected - found).abs() {
-        _ if expected == found => 0.0,
-        error if error.is_nan() => f64::INFINITY,
-        error => error,
     }
 }
 

@@ -105,6 +105,19 @@ pub fn evaluate(
     load: Load<'_>,
     input: &[f64],
 ) -> Result<HashMap<String, Array>, EvaluateError> {
+    evaluate_rounded(graph, load, input, &mut |_, _| {})
+}
+
+/// As [`evaluate`]; `round` may change each value, which it is given with its name, before it is read: as narrower elements would.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_rounded(
+    graph: &Graph,
+    load: Load<'_>,
+    input: &[f64],
+    round: &mut dyn FnMut(&str, &mut [f64]),
+) -> Result<HashMap<String, Array>, EvaluateError> {
     let graph = typed(graph)?;
     let mut values: HashMap<String, Array> = HashMap::with_capacity(graph.len());
     for value in graph.topological() {
@@ -112,7 +125,7 @@ pub fn evaluate(
         let operands = graph.operands(value);
         let operands: Vec<&Array> =
             operands.iter().map(|operand| &values[graph.node(*operand).name.as_str()]).collect();
-        let result = match operands[..] {
+        let mut result = match operands[..] {
             [_, ..] => compute(&graph, value, &operands, load)?,
             [] => {
                 let dims = node.op.clone().infer(&[])?;
@@ -122,6 +135,7 @@ pub fn evaluate(
                 Array { dims, data: input.to_vec() }
             }
         };
+        round(&node.name, &mut result.data);
         values.insert(node.name.clone(), result);
     }
     Ok(values)

@@ -24,7 +24,7 @@ mod scalar;
 
 use std::fmt;
 
-use resnet_plan::Precision;
+use resnet_plan::{Class, Precision};
 
 pub use crate::error::IsaError;
 use crate::kernels::Kernels;
@@ -142,6 +142,14 @@ impl Isa {
     pub fn serving(self, precision: Precision) -> Isa {
         let serving = self.table().map(|(_, kernels)| kernels.isa(precision));
         Isa::ALL.into_iter().find(|isa| Some(isa.name()) == serving).unwrap_or(self)
+    }
+
+    /// The class of its kernels for a precision: which of a step's algorithms they compute.
+    ///
+    /// # Panics
+    /// As [`Isa::kernels`].
+    pub fn class(self, precision: Precision) -> Class {
+        self.kernels().class(precision)
     }
 }
 
