@@ -15,8 +15,9 @@ use crate::print::{complain, shown};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Network {
     /// A spec file (.yaml or .yml), or the name of a spec that ships, as torchvision/resnet50
-    #[arg(value_name = "SPEC")]
-    spec: String,
+    // (Where another argument stands for it, there is none.)
+    #[arg(value_name = "SPEC", required = true)]
+    spec: Option<String>,
     /// Images a run [default: the spec's; calibrate: 1; verify: up to 16]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -72,7 +73,8 @@ pub(crate) struct Model {
 impl Network {
     /// Reads the spec and the calibration table.
     pub(crate) fn read(&self) -> anyhow::Result<Model> {
-        let mut model = self.settings.read(&self.spec)?;
+        let spec = self.spec.as_deref().context("there is no SPEC")?;
+        let mut model = self.settings.read(spec)?;
         model.overrides.batch = self.batch;
         Ok(model)
     }
