@@ -12,11 +12,13 @@ use anyhow::{Context, bail};
 use resnet::runtime::{Precision, Program, files};
 use resnet_dsl::calibration::{Calibration, SCALES};
 use resnet_dsl::pass;
+use serde_json::json;
 
 use crate::inputs::{self, Inputs};
 use crate::machine::Machine;
 use crate::model::Network;
 use crate::print::{complain, say};
+use crate::progress;
 use crate::weights::{self, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -33,6 +35,9 @@ pub(crate) struct Arguments {
     /// How to choose the largest number of a value that is told apart
     #[arg(long, value_enum, default_value_t = Method::Mse)]
     method: Method,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     machine: Machine,
 }
@@ -58,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let weights = arguments.weights.load(&description, isa)?;
     let mut program = Program::new(compiled.plan, weights, threads)?;
     let mut histograms: BTreeMap<String, Histogram> = BTreeMap::new();
-    let bar = inputs::progress(inputs.len());
+    let bar = progress::bar(inputs.len(), "inputs");
     for (index, input) in inputs.iter().enumerate() {
         let mut infinite = None;
         inputs::observe(&mut program, input, |name, elements, _| {
@@ -109,6 +114,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     accuracy.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if arguments.json {
+        let at = |index: usize| {
+            accuracy.get(index).map(|(decibels, name)| json!({"name": name, "snr_db": decibels}))
+        };
+        let object = json!({
+            "output": arguments.output.display().to_string(),
+            "model": model.name,
+            "method": table.method,
+            "images": table.images,
+            "scales": table.scales.len(),
+            "median": at(accuracy.len() / 2),
+            "worst": at(0),
+            "always_zero": dead,
+        });
+        return Ok(say!("{object}")?);
+    }
     say!("{}: {} scales of {}", arguments.output.display(), table.scales.len(), model.name)?;
     if let (Some(worst), Some(middle)) = (accuracy.first(), accuracy.get(accuracy.len() / 2)) {
         say!(

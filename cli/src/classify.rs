@@ -1,17 +1,21 @@
 //! `resnet classify`: what is in images.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use indicatif::ProgressBar;
 use resnet::runtime::{Description, Guesser, Isa, Weights};
 use resnet::{Guess, Preprocessor};
+use serde_json::{Value, json};
 
-use crate::images::{self, Limit};
+use crate::images::{self, Limit, Source};
 use crate::machine::Machine;
 use crate::model::Settings;
 use crate::pipeline::{self, Output};
 use crate::print::{complain, say};
+use crate::progress;
 use crate::weights::{self, Despite, WeightSource};
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +35,9 @@ pub(crate) struct Arguments {
     /// How many classes to name
     #[arg(long, value_name = "K", default_value_t = 3)]
     top: usize,
+    /// Print one JSON object an image, each on a line
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     limit: Limit,
     #[command(flatten)]
@@ -55,13 +62,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let (images, limit) = (&images, arguments.limit);
         move |index: usize, input: &mut [f32]| Ok(preprocessor.apply(&images[index].open(limit)?, input)?)
     };
+    // Where lines are seen, they are the progress.
+    let bar = match std::io::stdout().is_terminal() {
+        true => ProgressBar::hidden(),
+        false => progress::bar(images.len(), "images"),
+    };
     let start = Instant::now();
     let team =
         pipeline::run(&plan, &weights, threads, images.len(), reader, |index, Output { values, time }| {
+            bar.inc(1);
             let output = match values {
                 Ok(output) => output,
                 Err(error) => {
-                    complain(format_args!("error: {error:#}"));
+                    bar.suspend(|| complain(format_args!("error: {error:#}")));
                     failed += 1;
                     return Ok(());
                 }
@@ -69,15 +82,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let image = &images[index];
             let scores = output.last().map_or(&[][..], Vec::as_slice);
             let scores = guesser.scores(scores).with_context(|| image.to_string())?;
-            let guess = |guess: Guess| format!("{} {:.1}%", guess.label, guess.probability * 100.0);
-            let guesses: Vec<String> = scores.top(arguments.top.max(1)).into_iter().map(guess).collect();
+            let guesses = scores.top(arguments.top.max(1));
             let milliseconds = time.as_secs_f64() * 1e3;
             seconds += time.as_secs_f64();
+            if arguments.json {
+                return Ok(say!("{}", object(image, &guesses, milliseconds))?);
+            }
+            let guess = |guess: &Guess| format!("{} {:.1}%", guess.label, guess.probability * 100.0);
+            let guesses: Vec<String> = guesses.iter().map(guess).collect();
             Ok(say!("{image:widest$}  {}  ({milliseconds:.2} ms)", guesses.join("  "))?)
         })?;
+    bar.finish_and_clear();
     let elapsed = start.elapsed().as_secs_f64();
     let done = images.len() - failed;
-    if done > 0 {
+    if done > 0 && !arguments.json {
         let activations = description.peak_bytes * team.programs;
         say!(
             "\n{done} image(s) by {} on {isa}, {team}: {:.2} ms an image, {:.0} images/s with reading, \
@@ -91,6 +109,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         )?;
     }
     if failed > 0 { Err(anyhow::anyhow!("{failed} image(s) could not be read")) } else { Ok(()) }
+}
+
+/// What was found in an image, the likeliest first.
+fn object(image: &Source, guesses: &[Guess], milliseconds: f64) -> Value {
+    let guess = |guess: &Guess| json!({"class": guess.class, "label": guess.label.to_string(), "probability": guess.probability});
+    json!({
+        "image": image.to_string(),
+        "guesses": guesses.iter().map(guess).collect::<Vec<_>>(),
+        "ms": milliseconds,
+    })
 }
 
 /// The weights of `digits`, trained by `models/train_digits.py`.

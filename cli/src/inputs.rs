@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
 use resnet::Preprocessor;
 use resnet::runtime::weights::fill;
 use resnet::runtime::{Plan, Program};
@@ -93,12 +92,6 @@ fn made_up(plan: &Plan, inputs: usize) -> Vec<Vec<f32>> {
     let input =
         |index| fill::uniform(&format!("input.{index}")).take(count).map(|u| (2.0 * u - 1.0) * 2.0).collect();
     (0..inputs).map(input).collect()
-}
-
-/// A bar of so many inputs, on the terminal if there is one.
-pub(crate) fn progress(count: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} inputs, {eta} left");
-    ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Signal over error, both sums of squares: infinite where nothing is wrong, and never NaN.

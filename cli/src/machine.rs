@@ -12,7 +12,7 @@ pub(crate) struct Machine {
     /// Threads, this one included: at most 64, or four times the number of cores if that is more [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Instruction set: scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx [default: the best that the machine has]
+    /// Instruction set: scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx; verify: also all [default: the best that the machine has]
     #[arg(long, value_name = "NAME", env = "RESNET_ISA")]
     isa: Option<String>,
 }

@@ -16,9 +16,10 @@ use crate::print::{complain, shown};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Network {
     /// A spec file (.yaml or .yml), or the name of a spec that ships, as torchvision/resnet50
-    #[arg(value_name = "SPEC")]
-    spec: String,
-    /// Images a run [default: the spec's; calibrate: 1; verify: up to 16]
+    // (Where another argument stands for it, there is none.)
+    #[arg(value_name = "SPEC", required = true)]
+    spec: Option<String>,
+    /// Images a run [default: the spec's; calibrate: 1; verify: up to 4, with --reference f32 16]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     #[command(flatten)]
@@ -73,28 +74,22 @@ pub(crate) struct Model {
 impl Network {
     /// The graph of a file that `inspect --full` wrote; `None`: it is a spec.
     pub(crate) fn graph(&self) -> anyhow::Result<Option<Graph>> {
-        let path = Path::new(&self.spec);
-        if path.extension().is_none_or(|ending| ending != "ir") {
-            return Ok(None);
-        }
+        let Some(name) = self.spec.as_deref().filter(|name| name.ends_with(".ir")) else { return Ok(None) };
         if self.batch.is_some() || self.settings.is_set() {
-            bail!(
-                "{} is a graph, which has its batch, size and precision: leave the options away",
-                self.spec
-            );
+            bail!("{name} is a graph, which has its batch, size and precision: leave the options away");
         }
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the graph {}", self.spec))?;
-        let graph = ir::read::read(&text).map_err(|error| anyhow!("{}: {error}", self.spec))?;
+        let text = std::fs::read_to_string(name).with_context(|| format!("cannot read the graph {name}"))?;
+        let graph = ir::read::read(&text).map_err(|error| anyhow!("{name}: {error}"))?;
         match ir::verify::verify(&graph).first() {
             None => Ok(Some(graph)),
-            Some(fault) => bail!("{}: {fault}", self.spec),
+            Some(fault) => bail!("{name}: {fault}"),
         }
     }
 
     /// Reads the spec and the calibration table.
     pub(crate) fn read(&self) -> anyhow::Result<Model> {
-        let mut model = self.settings.read(&self.spec)?;
+        let spec = self.spec.as_deref().context("there is no SPEC")?;
+        let mut model = self.settings.read(spec)?;
         model.overrides.batch = self.batch;
         Ok(model)
     }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use resnet::runtime::files;
+use serde_json::json;
 
 use crate::machine::Machine;
 use crate::model::Network;
 use crate::print::say;
+use crate::progress;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,9 @@ pub(crate) struct Arguments {
     /// The packed file
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     machine: Machine,
 }
@@ -30,12 +35,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let description = plan.description();
     let isa = arguments.machine.isa()?.serving(description.precision);
     let weights = arguments.weights.load(description, isa)?;
-    weights.save(description, &arguments.output)?;
+    progress::during("writing", || weights.save(description, &arguments.output))?;
     // A line would get between.
     if files::is_standard_output(&arguments.output) {
         return Ok(());
     }
     let (file, bytes) = (arguments.output.display(), weights.bytes());
+    if arguments.json {
+        let object = json!({
+            "output": file.to_string(),
+            "model": model.name,
+            "precision": description.precision.to_string(),
+            "isa": isa.name(),
+            "bytes": bytes,
+        });
+        return Ok(say!("{object}")?);
+    }
     say!("{file}: {} packed for {isa}, {:.1} MB", model.name, bytes as f64 / 1e6)?;
     Ok(())
 }

@@ -31,17 +31,24 @@ pub(crate) fn output(text: Arguments<'_>) -> Result<(), Unwritable> {
     Ok(output.flush()?)
 }
 
-/// Prints a line on standard error: if nobody reads it, there is nobody to tell.
+/// Prints a line on standard error: if nobody reads it, there is nobody to tell. `error:` and `warning:` at its begin are in colors.
 pub(crate) fn complain(text: Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let text = text.to_string();
+    let colors = [("error:", "\x1b[1;31m"), ("warning:", "\x1b[1;33m")];
+    let begin = colors.iter().find_map(|(word, color)| Some((word, color, text.strip_prefix(word)?)));
+    let _ = match begin {
+        Some((word, color, rest)) if is_colored() => writeln!(io::stderr(), "{color}{word}\x1b[0m{rest}"),
+        _ => writeln!(io::stderr(), "{text}"),
+    };
 }
 
-/// The mistakes of a text, for standard error: in colors if it is a terminal and `NO_COLOR` is not set (no-color.org).
+/// The mistakes of a text, for standard error.
 pub(crate) fn shown(diagnostics: &Diagnostics, origin: &str, text: &str) -> String {
+    if is_colored() { diagnostics.render_styled(origin, text) } else { diagnostics.render(origin, text) }
+}
+
+/// Whether standard error is in colors: if it is a terminal and `NO_COLOR` is not set (no-color.org).
+fn is_colored() -> bool {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if io::stderr().is_terminal() && !plain {
-        diagnostics.render_styled(origin, text)
-    } else {
-        diagnostics.render(origin, text)
-    }
+    io::stderr().is_terminal() && !plain
 }

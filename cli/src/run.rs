@@ -7,13 +7,16 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use resnet::Preprocessor;
+use resnet::runtime::files;
+use serde_json::json;
 
 use crate::arrays::{self, Array};
 use crate::images::{self, Limit, Source};
 use crate::machine::Machine;
 use crate::model::Network;
 use crate::pipeline::{self, Output};
-use crate::print::complain;
+use crate::print::{complain, say};
+use crate::progress;
 use crate::weights::WeightArguments;
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +31,9 @@ pub(crate) struct Arguments {
     /// Output: npy, float32, NHWC; if the network has several outputs, npz with an array for each
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// Print one JSON object when it is done
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     limit: Limit,
     #[command(flatten)]
@@ -66,7 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let start = Instant::now();
     let mut outputs: Vec<Vec<f32>> = Vec::new();
+    let bar = progress::bar(inputs.len(), "inputs");
     let see = |_, Output { values, .. }: Output| {
+        bar.inc(1);
         outputs.resize_with(plan.outputs.len(), Vec::new);
         for (all, values) in outputs.iter_mut().zip(values?) {
             all.extend(values);
@@ -74,11 +82,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok(())
     };
     let team = pipeline::run(&plan, &weights, threads, inputs.len(), reader, see)?;
+    bar.finish_and_clear();
     let arrays = plan.outputs.iter().zip(&outputs).map(|(output, data)| {
         let [_, height, width, channels] = output.view.dims;
         (&*output.name, [inputs.len(), height, width, channels], &**data)
     });
-    arrays::write(&arguments.output, &arrays.collect::<Vec<_>>())?;
+    let arrays: Vec<_> = arrays.collect();
+    arrays::write(&arguments.output, &arrays)?;
+    // An object would get between.
+    if arguments.json && !files::is_standard_output(&arguments.output) {
+        let array = |(name, dims, _): &(&str, [usize; 4], &[f32])| json!({"name": name, "shape": dims});
+        let object = json!({
+            "output": arguments.output.display().to_string(),
+            "arrays": arrays.iter().map(array).collect::<Vec<_>>(),
+            "images": inputs.len(),
+            "isa": isa.name(),
+            "sessions": team.programs,
+            "threads": team.threads,
+            "seconds": start.elapsed().as_secs_f64(),
+        });
+        return Ok(say!("{object}")?);
+    }
     if inputs.len() > 1 {
         let rate = inputs.len() as f64 / start.elapsed().as_secs_f64();
         complain(format_args!("{} images on {isa}, {team}: {rate:.0} images/s", inputs.len()));

@@ -26,6 +26,7 @@ use crate::layers;
 use crate::machine::Machine;
 use crate::model::{Model, Network};
 use crate::print::say;
+use crate::progress;
 use crate::weights::WeightArguments;
 use bounds::Bound;
 use distance::{Distance, largest};
@@ -104,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let against = arguments.against(&plan, inputs.len())?;
     let mut subjects = arguments.subjects(&plan)?;
     let mut expected: HashMap<String, Distance> = HashMap::new();
-    let bar = inputs::progress(inputs.len());
+    let bar = progress::bar(inputs.len(), "inputs");
     for input in &inputs {
         let (values, scores) = reference.values(input, &arguments.weights, &plan, &mut expected)?;
         for subject in &mut subjects {

@@ -10,6 +10,7 @@ use resnet::runtime::{Description, Isa, Weights, weights};
 use resnet_plan::WeightTensor;
 
 use crate::print::complain;
+use crate::progress;
 
 /// The help of `--weights`, of which the last sentence is the command line's promise: see `Weights::map_for_command`.
 pub(crate) const HELP: &str = "A weight file (plain or packed; calibrate, verify: plain), `formula` for the weights of the reference, or `init` or \
@@ -52,7 +53,8 @@ impl Despite {
         isa: Isa,
     ) -> anyhow::Result<Weights> {
         let calibrated = description.calibrated.filter(|_| !self.despite_calibration);
-        let loaded = source.load(&Description { calibrated, ..description.clone() }, isa);
+        let description = Description { calibrated, ..description.clone() };
+        let loaded = progress::during("loading weights", || source.load(&description, isa));
         loaded.map_err(|error| match error {
             Error::Calibration { network, origin, expected, found } => anyhow!(
                 "the scales of `{network}` were calibrated with the weights {expected:016x}, {origin} holds {found:016x}: \

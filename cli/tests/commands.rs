@@ -155,6 +155,8 @@ fn bench_prints_one_json_object() {
     assert_eq!(report["precision"], "f32");
     assert_eq!(report["isa"], "scalar");
     assert_eq!((report["threads"].as_u64(), report["batch"].as_u64()), (Some(2), Some(1)));
+    let rounds = report["rounds_ms"].as_array().unwrap();
+    assert!((3..=10).contains(&rounds.len()) && rounds.iter().all(|round| round.as_f64() > Some(0.0)));
     let text = stdout(&["bench", "digits", "--batch", "7", "--weights", "init:3", "--seconds", "0.01"]);
     assert!(text.contains("batch 7") && text.contains("of the executed plan"), "{text}");
     let message = stderr(1, &["bench", "digitz"]);
@@ -169,7 +171,17 @@ fn bench_prints_a_table_of_steps() {
     assert!(text.starts_with("digits f32 on "), "{text}");
     assert!(text.lines().any(|line| line.contains("layer1.0.relu1 = conv")), "{text}");
     assert!(text.lines().any(|line| line.ends_with(" all")), "{text}");
-    stderr(2, &["bench", "digits", "--layers", "--json"]);
+    let text = stdout(&["bench", "digits", "--seconds", "0.01", "--threads", "1", "--layers", "--json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    let total: f64 = steps.iter().map(|step| step["us"].as_f64().unwrap()).sum();
+    assert!((total / report["total_us"].as_f64().unwrap() - 1.0).abs() < 1e-9, "{text}");
+    let conv =
+        steps.iter().find(|step| step["name"] == "layer1.0.relu1" && step["action"] != "clear").unwrap();
+    assert_eq!((&conv["block"], &conv["algorithm"]), (&"layer1.0".into(), &"winograd4".into()));
+    assert!(conv["gflops"].as_f64() > Some(0.0) && conv["share_of_peak"].as_f64() > Some(0.0), "{conv}");
+    let input = steps.iter().find(|step| step["action"] == "input").unwrap();
+    assert_eq!((&input["name"], &input["gflops"]), (&"input".into(), &Value::Null));
     let batch =
         ["bench", "torchvision/resnet18", "--batch", "8", "--seconds", "0.01", "--threads", "1", "--layers"];
     let text = stdout(&batch);
