@@ -21,8 +21,10 @@ use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
 
-/// What a file begins with.
-pub(crate) const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+/// Whether a file that begins so is one.
+pub(crate) fn is_hdf5(file: &[u8]) -> bool {
+    file.starts_with(b"\x89HDF\r\n\x1a\n")
+}
 
 /// The largest object header: of attributes, of which one has up to 64 KiB.
 const HEADER: usize = 1 << 20;

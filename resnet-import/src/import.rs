@@ -1,34 +1,19 @@
-//! The whole road: from a file to a spec and its weights.
+//! From what a file holds to a spec and its weights.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Compiled, Spec};
 
-use crate::archive::{self, Archive};
-use crate::beside;
-use crate::budget::Budget;
 use crate::candidate::{Candidate, Like};
-use crate::checkpoint::{Bytes, Checkpoint, Tensor};
+use crate::checkpoint::Checkpoint;
 use crate::difference::Difference;
 use crate::error::Error;
-use crate::fit;
-use crate::model::{INPUT, Model};
+use crate::model::Model;
+use crate::read::Contents;
 use crate::weight::Weight;
-use crate::{candidate, flat, hdf5, keras, npz, onnx, recognize, safetensors, torch};
-
-/// What a file holds.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // there is one of it
-pub enum Contents {
-    /// Tensors only.
-    Tensors(Checkpoint),
-    /// A graph and its tensors.
-    Network(Model),
-}
+use crate::{candidate, fit, flat, recognize};
 
 /// A file as a spec and its weights.
 #[derive(Clone, Debug)]
@@ -45,83 +30,6 @@ pub struct Imported {
     pub notes: Vec<String>,
     /// Gives the files that the spec names.
     like: Like,
-}
-
-/// Reads a file, whatever it is, and the files that belong to it: shards beside an index. None is opened outside of its folder.
-///
-/// # Errors
-/// If it cannot be read, or is none that is known.
-pub fn read(path: &Path) -> Result<Contents, Error> {
-    let read = |path: &Path| {
-        regular(path)
-            .and_then(|()| fs::read(path))
-            .map(Bytes::new)
-            .map_err(|source| Error::Read { file: path.to_owned(), source })
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let beside = |name: &str| {
-        beside::plain(name, || "what the file asks for".to_owned())?;
-        read(&folder.join(name))
-    };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if let Some(index) = index_of_part(&name) {
-        let message =
-            format!("{name} is one part of several: import their index, {index}, which lies beside them");
-        return Err(Error::Unsupported(message));
-    }
-    let file = read(path)?;
-    if name.ends_with(".index.json") {
-        let index = if name.contains("safetensors") { safetensors::read_index } else { torch::read_index };
-        return index(&file, beside).map(Contents::Tensors);
-    }
-    if safetensors::is_safetensors(&file) {
-        return safetensors::read(file).map(Contents::Tensors);
-    }
-    if archive::is_archive(&file) {
-        let archive = Archive::open(&file, &mut Budget::of(file.len()))?;
-        if npz::is_npz(archive.names()) {
-            return npz::read(file).map(Contents::Tensors);
-        }
-        if archive.names().any(|entry| entry == "model.weights.h5") {
-            return keras(&file);
-        }
-    }
-    if file.starts_with(&hdf5::MAGIC) {
-        return keras(&file);
-    }
-    if torch::is_checkpoint(&file) {
-        return torch::read(file).map(Contents::Tensors);
-    }
-    if name.to_lowercase().ends_with(".onnx") {
-        return onnx::read(&file, Some(INPUT), &mut |name| beside(name)).map(Contents::Network);
-    }
-    Err(Error::Unsupported(format!(
-        "{} is no file of a framework that is known: ONNX (.onnx), Keras (.keras, .h5), PyTorch (.pth, .pt, .bin, .th), safetensors, \
-         NumPy (.npz)",
-        path.display()
-    )))
-}
-
-/// The index of the files that this one is a part of: `model-00001-of-00003.safetensors` has `model.safetensors.index.json`.
-fn index_of_part(name: &str) -> Option<String> {
-    let (stem, ending) = name.rsplit_once('.')?;
-    let (stem, parts) = stem.rsplit_once("-of-")?;
-    let (stem, part) = stem.rsplit_once('-')?;
-    let parts: usize = parts.parse().ok()?;
-    (part.parse::<usize>().is_ok() && parts > 1).then(|| format!("{stem}.{ending}.index.json"))
-}
-
-/// Devices and pipes are not read: they may never end.
-fn regular(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is no file")) }
-}
-
-/// A model of Keras, or its weights alone.
-fn keras(file: &Bytes) -> Result<Contents, Error> {
-    match keras::model(file)? {
-        Some(model) => Ok(Contents::Network(model)),
-        None => keras::checkpoint(file).map(Contents::Tensors),
-    }
 }
 
 /// The spec and the weights that a file is. `specs` are those that it may be like; one that ships is named, one of the caller's is
@@ -222,30 +130,5 @@ impl Imported {
     /// If it cannot be that.
     pub(crate) fn compile(&self, overrides: &Overrides) -> Result<Compiled, Error> {
         compile(&self.like, &self.spec, overrides)
-    }
-}
-
-impl Contents {
-    /// All tensors.
-    pub fn tensors(&self) -> &[Tensor] {
-        match self {
-            Contents::Tensors(checkpoint) => &checkpoint.tensors,
-            Contents::Network(model) => &model.tensors,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_has_an_index() {
-        let index = "model.safetensors.index.json".to_owned();
-        assert_eq!(index_of_part("model-00001-of-00003.safetensors"), Some(index));
-        for whole in ["model.safetensors", "model-00001-of-00001.safetensors", "out-of-3.pth", "a-b-of-c.bin"]
-        {
-            assert_eq!(index_of_part(whole), None, "{whole}");
-        }
     }
 }

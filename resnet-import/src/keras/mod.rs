@@ -17,38 +17,87 @@ use resnet_dsl::ir::verify::verify;
 use resnet_dsl::ir::{Op, Output};
 use resnet_dsl::pass;
 
-use crate::archive::{Archive, is_archive};
+use crate::archive::Archive;
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
 use crate::model::{INPUT, Model, assumed};
+use crate::read::Contents;
 use builder::{Flow, Names};
 use config::{Layer, Network, short, size};
 use network::{Walk, sanitized};
 use weights::{Stored, Weights, canonical};
 
-/// The model of a file; `None` if it holds weights only.
+/// Whether an archive's names are those of a model of Keras 3.
+pub(crate) fn is_model(archive: &Archive<'_>) -> bool {
+    archive.names().any(|name| [CONFIG, METADATA, WEIGHTS].contains(&name))
+}
+
+/// The entries of such an archive.
+const CONFIG: &str = "config.json";
+const METADATA: &str = "metadata.json";
+const WEIGHTS: &str = "model.weights.h5";
+
+/// What an HDF5 file holds: a model, or weights only.
 ///
 /// # Errors
-/// If the file is damaged, or a layer has no counterpart: which, and what to do.
-pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
-    let mut opened = Opened::read(file)?;
-    let Some(text) = opened.config()? else { return Ok(None) };
-    opened.file.take(memory(&text), || "the model's configuration".to_owned())?;
+/// If the file is damaged or holds no weights of Keras, or a layer has no counterpart: which, and what to do.
+pub(crate) fn read(file: &Bytes, budget: Budget) -> Result<Contents, Error> {
+    let file = File::open(file, budget)?;
+    let root = file.root()?;
+    match root.text("model_config")? {
+        Some(config) => model(config, &version(&root)?, file).map(Contents::Network),
+        None => Ok(Contents::Tensors(checkpoint(&weights_of(&file)?))),
+    }
+}
+
+/// The model that an archive holds.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_archive(archive: &Archive<'_>, mut budget: Budget) -> Result<Contents, Error> {
+    let mut entry = |name: &str| {
+        let missing = || {
+            Error::Malformed(format!(
+                "the zip archive has no `{name}`: a model of Keras 3 has it; save it by `model.save(\"model.keras\")`"
+            ))
+        };
+        archive.entry(name, &mut budget)?.ok_or_else(missing)
+    };
+    let text = |name: &str, bytes: &Bytes| match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(Error::Malformed(format!("`{name}` of the zip archive is no text"))),
+    };
+    let weights = entry(WEIGHTS)?;
+    let config = text(CONFIG, &entry(CONFIG)?)?;
+    let metadata = text(METADATA, &entry(METADATA)?)?;
+    let metadata: Value = serde_json::from_str(&metadata)
+        .map_err(|error| Error::Malformed(format!("`{METADATA}` of the zip archive is no JSON: {error}")))?;
+    let version = metadata.get("keras_version").and_then(Value::as_str).unwrap_or("3");
+    model(config, version, File::open(&weights, budget)?).map(Contents::Network)
+}
+
+/// The model of this configuration.
+fn model(text: String, version: &str, file: File) -> Result<Model, Error> {
+    file.take(memory(&text), || "the model's configuration".to_owned())?;
     let config: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Malformed(format!("the model's configuration is no JSON: {error}")))?;
     drop(text);
-    let weights = opened.weights()?;
-    build(&config, &weights, &opened.version, opened.file.into_budget()).map(Some)
+    let weights = weights_of(&file)?;
+    build(&config, &weights, version, file.into_budget())
 }
 
-/// The weights of a file, called by their layers: `conv1/kernel`.
-///
-/// # Errors
-/// If the file is damaged, or holds no weights of Keras.
-pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
-    let weights = Opened::read(file)?.weights()?;
+fn weights_of(file: &File) -> Result<Weights, Error> {
+    Weights::read(&file.root()?)?.ok_or_else(|| {
+        Error::Unsupported(
+            "the HDF5 file holds no weights of Keras: it has neither `layer_names` nor `layers`".to_owned(),
+        )
+    })
+}
+
+/// Weights without a model, called by their layers: `conv1/kernel`.
+fn checkpoint(weights: &Weights) -> Checkpoint {
     let mut tensors: Vec<Tensor> = Vec::new();
     let mut taken = Names::default();
     for layer in &weights.layers {
@@ -65,7 +114,7 @@ pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
             tensors.push(Tensor { name: taken.unique(&name), dims, ..tensor.clone() });
         }
     }
-    Ok(Checkpoint { format: "Keras weights", tensors, notes: Vec::new() })
+    Checkpoint { format: "Keras weights", tensors, notes: Vec::new() }
 }
 
 /// Slopes that rows and columns share are as many as channels.
@@ -98,65 +147,6 @@ fn roles(key: &str, count: usize) -> &'static [&'static str] {
         ("p_re_lu", 1) => &["alpha"],
         ("normalization", 3) => &["mean", "variance", "count"],
         _ => &[],
-    }
-}
-
-/// A file whose kind is known.
-struct Opened {
-    /// The HDF5 file, of the archive or by itself.
-    file: File,
-    /// `config.json` of an archive.
-    config: Option<String>,
-    /// Keras' version: "3.15.1".
-    version: String,
-}
-
-impl Opened {
-    fn read(file: &Bytes) -> Result<Self, Error> {
-        let mut budget = Budget::of(file.len());
-        if !is_archive(file) {
-            let file = File::open(file, budget)?;
-            let version = version(&file.root()?)?;
-            return Ok(Opened { file, config: None, version });
-        }
-        let archive = Archive::open(file, &mut budget)?;
-        let mut entry = |name: &str| {
-            let missing = || {
-                Error::Malformed(format!(
-                    "the zip archive has no `{name}`: a model of Keras 3 has it; save it by `model.save(\"model.keras\")`"
-                ))
-            };
-            archive.entry(name, &mut budget)?.ok_or_else(missing)
-        };
-        let text = |name: &str, bytes: &Bytes| match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(Error::Malformed(format!("`{name}` of the zip archive is no text"))),
-        };
-        let weights = entry("model.weights.h5")?;
-        let config = text("config.json", &entry("config.json")?)?;
-        let metadata = text("metadata.json", &entry("metadata.json")?)?;
-        let metadata: Value = serde_json::from_str(&metadata).map_err(|error| {
-            Error::Malformed(format!("`metadata.json` of the zip archive is no JSON: {error}"))
-        })?;
-        let version = metadata.get("keras_version").and_then(Value::as_str).unwrap_or("3").to_owned();
-        Ok(Opened { file: File::open(&weights, budget)?, config: Some(config), version })
-    }
-
-    /// The model's configuration, once.
-    fn config(&mut self) -> Result<Option<String>, Error> {
-        match self.config.take() {
-            Some(config) => Ok(Some(config)),
-            None => self.file.root()?.text("model_config"),
-        }
-    }
-
-    fn weights(&self) -> Result<Weights, Error> {
-        Weights::read(&self.file.root()?)?.ok_or_else(|| {
-            Error::Unsupported(
-                "the HDF5 file holds no weights of Keras: it has neither `layer_names` nor `layers`"
-                    .to_owned(),
-            )
-        })
     }
 }
 

@@ -28,12 +28,7 @@ use crate::onnx::value::{Axis, Image, NCHW, Value};
 use crate::onnx::{malformed, unsupported};
 
 /// The network of a file of so many bytes, and its tensors.
-pub(super) fn build(
-    file: proto::Graph,
-    opset: i64,
-    input: Option<[usize; 3]>,
-    bytes: usize,
-) -> Result<(Graph, Vec<Tensor>), Error> {
+pub(super) fn build(file: proto::Graph, opset: i64, bytes: usize) -> Result<(Graph, Vec<Tensor>), Error> {
     let order = sorted(&file)?;
     let mut uses: HashMap<&str, usize> = HashMap::new();
     let read = file.nodes.iter().flat_map(|node| &node.inputs);
@@ -63,7 +58,7 @@ pub(super) fn build(
             )));
         }
     }
-    let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name), input)?;
+    let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name))?;
     let image = builder.add_named("input", Op::Input(dims), &[], axes.to_vec());
     let image = image.map_err(|error| Error::Malformed(format!("the input `{name}` {error}")))?;
     builder.values.insert(name.to_owned(), Value::Image(image));
