@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use resnet_import::{Bytes, Like, import, parse};
+use resnet_import::{Bytes, Like, Specs, import, parse};
 
 static SPECS: LazyLock<Vec<Like>> = LazyLock::new(|| {
     Like::shipped().filter(|like| ["digits", "mlperf-tiny/resnet8"].contains(&&*like.name)).collect()
@@ -14,6 +14,6 @@ static SPECS: LazyLock<Vec<Like>> = LazyLock::new(|| {
 fuzz_target!(|file: &[u8]| {
     let nothing = &mut |_: &str| Ok(Bytes::new(Vec::new()));
     if let Ok(contents) = parse(&Bytes::new(file.to_vec()), nothing) {
-        let _ = import(&contents, &SPECS, "model", Path::new("model"));
+        let _ = import(&contents, Specs::Any(&SPECS), "model", Path::new("model"));
     }
 });

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use resnet_dsl::spec::Overrides;
 use resnet_dsl::{Compiled, Spec};
+use resnet_plan::WeightTensor;
 
-use crate::candidate::{Candidate, Like};
+use crate::candidate::{Candidate, Like, Specs};
 use crate::checkpoint::Checkpoint;
 use crate::difference::Difference;
 use crate::error::Error;
@@ -32,46 +33,44 @@ pub struct Imported {
     like: Like,
 }
 
-/// The spec and the weights that a file is. `specs` are those that it may be like; one that ships is named, one of the caller's is
-/// copied. `name` is what the network is called, `path` where the file is.
+/// The spec and the weights that a file is. A spec of `specs` that ships is named, one of the caller's is copied. `name` is what the network is called, `path` where the file is.
 ///
 /// # Errors
 /// If it is none of them, or has no counterpart.
-pub fn import(contents: &Contents, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
+pub fn import(contents: &Contents, specs: Specs<'_>, name: &str, path: &Path) -> Result<Imported, Error> {
     match contents {
         Contents::Tensors(checkpoint) => tensors(checkpoint, specs, name, path),
         Contents::Network(model) => network(model, specs, name, path),
     }
 }
 
-fn tensors(checkpoint: &Checkpoint, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
+fn tensors(checkpoint: &Checkpoint, specs: Specs<'_>, name: &str, path: &Path) -> Result<Imported, Error> {
     let fit = fit::fit(checkpoint, specs, path)?;
-    let like = fit.candidate.like.clone();
-    let own = Candidate::parse(&like, &Overrides::default())?;
+    let like = &fit.candidate.like;
+    let own = Candidate::parse(like, &Overrides::default())?;
     let classes = fit.candidate.classes.filter(|_| own.classes != fit.candidate.classes && fit.cut.is_none());
     let outputs = fit.cut.iter().cloned().collect();
-    let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, &like)?;
-    let mut notes = checkpoint.notes.clone();
-    notes.extend(fit.notes);
+    let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, like)?;
+    let mut notes = [&checkpoint.notes[..], &fit.notes].concat();
     if let [first, ..] = &fit.ties[..] {
         let all = fit.ties.join(", ");
         notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
     }
     let network = candidate::network(&like.name, &fit.candidate, fit.cut.as_deref());
-    Ok(Imported { network, notes, ..finish(&like, spec, &fit.weights)? })
+    finish(network, notes, like.clone(), spec, &fit.weights)
 }
 
-fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imported, Error> {
+fn network(model: &Model, specs: Specs<'_>, name: &str, path: &Path) -> Result<Imported, Error> {
+    let mut notes = model.notes.clone();
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
-        let mut notes = model.notes.clone();
         if let [first, ..] = &found.ties[..] {
             let all = found.ties.join(", ");
             notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
         }
         let network = candidate::network(&found.like.name, &found.candidate, found.cut.as_deref());
-        return Ok(Imported { network, notes, ..finish(&found.like, found.spec, &found.weights)? });
+        return finish(network, notes, found.like, found.spec, &found.weights);
     }
-    if let [like] = specs {
+    if let Specs::Only(like) = specs {
         return Err(Error::Unsupported(format!(
             "the file's graph is not that of {}: without --like, it is imported as what it is",
             like.name
@@ -89,30 +88,27 @@ fn network(model: &Model, specs: &[Like], name: &str, path: &Path) -> Result<Imp
     let network =
         candidate::network(&format!("no spec that ships: a list of {layers} layers"), &candidate, None);
     let note = "the file does not say how an image becomes an input: add `preprocessing` to the spec (docs/spec-language.md)";
-    let notes = model.notes.iter().cloned().chain([note.to_owned()]).collect();
-    Ok(Imported { network, notes, ..finish(&like, spec, &weights)? })
+    notes.push(note.to_owned());
+    finish(network, notes, like, spec, &weights)
 }
 
 /// Compiles the spec and brings its weights into their order.
-fn finish(like: &Like, spec: String, weights: &[Weight]) -> Result<Imported, Error> {
-    let compiled = compile(like, &spec, &Overrides::default())?;
+fn finish(
+    network: String,
+    notes: Vec<String>,
+    like: Like,
+    spec: String,
+    weights: &[Weight],
+) -> Result<Imported, Error> {
+    let compiled = compile(&like, &spec, &Overrides::default())?;
     let by_name: HashMap<&str, &Weight> =
         weights.iter().map(|weight| (weight.name.as_str(), weight)).collect();
-    let description = compiled.plan.description();
-    let mut ordered = Vec::new();
-    for tensor in description.tensors() {
-        match by_name.get(tensor.name) {
-            Some(weight) if weight.dims == tensor.dims => ordered.push((*weight).clone()),
-            _ => {
-                return Err(Error::Unsupported(format!(
-                    "the file has nothing for the tensor `{}`",
-                    tensor.name
-                )));
-            }
-        }
-    }
-    let (network, notes) = (String::new(), Vec::new());
-    Ok(Imported { spec, compiled, weights: ordered, network, notes, like: like.clone() })
+    let weight = |tensor: WeightTensor<'_>| match by_name.get(tensor.name) {
+        Some(weight) if weight.dims == tensor.dims => Ok((*weight).clone()),
+        _ => Err(Error::Unsupported(format!("the file has nothing for the tensor `{}`", tensor.name))),
+    };
+    let weights = compiled.plan.description().tensors().map(weight).collect::<Result<_, _>>()?;
+    Ok(Imported { spec, compiled, weights, network, notes, like })
 }
 
 fn compile(like: &Like, spec: &str, overrides: &Overrides) -> Result<Compiled, Error> {

@@ -30,7 +30,7 @@ mod weight;
 pub mod write;
 mod yaml;
 
-pub use candidate::Like;
+pub use candidate::{Like, Specs};
 pub use check::{Check, check};
 pub use checkpoint::{Bytes, Checkpoint, Element, Tensor};
 pub use error::Error;

@@ -15,7 +15,7 @@ use std::path::Path;
 use resnet_dsl::spec::Overrides;
 use resnet_plan::KernelLayout;
 
-use crate::candidate::{Candidate, Like};
+use crate::candidate::{Candidate, Like, Specs};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::Error;
 use crate::slots::{Part, Slot};
@@ -57,12 +57,12 @@ struct Pairing {
 ///
 /// # Errors
 /// If there is none: what is missing, extra or misshapen for the nearest one.
-pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Result<Fit, Error> {
+pub(crate) fn fit(checkpoint: &Checkpoint, specs: Specs<'_>, path: &Path) -> Result<Fit, Error> {
     let parse = |like: &Like| Candidate::parse(like, &Overrides::default());
     let candidates = match specs {
-        [one] => vec![parse(one)?],
+        Specs::Only(one) => vec![parse(one)?],
         // Specs that ship have no mistakes.
-        all => all.iter().filter_map(|like| parse(like).ok()).collect(),
+        Specs::Any(all) => all.iter().filter_map(|like| parse(like).ok()).collect(),
     };
     let tensors = &checkpoint.tensors;
     let pairings: Vec<Pairing> =
@@ -85,7 +85,7 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Resul
             fit.notes.insert(0, note.to_owned());
             Ok(fit)
         }
-        None => Err(report::misfit(checkpoint, &pairings, specs.len() == 1)),
+        None => Err(report::misfit(checkpoint, &pairings, matches!(specs, Specs::Only(_)))),
     }
 }
 
