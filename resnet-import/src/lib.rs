@@ -15,6 +15,7 @@ mod hdf5;
 mod import;
 mod keras;
 mod model;
+mod names;
 mod npz;
 mod onnx;
 mod passes;

@@ -18,7 +18,7 @@ use resnet_plan::KernelLayout;
 use crate::candidate::{Candidate, Like, Specs};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::Error;
-use crate::slots::{Part, Slot};
+use crate::slots::Slot;
 use crate::weight::{Source, Weight};
 
 /// A spec whose weights a file holds.
@@ -120,9 +120,9 @@ impl Pairing {
 
 /// A tensor of a file as a slot's.
 fn weight(slot: &Slot, tensor: Tensor, layout: KernelLayout) -> Weight {
-    let source = match slot.part {
-        Part::Kernel(to, shape) => Source::kernel(tensor, order_of(layout, to), to, shape),
-        _ => Source::Same(tensor),
+    let source = match slot.kernel {
+        Some((to, shape)) => Source::kernel(tensor, order_of(layout, to), to, shape),
+        None => Source::Same(tensor),
     };
     Weight { name: slot.name.clone(), dims: slot.dims.clone(), source }
 }
@@ -134,10 +134,8 @@ fn order_of(file: KernelLayout, spec: KernelLayout) -> KernelLayout {
 
 /// Whether a tensor is a weight of a slot's sizes, in a file that orders kernels like this. Sizes of 1 may be left out or added.
 fn has_shape(slot: &Slot, tensor: &Tensor, layout: KernelLayout) -> bool {
-    let wanted = match slot.part {
-        Part::Kernel(spec, shape) => order_of(layout, spec).dims(shape),
-        _ => slot.dims.clone(),
-    };
+    let wanted =
+        slot.kernel.map_or_else(|| slot.dims.clone(), |(spec, shape)| order_of(layout, spec).dims(shape));
     let larger = |dims: &[usize]| dims.iter().copied().filter(|size| *size != 1).collect::<Vec<_>>();
     tensor.element.is_float() && (wanted == tensor.dims || larger(&wanted) == larger(&tensor.dims))
 }
@@ -145,9 +143,9 @@ fn has_shape(slot: &Slot, tensor: &Tensor, layout: KernelLayout) -> bool {
 /// How a file orders kernels: as most of those agree with that have a slot's name.
 fn layout<'a>(kernels: impl Iterator<Item = (&'a Slot, &'a Tensor)> + Clone) -> KernelLayout {
     let orders = [KernelLayout::Oihw, KernelLayout::Hwio, KernelLayout::Ohwi];
-    let own = kernels.clone().find_map(|(slot, _)| match slot.part {
-        Part::Kernel(layout, _) => orders.into_iter().find(|order| order_of(*order, layout) == layout),
-        _ => None,
+    let own = kernels.clone().find_map(|(slot, _)| {
+        let (layout, _) = slot.kernel?;
+        orders.into_iter().find(|order| order_of(*order, layout) == layout)
     });
     let agree = |order: &KernelLayout| {
         kernels.clone().filter(|(slot, tensor)| has_shape(slot, tensor, *order)).count()

@@ -12,10 +12,7 @@ mod weights;
 
 use serde_json::Value;
 
-use resnet_dsl::diag::Diagnostics;
-use resnet_dsl::ir::verify::verify;
 use resnet_dsl::ir::{Op, Output};
-use resnet_dsl::pass;
 
 use crate::archive::Archive;
 use crate::budget::Budget;
@@ -23,10 +20,12 @@ use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
 use crate::model::{INPUT, Model, assumed};
+use crate::names::{Names, legal};
+use crate::passes;
 use crate::read::Contents;
-use builder::{Flow, Names};
+use builder::Flow;
 use config::{Layer, Network, short, size};
-use network::{Walk, sanitized};
+use network::Walk;
 use weights::{Stored, Weights, canonical};
 
 /// Whether an archive's names are those of a model of Keras 3.
@@ -108,10 +107,10 @@ fn checkpoint(weights: &Weights) -> Checkpoint {
             // In a model within the model, the name of the layer alone is enough, if no other has it.
             let inner =
                 owner.strip_prefix(&layer.name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(owner);
-            let [inner, whole] = [inner, owner].map(|owner| sanitized(&format!("{owner}/{role}")));
+            let [inner, whole] = [inner, owner].map(|owner| legal(&format!("{owner}/{role}")));
             let name = if taken.contains(&inner) { whole } else { inner };
             let dims = plain(role, &tensor.dims);
-            tensors.push(Tensor { name: taken.unique(&name), dims, ..tensor.clone() });
+            tensors.push(Tensor { name: taken.give(&name), dims, ..tensor.clone() });
         }
     }
     Checkpoint { format: "Keras weights", tensors, notes: Vec::new() }
@@ -169,12 +168,12 @@ fn build(config: &Value, weights: &Weights, version: &str, budget: Budget) -> Re
     let config = config.get("config").unwrap_or(&Value::Null);
     let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
-    let mut walk = Walk::new(&sanitized(network.name), weights, major, budget);
+    let mut walk = Walk::new(&legal(network.name), weights, major, budget);
     let (input, any_size) = input(&mut walk, &network, config)?;
     let outputs = walk.whole(&network, input)?;
     let mut graph = walk.builder.graph;
     graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
-    check(&graph)?;
+    passes::check(&graph)?;
     let [_, height, width, channels] = input.dims;
     let notes = if any_size { vec![assumed([height, width, channels])] } else { Vec::new() };
     let format = format!("Keras model (saved by Keras {})", short(version));
@@ -219,15 +218,4 @@ fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<(
     })?;
     let any_size = shape.iter().skip(1).any(Value::is_null);
     Ok((walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])?, any_size))
-}
-
-/// The graph is one that a spec could give.
-fn check(graph: &resnet_dsl::ir::Graph) -> Result<(), Error> {
-    let faults = verify(graph);
-    if !faults.is_empty() {
-        return Err(Error::Malformed(format!("the model is no sound network: {}", faults.join("; "))));
-    }
-    let message =
-        |errors: Diagnostics| errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
-    pass::infer_shapes(&mut graph.clone()).map_err(|errors| Error::Unsupported(message(errors)))
 }
