@@ -10,7 +10,7 @@ use resnet_dsl::ir::param::Param;
 use resnet_dsl::ops::{Activation, Conv2d, Exponent, GroupNorm, Over, Padding, Pool, Sides, Subsample};
 use resnet_plan::{Activation as Function, Kernel, KernelLayout};
 
-use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::checkpoint::{Element, Tensor};
 use crate::error::Error;
 use crate::model::Model;
 use crate::names::{Names, legal};
@@ -33,17 +33,9 @@ pub(crate) fn expressible(model: &Model) -> Result<Model, Error> {
         let channels = source.ok_or_else(|| malformed(&name))?.dims[3];
         let filters = front.saturating_add(channels).saturating_add(back);
         let kernel = format!("{name}.kernel");
-        let mut bytes = vec![0; filters.saturating_mul(channels).saturating_mul(4)];
-        for channel in 0..channels {
-            let place = ((front + channel) * channels + channel) * 4;
-            bytes[place..place + 4].copy_from_slice(&1.0f32.to_le_bytes());
-        }
-        model.tensors.push(Tensor {
-            name: kernel.clone(),
-            dims: vec![filters, channels, 1, 1],
-            element: Element::F32,
-            bytes: Bytes::new(bytes),
-        });
+        let is_own = |place: usize| front + place % channels == place / channels;
+        let ones = (0..filters.saturating_mul(channels)).map(|place| f64::from(is_own(place)));
+        model.tensors.push(Tensor::new(&kernel, vec![filters, channels, 1, 1], Element::F32, ones));
         model.graph.node_mut(value).op = Op::Conv2d(Conv2d {
             filters,
             kernel: [1, 1],

@@ -48,11 +48,8 @@ pub(crate) fn read(archive: &Archive<'_>, budget: &mut Budget) -> Result<Checkpo
         })?;
         let elements = if header.is_fortran && header.dims.len() > 1 {
             budget.take(elements.len(), || format!("array \"{shown}\" in Fortran order"))?;
-            let strides: Vec<usize> = header
-                .dims
-                .iter()
-                .scan(1usize, |stride, size| Some(std::mem::replace(stride, stride.saturating_mul(*size))))
-                .collect();
+            let reversed: Vec<usize> = header.dims.iter().rev().copied().collect();
+            let strides: Vec<usize> = strided::strides(&reversed).into_iter().rev().collect();
             Bytes::new(strided::row_major(&elements, &header.dims, &strides, element.bytes()))
         } else {
             elements

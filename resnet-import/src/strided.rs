@@ -11,6 +11,17 @@ pub(crate) fn row_major(from: &[u8], dims: &[usize], strides: &[usize], element:
     }
 }
 
+/// How far apart elements of an array of these sizes are along each axis, if it is row-major.
+pub(crate) fn strides(dims: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; dims.len()];
+    let mut step = 1usize;
+    for (stride, size) in strides.iter_mut().zip(dims).rev() {
+        *stride = step;
+        step = step.saturating_mul(*size);
+    }
+    strides
+}
+
 fn copy<const N: usize>(from: &[u8], dims: &[usize], strides: &[usize]) -> Vec<u8> {
     // The other sizes of an empty array may be anything.
     if dims.contains(&0) {

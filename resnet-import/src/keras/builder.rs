@@ -9,7 +9,7 @@ use resnet_dsl::ops::{Dims, Sides};
 use resnet_plan::Text;
 
 use crate::budget::Budget;
-use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::checkpoint::{Element, Tensor};
 use crate::error::Error;
 use crate::keras::config::Layer;
 use crate::names::Names;
@@ -136,9 +136,8 @@ impl Builder {
         let name = name.to_string();
         if self.held.insert(name.clone()) {
             self.room(elements.len())?;
-            let bytes = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
-            let (dims, element, bytes) = (vec![elements.len()], Element::F64, Bytes::new(bytes));
-            self.tensors.push(Tensor { name: name.clone(), dims, element, bytes });
+            let numbers = elements.iter().copied();
+            self.tensors.push(Tensor::new(&name, vec![elements.len()], Element::F64, numbers));
         }
         Ok(name.into())
     }

@@ -4,11 +4,14 @@
 
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
-use crate::onnx::elements::{Places, collect, distances, get, ints, of_floats, of_ints, picked, to_ints};
+use crate::onnx::elements::{
+    Places, collect, expanded, get, ints, of_floats, of_ints, picked, reordered, to_ints,
+};
 use crate::onnx::proto::{Node, is_standard};
 use crate::onnx::sizes::{broadcast, permutation, ranges, shape_part, squeezed, target, unsqueezed, within};
 use crate::onnx::tensor;
 use crate::onnx::{malformed, unsupported};
+use crate::strided::strides;
 
 /// The most elements that a constant may be given which is larger than all that it is made of.
 const LARGEST: usize = 1 << 22;
@@ -195,20 +198,15 @@ fn binary_as(a: &Tensor, b: &Tensor, element: Element, f: impl Fn(f64, f64) -> f
 }
 
 fn expand(x: &Tensor, dims: &[usize]) -> Result<Tensor, Error> {
-    let len = bounded(dims, &[x])?;
-    let places = Places::new(&x.dims, dims);
-    Ok(picked(x, dims.to_vec(), (0..len).map(|index| places.at(index))))
+    bounded(dims, &[x])?;
+    Ok(expanded(x, dims.to_vec()))
 }
 
 /// A tensor with its axes in another order.
 pub(super) fn transpose(x: &Tensor, perm: Option<&[i64]>) -> Result<Tensor, Error> {
     let perm = permutation(x.dims.len(), perm)?;
-    let from = distances(&x.dims);
     let pick = |list: &[usize]| perm.iter().filter_map(|axis| list.get(*axis).copied()).collect::<Vec<_>>();
-    let (dims, steps) = (pick(&x.dims), pick(&from));
-    let places = Places::strided(&dims, &steps);
-    let len = Tensor::len(&dims).unwrap_or(0);
-    Ok(picked(x, dims, (0..len).map(|index| places.at(index))))
+    Ok(reordered(x, pick(&x.dims), &pick(&strides(&x.dims))))
 }
 
 fn concat(parts: &[&Tensor], axis: i64) -> Result<Tensor, Error> {
@@ -277,7 +275,7 @@ fn slice(
         }
     }
     // Steps may be negative: indices are computed as they are.
-    let from = distances(&x.dims);
+    let from = strides(&x.dims);
     let len = bounded(&dims, &[x])?;
     let place = |mut index: usize| {
         let mut place = 0;
@@ -298,7 +296,7 @@ fn reduce(x: &Tensor, axes: Option<&[i64]>, keep: bool, op: &str) -> Result<Tens
         None => (0..rank).collect(),
     };
     let is_reduced = |axis: usize| reduced.contains(&axis);
-    let from = distances(&x.dims);
+    let from = strides(&x.dims);
     let side = |wanted: bool| {
         let axes = (0..rank).filter(move |axis| is_reduced(*axis) == wanted);
         axes.filter_map(|axis| Some((*x.dims.get(axis)?, *from.get(axis)?))).unzip::<_, _, Vec<_>, Vec<_>>()
