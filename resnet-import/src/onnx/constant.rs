@@ -8,7 +8,9 @@ use crate::onnx::elements::{
     Places, collect, expanded, get, ints, of_floats, of_ints, picked, reordered, to_ints,
 };
 use crate::onnx::proto::{Node, is_standard};
-use crate::onnx::sizes::{broadcast, permutation, ranges, shape_part, squeezed, target, unsqueezed, within};
+use crate::onnx::sizes::{
+    all_within, broadcast, permutation, ranges, shape_part, squeezed, target, unsqueezed, within,
+};
 use crate::onnx::tensor;
 use crate::onnx::{malformed, unsupported};
 use crate::strided::strides;
@@ -246,7 +248,7 @@ fn gather(x: &Tensor, indices: &Tensor, axis: i64) -> Result<Tensor, Error> {
     let (Some(size), after) = (rest.first().copied(), rest.get(1..).unwrap_or_default()) else {
         return Err(malformed("gathers from a single number"));
     };
-    let rows = to_ints(indices).into_iter().map(|row| within(row, size)).collect::<Result<Vec<_>, _>>()?;
+    let rows = all_within(&to_ints(indices), size)?;
     let dims = [before, &indices.dims, after].concat();
     let len = bounded(&dims, &[x, indices])?;
     let inner = Tensor::len(after).unwrap_or(0).max(1);
@@ -292,7 +294,7 @@ fn slice(
 fn reduce(x: &Tensor, axes: Option<&[i64]>, keep: bool, op: &str) -> Result<Tensor, Error> {
     let rank = x.dims.len();
     let reduced = match axes {
-        Some(axes) => axes.iter().map(|axis| within(*axis, rank)).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => all_within(axes, rank)?,
         None => (0..rank).collect(),
     };
     let is_reduced = |axis: usize| reduced.contains(&axis);

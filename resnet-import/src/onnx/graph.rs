@@ -215,6 +215,14 @@ impl Builder<'_> {
         }
     }
 
+    /// Whole numbers that are an attribute in old opsets, a constant input in newer ones, if they are there.
+    pub(super) fn ints(&self, node: &Node, name: &str, index: usize) -> Result<Option<Vec<i64>>, Error> {
+        match node.ints(name) {
+            Some(list) => Ok(Some(list.to_vec())),
+            None => Ok(self.constant(node, index)?.map(|list| elements::to_ints(&list))),
+        }
+    }
+
     /// An input of the network's values, with all done to it that was left to be done.
     pub(super) fn image(&mut self, node: &Node, index: usize) -> Result<Image, Error> {
         let image = match self.required(node, index)? {
@@ -270,6 +278,11 @@ impl Builder<'_> {
     /// How often an input is read.
     pub(super) fn read_once(&self, node: &Node, index: usize) -> bool {
         node.inputs.get(index).and_then(|name| self.uses.get(name.as_str())) == Some(&1)
+    }
+
+    /// Adds an operator of one value that lies as that does.
+    pub(super) fn unary(&mut self, at: &Node, op: Op, image: &Image) -> Result<Value, Error> {
+        Ok(Value::Image(self.add(at, op, &[image], image.axes.clone())?))
     }
 
     /// Adds an operator, under the node's name.
