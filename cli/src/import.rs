@@ -1,5 +1,6 @@
 //! `resnet import`: a checkpoint of another framework becomes a spec and a weight file.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,8 +45,8 @@ enum Dtype {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let file = &arguments.file;
     let prefix = match &arguments.output {
-        Some(prefix) => prefix.clone(),
-        None => PathBuf::from(file.file_stem().context("the file has no name")?),
+        Some(output) => without(output, &["yaml", "yml", "safetensors"]),
+        None => without(Path::new(file.file_stem().context("the file has no name")?), &INNER),
     };
     let name = prefix.file_name().context("--output is a folder, and no prefix of files")?;
     let name = name.to_string_lossy().into_owned();
@@ -125,7 +126,9 @@ fn written(
             true => None,
             false => {
                 let check = resnet_import::check(contents, imported, &unfinished, format, threads::cores());
-                Some(in_words(check.context("nothing was written")?))
+                Some(in_words(
+                    check.with_context(|| format!("nothing was imported of {}", arguments.file.display()))?,
+                ))
             }
         };
         fs::rename(&unfinished, weights).with_context(|| format!("cannot write {}", weights.display()))?;
@@ -168,6 +171,20 @@ fn free(paths: &[&Path]) -> anyhow::Result<()> {
 /// Whether two paths are one file.
 fn is_same(a: &Path, b: &Path) -> bool {
     fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b))
+}
+
+/// Endings that stand before the last one, as in `.pth.tar` and `.safetensors.index.json`.
+const INNER: [&str; 8] = ["pth", "pt", "th", "bin", "ckpt", "safetensors", "index", "weights"];
+
+/// A path without the endings of its name that are among these, or, if it has none of them, as it is.
+fn without(path: &Path, endings: &[&str]) -> PathBuf {
+    let mut path = path.to_owned();
+    while let Some(ending) = path.extension().and_then(OsStr::to_str)
+        && endings.iter().any(|known| known.eq_ignore_ascii_case(ending))
+    {
+        path.set_extension("");
+    }
+    path
 }
 
 /// The prefix with an ending behind it, whatever dots it has.
@@ -248,6 +265,20 @@ fn type_name(name: &str) -> String {
 fn in_shell(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "._-/+,:@%".contains(c);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[test]
+fn endings_are_no_part_of_names() {
+    for (stem, name) in [
+        ("x.pth", "x"),
+        ("model.safetensors.index", "model"),
+        ("a/best.v2.PTH", "a/best.v2"),
+        ("epoch.12", "epoch.12"),
+        (".pth", ".pth"),
+        ("pth", "pth"),
+    ] {
+        assert_eq!(without(Path::new(stem), &INNER), Path::new(name), "{stem}");
+    }
 }
 
 #[test]

@@ -39,7 +39,8 @@ fn weights_of_a_spec_that_ships() {
     assert_eq!(output.status.code(), Some(1));
     assert!(message.contains("is there already: add --force to replace it"), "{message}");
     let image = "examples/images/7-handwritten.png";
-    stdout(&["import", DIGITS, "--output", &prefix, "--force", "--dtype", "f16", "--no-check"]);
+    let output = format!("{prefix}.yaml");
+    stdout(&["import", DIGITS, "--output", &output, "--force", "--dtype", "f16", "--no-check"]);
     let (spec, weights) = (format!("{prefix}.yaml"), format!("{prefix}.safetensors"));
     let guess = stdout(&["classify", image, "--model", &spec, "--weights", &weights, "--top", "1"]);
     assert!(guess.starts_with(&format!("{image}  7 ")), "{guess}");
@@ -112,6 +113,21 @@ fn weights_of_a_training() {
     assert_eq!(spec, "name: import-training\nlike: digits\nclasses: 3\n");
 }
 
+/// The spec compiles, and says what is left to say.
+#[test]
+fn images_of_other_channels_have_another_preprocessing() {
+    let mut tensors = read_shipped();
+    tensors.insert("conv1.weight".to_owned(), (vec![16, 3, 3, 3], vec![0; 16 * 27 * 4]));
+    let prefix = fresh("channels");
+    let text = stdout(&["import", &written("channels", &tensors), "--output", &prefix]);
+    assert!(text.contains("network   digits with 10 classes, input 28x28x3\n"), "{text}");
+    assert!(text.contains("note      images have other channels here"), "{text}");
+    let spec = fs::read_to_string(format!("{prefix}.yaml")).unwrap();
+    let expected =
+        "name: import-channels\nlike: digits\ninput: 28x28x3\npreprocessing: {} # pixels from 0 to 1; ";
+    assert!(spec.starts_with(expected), "{spec}");
+}
+
 #[test]
 fn a_backbone_ends_before_the_head() {
     let mut tensors = read_shipped();
@@ -120,6 +136,65 @@ fn a_backbone_ends_before_the_head() {
     let text = stdout(&["import", &written("backbone", &tensors), "--output", &prefix]);
     assert!(text.contains("network   digits up to avgpool"), "{text}");
     assert!(text.contains("next      resnet run "), "{text}");
+}
+
+/// A network that ends otherwise than the spec is none that ends before the head.
+#[test]
+fn what_stands_in_place_of_the_head_is_not_left_out() {
+    let zeros = |dims: &[u64]| (dims.to_vec(), vec![0; dims.iter().product::<u64>() as usize * 4]);
+    let refused = |name: &str, has_head: bool, added: &[(&str, &[u64])], parts: &[&str]| {
+        let mut tensors = read_shipped();
+        tensors.retain(|name, _| has_head || !name.starts_with("fc."));
+        tensors.extend(added.iter().map(|(name, dims)| ((*name).to_owned(), zeros(dims))));
+        let output = resnet(&["import", &written(name, &tensors), "--output", &fresh(name)]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{name}: {part}\n{message}");
+        }
+    };
+    let quantized: &[(&str, &[u64])] = &[("fc.scale", &[]), ("fc.zero_point", &[])];
+    refused("quantized", false, quantized, &["the layer `fc` is quantized", "the model of floats"]);
+    let packed: &[(&str, &[u64])] = &[("fc.packed", &[640])];
+    refused("packed", false, packed, &["missing   fc (weight, bias)", "extra     fc (packed)"]);
+    let two: &[(&str, &[u64])] =
+        &[("fc.0.weight", &[32, 64]), ("fc.0.bias", &[32]), ("fc.3.weight", &[5, 32])];
+    let advice = "without a head, that is `outputs: [avgpool]`";
+    refused("two", false, two, &["the nearest is digits", "extra     fc.3 (weight)", advice]);
+    let apart: &[(&str, &[u64])] =
+        &[("one.weight", &[32, 64]), ("one.bias", &[32]), ("two.weight", &[5, 32])];
+    refused("apart", false, apart, &["extra     two (weight)", advice]);
+    let twins: &[(&str, &[u64])] = &[("age.weight", &[9, 64]), ("name.weight", &[5, 64])];
+    refused("twins", false, twins, &["extra     age (weight)", "extra     name (weight)", advice]);
+    refused("behind", true, &[("1.weight", &[5, 10])], &["extra     1 (weight)", advice]);
+}
+
+/// What to do is said of the spec that the caller has.
+#[test]
+fn a_spec_of_the_caller_is_named() {
+    let own = scratch("import-own.yaml");
+    let text = "name: own\nlike: digits\nclasses: 10\n";
+    let head = "head:\n  - average_pool: global\n  - flatten\n  - dense: {name: hidden, units: 32}\n  - dense: {name: last}\n";
+    let mut headless = read_shipped();
+    headless.retain(|name, _| !name.starts_with("fc."));
+    let headless = written("own-headless", &headless);
+    let other = written("own-other", &Tensors::from([("x".to_owned(), (vec![1], vec![0; 4]))]));
+    for (spec, file, part, other) in [
+        (format!("{text}{head}"), &headless, format!("change {own} (docs/spec-language.md)"), "outputs"),
+        (format!("{text}{head}"), &headless, "missing   hidden (weight, bias)".to_owned(), "outputs"),
+        (text.to_owned(), &headless, format!("differs from {own}: write `outputs: [avgpool]`"), "missing"),
+        (text.to_owned(), &other, format!("does not hold the weights of {own}: neither"), "1 tensor"),
+    ] {
+        fs::write(&own, spec).unwrap();
+        let output = resnet(&["import", file, "--like", &own, "--output", &fresh("own-output")]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(&part) && !message.contains(other), "{part}\n{message}");
+    }
+    // As the message says.
+    fs::write(&own, format!("{text}outputs: [avgpool]\n")).unwrap();
+    let text = stdout(&["import", &headless, "--like", &own, "--output", &fresh("own-output")]);
+    assert!(text.contains(&format!("network   {own}, input 28x28x1\n")), "{text}");
 }
 
 #[test]
@@ -142,6 +217,33 @@ fn what_does_not_fit_is_told_by_layer() {
     }
     assert!(message.lines().count() <= 20);
     assert!(!Path::new(&format!("{}.yaml", scratch("import-unfit"))).exists());
+}
+
+#[test]
+fn weights_that_are_not_finite_are_named() {
+    let tensors = read_shipped();
+    for (name, element, dtype, part) in [
+        ("nan", f32::NAN, "f32", "`conv1.weight` is not finite: 1 of its 144 elements are NaN"),
+        (
+            "infinite",
+            f32::NEG_INFINITY,
+            "f32",
+            "`conv1.weight` is not finite: 1 of its 144 elements are -inf",
+        ),
+        ("large", 7e4, "f16", "`conv1.weight` has 7.0e4, too large for F16: use --dtype f32"),
+    ] {
+        let mut tensors = tensors.clone();
+        tensors.get_mut("conv1.weight").unwrap().1[..4].copy_from_slice(&element.to_le_bytes());
+        let file = written(name, &tensors);
+        let output = resnet(&["import", &file, "--output", &fresh(name), "--dtype", dtype]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(
+            message.contains(&format!("nothing was imported of {file}: the tensor {part}")),
+            "{part}\n{message}"
+        );
+        assert!(!message.contains(".resnet-"), "{message}");
+    }
 }
 
 #[test]

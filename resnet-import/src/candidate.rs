@@ -11,6 +11,9 @@ use crate::error::Error;
 use crate::passes;
 use crate::slots::{self, Slot};
 
+/// A preprocessing that is one of images of any channels.
+pub(crate) const OPEN: &str = "preprocessing: {}";
+
 /// A spec's text, and where it is from.
 #[derive(Clone, Debug)]
 pub struct Like {
@@ -94,7 +97,10 @@ impl Candidate {
     /// # Errors
     /// The spec's mistakes, or why it cannot be what is asked for instead.
     pub(crate) fn parse(like: &Like, overrides: &Overrides) -> Result<Self, Error> {
-        let spec = Spec { name: &like.name, text: &like.text, overrides };
+        // For images of other channels, a spec needs another preprocessing, which says nothing about the graph.
+        let open = format!("name: open\nlike: {}\n{OPEN}\n", like.name);
+        let text = if like.ships() && overrides.input.is_some() { &open } else { &like.text };
+        let spec = Spec { name: &like.name, text, overrides };
         let parsed = spec.parse(&mut |file| like.read(file)).map_err(|errors| {
             let text = errors.render(&like.name, &like.text);
             Error::Unsupported(format!("{} cannot be compiled\n\n{text}", like.name))
@@ -145,10 +151,37 @@ fn files_speak_of_folders_in_whole_words() {
     }
 }
 
+#[test]
+fn specs_that_ship_can_be_of_other_channels() {
+    for like in Like::shipped() {
+        for channels in [1, 3, 4] {
+            let overrides = Overrides { input: Some([224, 224, channels]), ..Overrides::default() };
+            Candidate::parse(&like, &overrides).unwrap();
+        }
+    }
+}
+
+/// Other specs that a file may be of, in words, and how to choose them: "a and b have", "if it is one of these, add --like a".
+pub(crate) fn others(names: &[String]) -> Option<[String; 2]> {
+    match names {
+        [] => None,
+        [only] => Some([format!("{only} has"), format!("if it is that, add --like {only}")]),
+        [first, .., last] => {
+            let all = names[..names.len() - 1].join(", ");
+            Some([
+                format!("{all} and {last} have"),
+                format!("if it is one of these, add its name, as --like {first}"),
+            ])
+        }
+    }
+}
+
 /// A candidate in words, up to one of its values if that is its output.
 pub(crate) fn network(name: &str, candidate: &Candidate, output: Option<&str>) -> String {
     let [height, width, channels] = candidate.input;
-    let what = match (output, candidate.classes) {
+    let graph = &candidate.graph;
+    let scores = graph.output().and_then(|value| Some(graph.node(value).ty?.dims[3]));
+    let what = match (output, candidate.classes.filter(|classes| Some(*classes) == scores)) {
         (Some(output), _) => format!(" up to {output}"),
         (None, Some(classes)) => format!(" with {classes} classes"),
         (None, None) => String::new(),

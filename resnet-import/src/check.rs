@@ -11,7 +11,7 @@ use resnet_plan::{Plan, Precision, WeightTensor};
 use resnet_runtime::{Program, Weights};
 
 use crate::checkpoint::Tensor;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::import::Imported;
 use crate::model::Model;
 use crate::passes;
@@ -53,14 +53,16 @@ pub fn check(
     threads: NonZeroUsize,
 ) -> Result<Check, Error> {
     let plan = &imported.compiled.plan;
+    let run =
+        |plan| run(plan, weights, threads).map_err(|error| unwritable(imported, format).unwrap_or(error));
     let Contents::Network(model) = contents else {
-        run(plan.clone(), weights, threads)?;
+        run(plan.clone())?;
         return Ok(Check::Finite);
     };
     let own = plan.input;
     let Some(plan) = comparable(model, imported)? else { return Ok(Check::TooLarge) };
     let size = (plan.input != own).then_some([plan.input[1], plan.input[2]]);
-    let (input, found) = run(plan, weights, threads)?;
+    let (input, found) = run(plan)?;
     let distance = distance(&expected(model, size, &input)?, &found)?;
     if distance > tolerance(format) {
         return Err(disagree(&format!(
@@ -117,6 +119,12 @@ fn disagree(what: &str) -> Error {
 /// A random input, and the outputs for it.
 fn run(plan: Plan, weights: &Path, threads: NonZeroUsize) -> Result<(Vec<f32>, Vec<Vec<f32>>), Error> {
     let input = random(plan.input.iter().product());
+    // The file has not got its name yet.
+    let path = weights.display().to_string();
+    let failed = |error: resnet_runtime::Error| {
+        let error = error.to_string().replace(&path, "the weight file");
+        Error::Unsupported(format!("what was written cannot be used: {error}"))
+    };
     let weights = Weights::load(plan.description(), weights).map_err(failed)?;
     let mut program = Program::new(plan, weights, threads).map_err(failed)?;
     program.run(&input).map_err(failed)?;
@@ -203,8 +211,21 @@ fn of_size(graph: &Graph, size: Option<[usize; 2]>) -> Graph {
     graph
 }
 
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Unsupported(format!("what was written cannot be used: {error}"))
+/// The error of the first tensor that has elements which no weight file of this format may have.
+fn unwritable(imported: &Imported, format: Format) -> Option<Error> {
+    imported.weights.iter().find_map(|weight| {
+        let elements = weight.source.to_f64();
+        let bad: Vec<f64> = elements.iter().copied().filter(|element| !format.holds(*element)).collect();
+        let (first, name) = (bad.first()?, shown(weight.origin()));
+        let (count, all) = (bad.len(), elements.len());
+        Some(Error::Unsupported(match first.is_finite() {
+            true => format!("the tensor `{name}` has {first:.1e}, too large for {}: use --dtype f32", format.name()),
+            false => format!(
+                "the tensor `{name}` is not finite: {count} of its {all} elements are {first} or the like. A training that diverged \
+                 leaves such a file: take an earlier one"
+            ),
+        }))
+    })
 }
 
 /// Values from -1 to 1, the same each time.

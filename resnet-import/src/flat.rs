@@ -63,6 +63,8 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
     let order = graph.topological();
     let mut given = Names::default();
     let mut names: HashMap<Value, String> = HashMap::new();
+    let outputs = graph.outputs().iter().filter_map(|output| Some((output.value, output.name.as_deref()?)));
+    let outputs: HashMap<Value, &str> = outputs.collect();
     let mut text = format!("name: {}\n", word(name));
     let mut layers = Vec::new();
     let mut before = None;
@@ -79,7 +81,7 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
             let name = operands.get(index).and_then(|operand| names.get(operand));
             name.ok_or_else(|| malformed(&node.name))
         };
-        let own = given.give(&layer_name(&node.name));
+        let own = given.give(&layer_name(outputs.get(&value).copied().unwrap_or(&node.name)));
         let mut fields = vec![format!("name: {own}")];
         if before != operands.first().copied() {
             fields.push(format!("from: {}", operand(0)?));
@@ -113,7 +115,7 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
 
 /// `classes`, if the network ends in a dense layer, or a softmax of one.
 fn classes(graph: &Graph) -> String {
-    let mut last = graph.output();
+    let mut last = graph.output().filter(|_| graph.outputs().len() == 1);
     while let Some(value) = last.filter(|value| graph.node(*value).op == Op::Softmax) {
         last = graph.operands(value).first().copied();
     }

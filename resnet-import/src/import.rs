@@ -9,7 +9,7 @@ use resnet_plan::WeightTensor;
 
 use crate::candidate::{Candidate, Like, Specs};
 use crate::checkpoint::Checkpoint;
-use crate::difference::Difference;
+use crate::difference::{self, Difference};
 use crate::error::Error;
 use crate::model::Model;
 use crate::read::Contents;
@@ -49,13 +49,11 @@ fn tensors(checkpoint: &Checkpoint, specs: Specs<'_>, name: &str, path: &Path) -
     let like = &fit.candidate.like;
     let own = Candidate::parse(like, &Overrides::default())?;
     let classes = fit.candidate.classes.filter(|_| own.classes != fit.candidate.classes && fit.cut.is_none());
+    let input = Some(fit.candidate.input).filter(|input| *input != own.input);
     let outputs = fit.cut.iter().cloned().collect();
-    let spec = Difference { classes, outputs, ..Difference::default() }.spec(name, like)?;
-    let mut notes = [&checkpoint.notes[..], &fit.notes].concat();
-    if let [first, ..] = &fit.ties[..] {
-        let all = fit.ties.join(", ");
-        notes.push(format!("the same tensors: {all}; if the file is of one of these, add --like {first}"));
-    }
+    let spec = Difference { classes, input, outputs, epsilon: None }.spec(name, like)?;
+    let mut notes = checkpoint.notes.clone();
+    notes.extend(fit.notes.into_iter().chain(difference::note(&spec)));
     let network = candidate::network(&like.name, &fit.candidate, fit.cut.as_deref());
     finish(network, notes, like.clone(), spec, &fit.weights)
 }
@@ -63,10 +61,10 @@ fn tensors(checkpoint: &Checkpoint, specs: Specs<'_>, name: &str, path: &Path) -
 fn network(model: &Model, specs: Specs<'_>, name: &str, path: &Path) -> Result<Imported, Error> {
     let mut notes = model.notes.clone();
     if let Some(found) = recognize::recognize(model, specs, name, path)? {
-        if let [first, ..] = &found.ties[..] {
-            let all = found.ties.join(", ");
-            notes.push(format!("the same network: {all}; to have one of these, add --like {first}"));
-        }
+        notes.extend(candidate::others(&found.ties).map(|[others, like]| {
+            format!("{others} the same graph, and may have another preprocessing; {like}")
+        }));
+        notes.extend(difference::note(&found.spec));
         let network = candidate::network(&found.like.name, &found.candidate, found.cut.as_deref());
         return finish(network, notes, found.like, found.spec, &found.weights);
     }

@@ -6,13 +6,13 @@ use resnet_dsl::pass;
 
 use crate::error::Error;
 
-/// A graph with all types, whose dense layers are convolutions as large as their input.
+/// A graph with all types and without what no output needs, whose dense layers are convolutions as large as their input.
 ///
 /// # Errors
 /// If shapes do not fit.
 pub(crate) fn typed(graph: &Graph) -> Result<Graph, Error> {
     let mut graph = graph.clone();
-    run(&mut graph, &["infer-shapes", "lower-dense"])?;
+    run(&mut graph, &["eliminate-dead", "infer-shapes", "lower-dense"])?;
     Ok(graph)
 }
 

@@ -65,11 +65,30 @@ impl Format {
         self.as_element().bytes()
     }
 
+    /// Whether an element can be written: it is finite, and is so when it is converted.
+    pub(crate) fn holds(self, element: f64) -> bool {
+        match self {
+            Format::F32 => (element as f32).is_finite(),
+            Format::F16 => half::f16::from_f64(element).is_finite(),
+            Format::Bf16 => half::bf16::from_f64(element).is_finite(),
+        }
+    }
+
     fn as_element(self) -> Element {
         match self {
             Format::F32 => Element::F32,
             Format::F16 => Element::F16,
             Format::Bf16 => Element::Bf16,
+        }
+    }
+}
+
+impl Weight {
+    /// The name of the file's tensor, or what was computed is called in the spec.
+    pub(crate) fn origin(&self) -> &str {
+        match &self.source {
+            Source::Same(tensor) | Source::Reordered { tensor, .. } => &tensor.name,
+            Source::Computed(_) => &self.name,
         }
     }
 }

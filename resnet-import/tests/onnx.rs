@@ -7,7 +7,7 @@ use std::path::Path;
 
 use resnet_dsl::evaluate::{Array, evaluate};
 use resnet_dsl::ir::Op;
-use resnet_import::{Bytes, Contents, Error, Model, parse};
+use resnet_import::{Bytes, Contents, Error, Model, Specs, import, parse};
 use wire::{Message, external, initializer, model, node, node_with};
 
 /// No file lies beside the model.
@@ -142,6 +142,39 @@ fn old_files_are_read() {
     let names: Vec<_> = model.graph.outputs().iter().map(|output| model.graph.output_name(output)).collect();
     assert_eq!(names, ["normed", "large", "probabilities"]);
     assert_eq!(model.format, "ONNX model (opset 9)");
+}
+
+/// What no output needs may be of any kind; what one needs may not, and nothing is left out.
+#[test]
+fn only_what_outputs_need_is_read() {
+    let relu = node("Relu", "relu", &["image"], "y");
+    let [dead, behind] = ["dead", "z"]
+        .map(|output| [node("DynamicQuantizeLinear", "quantize", &["y"], output), relu.clone()].concat());
+    let graph = read(model(dead, &[1, 3, 2, 2], "y")).unwrap().graph;
+    assert_eq!(graph.len(), 2, "{graph}");
+    let error = refused(model(behind, &[1, 3, 2, 2], "z"));
+    assert!(
+        error.starts_with("`DynamicQuantizeLinear` (node 0, `quantize`) belongs to a quantized model"),
+        "{error}"
+    );
+}
+
+#[test]
+fn exporters_are_told() {
+    let graph = node("Relu", "relu", &["image"], "y");
+    for (version, told) in [("1.17.0 None", "tf2onnx 1.17.0"), ("None", "tf2onnx"), ("2.0", "tf2onnx 2.0")] {
+        let producer = Message::new().text(2, "tf2onnx").text(3, version).done();
+        let read = read([model(graph.clone(), &[1, 3, 2, 2], "y"), producer].concat()).unwrap();
+        assert!(read.format.ends_with(&format!(", exported by {told})")), "{}", read.format);
+    }
+}
+
+#[test]
+fn outputs_of_a_list_are_called_as_in_the_file() {
+    let contents = Contents::Network(read(data("old.onnx")).unwrap());
+    let imported = import(&contents, Specs::Any(&[]), "old", Path::new("old.onnx")).unwrap();
+    assert!(imported.spec.ends_with("\noutputs: [normed, large, probabilities]\n"), "{}", imported.spec);
+    assert!(!imported.spec.contains("classes"), "{}", imported.spec);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) const WORDS: [&str; 10] =
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     own: Vec<Rc<Definition>>,
+    /// Names of those that are not understood: who uses one makes no other mistake.
+    unclear: Vec<String>,
 }
 
 /// A kind of block.
@@ -70,15 +72,18 @@ impl Definitions {
             errors.push(Diagnostic::new(message, node.span));
             return None;
         };
-        let mut own = Vec::new();
+        let mut definitions = Definitions::default();
         for (name, node) in map {
             if shipped::block(&name.text).is_some() {
                 let message = format!("the name `{}` is that of a block that ships", name.text);
                 errors.push(Diagnostic::new(message, name.span).help("give yours another name"));
             }
-            own.extend(definition(&name.text, node, Some(node.extent()), errors).map(Rc::new));
+            match definition(&name.text, node, Some(node.extent()), errors) {
+                Some(definition) => definitions.own.push(Rc::new(definition)),
+                None => definitions.unclear.push(name.text.clone()),
+            }
         }
-        Some(Definitions { own })
+        Some(definitions)
     }
 
     /// Says what is wrong with a spec's own definitions, whoever uses them.
@@ -109,6 +114,9 @@ impl Definitions {
             errors.push(Diagnostic::new(message, span).help(help));
             return None;
         };
+        if self.unclear.iter().any(|unclear| unclear == name) {
+            return None;
+        }
         let own = self.own.iter().find(|own| own.name == name).cloned();
         let Some(definition) = own.or_else(|| ships(name, span)) else {
             let mut known: Vec<&str> = shipped::blocks().collect();
@@ -168,12 +176,12 @@ impl Definition {
                     let message = format!("`{}` needs its parameter `{}`", self.name, key.text);
                     let help = format!("write `block: {{{}: {{{}: VALUE}}}}`", self.name, key.text);
                     errors.push(Diagnostic::new(message, span).help(help));
-                    return None;
+                    continue;
                 }
             };
             arguments.push((key.text.clone(), argument));
         }
-        Some(arguments)
+        (arguments.len() == self.parameters.len()).then_some(arguments)
     }
 }
 

@@ -26,15 +26,21 @@ pub(super) fn preprocessing(
         }
         Some(order)
     });
-    let numbers = |node: &Node, errors: &mut Diagnostics| {
-        let before = errors.serious();
-        let numbers = list(node, errors, single)?;
-        if numbers.len() == channels || errors.serious() > before {
-            return Some(numbers);
+    let numbers = |key: &'static str| {
+        move |node: &Node, errors: &mut Diagnostics| {
+            let before = errors.serious();
+            let numbers = list(node, errors, single)?;
+            if numbers.len() == channels || errors.serious() > before {
+                return Some(numbers);
+            }
+            let message = format!("`{key}` has {} number(s), the input {channels} channel(s)", numbers.len());
+            let help = format!(
+                "`preprocessing` has one for each, as in `{}`; a spec that is like another for images of other channels says its own",
+                example(channels)
+            );
+            errors.push(Diagnostic::new(message, node.span).help(help));
+            None
         }
-        let message = format!("{} numbers for {channels} channels", numbers.len());
-        errors.push(Diagnostic::new(message, node.span));
-        None
     };
     let (resize, crop) = size(&mut fields, input, errors);
     let interpolations = [Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Nearest]
@@ -48,8 +54,8 @@ pub(super) fn preprocessing(
         channels: order.unwrap_or(if channels == 1 { ChannelOrder::Gray } else { ChannelOrder::Rgb }),
         background: fields.read("background", errors, color).unwrap_or([255; 3]),
         scale: fields.read("scale", errors, single).unwrap_or(1.0 / 255.0),
-        mean: fields.read("mean", errors, numbers).unwrap_or_else(|| vec![0.0; channels]).into(),
-        std: fields.read("std", errors, numbers).unwrap_or_else(|| vec![1.0; channels]).into(),
+        mean: fields.read("mean", errors, numbers("mean")).unwrap_or_else(|| vec![0.0; channels]).into(),
+        std: fields.read("std", errors, numbers("std")).unwrap_or_else(|| vec![1.0; channels]).into(),
     };
     if let Some(node) = node
         && preprocessing.std.contains(&0.0)
@@ -63,6 +69,13 @@ pub(super) fn preprocessing(
     }
     fields.finish(errors);
     preprocessing
+}
+
+/// `mean` and `std` of so many channels, as they may be written.
+fn example(channels: usize) -> String {
+    let more = if channels > 3 { ", .." } else { "" };
+    let numbers = vec!["0.5"; channels.min(3)].join(", ") + more;
+    format!("{{mean: [{numbers}], std: [{numbers}]}}")
 }
 
 /// `resize` and `crop`, or `crop_pct` in place of both.

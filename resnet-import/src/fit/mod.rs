@@ -30,8 +30,6 @@ pub(crate) struct Fit {
     pub weights: Vec<Weight>,
     /// The value that the network ends with, if the file has no weights for what follows.
     pub cut: Option<String>,
-    /// Other specs that are computed with the same tensors.
-    pub ties: Vec<String>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -65,15 +63,18 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: Specs<'_>, path: &Path) -> Res
         Specs::Any(all) => all.iter().filter_map(|like| parse(like).ok()).collect(),
     };
     let tensors = &checkpoint.tensors;
+    if let Some(error) = report::quantized(tensors) {
+        return Err(error);
+    }
     let pairings: Vec<Pairing> =
         candidates.iter().filter_map(|candidate| names::pair(tensors, candidate)).collect();
     let best = |mut pairings: Vec<Pairing>| {
         pairings.sort_by_cached_key(|pairing| pairing.rank(tensors, path));
-        let same = |pairing: &&Pairing| pairing.left_out(tensors) == pairings[0].left_out(tensors);
-        let ties = pairings.iter().skip(1).filter(same).map(|tie| tie.candidate.like.name.clone());
-        let ties = ties.collect();
+        // One that has a head besides may be meant as well.
+        let same = |pairing: &&Pairing| pairing.extra == pairings[0].extra;
+        let ties = pairings.iter().skip(1).filter(same).map(|tie| tie.candidate.clone()).collect::<Vec<_>>();
         let best = pairings.into_iter().next()?;
-        Some(best.fit(tensors, ties))
+        Some(best.fit(tensors, &ties))
     };
     if let Some(fit) = best(pairings.iter().filter(|pairing| pairing.complete).cloned().collect()) {
         return Ok(fit);
@@ -85,7 +86,7 @@ pub(crate) fn fit(checkpoint: &Checkpoint, specs: Specs<'_>, path: &Path) -> Res
             fit.notes.insert(0, note.to_owned());
             Ok(fit)
         }
-        None => Err(report::misfit(checkpoint, &pairings, matches!(specs, Specs::Only(_)))),
+        None => Err(report::misfit(checkpoint, &pairings, specs, path)),
     }
 }
 
@@ -104,8 +105,9 @@ impl Pairing {
         extra.chain(missing).fold(0, usize::saturating_add)
     }
 
-    fn fit(self, tensors: &[Tensor], ties: Vec<String>) -> Fit {
-        let mut notes = Vec::new();
+    /// The fit; `ties` are other specs that have all of these tensors.
+    fn fit(self, tensors: &[Tensor], ties: &[Candidate]) -> Fit {
+        let mut notes = report::ties(&self.candidate, ties);
         if !self.extra.is_empty() {
             let names: Vec<&str> = self.extra.iter().map(|tensor| tensors[*tensor].name.as_str()).collect();
             notes.push(format!("left out {}", report::summed_up(&names)));
@@ -114,7 +116,7 @@ impl Pairing {
         let slots = candidate.slots.iter().zip(pairs);
         let weights =
             slots.filter_map(|(slot, tensor)| Some(weight(slot, tensors[tensor?].clone(), layout))).collect();
-        Fit { candidate, weights, cut, ties, notes }
+        Fit { candidate, weights, cut, notes }
     }
 }
 

@@ -6,20 +6,27 @@ use crate::candidate::Candidate;
 use crate::checkpoint::Tensor;
 use crate::fit::{Pairing, has_shape, layout};
 use crate::slots::{Part, Slot};
+use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::Value;
+use resnet_dsl::spec::Overrides;
+use resnet_plan::KernelLayout;
 
 /// The pairing of a file with a spec; `None` if no name is the spec's.
 pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
-    let pairing = of_classes(tensors, candidate.clone())?;
-    let Some(classes) = classes(tensors, &pairing) else { return Some(pairing) };
-    match candidate.with_classes(classes) {
-        Ok(candidate) => of_classes(tensors, candidate),
+    let pairing = as_it_is(tensors, candidate.clone())?;
+    let (classes, input) = (classes(tensors, &pairing), input(tensors, &pairing));
+    if classes.is_none() && input.is_none() {
+        return Some(pairing);
+    }
+    let overrides = Overrides { classes, input, ..Overrides::default() };
+    match Candidate::parse(&candidate.like, &overrides) {
+        Ok(candidate) => as_it_is(tensors, candidate),
         Err(_) => Some(pairing),
     }
 }
 
-/// The pairing with a spec of so many classes.
-fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
+/// The pairing with a spec as it is.
+fn as_it_is(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
     let slots = &candidate.slots;
     let files: HashMap<&str, usize> =
         tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
@@ -59,11 +66,64 @@ fn of_classes(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
         .map(|(slot, tensor)| tensor.is_some_and(|tensor| has_shape(slot, &tensors[tensor], layout)));
     let fits: Vec<bool> = fits.collect();
     let extra = extra(tensors, &used, &candidate);
-    let cut = cut(&candidate, &pairs);
+    let cut =
+        cut(&candidate, &pairs).filter(|_| candidate.like.ships() || lacks_classifier(&candidate, &pairs));
     let misshapen = pairs.iter().zip(&fits).any(|(tensor, fits)| tensor.is_some() && !fits);
     let missing = pairs.iter().any(Option::is_none);
-    let complete = !misshapen && (!missing || cut.is_some()) && !belongs(tensors, &pairs, &extra, &of_file);
+    let complete = !misshapen
+        && (!missing || cut.is_some())
+        && !belongs(tensors, &pairs, &extra, &of_file)
+        && !ends_otherwise(
+            &extra.iter().map(|index| &tensors[*index]).collect::<Vec<_>>(),
+            &candidate,
+            &pairs,
+            layout,
+            [&of_file, &of_spec],
+        );
     Some(Pairing { candidate, tensors: pairs, fits, layout, extra, complete, cut })
+}
+
+/// The value that the classifier reads.
+pub(super) fn before_classifier(candidate: &Candidate) -> Option<String> {
+    let node = &candidate.slots[classifier(candidate)?.0].node;
+    cut(candidate, &candidate.slots.iter().map(|slot| (slot.node != *node).then_some(0)).collect::<Vec<_>>())
+}
+
+/// Whether only the classifier's tensors are missing.
+fn lacks_classifier(candidate: &Candidate, pairs: &[Option<usize>]) -> bool {
+    let Some((kernel, _)) = classifier(candidate) else { return false };
+    let node = &candidate.slots[kernel].node;
+    candidate.slots.iter().zip(pairs).all(|(slot, pair)| pair.is_some() != (slot.node == *node))
+}
+
+/// Whether tensors that are left are the network's end in another form: they lie in a module whose own tensors are missing, or are the
+/// kernel of a dense layer that reads what the network would end with.
+fn ends_otherwise(
+    left: &[&Tensor],
+    candidate: &Candidate,
+    pairs: &[Option<usize>],
+    layout: KernelLayout,
+    [of_file, of_spec]: [&str; 2],
+) -> bool {
+    let absent = candidate.slots.iter().zip(pairs).filter(|(_, pair)| pair.is_none()).map(|(slot, _)| {
+        let name = slot.name.strip_prefix(of_spec).unwrap_or(&slot.name);
+        format!("{of_file}{}", parent(name))
+    });
+    let absent: HashSet<String> = absent.collect();
+    let end = classifier(candidate).map(|(kernel, [.., inputs, outputs])| match pairs[kernel] {
+        Some(_) => outputs,
+        None => inputs,
+    });
+    left.iter().any(|tensor| {
+        let read = match (&tensor.dims[..], layout) {
+            ([read, _], KernelLayout::Hwio) | ([_, read], _) => Some(*read),
+            _ => None,
+        };
+        let inside = |module: &String| {
+            tensor.name.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']))
+        };
+        absent.iter().any(inside) || (tensor.element.is_float() && read.is_some() && read == end)
+    })
 }
 
 /// What the file's names and the spec's begin with, where they agree behind that.
@@ -146,6 +206,28 @@ fn classes(tensors: &[Tensor], pairing: &Pairing) -> Option<usize> {
         _ => return None,
     };
     (classes != outputs).then_some(classes)
+}
+
+/// The input that the file has, if its first convolution reads other channels than the spec's.
+fn input(tensors: &[Tensor], pairing: &Pairing) -> Option<[usize; 3]> {
+    let Pairing { candidate, tensors: pairs, layout, .. } = pairing;
+    let graph = &candidate.graph;
+    let [height, width, channels] = candidate.input;
+    let reads_input = |slot: &Slot| {
+        let node = graph.topological().into_iter().find(|value| graph.node(*value).name == slot.node);
+        let first = node.and_then(|value| graph.operands(value).first().copied());
+        first.is_some_and(|value| matches!(graph.node(value).op, Op::Input(_)))
+    };
+    candidate.slots.iter().zip(pairs).find_map(|(slot, tensor)| {
+        let (order, [rows, columns, inputs, outputs]) = slot.kernel?;
+        let tensor = &tensors[(*tensor)?];
+        if inputs != channels || order == order.dense() || !reads_input(slot) {
+            return None;
+        }
+        let found = Tensor::len(&tensor.dims)?.checked_div(rows * columns * outputs)?;
+        let is_kernel = layout.dims([rows, columns, found, outputs]) == tensor.dims;
+        (is_kernel && found != channels).then_some([height, width, found])
+    })
 }
 
 /// The tensors that are not used, but counters.

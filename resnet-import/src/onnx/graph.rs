@@ -32,7 +32,7 @@ use crate::passes;
 pub(super) fn build(file: proto::Graph, opset: i64, bytes: usize) -> Result<(Graph, Vec<Tensor>), Error> {
     let order = sorted(&file)?;
     let mut uses: HashMap<&str, usize> = HashMap::new();
-    let read = file.nodes.iter().flat_map(|node| &node.inputs);
+    let read = order.iter().flat_map(|node| &node.inputs);
     for name in read.chain(file.outputs.iter().map(|output| &output.name)) {
         *uses.entry(name).or_default() += 1;
     }

@@ -63,8 +63,10 @@ pub(crate) fn read(file: &Bytes, read: &mut dyn FnMut(&str) -> Result<Bytes, Err
     if !model.producer.is_empty() {
         let producer = if model.producer == "pytorch" { "PyTorch" } else { &model.producer };
         format += &format!(", exported by {producer}");
-        if !model.producer_version.is_empty() {
-            format += &format!(" {}", model.producer_version);
+        // tf2onnx writes a version that it does not know as Python's `None`.
+        let version = model.producer_version.trim_end_matches("None").trim_end();
+        if !version.is_empty() {
+            format += &format!(" {version}");
         }
     }
     format += ")";

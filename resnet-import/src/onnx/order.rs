@@ -1,12 +1,12 @@
 //! The order of nodes, and how messages call them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::error::Error;
 use crate::onnx::malformed;
 use crate::onnx::proto::{Graph, Node};
 
-/// The nodes, each after those whose values it reads.
+/// The nodes that an output needs, each after those whose values it reads.
 pub(super) fn sorted(file: &Graph) -> Result<Vec<&Node>, Error> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (index, node) in file.nodes.iter().enumerate() {
@@ -43,8 +43,22 @@ pub(super) fn sorted(file: &Graph) -> Result<Vec<&Node>, Error> {
     }
     match file.nodes.iter().zip(&waiting).find(|(_, waiting)| **waiting > 0) {
         Some((node, _)) => Err(at(node, malformed("waits for its own result: the graph has a cycle"))),
-        None => Ok(order),
+        None => Ok(needed(file, order)),
     }
+}
+
+/// Without the nodes whose values no output needs: they may be of any kind.
+fn needed<'a>(file: &Graph, order: Vec<&'a Node>) -> Vec<&'a Node> {
+    let mut read: HashSet<&str> = file.outputs.iter().map(|output| output.name.as_str()).collect();
+    let mut needed: Vec<&Node> = Vec::with_capacity(order.len());
+    for node in order.into_iter().rev() {
+        if node.outputs.iter().any(|name| !name.is_empty() && read.contains(name.as_str())) {
+            read.extend(node.inputs.iter().map(String::as_str));
+            needed.push(node);
+        }
+    }
+    needed.reverse();
+    needed
 }
 
 /// The error with its node in front: "`Resize` (node 84, `/up/Resize`) ..".
