@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use resnet::runtime::{files, threads};
 use resnet_dsl::spec::Overrides;
-use resnet_import::{Check, Contents, Format, Imported, Like, write};
+use resnet_import::{Check, Contents, Format, Imported, Like, Specs, write};
 use resnet_plan::Ending;
 
 use crate::model::{self, Model};
@@ -64,16 +64,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.force {
         free(&[&spec, &weights])?;
     }
-    let specs: Vec<Like> = match &arguments.like {
-        Some(like) => {
-            let (text, folder) = model::read(like)?;
-            vec![Like { name: like.clone(), text, folder }]
-        }
-        None => Like::shipped().collect(),
-    };
+    let shipped: Vec<Like> = Like::shipped().collect();
+    let like = arguments
+        .like
+        .as_ref()
+        .map(|like| model::read(like).map(|(text, folder)| Like { name: like.clone(), text, folder }));
+    let like = like.transpose()?;
+    let specs = like.as_ref().map_or(Specs::Any(&shipped), Specs::Only);
     let contents = resnet_import::read(file)?;
     line("read", &what_is(file, &contents))?;
-    let imported = resnet_import::import(&contents, &specs, &name, file)?;
+    let imported = resnet_import::import(&contents, specs, &name, file)?;
     line("network", &imported.network)?;
     for note in &imported.notes {
         line("note", note)?;

@@ -71,6 +71,11 @@ impl<'a> Archive<'a> {
         Ok(archive)
     }
 
+    /// The whole file.
+    pub(crate) fn file(&self) -> &'a Bytes {
+        self.file
+    }
+
     /// The names of all entries, in the order of the directory.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().map(|entry| entry.name)

@@ -6,6 +6,7 @@ use crate::error::Error;
 ///
 /// What is a part of the file costs nothing. What has to be made of it (inflated, made contiguous) is taken from here before it is
 /// allocated, so that a small file cannot ask for much.
+#[derive(Clone)]
 pub(crate) struct Budget {
     left: usize,
 }

@@ -25,6 +25,15 @@ pub struct Like {
     pub folder: Option<PathBuf>,
 }
 
+/// Which specs a file may be of.
+#[derive(Clone, Copy, Debug)]
+pub enum Specs<'a> {
+    /// This one: the caller knows it.
+    Only(&'a Like),
+    /// One of these, if any.
+    Any(&'a [Like]),
+}
+
 /// A spec as a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
@@ -69,6 +78,16 @@ impl Like {
     pub(crate) fn read(&self, file: &str) -> Result<String, String> {
         let folder = self.folder.as_deref().ok_or("a spec that ships has no files beside it")?;
         std::fs::read_to_string(folder.join(file)).map_err(|error| error.to_string())
+    }
+}
+
+impl<'a> Specs<'a> {
+    /// All that a file may be of.
+    pub(crate) fn all(self) -> &'a [Like] {
+        match self {
+            Specs::Only(like) => std::slice::from_ref(like),
+            Specs::Any(likes) => likes,
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use resnet_runtime::{Program, Weights};
 
 use crate::checkpoint::Tensor;
 use crate::error::{Error, shown};
-use crate::import::{Contents, Imported};
+use crate::import::Imported;
 use crate::model::Model;
 use crate::passes;
+use crate::read::Contents;
 use crate::weight::Format;
 
 /// The most multiply-adds that a file's graph is evaluated with, if it can be of a smaller input: ten seconds.

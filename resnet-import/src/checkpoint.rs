@@ -74,6 +74,37 @@ impl Element {
             Element::I8 | Element::U8 => 1,
         }
     }
+
+    /// The number that so many bytes are.
+    pub(crate) fn read(self, bytes: &[u8]) -> f64 {
+        fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+            bytes.first_chunk().copied().unwrap_or([0; N])
+        }
+        match self {
+            Element::F32 => f32::from_le_bytes(array(bytes)).into(),
+            Element::F64 => f64::from_le_bytes(array(bytes)),
+            Element::F16 => half::f16::from_le_bytes(array(bytes)).to_f64(),
+            Element::Bf16 => half::bf16::from_le_bytes(array(bytes)).to_f64(),
+            Element::I64 => i64::from_le_bytes(array(bytes)) as f64,
+            Element::I32 => i32::from_le_bytes(array(bytes)).into(),
+            Element::I8 => i8::from_le_bytes(array(bytes)).into(),
+            Element::U8 => u8::from_le_bytes(array(bytes)).into(),
+        }
+    }
+
+    /// Writes a number behind others.
+    pub(crate) fn write(self, number: f64, to: &mut Vec<u8>) {
+        match self {
+            Element::F32 => to.extend((number as f32).to_le_bytes()),
+            Element::F64 => to.extend(number.to_le_bytes()),
+            Element::F16 => to.extend(half::f16::from_f64(number).to_le_bytes()),
+            Element::Bf16 => to.extend(half::bf16::from_f64(number).to_le_bytes()),
+            Element::I64 => to.extend((number as i64).to_le_bytes()),
+            Element::I32 => to.extend((number as i32).to_le_bytes()),
+            Element::I8 => to.extend((number as i8).to_le_bytes()),
+            Element::U8 => to.push(number as u8),
+        }
+    }
 }
 
 impl Tensor {
@@ -82,19 +113,21 @@ impl Tensor {
         dims.iter().try_fold(1usize, |len, size| len.checked_mul(*size))
     }
 
+    /// A tensor of as many numbers as the sizes say.
+    pub(crate) fn new(
+        name: &str,
+        dims: Vec<usize>,
+        element: Element,
+        numbers: impl Iterator<Item = f64>,
+    ) -> Tensor {
+        let mut bytes = Vec::with_capacity(numbers.size_hint().0.saturating_mul(element.bytes()));
+        numbers.for_each(|number| element.write(number, &mut bytes));
+        Tensor { name: name.to_owned(), dims, element, bytes: Bytes::new(bytes) }
+    }
+
     /// All elements, converted.
     pub fn to_f64(&self) -> Vec<f64> {
-        let bytes = &*self.bytes;
-        match self.element {
-            Element::F32 => numbers(bytes, |bytes| f64::from(f32::from_le_bytes(bytes))),
-            Element::F64 => numbers(bytes, f64::from_le_bytes),
-            Element::F16 => numbers(bytes, |bytes| half::f16::from_le_bytes(bytes).to_f64()),
-            Element::Bf16 => numbers(bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f64()),
-            Element::I64 => numbers(bytes, |bytes| i64::from_le_bytes(bytes) as f64),
-            Element::I32 => numbers(bytes, |bytes| f64::from(i32::from_le_bytes(bytes))),
-            Element::I8 => numbers(bytes, |bytes| f64::from(i8::from_le_bytes(bytes))),
-            Element::U8 => numbers(bytes, |[byte]| f64::from(byte)),
-        }
+        self.bytes.chunks_exact(self.element.bytes()).map(|bytes| self.element.read(bytes)).collect()
     }
 }
 
@@ -131,10 +164,6 @@ impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.len())
     }
-}
-
-fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
 }
 
 #[test]

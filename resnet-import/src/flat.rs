@@ -2,7 +2,7 @@
 //!
 //! Subsampling, which the language has in shortcuts only, is written as the convolution that does the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::{Graph, Value};
@@ -10,9 +10,10 @@ use resnet_dsl::ir::param::Param;
 use resnet_dsl::ops::{Activation, Conv2d, Exponent, GroupNorm, Over, Padding, Pool, Sides, Subsample};
 use resnet_plan::{Activation as Function, Kernel, KernelLayout};
 
-use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::checkpoint::{Element, Tensor};
 use crate::error::Error;
 use crate::model::Model;
+use crate::names::{Names, legal};
 use crate::passes;
 use crate::yaml::{number, word};
 
@@ -32,17 +33,9 @@ pub(crate) fn expressible(model: &Model) -> Result<Model, Error> {
         let channels = source.ok_or_else(|| malformed(&name))?.dims[3];
         let filters = front.saturating_add(channels).saturating_add(back);
         let kernel = format!("{name}.kernel");
-        let mut bytes = vec![0; filters.saturating_mul(channels).saturating_mul(4)];
-        for channel in 0..channels {
-            let place = ((front + channel) * channels + channel) * 4;
-            bytes[place..place + 4].copy_from_slice(&1.0f32.to_le_bytes());
-        }
-        model.tensors.push(Tensor {
-            name: kernel.clone(),
-            dims: vec![filters, channels, 1, 1],
-            element: Element::F32,
-            bytes: Bytes::new(bytes),
-        });
+        let is_own = |place: usize| front + place % channels == place / channels;
+        let ones = (0..filters.saturating_mul(channels)).map(|place| f64::from(is_own(place)));
+        model.tensors.push(Tensor::new(&kernel, vec![filters, channels, 1, 1], Element::F32, ones));
         model.graph.node_mut(value).op = Op::Conv2d(Conv2d {
             filters,
             kernel: [1, 1],
@@ -68,7 +61,8 @@ pub(crate) fn expressible(model: &Model) -> Result<Model, Error> {
 pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
     let graph = &model.graph;
     let order = graph.topological();
-    let mut names = Names::default();
+    let mut given = Names::default();
+    let mut names: HashMap<Value, String> = HashMap::new();
     let outputs = graph.outputs().iter().filter_map(|output| Some((output.value, output.name.as_deref()?)));
     let outputs: HashMap<Value, &str> = outputs.collect();
     let mut text = format!("name: {}\n", word(name));
@@ -78,16 +72,16 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
         let node = graph.node(value);
         if let Op::Input([_, height, width, channels]) = node.op {
             text += &format!("input: {height}x{width}x{channels}\n");
-            names.of.insert(value, "input".to_owned());
+            names.insert(value, "input".to_owned());
             before = Some(value);
             continue;
         }
         let operands = graph.operands(value);
-        let own = names.give(value, outputs.get(&value).copied().unwrap_or(&node.name));
         let operand = |index: usize| {
-            let name = operands.get(index).and_then(|operand| names.of.get(operand));
-            name.cloned().ok_or_else(|| malformed(&node.name))
+            let name = operands.get(index).and_then(|operand| names.get(operand));
+            name.ok_or_else(|| malformed(&node.name))
         };
+        let own = given.give(&layer_name(outputs.get(&value).copied().unwrap_or(&node.name)));
         let mut fields = vec![format!("name: {own}")];
         if before != operands.first().copied() {
             fields.push(format!("from: {}", operand(0)?));
@@ -106,13 +100,14 @@ pub(crate) fn spec(model: &Model, name: &str) -> Result<String, Error> {
             op => own_fields(op, &node.name, &mut fields)?,
         };
         layers.push(format!("  - {kind}: {{{}}}\n", fields.join(", ")));
+        names.insert(value, own);
         before = Some(value);
     }
     text += &classes(graph);
     text += "batch_norm: false\nactivation: none\n\nstem:\n";
     text.extend(layers);
     if graph.outputs().len() != 1 || before != graph.output() {
-        let outputs = graph.outputs().iter().filter_map(|output| names.of.get(&output.value));
+        let outputs = graph.outputs().iter().filter_map(|output| names.get(&output.value));
         text += &format!("\noutputs: [{}]\n", outputs.cloned().collect::<Vec<_>>().join(", "));
     }
     Ok(text)
@@ -308,28 +303,10 @@ fn malformed(name: &str) -> Error {
     Error::Malformed(format!("`{name}` reads a value that is not there"))
 }
 
-/// Names of layers: those of the file, as far as they can be written, each once.
-#[derive(Default)]
-struct Names {
-    of: HashMap<Value, String>,
-    given: HashSet<String>,
-}
-
-impl Names {
-    fn give(&mut self, value: Value, name: &str) -> String {
-        let plain =
-            |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-') { c } else { '_' };
-        let name: String = name.trim_matches('/').chars().map(plain).collect();
-        // A word that YAML would take for something else, as a number, begins with a letter.
-        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
-        let name = if starts && name != "input" { name } else { format!("value_{name}") };
-        let mut own = name.clone();
-        let mut count = 1usize;
-        while !self.given.insert(own.clone()) {
-            count += 1;
-            own = format!("{name}_{count}");
-        }
-        self.of.insert(value, own.clone());
-        own
-    }
+/// What a node's layer is called: as the node, as far as a word of YAML can be that.
+fn layer_name(name: &str) -> String {
+    let name = legal(name.trim_matches('/')).replace(|c: char| !c.is_ascii(), "_");
+    // A word that YAML would take for something else, as a number, begins with a letter.
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if starts && name != "input" { name } else { format!("value_{name}") }
 }

@@ -4,9 +4,7 @@
 //! and what attributes point to is taken from a budget, and so is all that is read but datasets in one piece: structures of a file can
 //! point to one place from many.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdf5_reader::error::{ByteOrder, Error as Hdf5Error};
 use hdf5_reader::messages::HdfMessage;
@@ -20,15 +18,15 @@ use hdf5_reader::{
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
+use crate::strided::paste;
 
-/// What a file begins with.
-pub(crate) const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+/// Whether a file that begins so is one.
+pub(crate) fn is_hdf5(file: &[u8]) -> bool {
+    file.starts_with(b"\x89HDF\r\n\x1a\n")
+}
 
 /// The largest object header: of attributes, of which one has up to 64 KiB.
 const HEADER: usize = 1 << 20;
-
-/// How many bytes are read beyond those of the file.
-const READS: usize = 8 << 20;
 
 /// The largest chunk of a dataset, decompressed.
 const CHUNK: usize = 16 << 20;
@@ -37,7 +35,7 @@ const CHUNK: usize = 16 << 20;
 pub(crate) struct File {
     file: Hdf5File,
     bytes: Bytes,
-    budget: RefCell<Budget>,
+    budget: Arc<Mutex<Budget>>,
 }
 
 /// A group of a file.
@@ -48,7 +46,7 @@ pub(crate) struct Group<'a> {
 }
 
 impl File {
-    /// The file that these bytes are. What is decompressed of it is taken from the budget.
+    /// The file that these bytes are. What is made of it is taken from the budget, and what is read of its structures.
     ///
     /// # Errors
     /// If they are none.
@@ -58,8 +56,8 @@ impl File {
             .with_max_chunk_bytes(CHUNK)
             .with_max_object_header_bytes(HEADER)
             .with_external_link_resolver(Arc::new(NoLinks));
-        let left = AtomicUsize::new(bytes.len().saturating_add(READS));
-        let storage = Arc::new(Counted { bytes: Arc::new(Owner(bytes.clone())), left });
+        let budget = Arc::new(Mutex::new(budget));
+        let storage = Arc::new(Counted { bytes: Arc::new(Owner(bytes.clone())), budget: budget.clone() });
         let file =
             Hdf5File::from_storage_with_options(storage, options).map_err(|error| damaged("/", &error))?;
         let superblock = file.superblock();
@@ -70,7 +68,7 @@ impl File {
                 superblock.eof_address
             )));
         }
-        Ok(File { file, bytes: bytes.clone(), budget: RefCell::new(budget) })
+        Ok(File { file, bytes: bytes.clone(), budget })
     }
 
     /// The root group.
@@ -87,12 +85,16 @@ impl File {
     /// # Errors
     /// If less is left.
     pub(crate) fn take(&self, bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
-        self.budget.borrow_mut().take(bytes, what)
+        self.budget().take(bytes, what)
     }
 
     /// What is left of the budget, when all is read.
     pub(crate) fn into_budget(self) -> Budget {
-        self.budget.into_inner()
+        self.budget().clone()
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A dataset as a tensor: a range of the file's bytes where they lie in one piece, else read.
@@ -128,7 +130,7 @@ impl File {
         });
         let bytes = match place.and_then(|address| self.range(address, size)) {
             Some(bytes) => bytes,
-            None => self.read(dataset, &path, size, element)?,
+            None => self.read(dataset, &path, &dims, element.bytes())?,
         };
         Ok(Tensor { name: path, dims, element, bytes })
     }
@@ -138,22 +140,65 @@ impl File {
         self.bytes.part(start..start.checked_add(size)?)
     }
 
-    /// Chunks, compressed data, data without a place.
-    fn read(&self, dataset: &Dataset, path: &str, size: usize, element: Element) -> Result<Bytes, Error> {
-        self.take(size, || {
+    /// The elements of a dataset that does not lie in one piece as it is.
+    fn read(&self, dataset: &Dataset, path: &str, dims: &[usize], element: usize) -> Result<Bytes, Error> {
+        let chunk =
+            dataset.chunks().map(|chunk| chunk.into_iter().map(|size| size as usize).collect::<Vec<_>>());
+        // Chunks reach beyond the end.
+        let mut sizes = dims.to_vec();
+        for (size, chunk) in sizes.iter_mut().zip(chunk.iter().flatten()) {
+            *size = size.div_ceil(*chunk.max(&1)).saturating_mul(*chunk);
+        }
+        let bytes = |dims: &[usize]| dims.iter().fold(element, |bytes, size| bytes.saturating_mul(*size));
+        self.take(bytes(&sizes).max(bytes(dims)), || {
             format!("the dataset `{path}`, which is compressed or without a place in the file,")
         })?;
-        let mut bytes = dataset.read_raw_bytes().map_err(|error| damaged(path, &error))?;
-        if bytes.len() != size {
-            return Err(Error::Malformed(format!(
-                "the dataset `{path}` has {} bytes, not {size}",
-                bytes.len()
-            )));
+        let mut elements = match chunk {
+            Some(chunk) => self.chunks(dataset, path, dims, &chunk, element)?,
+            None => dataset.read_raw_bytes().map_err(|error| damaged(path, &error))?,
+        };
+        if elements.len() != bytes(dims) {
+            let (found, needed) = (elements.len(), bytes(dims));
+            return Err(Error::Malformed(format!("the dataset `{path}` has {found} bytes, not {needed}")));
         }
         if !is_little(dataset.dtype()) {
-            bytes.chunks_exact_mut(element.bytes()).for_each(<[u8]>::reverse);
+            elements.chunks_exact_mut(element).for_each(<[u8]>::reverse);
         }
-        Ok(Bytes::new(bytes))
+        Ok(Bytes::new(elements))
+    }
+
+    /// The elements of all chunks. (`hdf5-reader` puts them together, too, but keeps a copy as long as the file is open.)
+    fn chunks(
+        &self,
+        dataset: &Dataset,
+        path: &str,
+        dims: &[usize],
+        shape: &[usize],
+        element: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let chunks = dataset.iter_chunks().map_err(|error| damaged(path, &error))?;
+        let len = |dims: &[usize]| dims.iter().fold(1usize, |len, size| len.saturating_mul(*size));
+        let mut missing = len(dims);
+        let mut elements = vec![0; missing.saturating_mul(element)];
+        // One chunk at a time is in memory, after each of its filters, and where it lies in the file is read once.
+        let before = self.budget().clone();
+        self.take(len(shape).saturating_mul(4 * element), || format!("a chunk of the dataset `{path}`"))?;
+        let one = self.budget().clone();
+        for chunk in chunks {
+            let chunk = chunk.map_err(|error| damaged(path, &error))?;
+            let at: Vec<usize> =
+                chunk.offsets().iter().map(|at| usize::try_from(*at).unwrap_or(usize::MAX)).collect();
+            let copied = paste(chunk.bytes(), shape, &at, &mut elements, dims, element);
+            missing = missing.checked_sub(copied).filter(|_| copied > 0).ok_or_else(|| {
+                Error::Malformed(format!("the dataset `{path}` has a chunk twice, or one outside of it"))
+            })?;
+            *self.budget() = one.clone();
+        }
+        *self.budget() = before;
+        match missing {
+            0 => Ok(elements),
+            _ => Err(Error::Malformed(format!("the dataset `{path}` lacks {missing} elements"))),
+        }
     }
 }
 
@@ -317,7 +362,7 @@ impl From<Hdf5Error> for Problem {
 /// The file's bytes as `hdf5-reader` takes them. They are not copied, but what is read is the size of what is made of it.
 struct Counted {
     bytes: Arc<Owner>,
-    left: AtomicUsize,
+    budget: Arc<Mutex<Budget>>,
 }
 
 struct Owner(Bytes);
@@ -336,13 +381,10 @@ impl Storage for Counted {
     fn read_range(&self, offset: u64, len: usize) -> Result<StorageBuffer, Hdf5Error> {
         let start = usize::try_from(offset).map_err(|_| Hdf5Error::OffsetOutOfBounds(offset))?;
         let buffer = StorageBuffer::from_shared_owner(self.bytes.clone(), start, len)?;
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len));
-        match left {
-            Ok(_) => Ok(buffer),
-            Err(_) => {
-                Err(Hdf5Error::Other("its structures point to the same bytes again and again".to_owned()))
-            }
-        }
+        let what = || "what its structures point to, the same bytes again and again,".to_owned();
+        let taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(len, what);
+        taken.map_err(|error| Hdf5Error::Other(format!("{REFUSED}{error}")))?;
+        Ok(buffer)
     }
 }
 
@@ -351,18 +393,18 @@ struct NoLinks;
 
 impl ExternalLinkResolver for NoLinks {
     fn resolve_external_link(&self, file: &str) -> Result<Option<Hdf5File>, Hdf5Error> {
-        Err(Hdf5Error::Other(format!("{REFUSED} `{file}`, and no other file is opened")))
+        Err(Hdf5Error::Other(format!("{REFUSED}it links to the file `{file}`, and no other file is opened")))
     }
 }
 
-/// How the error of [`NoLinks`] begins.
-const REFUSED: &str = "it links to the file";
+/// How errors begin that are not those of `hdf5-reader`.
+const REFUSED: &str = "refused: ";
 
 fn damaged(place: &str, error: &Hdf5Error) -> Error {
     let place = if place.is_empty() { "/" } else { place };
     let message = error.to_string();
-    match message.find(REFUSED) {
-        Some(start) => Error::Refused(format!("`{place}` in the HDF5 file: {}", &message[start..])),
+    match message.split_once(REFUSED) {
+        Some((_, reason)) => Error::Refused(format!("`{place}` in the HDF5 file: {reason}")),
         None => Error::Malformed(format!("the HDF5 file is damaged at `{place}`: {message}")),
     }
 }

@@ -6,12 +6,9 @@ use crate::checkpoint::{Bytes, Checkpoint, Element, Tensor};
 use crate::error::{Error, shown};
 use crate::strided;
 
-/// What messages call such a file.
-const FORMAT: &str = "NumPy archive";
-
 /// Whether an archive's names are those of a NumPy archive.
-pub fn is_npz<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
-    names.any(|name| name.ends_with(".npy"))
+pub(crate) fn is_npz(archive: &Archive<'_>) -> bool {
+    archive.names().any(|name| name.ends_with(".npy"))
 }
 
 /// Reads an archive. Arrays that are not compressed are parts of the file. Those of elements that are not supported are left out,
@@ -21,13 +18,11 @@ pub fn is_npz<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
 ///
 /// If the file is incomplete or damaged, inflates to far more than its size, has an array of Python objects, or none that is
 /// supported.
-pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
-    let mut budget = Budget::of(file.len());
-    let archive = Archive::open(&file, &mut budget)?;
-    let mut checkpoint = Checkpoint { format: FORMAT, tensors: Vec::new(), notes: Vec::new() };
+pub(crate) fn read(archive: &Archive<'_>, budget: &mut Budget) -> Result<Checkpoint, Error> {
+    let mut checkpoint = Checkpoint { format: "NumPy archive", tensors: Vec::new(), notes: Vec::new() };
     for entry in archive.names() {
         let Some(name) = entry.strip_suffix(".npy") else { continue };
-        let Some(bytes) = archive.entry(entry, &mut budget)? else { continue };
+        let Some(bytes) = archive.entry(entry, budget)? else { continue };
         let shown = shown(name);
         let malformed =
             |problem: &str| Error::Malformed(format!("array \"{shown}\" of the NumPy archive {problem}"));
@@ -53,11 +48,8 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
         })?;
         let elements = if header.is_fortran && header.dims.len() > 1 {
             budget.take(elements.len(), || format!("array \"{shown}\" in Fortran order"))?;
-            let strides: Vec<usize> = header
-                .dims
-                .iter()
-                .scan(1usize, |stride, size| Some(std::mem::replace(stride, stride.saturating_mul(*size))))
-                .collect();
+            let reversed: Vec<usize> = header.dims.iter().rev().copied().collect();
+            let strides: Vec<usize> = strided::strides(&reversed).into_iter().rev().collect();
             Bytes::new(strided::row_major(&elements, &header.dims, &strides, element.bytes()))
         } else {
             elements

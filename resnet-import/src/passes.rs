@@ -1,6 +1,7 @@
 //! Passes of the compiler over a graph that is compared or written.
 
 use resnet_dsl::ir::graph::Graph;
+use resnet_dsl::ir::verify::verify;
 use resnet_dsl::pass;
 
 use crate::error::Error;
@@ -13,6 +14,21 @@ pub(crate) fn typed(graph: &Graph) -> Result<Graph, Error> {
     let mut graph = graph.clone();
     run(&mut graph, &["eliminate-dead", "infer-shapes", "lower-dense"])?;
     Ok(graph)
+}
+
+/// Demands that a spec could give a graph.
+///
+/// # Errors
+/// If none could, or shapes do not fit.
+pub(crate) fn check(graph: &Graph) -> Result<(), Error> {
+    let faults = verify(graph);
+    if !faults.is_empty() {
+        return Err(Error::Unsupported(format!(
+            "the graph does not fit the language: {}",
+            faults.join("; ")
+        )));
+    }
+    run(&mut graph.clone(), &["infer-shapes"])
 }
 
 /// Runs passes of the compiler, by their names.

@@ -10,12 +10,14 @@
 mod globals;
 mod machine;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Error;
 
 /// A value of a pickle.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Python's `None`.
     None,
     /// A truth value.
@@ -36,11 +38,11 @@ pub enum Value<'a> {
 
 /// Which node of its pickle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Id(u32);
+pub(crate) struct Id(u32);
 
 /// What values refer to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Node<'a> {
+pub(crate) enum Node<'a> {
     /// A list, or a `deque`.
     List(Vec<Value<'a>>),
     /// A tuple.
@@ -71,11 +73,11 @@ pub enum Node<'a> {
 
 /// What a pickle holds.
 #[derive(Clone, Debug)]
-pub struct Pickle<'a> {
+pub(crate) struct Pickle<'a> {
     /// Its value.
-    pub root: Value<'a>,
+    pub(crate) root: Value<'a>,
     /// How many bytes it takes, the end mark included.
-    pub len: usize,
+    pub(crate) len: usize,
     nodes: Vec<Node<'a>>,
 }
 
@@ -84,13 +86,13 @@ pub struct Pickle<'a> {
 /// # Errors
 ///
 /// If it ends too early, is damaged, has more values than that, or refers to a function or class that is not known.
-pub fn read(bytes: &[u8], limit: usize) -> Result<Pickle<'_>, Error> {
+pub(crate) fn read(bytes: &[u8], limit: usize) -> Result<Pickle<'_>, Error> {
     machine::run(bytes, limit)
 }
 
 impl<'a> Pickle<'a> {
     /// What a value refers to; `None` if it is a plain one.
-    pub fn node(&self, value: Value<'a>) -> Option<&Node<'a>> {
+    pub(crate) fn node(&self, value: Value<'a>) -> Option<&Node<'a>> {
         match value {
             Value::Node(id) => self.nodes.get(id.0 as usize),
             _ => None,
@@ -98,12 +100,12 @@ impl<'a> Pickle<'a> {
     }
 
     /// All nodes, in the order of the pickle.
-    pub fn nodes(&self) -> &[Node<'a>] {
+    pub(crate) fn nodes(&self) -> &[Node<'a>] {
         &self.nodes
     }
 
     /// The entries of a dictionary.
-    pub fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+    pub(crate) fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
         match self.node(value)? {
             Node::Dict(entries) => Some(entries),
             _ => None,
@@ -111,7 +113,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// The items of a tuple or list.
-    pub fn items(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+    pub(crate) fn items(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
         match self.node(value)? {
             Node::Tuple(items) | Node::List(items) => Some(items),
             _ => None,
@@ -119,7 +121,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// The module and name of a function or class.
-    pub fn global(&self, value: Value<'a>) -> Option<(&'a str, &'a str)> {
+    pub(crate) fn global(&self, value: Value<'a>) -> Option<(&'a str, &'a str)> {
         match self.node(value)? {
             Node::Global { module, name } => Some((module, name)),
             _ => None,
@@ -127,7 +129,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// The module and name of the function that would make an object, and the function's arguments.
-    pub fn call(&self, value: Value<'a>) -> Option<(&'a str, &'a str, &[Value<'a>])> {
+    pub(crate) fn call(&self, value: Value<'a>) -> Option<(&'a str, &'a str, &[Value<'a>])> {
         match self.node(value)? {
             Node::Call { function, arguments, .. } => {
                 let (module, name) = self.global(Value::Node(*function))?;

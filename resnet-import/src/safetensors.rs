@@ -1,16 +1,12 @@
-//! Safetensors files: one, or several with an index.
+//! Safetensors files.
 
 use ::safetensors::{Dtype, SafeTensors};
 
 use crate::checkpoint::{Bytes, Checkpoint, Element, Tensor};
 use crate::error::{Error, shown};
-use crate::shards;
-
-/// What messages call such a file.
-const FORMAT: &str = "safetensors file";
 
 /// Whether a file that begins so may be one: the length of a header, and the header, a JSON object.
-pub fn is_safetensors(file: &[u8]) -> bool {
+pub(crate) fn is_safetensors(file: &[u8]) -> bool {
     let len = file.first_chunk().map(|len| u64::from_le_bytes(*len));
     len.is_some_and(|len| len < 1 << 32) && file.get(8) == Some(&b'{')
 }
@@ -21,7 +17,7 @@ pub fn is_safetensors(file: &[u8]) -> bool {
 /// # Errors
 ///
 /// If the file is incomplete or damaged, or has no tensors that are supported.
-pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
+pub(crate) fn read(file: &Bytes) -> Result<Checkpoint, Error> {
     let malformed = |problem: String| Error::Malformed(format!("the safetensors file is damaged: {problem}"));
     let len = file.first_chunk().map(|len| u64::from_le_bytes(*len));
     // Parsed, a header takes up to 50 times as much memory.
@@ -29,9 +25,9 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
         return Err(malformed("its header does not fit it".into()));
     }
     let (header, metadata) =
-        SafeTensors::read_metadata(&file).map_err(|error| malformed(error.to_string()))?;
+        SafeTensors::read_metadata(file).map_err(|error| malformed(error.to_string()))?;
     let data = header.saturating_add(8);
-    let mut checkpoint = Checkpoint { format: FORMAT, tensors: Vec::new(), notes: Vec::new() };
+    let mut checkpoint = Checkpoint { format: "safetensors file", tensors: Vec::new(), notes: Vec::new() };
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         let Some(element) = element(info.dtype) else {
@@ -52,16 +48,6 @@ pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
         return Err(Error::Unsupported("the safetensors file holds no tensors that are supported".into()));
     }
     Ok(checkpoint)
-}
-
-/// Reads a checkpoint of several files by its index (`model.safetensors.index.json`). `open` gives a file by its name, which has no
-/// folders.
-///
-/// # Errors
-///
-/// If the index is damaged, or one of the files is.
-pub fn read_index(index: &[u8], open: impl FnMut(&str) -> Result<Bytes, Error>) -> Result<Checkpoint, Error> {
-    shards::read(index, FORMAT, open, read)
 }
 
 fn element(dtype: Dtype) -> Option<Element> {

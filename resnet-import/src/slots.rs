@@ -17,13 +17,15 @@ pub(crate) struct Slot {
     pub dims: Vec<usize>,
     /// What it is for.
     pub part: Part,
+    /// Of a convolution's or dense layer's kernel its order, and the height, width, inputs of a group and outputs that it is for.
+    pub kernel: Option<(KernelLayout, [usize; 4])>,
 }
 
 /// What a tensor is for in its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Part {
-    /// A kernel, and the height, width, inputs of a group and outputs that it is for.
-    Kernel(KernelLayout, [usize; 4]),
+    /// What sums are weighted with.
+    Kernel,
     /// What is added to the sums of a kernel.
     Bias,
     /// A norm's scale.
@@ -36,10 +38,8 @@ pub(crate) enum Part {
     Variance,
     /// The slopes of a PReLU.
     Slope,
-    /// The exponent of a generalized mean.
-    Exponent,
-    /// The kernel of a convolution along channels.
-    ChannelKernel,
+    /// Something else: the exponent of a generalized mean.
+    Other,
 }
 
 /// The tensors of a [`typed`](crate::passes::typed) graph, operands first, each once.
@@ -58,8 +58,12 @@ pub(crate) fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
     let outputs = channels_of(node.ty);
     let inputs = graph.operands(value).first().map_or(0, |operand| channels_of(graph.node(*operand).ty));
     let mut slots = Vec::new();
-    let mut add = |name: &str, dims: Vec<usize>, part| {
-        slots.push(Slot { name: name.to_owned(), node: node.name.clone(), dims, part });
+    let mut add = |name: &str, part: Part, sizes: Sizes| {
+        let (dims, kernel) = match sizes {
+            Sizes::Plain(dims) => (dims, None),
+            Sizes::Kernel(layout, shape) => (layout.dims(shape), Some((layout, shape))),
+        };
+        slots.push(Slot { name: name.to_owned(), node: node.name.clone(), dims, part, kernel });
     };
     match &node.op {
         Op::Conv2d(conv) => {
@@ -78,9 +82,9 @@ pub(crate) fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
         }
         Op::GroupNorm(norm) => {
             if let Some([gamma, beta]) = &norm.affine {
-                let channels = vec![norm.normalized(outputs)];
-                add(gamma, channels.clone(), Part::Gamma);
-                add(beta, channels, Part::Beta);
+                let channels = norm.normalized(outputs);
+                add(gamma, Part::Gamma, Sizes::Plain(vec![channels]));
+                add(beta, Part::Beta, Sizes::Plain(vec![channels]));
             }
             slope(&norm.activation, outputs, &mut add);
         }
@@ -89,10 +93,10 @@ pub(crate) fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
         }
         Op::GemPool(pool) => {
             if let Exponent::Load(name) = &pool.exponent {
-                add(name, vec![1], Part::Exponent);
+                add(name, Part::Other, Sizes::Plain(vec![1]));
             }
         }
-        Op::ChannelConv(conv) => add(&conv.weights, vec![1, 1, conv.kernel], Part::ChannelKernel),
+        Op::ChannelConv(conv) => add(&conv.weights, Part::Kernel, Sizes::Plain(vec![1, 1, conv.kernel])),
         Op::Input(_)
         | Op::ZeroPad(_)
         | Op::MaxPool(_)
@@ -109,23 +113,28 @@ pub(crate) fn of_node(graph: &Graph, value: Value) -> Vec<Slot> {
     slots
 }
 
+/// The sizes of a tensor; those of a kernel follow from what it is for.
+enum Sizes {
+    Plain(Vec<usize>),
+    Kernel(KernelLayout, [usize; 4]),
+}
+
 fn kernel(
     weights: &KernelParam,
     bias: Option<&BiasParam>,
     shape: [usize; 4],
-    add: &mut impl FnMut(&str, Vec<usize>, Part),
+    add: &mut dyn FnMut(&str, Part, Sizes),
 ) {
-    let layout = weights.tensor.layout;
-    add(&weights.tensor.name, layout.dims(shape), Part::Kernel(layout, shape));
+    add(&weights.tensor.name, Part::Kernel, Sizes::Kernel(weights.tensor.layout, shape));
     if let Some(name) = bias.and_then(|bias| bias.tensor.as_deref()) {
-        add(name, vec![shape[3]], Part::Bias);
+        add(name, Part::Bias, Sizes::Plain(vec![shape[3]]));
     }
     if let Some(norm) = &weights.batch_norm {
         batch_norm(norm, shape[3], add);
     }
 }
 
-fn batch_norm(norm: &BatchNorm, channels: usize, add: &mut impl FnMut(&str, Vec<usize>, Part)) {
+fn batch_norm(norm: &BatchNorm, channels: usize, add: &mut dyn FnMut(&str, Part, Sizes)) {
     let channels = norm.normalized(channels);
     for (name, part) in [
         (&norm.gamma, Part::Gamma),
@@ -133,12 +142,12 @@ fn batch_norm(norm: &BatchNorm, channels: usize, add: &mut impl FnMut(&str, Vec<
         (&norm.mean, Part::Mean),
         (&norm.variance, Part::Variance),
     ] {
-        add(name, vec![channels], part);
+        add(name, part, Sizes::Plain(vec![channels]));
     }
 }
 
-fn slope(activation: &Activation, channels: usize, add: &mut impl FnMut(&str, Vec<usize>, Part)) {
+fn slope(activation: &Activation, channels: usize, add: &mut dyn FnMut(&str, Part, Sizes)) {
     if let Some(slope) = &activation.slope {
-        add(&slope.name, vec![slope.len(channels)], Part::Slope);
+        add(&slope.name, Part::Slope, Sizes::Plain(vec![slope.len(channels)]));
     }
 }

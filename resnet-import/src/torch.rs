@@ -22,7 +22,6 @@ use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Checkpoint};
 use crate::error::Error;
 use crate::pickle::{self, Pickle, Value};
-use crate::shards;
 use storage::Storages;
 
 /// What messages call such a file.
@@ -34,7 +33,7 @@ const SAVE: &str = "save its tensors: `torch.save(model.state_dict(), \"model.pt
 const MAGIC: [u8; 10] = 0x1950_a86a_20f9_469c_fc6c_u128.to_le_bytes().first_chunk().copied().unwrap();
 
 /// Whether a file that begins so may be one: a zip archive, or a pickle.
-pub fn is_checkpoint(file: &[u8]) -> bool {
+pub(crate) fn is_checkpoint(file: &[u8]) -> bool {
     archive::is_archive(file) || is_tar(file) || matches!(file, [0x80, 0..=5, ..])
 }
 
@@ -44,32 +43,23 @@ pub fn is_checkpoint(file: &[u8]) -> bool {
 ///
 /// If the file is incomplete or damaged, asks for functions of Python (a whole pickled model), was not written by `torch.save`, or
 /// has no tensors.
-pub fn read(file: Bytes) -> Result<Checkpoint, Error> {
-    let mut budget = Budget::of(file.len());
-    if archive::is_archive(&file) {
-        read_archive(&file, &mut budget)
-    } else if is_tar(&file) {
+pub(crate) fn read(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> {
+    if archive::is_archive(file) {
+        read_archive(&Archive::open(file, budget)?, budget)
+    } else if is_tar(file) {
         Err(Error::Unsupported(format!(
             "the file is a tar archive, as PyTorch wrote it before version 0.2: load it with PyTorch, and {SAVE}"
         )))
     } else {
-        read_pickles(&file, &mut budget)
+        read_pickles(file, budget)
     }
 }
 
-/// Reads a checkpoint of several files by its index (`pytorch_model.bin.index.json`). `open` gives a file by its name, which has no
-/// folders.
+/// The form of a zip archive: the pickle is `NAME/data.pkl`, the storages are `NAME/data/KEY`.
 ///
 /// # Errors
-///
-/// If the index is damaged, or one of the files is.
-pub fn read_index(index: &[u8], open: impl FnMut(&str) -> Result<Bytes, Error>) -> Result<Checkpoint, Error> {
-    shards::read(index, FORMAT, open, read)
-}
-
-/// The form of a zip archive: the pickle is `NAME/data.pkl`, the storages are `NAME/data/KEY`.
-fn read_archive(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> {
-    let archive = Archive::open(file, budget)?;
+/// As [`read`].
+pub(crate) fn read_archive(archive: &Archive<'_>, budget: &mut Budget) -> Result<Checkpoint, Error> {
     let mut tops = archive.names().filter_map(|name| name.strip_suffix("data.pkl"));
     let top = tops.find(|top| top.is_empty() || top.ends_with('/')).ok_or_else(|| {
         Error::Unsupported(
@@ -98,9 +88,9 @@ fn read_archive(file: &Bytes, budget: &mut Budget) -> Result<Checkpoint, Error> 
     let Some(data) = archive.entry(&format!("{top}data.pkl"), budget)? else {
         return Err(Error::Malformed("the zip archive has no `data.pkl`".into()));
     };
-    let pickle = pickle::read(&data, values(file))?;
+    let pickle = pickle::read(&data, values(archive.file()))?;
     let folder = format!("{top}data/");
-    state::checkpoint(&pickle, &mut Storages::archive(&archive, folder), budget)
+    state::checkpoint(&pickle, &mut Storages::archive(archive, folder), budget)
 }
 
 /// The form without an archive: a magic number, a version, the sizes of the writer's types, the object and the keys of its storages

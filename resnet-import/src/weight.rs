@@ -1,12 +1,13 @@
 //! A tensor of the weight file that is written, and where its elements come from.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use half::{bf16, f16};
 use resnet_plan::KernelLayout;
 
-use crate::checkpoint::{Element, Tensor};
+use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::strided::row_major;
 
 /// A tensor that is written.
 #[derive(Clone, Debug)]
@@ -28,12 +29,10 @@ pub enum Source {
     Reordered {
         /// The tensor.
         tensor: Tensor,
-        /// Its order.
-        from: KernelLayout,
-        /// The order that is written.
-        to: KernelLayout,
-        /// Height, width, inputs of a group, outputs.
-        shape: [usize; 4],
+        /// The sizes of what is written, row-major: outputs, inputs and positions in some order.
+        dims: [usize; 3],
+        /// How far apart in the tensor its elements are along these.
+        strides: [usize; 3],
     },
     /// Elements that were computed, in the order that is written.
     Computed(Vec<f64>),
@@ -63,18 +62,15 @@ impl Format {
 
     /// Bytes of an element.
     pub fn bytes(self) -> usize {
-        match self {
-            Format::F32 => 4,
-            Format::F16 | Format::Bf16 => 2,
-        }
+        self.as_element().bytes()
     }
 
     /// Whether an element can be written: it is finite, and is so when it is converted.
     pub(crate) fn holds(self, element: f64) -> bool {
         match self {
             Format::F32 => (element as f32).is_finite(),
-            Format::F16 => f16::from_f64(element).is_finite(),
-            Format::Bf16 => bf16::from_f64(element).is_finite(),
+            Format::F16 => half::f16::from_f64(element).is_finite(),
+            Format::Bf16 => half::bf16::from_f64(element).is_finite(),
         }
     }
 
@@ -100,19 +96,24 @@ impl Weight {
 impl Source {
     /// A kernel in this order of a tensor in that one. What agrees is taken as it is.
     pub fn kernel(tensor: Tensor, from: KernelLayout, to: KernelLayout, shape: [usize; 4]) -> Self {
-        let [places_from, places_to] = [from, to].map(|layout| layout.strides(shape));
+        let [from, to] = [from, to].map(|layout| layout.strides(shape));
         let sizes = [shape[3], shape[2], shape[0].saturating_mul(shape[1])];
         // How far apart neighbours are does not matter where there are none.
-        let same = (0..3).all(|axis| sizes[axis] == 1 || places_from[axis] == places_to[axis]);
-        if same { Source::Same(tensor) } else { Source::Reordered { tensor, from, to, shape } }
+        if (0..3).all(|axis| sizes[axis] == 1 || from[axis] == to[axis]) {
+            return Source::Same(tensor);
+        }
+        let mut axes = [0, 1, 2];
+        axes.sort_by_key(|axis| Reverse(to[*axis]));
+        Source::Reordered { tensor, dims: axes.map(|axis| sizes[axis]), strides: axes.map(|axis| from[axis]) }
     }
 
     /// All elements, in the order that is written.
     pub fn to_f64(&self) -> Cow<'_, [f64]> {
         match self {
             Source::Same(tensor) => Cow::Owned(tensor.to_f64()),
-            Source::Reordered { tensor, from, to, shape } => {
-                Cow::Owned(reorder(&tensor.to_f64(), *from, *to, *shape))
+            Source::Reordered { tensor, dims, strides } => {
+                let bytes = Bytes::new(row_major(&tensor.bytes, dims, strides, tensor.element.bytes()));
+                Cow::Owned(Tensor { bytes, ..tensor.clone() }.to_f64())
             }
             Source::Computed(elements) => Cow::Borrowed(elements),
         }
@@ -120,31 +121,18 @@ impl Source {
 
     /// Writes all elements.
     pub(crate) fn write(&self, format: Format, to: &mut dyn Write) -> io::Result<()> {
+        let element = format.as_element();
         match self {
-            Source::Same(tensor) if tensor.element == format.as_element() => to.write_all(&tensor.bytes),
-            Source::Reordered { tensor, from, to: order, shape } if tensor.element == format.as_element() => {
-                if format == Format::F32 {
-                    to.write_all(
-                        reorder(tensor.bytes.as_chunks::<4>().0, *from, *order, *shape).as_flattened(),
-                    )
-                } else {
-                    to.write_all(
-                        reorder(tensor.bytes.as_chunks::<2>().0, *from, *order, *shape).as_flattened(),
-                    )
-                }
+            Source::Same(tensor) if tensor.element == element => to.write_all(&tensor.bytes),
+            Source::Reordered { tensor, dims, strides } if tensor.element == element => {
+                to.write_all(&row_major(&tensor.bytes, dims, strides, element.bytes()))
             }
             _ => {
                 let mut bytes = Vec::new();
                 // Small pieces, so that nothing is in memory twice.
                 for piece in self.to_f64().chunks(1 << 14) {
                     bytes.clear();
-                    for element in piece {
-                        match format {
-                            Format::F32 => bytes.extend((*element as f32).to_le_bytes()),
-                            Format::F16 => bytes.extend(f16::from_f64(*element).to_le_bytes()),
-                            Format::Bf16 => bytes.extend(bf16::from_f64(*element).to_le_bytes()),
-                        }
-                    }
+                    piece.iter().for_each(|number| element.write(*number, &mut bytes));
                     to.write_all(&bytes)?;
                 }
                 Ok(())
@@ -153,34 +141,15 @@ impl Source {
     }
 }
 
-/// The elements of a kernel in another order. A tensor of another length gives as many zeros as the shape says.
-pub(crate) fn reorder<T: Copy + Default>(
-    elements: &[T],
-    from: KernelLayout,
-    to: KernelLayout,
-    shape @ [height, width, inputs, outputs]: [usize; 4],
-) -> Vec<T> {
-    let mut reordered = vec![T::default(); elements.len()];
-    let ([of, if_, pf], [ot, it, pt]) = (from.strides(shape), to.strides(shape));
-    for output in 0..outputs {
-        for input in 0..inputs {
-            for position in 0..height * width {
-                let source = elements.get(output * of + input * if_ + position * pf);
-                let target = reordered.get_mut(output * ot + input * it + position * pt);
-                if let (Some(source), Some(target)) = (source, target) {
-                    *target = *source;
-                }
-            }
-        }
-    }
-    reordered
-}
-
 #[test]
 fn orders_are_permutations() {
     let shape = [1, 2, 3, 2];
-    let hwio: Vec<u8> = (0..12).collect();
-    let oihw = reorder(&hwio, KernelLayout::Hwio, KernelLayout::Oihw, shape);
-    assert_eq!(oihw, [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
-    assert_eq!(reorder(&oihw, KernelLayout::Oihw, KernelLayout::Hwio, shape), hwio);
+    let kernel = |numbers: &[f64], from, to| {
+        let tensor = Tensor::new("", vec![numbers.len()], Element::F16, numbers.iter().copied());
+        Source::kernel(tensor, from, to, shape).to_f64().into_owned()
+    };
+    let hwio: Vec<f64> = (0..12).map(f64::from).collect();
+    let oihw = kernel(&hwio, KernelLayout::Hwio, KernelLayout::Oihw);
+    assert_eq!(oihw, [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0, 7.0, 3.0, 9.0, 5.0, 11.0]);
+    assert_eq!(kernel(&oihw, KernelLayout::Oihw, KernelLayout::Hwio), hwio);
 }

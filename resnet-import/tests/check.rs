@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use resnet_dsl::Spec;
 use resnet_import::{
-    Bytes, Check, Contents, Element, Error, Format, Imported, Model, Source, check, import, read, write,
+    Bytes, Check, Contents, Element, Error, Format, Imported, Model, Source, Specs, check, import, read,
+    write,
 };
 
 /// A file with a graph, and what it is imported as.
 fn file() -> (Contents, Imported) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/activations.onnx");
     let contents = read(&path).unwrap();
-    let imported = import(&contents, &[], "test", &path).unwrap();
+    let imported = import(&contents, Specs::Any(&[]), "test", &path).unwrap();
     (contents, imported)
 }
 
@@ -69,7 +70,7 @@ fn images([height, width]: [usize; 2], layers: usize) -> (Contents, Imported) {
     let model =
         Model { format: "test".to_owned(), operators: layers, graph, tensors: Vec::new(), notes: Vec::new() };
     let contents = Contents::Network(model);
-    let imported = import(&contents, &[], "test", Path::new("test.onnx")).unwrap();
+    let imported = import(&contents, Specs::Any(&[]), "test", Path::new("test.onnx")).unwrap();
     (contents, imported)
 }
 

@@ -9,7 +9,7 @@ use resnet_dsl::ir::read::read;
 use resnet_dsl::ir::{Node, Op};
 use resnet_dsl::pass::PIPELINE;
 use resnet_dsl::{Spec, shipped};
-use resnet_import::{Bytes, Contents, Element, Imported, Like, Model, Tensor, import};
+use resnet_import::{Bytes, Contents, Element, Imported, Like, Model, Specs, Tensor, import};
 use resnet_plan::Description;
 
 /// The graph of a spec and its description.
@@ -89,7 +89,7 @@ fn graphs_that_ship_are_recognized() {
         let (graph, description) = network(name, shipped::get(name).unwrap());
         let file = file(&graph, &description);
         let contents = if index % 2 == 0 { folded(&file) } else { file };
-        let imported = import(&contents, &all, "test", Path::new("test.onnx"))
+        let imported = import(&contents, Specs::Any(&all), "test", Path::new("test.onnx"))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let same = imported.notes.iter().any(|note| note.contains(name));
         let Imported { network, notes, spec, .. } = &imported;
@@ -103,7 +103,7 @@ fn graphs_that_ship_can_be_written_as_lists() {
     for name in shipped::names() {
         let (graph, description) = network(name, shipped::get(name).unwrap());
         let contents = file(&graph, &description);
-        let imported = import(&contents, &[], "test", Path::new("test.onnx"))
+        let imported = import(&contents, Specs::Any(&[]), "test", Path::new("test.onnx"))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let (written, _) = network("test", &imported.spec);
         if !graph.topological().iter().any(|value| matches!(graph.node(*value).op, Op::Subsample(_))) {
@@ -123,7 +123,7 @@ fn beginnings_are_not_recognized() {
         let value = graph.topological().into_iter().find(|value| graph.node(*value).name == name);
         graph.set_output(value.unwrap_or_else(|| panic!("{name} of\n{whole}")));
         (dead.run)(&mut graph).unwrap();
-        let imported = import(&file(&graph, &description), &all, "test", Path::new("test.onnx"));
+        let imported = import(&file(&graph, &description), Specs::Any(&all), "test", Path::new("test.onnx"));
         let network = imported.unwrap_or_else(|error| panic!("{name}: {error}")).network;
         assert_eq!(network.contains(" up to "), found, "{name}: {network}");
     }

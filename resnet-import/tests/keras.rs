@@ -4,7 +4,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use resnet_dsl::evaluate::evaluate;
-use resnet_import::{Bytes, Checkpoint, Element, Error, Model, keras};
+use resnet_import::{Bytes, Checkpoint, Contents, Element, Error, Model, parse};
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -22,12 +22,22 @@ fn unpacked(name: &str) -> Vec<u8> {
     bytes
 }
 
-fn model(bytes: Vec<u8>) -> Result<Model, Error> {
-    Ok(keras::model(&Bytes::new(bytes))?.expect("a graph"))
+fn read(bytes: Vec<u8>) -> Result<Contents, Error> {
+    parse(&Bytes::new(bytes), &mut |name| panic!("asked for {name}"))
 }
 
-fn checkpoint(name: &str) -> Result<Checkpoint, Error> {
-    keras::checkpoint(&Bytes::new(unpacked(name)))
+fn model(bytes: Vec<u8>) -> Result<Model, Error> {
+    match read(bytes)? {
+        Contents::Network(model) => Ok(model),
+        Contents::Tensors(_) => panic!("no graph"),
+    }
+}
+
+fn checkpoint(bytes: Vec<u8>) -> Result<Checkpoint, Error> {
+    match read(bytes)? {
+        Contents::Tensors(checkpoint) => Ok(checkpoint),
+        Contents::Network(_) => panic!("a graph"),
+    }
 }
 
 /// The elements of the output.
@@ -124,7 +134,10 @@ fn ten_images_of_a_published_model() {
 #[test]
 fn weights_are_those_of_the_model() {
     let model = model(unpacked("narrow.h5")).unwrap();
-    for (file, without) in [("narrow.h5", 0), ("narrow.weights.h5", 4), ("narrow.keras", 4)] {
+    let mut without_config = unpacked("narrow.h5");
+    let place = without_config.windows(12).position(|bytes| bytes == b"model_config").unwrap();
+    without_config[place] = b'x';
+    for (file, without) in [(without_config, 0), (unpacked("narrow.weights.h5"), 4)] {
         let weights = checkpoint(file).unwrap();
         let is_there = |wanted: &&resnet_import::Tensor| {
             let found = weights.tensors.iter().find(|tensor| tensor.name == wanted.name);
@@ -134,13 +147,13 @@ fn weights_are_those_of_the_model() {
         let of_file = |tensor: &&resnet_import::Tensor| tensor.element == Element::F32;
         let missing: Vec<_> =
             model.tensors.iter().filter(of_file).filter(|tensor| !is_there(tensor)).collect();
-        assert!(missing.len() <= without, "{file}: {missing:?}");
+        assert!(missing.len() <= without, "{missing:?}");
     }
 }
 
 #[test]
 fn layers_are_in_order() {
-    let weights = checkpoint("narrow.weights.h5").unwrap();
+    let weights = checkpoint(unpacked("narrow.weights.h5")).unwrap();
     let kernels: Vec<&str> =
         weights.tensors.iter().filter_map(|tensor| tensor.name.strip_suffix("/kernel")).collect();
     let of = |kind: &str| kernels.iter().filter(|name| name.contains(kind)).copied().collect::<Vec<_>>();
@@ -152,7 +165,7 @@ fn layers_are_in_order() {
 
 #[test]
 fn datasets_of_all_kinds() {
-    let weights = checkpoint("kinds.h5").unwrap();
+    let weights = checkpoint(unpacked("kinds.h5")).unwrap();
     assert_eq!(weights.tensors.len(), 5);
     for tensor in &weights.tensors {
         assert_eq!(tensor.dims, [2, 3], "{tensor:?}");
@@ -170,7 +183,7 @@ fn numbered_weights_of_other_types_are_errors() {
     for at in places {
         let mut file = whole.clone();
         file[at..at + 8].copy_from_slice(&natural);
-        let error = keras::checkpoint(&Bytes::new(file)).unwrap_err();
+        let error = checkpoint(file).unwrap_err();
         assert!(error.to_string().contains("/vars/"), "{error}");
     }
     // But the state of random numbers, which is of such a type, is none.
@@ -181,7 +194,7 @@ fn numbered_weights_of_other_types_are_errors() {
             file[at..at + to.len()].copy_from_slice(to);
         }
     }
-    let all = |file: Vec<u8>| keras::checkpoint(&Bytes::new(file)).map(|found| found.tensors.len());
+    let all = |file: Vec<u8>| checkpoint(file).map(|found| found.tensors.len());
     let count = all(file.clone()).unwrap();
     let places = (0..file.len() - 8).filter(|at| file[*at..].starts_with(&single));
     let left: Vec<usize> = places
@@ -196,7 +209,7 @@ fn numbered_weights_of_other_types_are_errors() {
 
 #[test]
 fn weights_without_a_graph() {
-    assert!(keras::model(&Bytes::new(unpacked("narrow.weights.h5"))).unwrap().is_none());
+    assert!(matches!(read(unpacked("narrow.weights.h5")), Ok(Contents::Tensors(_))));
 }
 
 #[test]
@@ -338,17 +351,17 @@ fn nested_models_are_bounded() {
 #[test]
 fn other_files_are_refused() {
     for name in ["link.h5", "external.h5"] {
-        let error = checkpoint(name).unwrap_err();
+        let error = checkpoint(unpacked(name)).unwrap_err();
         assert!(matches!(error, Error::Refused(_)), "{error}");
         assert!(error.to_string().contains("no other file is opened"), "{error}");
     }
-    assert!(checkpoint("soft.h5").unwrap_err().to_string().contains("lacks its weight"));
+    assert!(checkpoint(unpacked("soft.h5")).unwrap_err().to_string().contains("lacks its weight"));
 }
 
 #[test]
 fn bombs_are_refused() {
     for (name, reason) in [("bomb.h5", "memory"), ("large.h5", "memory"), ("names.h5", "memory")] {
-        let error = checkpoint(name).unwrap_err().to_string();
+        let error = checkpoint(unpacked(name)).unwrap_err().to_string();
         assert!(error.contains(reason), "{name}: {error}");
     }
     let spaces = vec![b' '; 80 << 20];
@@ -367,12 +380,11 @@ fn bombs_are_refused() {
 fn files_that_end_early() {
     for (name, step) in [("narrow.h5", 97), ("mixed.weights.h5", 997), ("narrow.keras", 997)] {
         let whole = unpacked(name);
-        let expected = checkpoint(name).unwrap().tensors.len();
+        let expected = read(whole.clone()).unwrap().tensors().len();
         for length in (0..whole.len()).step_by(step) {
-            let bytes = Bytes::new(whole[..length].to_vec());
-            let _ = keras::model(&bytes).map_err(|error| assert!(!error.to_string().is_empty()));
-            if let Ok(found) = keras::checkpoint(&bytes) {
-                assert_eq!(found.tensors.len(), expected, "{name}: {length} bytes");
+            match read(whole[..length].to_vec()) {
+                Ok(found) => assert_eq!(found.tensors().len(), expected, "{name}: {length} bytes"),
+                Err(error) => assert!(!error.to_string().is_empty()),
             }
         }
     }
@@ -396,8 +408,7 @@ fn damaged_files() {
                 let place = (places[random(places.len())] + random(3)).min(whole.len() - 1);
                 bytes[place] = random(256) as u8;
             }
-            let bytes = Bytes::new(bytes);
-            let _ = (keras::model(&bytes), keras::checkpoint(&bytes));
+            let _ = read(bytes);
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use resnet_dsl::evaluate::{Array, evaluate};
 use resnet_dsl::ir::Op;
-use resnet_import::{Bytes, Contents, Error, Model, import, onnx};
-use wire::{Message, initializer, model, node, node_with};
+use resnet_import::{Bytes, Contents, Error, Model, Specs, import, parse};
+use wire::{Message, external, initializer, model, node, node_with};
 
 /// No file lies beside the model.
 fn nothing(name: &str) -> Result<Bytes, Error> {
@@ -16,7 +16,14 @@ fn nothing(name: &str) -> Result<Bytes, Error> {
 }
 
 fn read(bytes: Vec<u8>) -> Result<Model, Error> {
-    onnx::read(&Bytes::new(bytes), None, &mut nothing)
+    read_with(bytes, &mut nothing)
+}
+
+fn read_with(bytes: Vec<u8>, beside: &mut dyn FnMut(&str) -> Result<Bytes, Error>) -> Result<Model, Error> {
+    match parse(&Bytes::new(bytes), beside)? {
+        Contents::Network(model) => Ok(model),
+        Contents::Tensors(_) => panic!("no graph"),
+    }
 }
 
 fn refused(bytes: Vec<u8>) -> String {
@@ -165,7 +172,7 @@ fn exporters_are_told() {
 #[test]
 fn outputs_of_a_list_are_called_as_in_the_file() {
     let contents = Contents::Network(read(data("old.onnx")).unwrap());
-    let imported = import(&contents, &[], "old", Path::new("old.onnx")).unwrap();
+    let imported = import(&contents, Specs::Any(&[]), "old", Path::new("old.onnx")).unwrap();
     assert!(imported.spec.ends_with("\noutputs: [normed, large, probabilities]\n"), "{}", imported.spec);
     assert!(!imported.spec.contains("classes"), "{}", imported.spec);
 }
@@ -290,35 +297,20 @@ fn errors_name_operator_node_and_what_to_do() {
 }
 
 #[test]
-fn open_sizes_are_asked_for() {
-    let relu = node("Relu", "a", &["image"], "y");
-    let file = Bytes::new(model(relu, &[0, 3, 0, 0], "y"));
-    let error = onnx::read(&file, None, &mut nothing).unwrap_err().to_string();
-    assert!(error.contains("are left open in the file: say its size"), "{error}");
-    let model = onnx::read(&file, Some([8, 6, 3]), &mut nothing).unwrap();
-    assert!(model.graph.to_string().contains("dims=1x8x6x3"));
+fn open_sizes_are_those_of_imagenet() {
+    let relu = || node("Relu", "a", &["image"], "y");
+    let open = read(model(relu(), &[0, 3, 0, 0], "y")).unwrap();
+    assert!(open.graph.to_string().contains("dims=1x224x224x3"));
+    assert!(matches!(&open.notes[..], [note] if note.contains("224x224x3")), "{:?}", open.notes);
     // What the file says stays.
-    let model = onnx::read(&file, Some([8, 6, 4]), &mut nothing).unwrap();
-    assert!(model.graph.to_string().contains("dims=1x8x6x3"));
-    assert!(matches!(&model.notes[..], [note] if note.contains("8x6x3")), "{:?}", model.notes);
+    let half_open = read(model(relu(), &[0, 4, 0, 6], "y")).unwrap();
+    assert!(half_open.graph.to_string().contains("dims=1x224x6x4"));
 }
 
 #[test]
 fn tensors_lie_in_the_model_s_own_folder_only() {
-    let file = |location: &str, offset: &str, length: &str| {
-        let entry = |key: &str, value: &str| Message::new().text(1, key).text(2, value).done();
-        let tensor = [1, 3, 1, 1]
-            .iter()
-            .fold(Message::new(), |tensor, size| tensor.int(1, *size))
-            .int(2, 1)
-            .text(8, "w");
-        let tensor = tensor.field(13, &entry("location", location)).field(13, &entry("offset", offset));
-        let tensor = tensor.field(13, &entry("length", length)).int(14, 1).done();
-        let conv = node("Conv", "c", &["image", "w"], "y");
-        Bytes::new(model([conv, Message::new().field(5, &tensor).done()].concat(), &[1, 3, 2, 2], "y"))
-    };
     for location in ["../../x", "/etc/passwd", "a/b", "..", "", "a\\b", "c:x", "a\0"] {
-        let error = onnx::read(&file(location, "0", "12"), None, &mut nothing).unwrap_err().to_string();
+        let error = read(external(location, "0", "12")).unwrap_err().to_string();
         assert!(error.contains("only files in the model's own folder are read"), "{location}: {error}");
     }
     let mut asked = Vec::new();
@@ -326,14 +318,11 @@ fn tensors_lie_in_the_model_s_own_folder_only() {
         asked.push(name.to_owned());
         Ok(Bytes::new(vec![0; 16]))
     };
-    assert_eq!(
-        onnx::read(&file("w.data", "4", "12"), None, &mut beside).unwrap().tensors[0].dims,
-        [1, 3, 1, 1]
-    );
+    assert_eq!(read_with(external("w.data", "4", "12"), &mut beside).unwrap().tensors[0].dims, [1, 3, 1, 1]);
     for (offset, length) in
         [("5", "12"), ("18446744073709551615", "12"), ("0", "8"), ("-1", "12"), ("0", "1e3")]
     {
-        let error = onnx::read(&file("w.data", offset, length), None, &mut beside).unwrap_err().to_string();
+        let error = read_with(external("w.data", offset, length), &mut beside).unwrap_err().to_string();
         assert!(error.starts_with("the tensor `w` "), "{error}");
     }
     assert!(asked.iter().all(|name| name == "w.data"));

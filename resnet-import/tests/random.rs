@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use resnet_dsl::Spec;
-use resnet_import::{Bytes, Check, Contents, Element, Format, Model, Tensor, check, import, write};
+use resnet_import::{Bytes, Check, Contents, Element, Format, Model, Specs, Tensor, check, import, write};
 use resnet_runtime::weights::fill::Filler;
 
 /// How many networks are drawn.
@@ -36,7 +36,7 @@ fn lists_of_layers_compute_the_same() {
         let model =
             Model { format: "test".to_owned(), operators: graph.len(), graph, tensors, notes: Vec::new() };
         let contents = Contents::Network(model);
-        let imported = import(&contents, &[], "random", Path::new("random"))
+        let imported = import(&contents, Specs::Any(&[]), "random", Path::new("random"))
             .unwrap_or_else(|error| panic!("network {index}: {error}\n{text}"));
         let mut file = std::fs::File::create(&weights).unwrap();
         write::weights(&imported.weights, Format::F32, &mut file).unwrap();

@@ -1,6 +1,6 @@
 //! Safetensors files, written here.
 
-use resnet_import::{Bytes, Checkpoint, Element, Error, safetensors};
+use resnet_import::{Bytes, Checkpoint, Contents, Element, Error, parse};
 
 fn file(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
@@ -12,12 +12,18 @@ fn two() -> Vec<u8> {
 }
 
 fn read(file: Vec<u8>) -> Result<Checkpoint, Error> {
-    safetensors::read(Bytes::new(file))
+    read_with(file, &mut |name| panic!("opened {name}"))
+}
+
+fn read_with(file: Vec<u8>, open: &mut dyn FnMut(&str) -> Result<Bytes, Error>) -> Result<Checkpoint, Error> {
+    match parse(&Bytes::new(file), open)? {
+        Contents::Tensors(checkpoint) => Ok(checkpoint),
+        Contents::Network(_) => panic!("a network"),
+    }
 }
 
 #[test]
 fn tensors_are_parts_of_the_file() {
-    assert!(safetensors::is_safetensors(&two()));
     let checkpoint = read(two()).unwrap();
     let [a, b] = &*checkpoint.tensors else { panic!("two tensors") };
     assert_eq!((&*a.name, &*a.dims, a.element, a.to_f64()), ("a", &[1, 2][..], Element::F32, vec![1.0, 2.0]));
@@ -55,20 +61,17 @@ fn an_index_names_files_of_its_own_folder() {
         Ok(Bytes::new(if name == "1.safetensors" { shard("x", 1) } else { shard("y", 2) }))
     };
     let index = br#"{"weight_map": {"y": "2.safetensors", "x": "1.safetensors"}}"#;
-    let checkpoint = safetensors::read_index(index, open).unwrap();
+    let checkpoint = read_with(index.to_vec(), &mut { open }).unwrap();
     let found: Vec<_> = checkpoint.tensors.iter().map(|tensor| (&*tensor.name, tensor.to_f64())).collect();
     assert_eq!(found, [("y", vec![2.0]), ("x", vec![1.0])]);
     assert_eq!(opened, ["2.safetensors", "1.safetensors"]);
 
     for name in ["../x", "/etc/passwd", "a/b", "..", "", "a\\\\b", "C:x"] {
         let index = format!(r#"{{"weight_map": {{"x": "{name}"}}}}"#);
-        let error = safetensors::read_index(index.as_bytes(), |name| panic!("opened {name}")).unwrap_err();
+        let error = read(index.into_bytes()).unwrap_err();
         assert!(matches!(error, Error::Refused(_)), "{name}: {error}");
     }
     for index in ["", "{}", "[]", r#"{"weight_map": {"x": 1}}"#] {
-        assert!(
-            safetensors::read_index(index.as_bytes(), |name| panic!("opened {name}")).is_err(),
-            "{index}"
-        );
+        assert!(read(index.as_bytes().to_vec()).is_err(), "{index}");
     }
 }

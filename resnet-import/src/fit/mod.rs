@@ -15,10 +15,10 @@ use std::path::Path;
 use resnet_dsl::spec::Overrides;
 use resnet_plan::KernelLayout;
 
-use crate::candidate::{Candidate, Like};
+use crate::candidate::{Candidate, Like, Specs};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::Error;
-use crate::slots::{Part, Slot};
+use crate::slots::Slot;
 use crate::weight::{Source, Weight};
 
 /// A spec whose weights a file holds.
@@ -55,12 +55,12 @@ struct Pairing {
 ///
 /// # Errors
 /// If there is none: what is missing, extra or misshapen for the nearest one.
-pub(crate) fn fit(checkpoint: &Checkpoint, specs: &[Like], path: &Path) -> Result<Fit, Error> {
+pub(crate) fn fit(checkpoint: &Checkpoint, specs: Specs<'_>, path: &Path) -> Result<Fit, Error> {
     let parse = |like: &Like| Candidate::parse(like, &Overrides::default());
     let candidates = match specs {
-        [one] => vec![parse(one)?],
+        Specs::Only(one) => vec![parse(one)?],
         // Specs that ship have no mistakes.
-        all => all.iter().filter_map(|like| parse(like).ok()).collect(),
+        Specs::Any(all) => all.iter().filter_map(|like| parse(like).ok()).collect(),
     };
     let tensors = &checkpoint.tensors;
     if let Some(error) = report::quantized(tensors) {
@@ -122,9 +122,9 @@ impl Pairing {
 
 /// A tensor of a file as a slot's.
 fn weight(slot: &Slot, tensor: Tensor, layout: KernelLayout) -> Weight {
-    let source = match slot.part {
-        Part::Kernel(to, shape) => Source::kernel(tensor, order_of(layout, to), to, shape),
-        _ => Source::Same(tensor),
+    let source = match slot.kernel {
+        Some((to, shape)) => Source::kernel(tensor, order_of(layout, to), to, shape),
+        None => Source::Same(tensor),
     };
     Weight { name: slot.name.clone(), dims: slot.dims.clone(), source }
 }
@@ -136,10 +136,8 @@ fn order_of(file: KernelLayout, spec: KernelLayout) -> KernelLayout {
 
 /// Whether a tensor is a weight of a slot's sizes, in a file that orders kernels like this. Sizes of 1 may be left out or added.
 fn has_shape(slot: &Slot, tensor: &Tensor, layout: KernelLayout) -> bool {
-    let wanted = match slot.part {
-        Part::Kernel(spec, shape) => order_of(layout, spec).dims(shape),
-        _ => slot.dims.clone(),
-    };
+    let wanted =
+        slot.kernel.map_or_else(|| slot.dims.clone(), |(spec, shape)| order_of(layout, spec).dims(shape));
     let larger = |dims: &[usize]| dims.iter().copied().filter(|size| *size != 1).collect::<Vec<_>>();
     tensor.element.is_float() && (wanted == tensor.dims || larger(&wanted) == larger(&tensor.dims))
 }
@@ -147,9 +145,9 @@ fn has_shape(slot: &Slot, tensor: &Tensor, layout: KernelLayout) -> bool {
 /// How a file orders kernels: as most of those agree with that have a slot's name.
 fn layout<'a>(kernels: impl Iterator<Item = (&'a Slot, &'a Tensor)> + Clone) -> KernelLayout {
     let orders = [KernelLayout::Oihw, KernelLayout::Hwio, KernelLayout::Ohwi];
-    let own = kernels.clone().find_map(|(slot, _)| match slot.part {
-        Part::Kernel(layout, _) => orders.into_iter().find(|order| order_of(*order, layout) == layout),
-        _ => None,
+    let own = kernels.clone().find_map(|(slot, _)| {
+        let (layout, _) = slot.kernel?;
+        orders.into_iter().find(|order| order_of(*order, layout) == layout)
     });
     let agree = |order: &KernelLayout| {
         kernels.clone().filter(|(slot, tensor)| has_shape(slot, tensor, *order)).count()

@@ -45,7 +45,7 @@ fn as_it_is(tensors: &[Tensor], candidate: Candidate) -> Option<Pairing> {
     };
     let kernels = found(&pairs);
     let kernels = kernels.iter().map(|(slot, tensor)| (&slots[*slot], &tensors[*tensor]));
-    let layout = layout(kernels.filter(|(slot, _)| matches!(slot.part, Part::Kernel(..))));
+    let layout = layout(kernels.filter(|(slot, _)| slot.kernel.is_some()));
     let mut used: HashSet<usize> = pairs.iter().flatten().copied().collect();
     // Behind another prefix than the others, as the head often is.
     for (slot, pair) in slots.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
@@ -186,11 +186,9 @@ fn head(tensors: &[Tensor], candidate: &Candidate, pairs: &mut [Option<usize>], 
 /// The kernel of the dense layer whose units are the classes, and its height, width, inputs and outputs.
 pub(super) fn classifier(candidate: &Candidate) -> Option<(usize, [usize; 4])> {
     let classes = candidate.classes?;
-    candidate.slots.iter().enumerate().rev().find_map(|(index, slot)| match slot.part {
-        Part::Kernel(layout, shape) if layout == layout.dense() && shape[3] == classes => {
-            Some((index, shape))
-        }
-        _ => None,
+    candidate.slots.iter().enumerate().rev().find_map(|(index, slot)| {
+        let (layout, shape) = slot.kernel?;
+        (layout == layout.dense() && shape[3] == classes).then_some((index, shape))
     })
 }
 
@@ -221,7 +219,7 @@ fn input(tensors: &[Tensor], pairing: &Pairing) -> Option<[usize; 3]> {
         first.is_some_and(|value| matches!(graph.node(value).op, Op::Input(_)))
     };
     candidate.slots.iter().zip(pairs).find_map(|(slot, tensor)| {
-        let Part::Kernel(order, [rows, columns, inputs, outputs]) = slot.part else { return None };
+        let (order, [rows, columns, inputs, outputs]) = slot.kernel?;
         let tensor = &tensors[(*tensor)?];
         if inputs != channels || order == order.dense() || !reads_input(slot) {
             return None;
@@ -304,8 +302,10 @@ fn cut(candidate: &Candidate, pairs: &[Option<usize>]) -> Option<String> {
 /// With all ends of the name hashed, this takes minutes.
 #[test]
 fn long_names_take_no_longer() {
-    let slot =
-        |name: &str| Slot { name: name.to_owned(), node: String::new(), dims: vec![1], part: Part::Bias };
+    let slot = |name: &str| {
+        let (name, node) = (name.to_owned(), String::new());
+        Slot { name, node, dims: vec![1], part: Part::Bias, kernel: None }
+    };
     let bytes = crate::Bytes::new(vec![0; 4]);
     let name = "a.".repeat(500_000) + "fc.bias";
     let tensors = [Tensor { name, dims: vec![1], element: crate::Element::F32, bytes }];

@@ -20,20 +20,7 @@ use crate::fit::{Pairing, has_shape};
 use crate::slots::{Part, Slot, of_node};
 
 /// A layer's tensors: what they are for, and which they are.
-type Layer = Vec<(Kind, usize)>;
-
-/// What a tensor is for, without sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Kind {
-    Kernel,
-    Bias,
-    Gamma,
-    Beta,
-    Mean,
-    Variance,
-    Slope,
-    Other,
-}
+type Layer = Vec<(Part, usize)>;
 
 /// The pairing of a file with a spec; `None` if the orders of their layers do not agree, or in several ways.
 pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing> {
@@ -70,48 +57,33 @@ pub(super) fn pair(tensors: &[Tensor], candidate: &Candidate) -> Option<Pairing>
 /// The layers of a file, in its order.
 fn file(tensors: &[Tensor]) -> Vec<Layer> {
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut layers: Vec<Layer> = Vec::new();
+    let mut layers: Vec<Vec<usize>> = Vec::new();
     for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.element.is_float()) {
         let place = *places.entry(parent(&tensor.name)).or_insert(layers.len());
         if place == layers.len() {
             layers.push(Vec::new());
         }
-        layers[place].push((Kind::Other, index));
+        layers[place].push(index);
     }
-    for layer in &mut layers {
-        let is_norm = layer.len() > 1 && layer.iter().all(|(_, tensor)| tensors[*tensor].dims.len() <= 1);
-        for (kind, tensor) in layer {
-            *kind = kind_of(&tensors[*tensor], is_norm);
-        }
-    }
-    layers
+    let parts = |layer: Vec<usize>| {
+        let is_norm = layer.len() > 1 && layer.iter().all(|tensor| tensors[*tensor].dims.len() <= 1);
+        layer.into_iter().map(|tensor| (part(&tensors[tensor], is_norm), tensor)).collect()
+    };
+    layers.into_iter().map(parts).collect()
 }
 
 /// What a tensor is for, by the end of its name and its shape.
-fn kind_of(tensor: &Tensor, of_norm: bool) -> Kind {
+fn part(tensor: &Tensor, of_norm: bool) -> Part {
     let last = tensor.name.rsplit(['.', '/']).next().unwrap_or_default().trim_end_matches(":0");
     match last {
-        _ if tensor.dims.len() > 1 => Kind::Kernel,
-        "weight" | "gamma" | "scale" if of_norm => Kind::Gamma,
-        "bias" | "beta" if of_norm => Kind::Beta,
-        "bias" | "beta" => Kind::Bias,
-        _ if last.contains("mean") => Kind::Mean,
-        _ if last.contains("var") => Kind::Variance,
-        "weight" | "alpha" => Kind::Slope,
-        _ => Kind::Other,
-    }
-}
-
-fn kind_of_slot(slot: &Slot) -> Kind {
-    match slot.part {
-        Part::Kernel(..) | Part::ChannelKernel => Kind::Kernel,
-        Part::Bias => Kind::Bias,
-        Part::Gamma => Kind::Gamma,
-        Part::Beta => Kind::Beta,
-        Part::Mean => Kind::Mean,
-        Part::Variance => Kind::Variance,
-        Part::Slope => Kind::Slope,
-        Part::Exponent => Kind::Other,
+        _ if tensor.dims.len() > 1 => Part::Kernel,
+        "weight" | "gamma" | "scale" if of_norm => Part::Gamma,
+        "bias" | "beta" if of_norm => Part::Beta,
+        "bias" | "beta" => Part::Bias,
+        _ if last.contains("mean") => Part::Mean,
+        _ if last.contains("var") => Part::Variance,
+        "weight" | "alpha" => Part::Slope,
+        _ => Part::Other,
     }
 }
 
@@ -128,10 +100,8 @@ fn order(candidate: &Candidate, shortcut_first: bool) -> Vec<Layer> {
     while let Some((value, ready)) = waiting.pop() {
         if ready {
             let slots = of_node(graph, value);
-            let layer: Layer = slots
-                .iter()
-                .filter_map(|slot| Some((kind_of_slot(slot), *index.get(slot.name.as_str())?)))
-                .collect();
+            let layer: Layer =
+                slots.iter().filter_map(|slot| Some((slot.part, *index.get(slot.name.as_str())?))).collect();
             if !layer.is_empty() {
                 order.push(layer);
             }
@@ -171,21 +141,21 @@ fn agree(
     if layers.len() != order.len() {
         return None;
     }
-    // Layers with the same kinds of tensors follow each other in one order; norms may stand apart from kernels.
+    // Layers with the same parts follow each other in one order; norms may stand apart from kernels.
     let key = |layer: &Layer| {
-        let mut kinds: Vec<Kind> = layer.iter().map(|(kind, _)| *kind).collect();
-        kinds.sort_unstable();
-        kinds
+        let mut parts: Vec<Part> = layer.iter().map(|(part, _)| *part).collect();
+        parts.sort_unstable();
+        parts
     };
-    let mut waiting: HashMap<Vec<Kind>, std::collections::VecDeque<&Layer>> = HashMap::new();
+    let mut waiting: HashMap<Vec<Part>, std::collections::VecDeque<&Layer>> = HashMap::new();
     for layer in layers {
         waiting.entry(key(layer)).or_default().push_back(layer);
     }
     let mut pairs = vec![None; slots.len()];
     for layer in order {
         let of_file = waiting.get_mut(&key(layer))?.pop_front()?;
-        for (kind, slot) in layer {
-            let (_, tensor) = of_file.iter().find(|(of_file, _)| of_file == kind)?;
+        for (part, slot) in layer {
+            let (_, tensor) = of_file.iter().find(|(of_file, _)| of_file == part)?;
             if !has_shape(&slots[*slot], &tensors[*tensor], layout) {
                 return None;
             }

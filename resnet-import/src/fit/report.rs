@@ -9,7 +9,7 @@ use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_dsl::spec::Overrides;
 
-use crate::candidate::{self, Candidate, Like};
+use crate::candidate::{self, Candidate, Like, Specs};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::difference::Difference;
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub(super) fn quantized(tensors: &[Tensor]) -> Option<Error> {
 }
 
 /// The error of a file that fits none of these specs.
-pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], specs: &[Like], path: &Path) -> Error {
+pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], specs: Specs<'_>, path: &Path) -> Error {
     let tensors = &checkpoint.tensors;
     let matched = |pairing: &Pairing| {
         let slots = pairing.candidate.slots.iter().zip(&pairing.fits).filter(|(_, fits)| **fits);
@@ -41,17 +41,17 @@ pub(super) fn misfit(checkpoint: &Checkpoint, pairings: &[Pairing], specs: &[Lik
     };
     let near = pairings.iter().min_by_key(|pairing| (Reverse(matched(pairing)), pairing.rank(tensors, path)));
     if let Some(near) = near.filter(|near| matched(near) > 0) {
-        return Error::Unsupported(describe(tensors, near, specs.len() == 1));
+        return Error::Unsupported(describe(tensors, near, matches!(specs, Specs::Only(_))));
     }
     let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     let names = shown(&names);
     Error::Unsupported(match specs {
-        [one] => format!(
+        Specs::Only(one) => format!(
             "the file does not hold the weights of {}: neither the names of its tensors ({names}) nor their order and shapes are the spec's\n{}",
             one.name,
             advice(tensors, one, None)
         ),
-        _ => format!(
+        Specs::Any(_) => format!(
             "the tensors of the file ({names}) are of no network that ships\n\
              write a spec of the network (docs/spec-language.md), and add --like SPEC; or export it as ONNX, which holds the network"
         ),

@@ -1,6 +1,6 @@
 //! Adds nodes to a graph, with names and shapes, and the tensors that they use.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Display;
 
 use resnet_dsl::diag::Span;
@@ -9,9 +9,10 @@ use resnet_dsl::ops::{Dims, Sides};
 use resnet_plan::Text;
 
 use crate::budget::Budget;
-use crate::checkpoint::{Bytes, Element, Tensor};
+use crate::checkpoint::{Element, Tensor};
 use crate::error::Error;
 use crate::keras::config::Layer;
+use crate::names::Names;
 
 /// A value of the graph.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,7 @@ impl Builder {
             return Err(layer.unsupported("gives an empty image: use a larger input"));
         }
         let flat = inputs.first().is_some_and(|input| input.flat);
-        let name = self.nodes.unique(name);
+        let name = self.nodes.give(name);
         let block = if inputs.is_empty() { "" } else { "stem" };
         let (ty, halo, span) = (None, Sides::default(), Span::default());
         let node = Node { name, op, ty, halo, block: block.to_owned(), span, used: None };
@@ -135,33 +136,9 @@ impl Builder {
         let name = name.to_string();
         if self.held.insert(name.clone()) {
             self.room(elements.len())?;
-            let bytes = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
-            let (dims, element, bytes) = (vec![elements.len()], Element::F64, Bytes::new(bytes));
-            self.tensors.push(Tensor { name: name.clone(), dims, element, bytes });
+            let numbers = elements.iter().copied();
+            self.tensors.push(Tensor::new(&name, vec![elements.len()], Element::F64, numbers));
         }
         Ok(name.into())
-    }
-}
-
-/// Names that are taken, and how often each was asked for.
-#[derive(Default)]
-pub(super) struct Names(HashMap<String, usize>);
-
-impl Names {
-    /// Whether it is taken.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// This name, or this with a number, which is taken from now on.
-    pub(super) fn unique(&mut self, name: &str) -> String {
-        let mut unique = name.to_owned();
-        while self.0.contains_key(&unique) {
-            let count = self.0.entry(name.to_owned()).or_insert(1);
-            *count += 1;
-            unique = format!("{name}_{count}");
-        }
-        self.0.insert(unique.clone(), 1);
-        unique
     }
 }

@@ -12,43 +12,91 @@ mod weights;
 
 use serde_json::Value;
 
-use resnet_dsl::diag::Diagnostics;
-use resnet_dsl::ir::verify::verify;
 use resnet_dsl::ir::{Op, Output};
-use resnet_dsl::pass;
 
-use crate::archive::{Archive, is_archive};
+use crate::archive::Archive;
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Checkpoint, Tensor};
 use crate::error::Error;
 use crate::hdf5::{File, Group};
 use crate::model::{INPUT, Model, assumed};
-use builder::{Flow, Names};
+use crate::names::{Names, legal};
+use crate::passes;
+use crate::read::Contents;
+use builder::Flow;
 use config::{Layer, Network, short, size};
-use network::{Walk, sanitized};
+use network::Walk;
 use weights::{Stored, Weights, canonical};
 
-/// The model of a file; `None` if it holds weights only.
+/// Whether an archive's names are those of a model of Keras 3.
+pub(crate) fn is_model(archive: &Archive<'_>) -> bool {
+    archive.names().any(|name| [CONFIG, METADATA, WEIGHTS].contains(&name))
+}
+
+/// The entries of such an archive.
+const CONFIG: &str = "config.json";
+const METADATA: &str = "metadata.json";
+const WEIGHTS: &str = "model.weights.h5";
+
+/// What an HDF5 file holds: a model, or weights only.
 ///
 /// # Errors
-/// If the file is damaged, or a layer has no counterpart: which, and what to do.
-pub fn model(file: &Bytes) -> Result<Option<Model>, Error> {
-    let mut opened = Opened::read(file)?;
-    let Some(text) = opened.config()? else { return Ok(None) };
-    opened.file.take(memory(&text), || "the model's configuration".to_owned())?;
+/// If the file is damaged or holds no weights of Keras, or a layer has no counterpart: which, and what to do.
+pub(crate) fn read(file: &Bytes, budget: Budget) -> Result<Contents, Error> {
+    let file = File::open(file, budget)?;
+    let root = file.root()?;
+    match root.text("model_config")? {
+        Some(config) => model(config, &version(&root)?, file).map(Contents::Network),
+        None => Ok(Contents::Tensors(checkpoint(&weights_of(&file)?))),
+    }
+}
+
+/// The model that an archive holds.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_archive(archive: &Archive<'_>, mut budget: Budget) -> Result<Contents, Error> {
+    let mut entry = |name: &str| {
+        let missing = || {
+            Error::Malformed(format!(
+                "the zip archive has no `{name}`: a model of Keras 3 has it; save it by `model.save(\"model.keras\")`"
+            ))
+        };
+        archive.entry(name, &mut budget)?.ok_or_else(missing)
+    };
+    let text = |name: &str, bytes: &Bytes| match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(Error::Malformed(format!("`{name}` of the zip archive is no text"))),
+    };
+    let weights = entry(WEIGHTS)?;
+    let config = text(CONFIG, &entry(CONFIG)?)?;
+    let metadata = text(METADATA, &entry(METADATA)?)?;
+    let metadata: Value = serde_json::from_str(&metadata)
+        .map_err(|error| Error::Malformed(format!("`{METADATA}` of the zip archive is no JSON: {error}")))?;
+    let version = metadata.get("keras_version").and_then(Value::as_str).unwrap_or("3");
+    model(config, version, File::open(&weights, budget)?).map(Contents::Network)
+}
+
+/// The model of this configuration.
+fn model(text: String, version: &str, file: File) -> Result<Model, Error> {
+    file.take(memory(&text), || "the model's configuration".to_owned())?;
     let config: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Malformed(format!("the model's configuration is no JSON: {error}")))?;
     drop(text);
-    let weights = opened.weights()?;
-    build(&config, &weights, &opened.version, opened.file.into_budget()).map(Some)
+    let weights = weights_of(&file)?;
+    build(&config, &weights, version, file.into_budget())
 }
 
-/// The weights of a file, called by their layers: `conv1/kernel`.
-///
-/// # Errors
-/// If the file is damaged, or holds no weights of Keras.
-pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
-    let weights = Opened::read(file)?.weights()?;
+fn weights_of(file: &File) -> Result<Weights, Error> {
+    Weights::read(&file.root()?)?.ok_or_else(|| {
+        Error::Unsupported(
+            "the HDF5 file holds no weights of Keras: it has neither `layer_names` nor `layers`".to_owned(),
+        )
+    })
+}
+
+/// Weights without a model, called by their layers: `conv1/kernel`.
+fn checkpoint(weights: &Weights) -> Checkpoint {
     let mut tensors: Vec<Tensor> = Vec::new();
     let mut taken = Names::default();
     for layer in &weights.layers {
@@ -59,13 +107,13 @@ pub fn checkpoint(file: &Bytes) -> Result<Checkpoint, Error> {
             // In a model within the model, the name of the layer alone is enough, if no other has it.
             let inner =
                 owner.strip_prefix(&layer.name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(owner);
-            let [inner, whole] = [inner, owner].map(|owner| sanitized(&format!("{owner}/{role}")));
+            let [inner, whole] = [inner, owner].map(|owner| legal(&format!("{owner}/{role}")));
             let name = if taken.contains(&inner) { whole } else { inner };
             let dims = plain(role, &tensor.dims);
-            tensors.push(Tensor { name: taken.unique(&name), dims, ..tensor.clone() });
+            tensors.push(Tensor { name: taken.give(&name), dims, ..tensor.clone() });
         }
     }
-    Ok(Checkpoint { format: "Keras weights", tensors, notes: Vec::new() })
+    Checkpoint { format: "Keras weights", tensors, notes: Vec::new() }
 }
 
 /// Slopes that rows and columns share are as many as channels.
@@ -101,65 +149,6 @@ fn roles(key: &str, count: usize) -> &'static [&'static str] {
     }
 }
 
-/// A file whose kind is known.
-struct Opened {
-    /// The HDF5 file, of the archive or by itself.
-    file: File,
-    /// `config.json` of an archive.
-    config: Option<String>,
-    /// Keras' version: "3.15.1".
-    version: String,
-}
-
-impl Opened {
-    fn read(file: &Bytes) -> Result<Self, Error> {
-        let mut budget = Budget::of(file.len());
-        if !is_archive(file) {
-            let file = File::open(file, budget)?;
-            let version = version(&file.root()?)?;
-            return Ok(Opened { file, config: None, version });
-        }
-        let archive = Archive::open(file, &mut budget)?;
-        let mut entry = |name: &str| {
-            let missing = || {
-                Error::Malformed(format!(
-                    "the zip archive has no `{name}`: a model of Keras 3 has it; save it by `model.save(\"model.keras\")`"
-                ))
-            };
-            archive.entry(name, &mut budget)?.ok_or_else(missing)
-        };
-        let text = |name: &str, bytes: &Bytes| match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(Error::Malformed(format!("`{name}` of the zip archive is no text"))),
-        };
-        let weights = entry("model.weights.h5")?;
-        let config = text("config.json", &entry("config.json")?)?;
-        let metadata = text("metadata.json", &entry("metadata.json")?)?;
-        let metadata: Value = serde_json::from_str(&metadata).map_err(|error| {
-            Error::Malformed(format!("`metadata.json` of the zip archive is no JSON: {error}"))
-        })?;
-        let version = metadata.get("keras_version").and_then(Value::as_str).unwrap_or("3").to_owned();
-        Ok(Opened { file: File::open(&weights, budget)?, config: Some(config), version })
-    }
-
-    /// The model's configuration, once.
-    fn config(&mut self) -> Result<Option<String>, Error> {
-        match self.config.take() {
-            Some(config) => Ok(Some(config)),
-            None => self.file.root()?.text("model_config"),
-        }
-    }
-
-    fn weights(&self) -> Result<Weights, Error> {
-        Weights::read(&self.file.root()?)?.ok_or_else(|| {
-            Error::Unsupported(
-                "the HDF5 file holds no weights of Keras: it has neither `layer_names` nor `layers`"
-                    .to_owned(),
-            )
-        })
-    }
-}
-
 fn version(root: &Group<'_>) -> Result<String, Error> {
     if let Some(version) = root.text("keras_version")? {
         return Ok(version);
@@ -179,12 +168,12 @@ fn build(config: &Value, weights: &Weights, version: &str, budget: Budget) -> Re
     let config = config.get("config").unwrap_or(&Value::Null);
     let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
-    let mut walk = Walk::new(&sanitized(network.name), weights, major, budget);
+    let mut walk = Walk::new(&legal(network.name), weights, major, budget);
     let (input, any_size) = input(&mut walk, &network, config)?;
     let outputs = walk.whole(&network, input)?;
     let mut graph = walk.builder.graph;
     graph.set_outputs(outputs.iter().map(|output| Output { name: None, value: output.value }).collect());
-    check(&graph)?;
+    passes::check(&graph)?;
     let [_, height, width, channels] = input.dims;
     let notes = if any_size { vec![assumed([height, width, channels])] } else { Vec::new() };
     let format = format!("Keras model (saved by Keras {})", short(version));
@@ -229,15 +218,4 @@ fn input(walk: &mut Walk<'_>, network: &Network<'_>, config: &Value) -> Result<(
     })?;
     let any_size = shape.iter().skip(1).any(Value::is_null);
     Ok((walk.builder.add(first, "input", Op::Input([1, height, width, channels]), &[])?, any_size))
-}
-
-/// The graph is one that a spec could give.
-fn check(graph: &resnet_dsl::ir::Graph) -> Result<(), Error> {
-    let faults = verify(graph);
-    if !faults.is_empty() {
-        return Err(Error::Malformed(format!("the model is no sound network: {}", faults.join("; "))));
-    }
-    let message =
-        |errors: Diagnostics| errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
-    pass::infer_shapes(&mut graph.clone()).map_err(|errors| Error::Unsupported(message(errors)))
 }

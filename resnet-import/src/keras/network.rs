@@ -5,11 +5,12 @@ use std::collections::{BinaryHeap, HashMap};
 
 use crate::budget::Budget;
 use crate::error::{Error, shown};
-use crate::keras::builder::{Builder, Flow, Names};
+use crate::keras::builder::{Builder, Flow};
 use crate::keras::config::{Layer, Network, Reference};
 use crate::keras::layers;
 use crate::keras::snake::snake_case;
 use crate::keras::weights::{Place, Weights};
+use crate::names::{Names, legal};
 
 /// Walks through a model.
 pub(super) struct Walk<'a> {
@@ -193,12 +194,12 @@ impl<'a> Walk<'a> {
             Some(label) => label.clone(),
             None => {
                 // In a model within a model, the name of the layer alone is enough, if no other has it.
-                let own = sanitized(layer.name);
+                let own = legal(layer.name);
                 let free = scope.outer.is_none() || !self.taken.contains(&own);
                 let bytes = path.len().saturating_mul(4);
                 self.builder
                     .take(bytes, || format!("the names of layers, as that of `{}`,", shown(&path)))?;
-                let label = self.taken.unique(&if free { own } else { sanitized(&path) });
+                let label = self.taken.give(&if free { own } else { legal(&path) });
                 self.labels.insert(path, label.clone());
                 label
             }
@@ -210,13 +211,6 @@ impl<'a> Walk<'a> {
         let item = Item { layer, label, place: Place { numbered, outer, inner } };
         Ok(vec![layers::layer(self, &item, inputs)?])
     }
-}
-
-/// A name that graphs can hold.
-pub(super) fn sanitized(name: &str) -> String {
-    let name: String =
-        name.chars().map(|c| if c.is_alphanumeric() || "_./-".contains(c) { c } else { '_' }).collect();
-    if name.is_empty() { "_".to_owned() } else { name }
 }
 
 /// What layers are called where names are made of classes: `conv2d`, `conv2d_1`.

@@ -4,11 +4,16 @@
 
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::error::Error;
-use crate::onnx::elements::{Places, collect, distances, get, ints, of_floats, of_ints, picked, to_ints};
+use crate::onnx::elements::{
+    Places, collect, expanded, get, ints, of_floats, of_ints, picked, reordered, to_ints,
+};
 use crate::onnx::proto::{Node, is_standard};
-use crate::onnx::sizes::{broadcast, permutation, ranges, shape_part, squeezed, target, unsqueezed, within};
+use crate::onnx::sizes::{
+    all_within, broadcast, permutation, ranges, shape_part, squeezed, target, unsqueezed, within,
+};
 use crate::onnx::tensor;
 use crate::onnx::{malformed, unsupported};
+use crate::strided::strides;
 
 /// The most elements that a constant may be given which is larger than all that it is made of.
 const LARGEST: usize = 1 << 22;
@@ -195,20 +200,15 @@ fn binary_as(a: &Tensor, b: &Tensor, element: Element, f: impl Fn(f64, f64) -> f
 }
 
 fn expand(x: &Tensor, dims: &[usize]) -> Result<Tensor, Error> {
-    let len = bounded(dims, &[x])?;
-    let places = Places::new(&x.dims, dims);
-    Ok(picked(x, dims.to_vec(), (0..len).map(|index| places.at(index))))
+    bounded(dims, &[x])?;
+    Ok(expanded(x, dims.to_vec()))
 }
 
 /// A tensor with its axes in another order.
 pub(super) fn transpose(x: &Tensor, perm: Option<&[i64]>) -> Result<Tensor, Error> {
     let perm = permutation(x.dims.len(), perm)?;
-    let from = distances(&x.dims);
     let pick = |list: &[usize]| perm.iter().filter_map(|axis| list.get(*axis).copied()).collect::<Vec<_>>();
-    let (dims, steps) = (pick(&x.dims), pick(&from));
-    let places = Places::strided(&dims, &steps);
-    let len = Tensor::len(&dims).unwrap_or(0);
-    Ok(picked(x, dims, (0..len).map(|index| places.at(index))))
+    Ok(reordered(x, pick(&x.dims), &pick(&strides(&x.dims))))
 }
 
 fn concat(parts: &[&Tensor], axis: i64) -> Result<Tensor, Error> {
@@ -248,7 +248,7 @@ fn gather(x: &Tensor, indices: &Tensor, axis: i64) -> Result<Tensor, Error> {
     let (Some(size), after) = (rest.first().copied(), rest.get(1..).unwrap_or_default()) else {
         return Err(malformed("gathers from a single number"));
     };
-    let rows = to_ints(indices).into_iter().map(|row| within(row, size)).collect::<Result<Vec<_>, _>>()?;
+    let rows = all_within(&to_ints(indices), size)?;
     let dims = [before, &indices.dims, after].concat();
     let len = bounded(&dims, &[x, indices])?;
     let inner = Tensor::len(after).unwrap_or(0).max(1);
@@ -277,7 +277,7 @@ fn slice(
         }
     }
     // Steps may be negative: indices are computed as they are.
-    let from = distances(&x.dims);
+    let from = strides(&x.dims);
     let len = bounded(&dims, &[x])?;
     let place = |mut index: usize| {
         let mut place = 0;
@@ -294,11 +294,11 @@ fn slice(
 fn reduce(x: &Tensor, axes: Option<&[i64]>, keep: bool, op: &str) -> Result<Tensor, Error> {
     let rank = x.dims.len();
     let reduced = match axes {
-        Some(axes) => axes.iter().map(|axis| within(*axis, rank)).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => all_within(axes, rank)?,
         None => (0..rank).collect(),
     };
     let is_reduced = |axis: usize| reduced.contains(&axis);
-    let from = distances(&x.dims);
+    let from = strides(&x.dims);
     let side = |wanted: bool| {
         let axes = (0..rank).filter(move |axis| is_reduced(*axis) == wanted);
         axes.filter_map(|axis| Some((*x.dims.get(axis)?, *from.get(axis)?))).unzip::<_, _, Vec<_>, Vec<_>>()

@@ -2,24 +2,14 @@
 
 use crate::checkpoint::{Bytes, Element, Tensor};
 use crate::onnx::sizes::aligned;
+use crate::strided::{row_major, strides};
 
 /// An element. There is one for each index below the product of the sizes.
 #[inline]
 pub(super) fn get(tensor: &Tensor, index: usize) -> f64 {
-    fn number<const N: usize>(bytes: &[u8], index: usize) -> [u8; N] {
-        bytes.as_chunks::<N>().0.get(index).copied().unwrap_or([0; N])
-    }
-    let bytes = &*tensor.bytes;
-    match tensor.element {
-        Element::F32 => f64::from(f32::from_le_bytes(number(bytes, index))),
-        Element::F64 => f64::from_le_bytes(number(bytes, index)),
-        Element::F16 => half::f16::from_le_bytes(number(bytes, index)).to_f64(),
-        Element::Bf16 => half::bf16::from_le_bytes(number(bytes, index)).to_f64(),
-        Element::I64 => i64::from_le_bytes(number(bytes, index)) as f64,
-        Element::I32 => f64::from(i32::from_le_bytes(number(bytes, index))),
-        Element::I8 => f64::from(i8::from_le_bytes(number(bytes, index))),
-        Element::U8 => f64::from(u8::from_le_bytes(number(bytes, index))),
-    }
+    let size = tensor.element.bytes();
+    let bytes = tensor.bytes.get(index.saturating_mul(size)..);
+    bytes.and_then(|bytes| bytes.get(..size)).map_or(0.0, |bytes| tensor.element.read(bytes))
 }
 
 /// All elements as whole numbers, as far as an i64 reaches.
@@ -49,20 +39,7 @@ pub(super) fn of_floats(dims: Vec<usize>, list: &[f64]) -> Tensor {
 
 /// So many elements, written as these.
 pub(super) fn collect(dims: Vec<usize>, element: Element, numbers: impl Iterator<Item = f64>) -> Tensor {
-    let mut bytes = Vec::with_capacity(numbers.size_hint().0.saturating_mul(element.bytes()));
-    for x in numbers {
-        match element {
-            Element::F32 => bytes.extend((x as f32).to_le_bytes()),
-            Element::F64 => bytes.extend(x.to_le_bytes()),
-            Element::F16 => bytes.extend(half::f16::from_f64(x).to_le_bytes()),
-            Element::Bf16 => bytes.extend(half::bf16::from_f64(x).to_le_bytes()),
-            Element::I64 => bytes.extend((x as i64).to_le_bytes()),
-            Element::I32 => bytes.extend((x as i32).to_le_bytes()),
-            Element::I8 => bytes.extend((x as i8).to_le_bytes()),
-            Element::U8 => bytes.push(x as u8),
-        }
-    }
-    Tensor { name: String::new(), dims, element, bytes: Bytes::new(bytes) }
+    Tensor::new("", dims, element, numbers)
 }
 
 /// Where the elements of a result come from: its sizes from the last axis on, and the distance along each in the operand. Axes that
@@ -74,13 +51,7 @@ pub(super) struct Places {
 impl Places {
     /// Of an operand that is broadcast.
     pub(super) fn new(operand: &[usize], result: &[usize]) -> Self {
-        let steps = distances(operand);
-        let rank = result.len();
-        let distance = |axis: usize| match aligned(operand, axis, rank) {
-            1 => 0,
-            _ => aligned(&steps, axis, rank),
-        };
-        Places::strided(result, &(0..rank).map(distance).collect::<Vec<_>>())
+        Places::strided(result, &broadcast(operand, result))
     }
 
     /// Of an operand whose elements lie at these distances along the axes of the result.
@@ -109,6 +80,29 @@ impl Places {
     }
 }
 
+/// How far apart in an operand the elements of a result are along its axes: 0 where it is broadcast.
+fn broadcast(operand: &[usize], result: &[usize]) -> Vec<usize> {
+    let steps = strides(operand);
+    let rank = result.len();
+    let distance = |axis: usize| match aligned(operand, axis, rank) {
+        1 => 0,
+        _ => aligned(&steps, axis, rank),
+    };
+    (0..rank).map(distance).collect()
+}
+
+/// The elements of `x` that are so far apart along these axes.
+pub(super) fn reordered(x: &Tensor, dims: Vec<usize>, strides: &[usize]) -> Tensor {
+    let bytes = Bytes::new(row_major(&x.bytes, &dims, strides, x.element.bytes()));
+    Tensor { name: x.name.clone(), dims, element: x.element, bytes }
+}
+
+/// The elements of `x`, repeated along the axes that it does not have or has once.
+pub(super) fn expanded(x: &Tensor, dims: Vec<usize>) -> Tensor {
+    let strides = broadcast(&x.dims, &dims);
+    reordered(x, dims, &strides)
+}
+
 /// The elements of `x` at these places, byte by byte.
 pub(super) fn picked(x: &Tensor, dims: Vec<usize>, places: impl Iterator<Item = usize>) -> Tensor {
     let size = x.element.bytes();
@@ -118,15 +112,4 @@ pub(super) fn picked(x: &Tensor, dims: Vec<usize>, places: impl Iterator<Item = 
         bytes.extend_from_slice(element.unwrap_or(&[0; 8][..size]));
     }
     Tensor { name: x.name.clone(), dims, element: x.element, bytes: Bytes::new(bytes) }
-}
-
-/// The distance from one element to the next along each axis.
-pub(super) fn distances(dims: &[usize]) -> Vec<usize> {
-    let mut distances = vec![1; dims.len()];
-    let mut step = 1usize;
-    for (distance, size) in distances.iter_mut().zip(dims).rev() {
-        *distance = step;
-        step = step.saturating_mul(*size);
-    }
-    distances
 }

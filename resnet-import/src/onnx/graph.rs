@@ -12,28 +12,24 @@ use std::collections::HashMap;
 use resnet_dsl::diag::Span;
 use resnet_dsl::ir::{self, Graph, Node as IrNode, Op, Output};
 use resnet_dsl::ops::{Dims, Sides};
-use resnet_dsl::pass;
 use resnet_plan::Text;
 
 use crate::checkpoint::Tensor;
 use crate::error::Error;
+use crate::names::{Names, legal};
 use crate::onnx::constant;
 use crate::onnx::elements;
 use crate::onnx::input;
 use crate::onnx::ops;
-use crate::onnx::order::{Names, at, sorted};
+use crate::onnx::order::{at, sorted};
 use crate::onnx::proto::{self, Node};
 use crate::onnx::sizes;
 use crate::onnx::value::{Axis, Image, NCHW, Value};
 use crate::onnx::{malformed, unsupported};
+use crate::passes;
 
 /// The network of a file of so many bytes, and its tensors.
-pub(super) fn build(
-    file: proto::Graph,
-    opset: i64,
-    input: Option<[usize; 3]>,
-    bytes: usize,
-) -> Result<(Graph, Vec<Tensor>), Error> {
+pub(super) fn build(file: proto::Graph, opset: i64, bytes: usize) -> Result<(Graph, Vec<Tensor>), Error> {
     let order = sorted(&file)?;
     let mut uses: HashMap<&str, usize> = HashMap::new();
     let read = order.iter().flat_map(|node| &node.inputs);
@@ -63,7 +59,7 @@ pub(super) fn build(
             )));
         }
     }
-    let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name), input)?;
+    let (name, dims, axes) = input::input(&file, |name| builder.values.contains_key(name))?;
     let image = builder.add_named("input", Op::Input(dims), &[], axes.to_vec());
     let image = image.map_err(|error| Error::Malformed(format!("the input `{name}` {error}")))?;
     builder.values.insert(name.to_owned(), Value::Image(image));
@@ -79,7 +75,10 @@ pub(super) fn build(
         }
     }
     builder.outputs(&file.outputs)?;
-    builder.finish()
+    passes::run(&mut builder.graph, &["eliminate-dead"])?;
+    builder.resolve_affine()?;
+    passes::check(&builder.graph)?;
+    Ok((builder.graph, builder.tensors))
 }
 
 /// The graph so far.
@@ -216,6 +215,14 @@ impl Builder<'_> {
         }
     }
 
+    /// Whole numbers that are an attribute in old opsets, a constant input in newer ones, if they are there.
+    pub(super) fn ints(&self, node: &Node, name: &str, index: usize) -> Result<Option<Vec<i64>>, Error> {
+        match node.ints(name) {
+            Some(list) => Ok(Some(list.to_vec())),
+            None => Ok(self.constant(node, index)?.map(|list| elements::to_ints(&list))),
+        }
+    }
+
     /// An input of the network's values, with all done to it that was left to be done.
     pub(super) fn image(&mut self, node: &Node, index: usize) -> Result<Image, Error> {
         let image = match self.required(node, index)? {
@@ -273,6 +280,11 @@ impl Builder<'_> {
         node.inputs.get(index).and_then(|name| self.uses.get(name.as_str())) == Some(&1)
     }
 
+    /// Adds an operator of one value that lies as that does.
+    pub(super) fn unary(&mut self, at: &Node, op: Op, image: &Image) -> Result<Value, Error> {
+        Ok(Value::Image(self.add(at, op, &[image], image.axes.clone())?))
+    }
+
     /// Adds an operator, under the node's name.
     pub(super) fn add(
         &mut self,
@@ -304,7 +316,7 @@ impl Builder<'_> {
             return Err(unsupported(format!("gives an empty or too large image of {dims:?}")));
         }
         let operands: Vec<ir::Value> = operands.iter().map(|operand| operand.value).collect();
-        let name = self.node_names.give(name);
+        let name = self.node_names.give(&legal(name));
         let value = self.graph.add(node(name, before), &operands);
         self.dims.insert(value, dims);
         Ok(Image::new(value, dims, axes))
@@ -326,7 +338,7 @@ impl Builder<'_> {
             return Ok(Text::Owned(found.name.clone()));
         }
         known.push(self.tensors.len());
-        let name = self.tensor_names.give(if tensor.name.is_empty() { name } else { &tensor.name });
+        let name = self.tensor_names.give(&legal(if tensor.name.is_empty() { name } else { &tensor.name }));
         self.tensors.push(Tensor { name: name.clone(), dims: dims.to_vec(), ..tensor.clone() });
         Ok(Text::Owned(name))
     }
@@ -372,38 +384,11 @@ impl Builder<'_> {
             [(_, value)] => vec![Output { name: None, value }],
             _ => found
                 .iter()
-                .map(|(name, value)| Output { name: Some(names.give(name)), value: *value })
+                .map(|(name, value)| Output { name: Some(names.give(&legal(name))), value: *value })
                 .collect(),
         };
         self.graph.set_outputs(outputs);
         Ok(())
-    }
-
-    /// The graph without what no output needs, and its tensors.
-    fn finish(mut self) -> Result<(Graph, Vec<Tensor>), Error> {
-        for value in self.graph.topological().into_iter().rev() {
-            let is_input = matches!(self.graph.node(value).op, Op::Input(_));
-            if self.graph.users(value).is_empty() && !self.graph.is_output(value) && !is_input {
-                self.graph.remove(value);
-            }
-        }
-        self.resolve_affine()?;
-        let faults = ir::verify::verify(&self.graph);
-        if !faults.is_empty() {
-            return Err(Error::Unsupported(format!(
-                "the graph does not fit the language: {}",
-                faults.join("; ")
-            )));
-        }
-        // The passes begin with a graph without types.
-        if let Err(errors) = pass::infer_shapes(&mut self.graph.clone()) {
-            let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-            return Err(Error::Unsupported(format!(
-                "the graph does not fit the language: {}",
-                messages.join("; ")
-            )));
-        }
-        Ok((self.graph, self.tensors))
     }
 }
 

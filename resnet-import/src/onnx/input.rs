@@ -3,15 +3,14 @@
 use resnet_dsl::ops::Dims;
 
 use crate::error::Error;
+use crate::model::INPUT;
 use crate::onnx::proto::Graph;
 use crate::onnx::value::{Axis, NCHW, NHWC};
 
-/// The only input that is no tensor: its name, its sizes as an image of the language, and its axes in the file. `given` are height, width
-/// and channels where the file leaves them open.
+/// The only input that is no tensor: its name, its sizes as an image of the language, and its axes in the file.
 pub(super) fn input(
     file: &Graph,
     is_tensor: impl Fn(&str) -> bool,
-    given: Option<[usize; 3]>,
 ) -> Result<(&str, Dims, [Axis; 4]), Error> {
     let mut inputs = file.inputs.iter().filter(|input| !is_tensor(&input.name));
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
@@ -23,7 +22,7 @@ pub(super) fn input(
     };
     let name = &input.name;
     let axes = if starts_channels_last(file, name) { NHWC } else { NCHW };
-    let [batch, ref sizes @ ..] = input.dims[..] else {
+    let [_, ref sizes @ ..] = input.dims[..] else {
         return Err(Error::Unsupported(format!(
             "the input `{name}` has no sizes; export the model with an example input"
         )));
@@ -34,20 +33,12 @@ pub(super) fn input(
             input.dims.len()
         )));
     };
-    let mut dims: Dims = [batch.unwrap_or(1), 0, 0, 0];
-    let given = given.map(|[height, width, channels]| [0, height, width, channels]);
-    for (axis, size) in axes.iter().zip(&input.dims).skip(1) {
-        let place = NHWC.iter().position(|other| other == axis).unwrap_or_default();
-        let wanted = given.and_then(|given| given.get(place).copied());
-        let size = size.or(wanted).ok_or_else(|| {
-            Error::Unsupported(format!(
-                "height, width or channels of the input `{name}` are left open in the file: say its size, or export the model with fixed ones"
-            ))
-        })?;
-        if let Some(dim) = dims.get_mut(place) {
-            *dim = size;
-        }
-    }
+    let [height, width, channels] = INPUT;
+    let dims = [(Axis::Batch, 1), (Axis::Height, height), (Axis::Width, width), (Axis::Channel, channels)];
+    let dims = dims.map(|(axis, open)| {
+        let place = axes.iter().position(|other| *other == axis);
+        place.and_then(|place| input.dims.get(place).copied()?).unwrap_or(open)
+    });
     Ok((name, dims, axes))
 }
 

@@ -31,18 +31,19 @@ use crate::model::{Model, assumed};
 /// Versions of ONNX's operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 9..=22;
 
+/// Whether a file begins as one: with the version of the format (field 1), and the next field of a model.
+pub(crate) fn is_model(file: &[u8]) -> bool {
+    const FIELDS: [u8; 8] = [0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72]; // numbers and types of fields 2 to 8 and 14
+    matches!(file, [0x08, 1..0x80, next @ ..] if next.first().is_none_or(|next| FIELDS.contains(next)))
+}
+
 /// The network and the tensors of an ONNX file.
 ///
-/// `input` is height, width and channels of the images, where the file leaves them open. `read` gives the bytes of a file of
-/// this name in the file's folder: tensors may lie there.
+/// `read` gives the bytes of a file of this name in the file's folder: tensors may lie there.
 ///
 /// # Errors
 /// If the file is damaged, asks for files elsewhere, or describes what has no counterpart in the language.
-pub fn read(
-    file: &Bytes,
-    input: Option<[usize; 3]>,
-    read: &mut dyn FnMut(&str) -> Result<Bytes, Error>,
-) -> Result<Model, Error> {
+pub(crate) fn read(file: &Bytes, read: &mut dyn FnMut(&str) -> Result<Bytes, Error>) -> Result<Model, Error> {
     let model = proto::Model::read(file, &mut tensor::ExternalData::new(read))?;
     let not_a_model = || {
         Error::Malformed("the file has no ONNX graph: it is empty, incomplete or not an ONNX file".to_owned())
@@ -71,7 +72,7 @@ pub fn read(
     format += ")";
     let operators = graph.nodes.iter().filter(|node| node.op != "Constant").count();
     let is_open = graph.inputs.iter().any(|input| input.dims.iter().skip(1).any(Option::is_none));
-    let (graph, tensors) = graph::build(graph, opset, input, file.len())?;
+    let (graph, tensors) = graph::build(graph, opset, file.len())?;
     let size = graph.topological().into_iter().find_map(|value| match graph.node(value).op {
         Op::Input([_, height, width, channels]) => Some([height, width, channels]),
         _ => None,

@@ -1,8 +1,6 @@
-//! The order of nodes, and how messages and graphs call them.
+//! The order of nodes, and how messages call them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-
-use resnet_plan::text::is_name;
 
 use crate::error::Error;
 use crate::onnx::malformed;
@@ -74,37 +72,5 @@ pub(super) fn at(node: &Node, error: Error) -> Error {
         Error::Malformed(message) => Error::Malformed(format!("{place} {message}")),
         Error::Unsupported(message) => Error::Unsupported(format!("{place} {message}")),
         other => other,
-    }
-}
-
-/// Names that are given once each, and can be written in the text form of graphs.
-#[derive(Default)]
-pub(super) struct Names {
-    given: HashSet<String>,
-    /// The last number of names that were wanted more than once.
-    numbers: HashMap<String, usize>,
-}
-
-impl Names {
-    /// A name that was not given before: this one, if it can be written so.
-    pub(super) fn give(&mut self, wanted: &str) -> String {
-        let mut name: String =
-            wanted.chars().map(|c| if is_name(c.encode_utf8(&mut [0; 4])) { c } else { '_' }).collect();
-        if name.is_empty() {
-            name.push('_');
-        }
-        if self.given.contains(&name) {
-            let number = self.numbers.entry(name.clone()).or_insert(1);
-            let numbered = loop {
-                *number += 1;
-                let numbered = format!("{name}_{number}");
-                if !self.given.contains(&numbered) {
-                    break numbered;
-                }
-            };
-            name = numbered;
-        }
-        self.given.insert(name.clone());
-        name
     }
 }

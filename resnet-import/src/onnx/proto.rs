@@ -2,6 +2,7 @@
 
 use crate::checkpoint::Bytes;
 use crate::error::Error;
+use crate::onnx::elements::{collect, of_ints};
 use crate::onnx::tensor::{self, ExternalData};
 use crate::onnx::wire::{Budget, Fields, Wire};
 use crate::{Element, Tensor};
@@ -261,19 +262,13 @@ impl Node {
         if let Some(tensor) = &attribute.tensor {
             return Some(tensor.clone());
         }
-        let ints = |dims, ints: &[i64]| {
-            let bytes = ints.iter().flat_map(|int| int.to_le_bytes()).collect();
-            Tensor { name: String::new(), dims, element: Element::I64, bytes: Bytes::new(bytes) }
-        };
-        let floats = |dims, floats: &[f32]| {
-            let bytes = floats.iter().flat_map(|float| float.to_le_bytes()).collect();
-            Tensor { name: String::new(), dims, element: Element::F32, bytes: Bytes::new(bytes) }
-        };
+        let floats =
+            |dims, floats: &[f32]| collect(dims, Element::F32, floats.iter().copied().map(f64::from));
         match attribute {
-            Attribute { int: Some(int), .. } => Some(ints(vec![], &[*int])),
+            Attribute { int: Some(int), .. } => Some(of_ints(vec![], &[*int])),
             Attribute { float: Some(float), .. } => Some(floats(vec![], &[*float])),
             Attribute { floats: list, .. } if !list.is_empty() => Some(floats(vec![list.len()], list)),
-            Attribute { ints: list, text: None, .. } => Some(ints(vec![list.len()], list)),
+            Attribute { ints: list, text: None, .. } => Some(of_ints(vec![list.len()], list)),
             _ => None,
         }
     }

@@ -26,6 +26,11 @@ pub(super) fn within(axis: i64, rank: usize) -> Result<usize, Error> {
     axis_in.ok_or_else(|| malformed(format!("has the axis {axis} of a value with {rank}")))
 }
 
+/// Axes of so many.
+pub(super) fn all_within(axes: &[i64], rank: usize) -> Result<Vec<usize>, Error> {
+    axes.iter().map(|axis| within(*axis, rank)).collect()
+}
+
 /// The sizes that `Reshape` asks for: 0 copies one, -1 is what is left.
 pub(super) fn target(dims: &[usize], sizes: &[i64], zeros_count: bool) -> Result<Vec<usize>, Error> {
     let wrong = || malformed(format!("makes {sizes:?} of {dims:?}"));
@@ -51,7 +56,7 @@ pub(super) fn target(dims: &[usize], sizes: &[i64], zeros_count: bool) -> Result
 /// Sizes without those of 1: all, or these.
 pub(super) fn squeezed(dims: &[usize], axes: Option<&[i64]>) -> Result<Vec<usize>, Error> {
     let axes = match axes {
-        Some(axes) => axes.iter().map(|axis| within(*axis, dims.len())).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => all_within(axes, dims.len())?,
         None => (0..dims.len()).filter(|axis| dims.get(*axis) == Some(&1)).collect(),
     };
     if axes.iter().any(|axis| dims.get(*axis) != Some(&1)) {
@@ -67,7 +72,7 @@ pub(super) fn unsqueezed(dims: &[usize], axes: &[i64]) -> Result<Vec<usize>, Err
     if axes.len() > 8 {
         return Err(malformed(format!("adds {} axes", axes.len())));
     }
-    let axes = axes.iter().map(|axis| within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    let axes = all_within(axes, rank)?;
     let mut old = dims.iter();
     let sizes = (0..rank).map(|axis| if axes.contains(&axis) { Some(1) } else { old.next().copied() });
     sizes
@@ -99,7 +104,7 @@ pub(super) fn aligned(dims: &[usize], axis: usize, rank: usize) -> usize {
 /// Axes in another order; by default from the last to the first.
 pub(super) fn permutation(rank: usize, perm: Option<&[i64]>) -> Result<Vec<usize>, Error> {
     let Some(perm) = perm else { return Ok((0..rank).rev().collect()) };
-    let found = perm.iter().map(|axis| within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    let found = all_within(perm, rank)?;
     let is_permutation = found.len() == rank && (0..rank).all(|axis| found.contains(&axis));
     if is_permutation {
         Ok(found)

@@ -1,6 +1,7 @@
 //! The stack machine.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use super::globals;
 use super::scan::Scan;
@@ -45,6 +46,63 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn step(&mut self, opcode: u8) -> Result<(), Error> {
+        let value = match opcode {
+            // NONE, NEWTRUE, NEWFALSE
+            b'N' => Value::None,
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
+            // INT, LONG, BININT, BININT1, BININT2, LONG1, LONG4
+            b'I' => match self.scan.line()? {
+                b"00" => Value::Bool(false),
+                b"01" => Value::Bool(true),
+                line => Value::Int(self.parsed(line)?),
+            },
+            b'L' => {
+                let line = self.scan.line()?;
+                Value::Int(self.parsed(line.strip_suffix(b"L").unwrap_or(line))?)
+            }
+            b'J' => Value::Int(i32::from_le_bytes(self.scan.array()?).into()),
+            b'K' => Value::Int(u8::from_le_bytes(self.scan.array()?).into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.scan.array()?).into()),
+            0x8a => long(self.scan.counted::<1>()?),
+            0x8b => long(self.scan.counted::<4>()?),
+            // FLOAT, BINFLOAT
+            b'F' => {
+                let line = self.scan.line()?;
+                Value::Float(self.parsed(line)?)
+            }
+            b'G' => Value::Float(f64::from_be_bytes(self.scan.array()?)),
+            // UNICODE, BINUNICODE, SHORT_BINUNICODE, BINUNICODE8; BINSTRING, SHORT_BINSTRING
+            b'V' => text(self.scan.line()?),
+            b'X' | b'T' => text(self.scan.counted::<4>()?),
+            0x8c | b'U' => text(self.scan.counted::<1>()?),
+            0x8d => text(self.scan.counted::<8>()?),
+            // STRING
+            b'S' => {
+                let quoted = self.scan.line()?;
+                let bare = |quote: &[u8]| quoted.strip_prefix(quote)?.strip_suffix(quote);
+                let bare = bare(b"'").or_else(|| bare(b"\""));
+                text(bare.ok_or_else(|| self.damaged("a text in quotes"))?)
+            }
+            // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
+            b'B' => Value::Bytes(self.scan.counted::<4>()?),
+            b'C' => Value::Bytes(self.scan.counted::<1>()?),
+            0x8e | 0x96 => Value::Bytes(self.scan.counted::<8>()?),
+            // DUP; GET, BINGET, LONG_BINGET
+            b'2' => self.top()?,
+            b'g' | b'h' | b'j' => {
+                let index = self.index(opcode)?;
+                let value = self.memo.get(&index).copied();
+                value.ok_or_else(|| self.damaged(&format!("a value with number {index}")))?
+            }
+            _ => return self.build(opcode),
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    /// Opcodes that do more than to push a value.
+    fn build(&mut self, opcode: u8) -> Result<(), Error> {
         match opcode {
             // PROTO, FRAME
             0x80 => match self.scan.array()? {
@@ -52,7 +110,7 @@ impl<'a> Machine<'a> {
                 [protocol] => return Err(self.unknown(&format!("protocol {protocol} of pickle"))),
             },
             0x95 => drop(self.scan.array::<8>()?),
-            // MARK, POP, POP_MARK, DUP
+            // MARK, POP, POP_MARK
             b'(' => self.marks.push(self.stack.len()),
             b'0' => {
                 if self.marks.last() == Some(&self.stack.len()) {
@@ -62,89 +120,6 @@ impl<'a> Machine<'a> {
                 }
             }
             b'1' => drop(self.pop_mark()?),
-            b'2' => self.push(self.top()?),
-
-            // NONE, NEWTRUE, NEWFALSE
-            b'N' => self.push(Value::None),
-            0x88 => self.push(Value::Bool(true)),
-            0x89 => self.push(Value::Bool(false)),
-            // INT, LONG, BININT, BININT1, BININT2, LONG1, LONG4
-            b'I' => match self.scan.line()? {
-                b"00" => self.push(Value::Bool(false)),
-                b"01" => self.push(Value::Bool(true)),
-                line => self.push_parsed(line, Value::Int)?,
-            },
-            b'L' => {
-                let line = self.scan.line()?;
-                self.push_parsed(line.strip_suffix(b"L").unwrap_or(line), Value::Int)?;
-            }
-            b'J' => {
-                let number = i32::from_le_bytes(self.scan.array()?);
-                self.push(Value::Int(number.into()));
-            }
-            b'K' => {
-                let number = u8::from_le_bytes(self.scan.array()?);
-                self.push(Value::Int(number.into()));
-            }
-            b'M' => {
-                let number = u16::from_le_bytes(self.scan.array()?);
-                self.push(Value::Int(number.into()));
-            }
-            0x8a => {
-                let bytes = self.scan.counted::<1>()?;
-                self.push(long(bytes));
-            }
-            0x8b => {
-                let bytes = self.scan.counted::<4>()?;
-                self.push(long(bytes));
-            }
-            // FLOAT, BINFLOAT
-            b'F' => {
-                let line = self.scan.line()?;
-                self.push_parsed(line, Value::Float)?;
-            }
-            b'G' => {
-                let number = f64::from_be_bytes(self.scan.array()?);
-                self.push(Value::Float(number));
-            }
-            // UNICODE, BINUNICODE, SHORT_BINUNICODE, BINUNICODE8; BINSTRING, SHORT_BINSTRING
-            b'V' => {
-                let line = self.scan.line()?;
-                self.push(text(line));
-            }
-            b'X' | b'T' => {
-                let bytes = self.scan.counted::<4>()?;
-                self.push(text(bytes));
-            }
-            0x8c | b'U' => {
-                let bytes = self.scan.counted::<1>()?;
-                self.push(text(bytes));
-            }
-            0x8d => {
-                let bytes = self.scan.counted::<8>()?;
-                self.push(text(bytes));
-            }
-            // STRING
-            b'S' => {
-                let quoted = self.scan.line()?;
-                let bare = |quote: &[u8]| quoted.strip_prefix(quote)?.strip_suffix(quote);
-                let bare =
-                    bare(b"'").or_else(|| bare(b"\"")).ok_or_else(|| self.damaged("a text in quotes"))?;
-                self.push(text(bare));
-            }
-            // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
-            b'B' => {
-                let bytes = self.scan.counted::<4>()?;
-                self.push(Value::Bytes(bytes));
-            }
-            b'C' => {
-                let bytes = self.scan.counted::<1>()?;
-                self.push(Value::Bytes(bytes));
-            }
-            0x8e | 0x96 => {
-                let bytes = self.scan.counted::<8>()?;
-                self.push(Value::Bytes(bytes));
-            }
 
             // EMPTY_LIST, LIST, APPEND, APPENDS
             b']' => self.push_node(Node::List(Vec::new()))?,
@@ -192,34 +167,13 @@ impl<'a> Machine<'a> {
                 self.set(&items)?;
             }
 
-            // PUT, BINPUT, LONG_BINPUT, MEMOIZE
-            b'p' => {
-                let index = self.index()?;
-                self.put(index)?;
-            }
-            b'q' => {
-                let index = u8::from_le_bytes(self.scan.array()?);
-                self.put(index.into())?;
-            }
-            b'r' => {
-                let index = u32::from_le_bytes(self.scan.array()?);
+            // PUT, BINPUT, LONG_BINPUT; MEMOIZE
+            b'p' | b'q' | b'r' => {
+                let index = self.index(opcode)?;
                 self.put(index)?;
             }
             // Each costs a byte of the file, so that there are never more than 2^32 of them.
             0x94 => self.put(self.memo.len() as u32)?,
-            // GET, BINGET, LONG_BINGET
-            b'g' => {
-                let index = self.index()?;
-                self.get(index)?;
-            }
-            b'h' => {
-                let index = u8::from_le_bytes(self.scan.array()?);
-                self.get(index.into())?;
-            }
-            b'j' => {
-                let index = u32::from_le_bytes(self.scan.array()?);
-                self.get(index)?;
-            }
 
             // GLOBAL, STACK_GLOBAL
             b'c' => {
@@ -375,14 +329,9 @@ impl<'a> Machine<'a> {
         self.push_node(Node::Tuple(items))
     }
 
-    fn push_parsed<T: std::str::FromStr>(
-        &mut self,
-        line: &[u8],
-        value: impl Fn(T) -> Value<'a>,
-    ) -> Result<(), Error> {
+    fn parsed<T: FromStr>(&self, line: &[u8]) -> Result<T, Error> {
         let number = str::from_utf8(line).ok().and_then(|line| line.parse().ok());
-        self.push(value(number.ok_or_else(|| self.damaged("a number"))?));
-        Ok(())
+        number.ok_or_else(|| self.damaged("a number"))
     }
 
     /// How long the stack was at the last mark: values below belong to others.
@@ -438,20 +387,21 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn index(&mut self) -> Result<u32, Error> {
-        let index = str::from_utf8(self.scan.line()?).ok().and_then(|line| line.parse().ok());
-        index.ok_or_else(|| self.damaged("a number"))
+    /// The number of a remembered value: a line, a byte, or four.
+    fn index(&mut self, opcode: u8) -> Result<u32, Error> {
+        Ok(match opcode {
+            b'p' | b'g' => {
+                let line = self.scan.line()?;
+                self.parsed(line)?
+            }
+            b'q' | b'h' => u8::from_le_bytes(self.scan.array()?).into(),
+            _ => u32::from_le_bytes(self.scan.array()?),
+        })
     }
 
     fn put(&mut self, index: u32) -> Result<(), Error> {
         let top = self.top()?;
         self.memo.insert(index, top);
-        Ok(())
-    }
-
-    fn get(&mut self, index: u32) -> Result<(), Error> {
-        let value = self.memo.get(&index).copied();
-        self.push(value.ok_or_else(|| self.damaged(&format!("a value with number {index}")))?);
         Ok(())
     }
 

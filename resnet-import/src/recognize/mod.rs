@@ -10,7 +10,7 @@ use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::{Graph, Value};
 use resnet_dsl::spec::Overrides;
 
-use crate::candidate::{Candidate, Like};
+use crate::candidate::{Candidate, Like, Specs};
 use crate::checkpoint::Tensor;
 use crate::difference::Difference;
 use crate::error::Error;
@@ -54,7 +54,7 @@ struct Match {
 /// If the file's graph has shapes that do not fit.
 pub(crate) fn recognize(
     model: &Model,
-    specs: &[Like],
+    specs: Specs<'_>,
     name: &str,
     path: &Path,
 ) -> Result<Option<Recognized>, Error> {
@@ -64,13 +64,13 @@ pub(crate) fn recognize(
     let classes = classes(&file);
     let names: HashSet<&str> = model.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut matches: Vec<Match> = Vec::new();
-    for like in specs {
+    for like in specs.all() {
         let overrides = Overrides { input: Some(input), classes, ..Overrides::default() };
-        let candidate = match Candidate::parse(like, &overrides) {
-            Ok(candidate) => candidate,
-            Err(error) if specs.len() == 1 => return Err(error),
+        let candidate = match (Candidate::parse(like, &overrides), specs) {
+            (Ok(candidate), _) => candidate,
+            (Err(error), Specs::Only(_)) => return Err(error),
             // One that cannot be of this input.
-            Err(_) => continue,
+            (Err(_), Specs::Any(_)) => continue,
         };
         let spec = Canonical::of(&candidate.graph, &mut numbers)?;
         let found = outputs(&file, &spec);
@@ -89,10 +89,10 @@ pub(crate) fn recognize(
     let ties: Vec<String> =
         matches.iter().skip(1).filter(same).map(|found| found.candidate.like.name.clone()).collect();
     for found in matches {
-        let like = found.candidate.like.clone();
-        if let Some(recognized) = written(model, &file, &mut numbers, found, name)? {
-            let ties = ties.into_iter().filter(|tie| *tie != like.name).collect();
-            return Ok(Some(Recognized { ties, ..recognized }));
+        let others = ties.iter().filter(|tie| **tie != found.candidate.like.name).cloned().collect();
+        let recognized = written(model, &file, &mut numbers, found, others, name)?;
+        if recognized.is_some() {
+            return Ok(recognized);
         }
     }
     Ok(None)
@@ -116,6 +116,7 @@ fn written(
     file: &Canonical,
     numbers: &mut Numbers,
     Match { candidate, outputs, .. }: Match,
+    ties: Vec<String>,
     name: &str,
 ) -> Result<Option<Recognized>, Error> {
     let like = candidate.like.clone();
@@ -150,7 +151,7 @@ fn written(
     }
     Ok(best.map(|(spec, candidate, weights, _)| {
         let cut = outputs.map(|outputs| outputs.join(", "));
-        Recognized { like, spec, candidate, cut, weights, ties: Vec::new() }
+        Recognized { like, spec, candidate, cut, weights, ties }
     }))
 }
 

@@ -14,11 +14,11 @@ use std::collections::HashMap;
 use resnet_dsl::ir::Op;
 use resnet_dsl::ir::graph::Value;
 use resnet_dsl::ops::{Activation, Conv2d, Exponent, GroupNorm};
-use resnet_plan::{BatchNorm, KernelLayout, Text};
+use resnet_plan::{BatchNorm, Text};
 
 use crate::checkpoint::Tensor;
 use crate::recognize::canonical::Canonical;
-use crate::weight::{Source, Weight, reorder};
+use crate::weight::{Source, Weight};
 
 /// What the weights of a spec are made of.
 pub(crate) struct Mapping<'a> {
@@ -119,11 +119,11 @@ impl<'a> Mapping<'a> {
                         .zip(&scale)
                         .for_each(|((shift, bias), scale)| *shift += bias * scale);
                 }
-                let mut hwio = reorder(&kernel.to_f64(), to, KernelLayout::Hwio, shape);
-                for outputs in hwio.chunks_mut(spec.filters.max(1)) {
-                    outputs.iter_mut().zip(&scale).for_each(|(weight, scale)| *weight *= scale);
-                }
-                kernel = Source::Computed(reorder(&hwio, KernelLayout::Hwio, to, shape));
+                let [of_output, ..] = to.strides(shape);
+                let scales = (0..).map(|place: usize| scale[place / of_output.max(1) % spec.filters]);
+                let scaled =
+                    kernel.to_f64().iter().zip(scales).map(|(weight, scale)| weight * scale).collect();
+                kernel = Source::Computed(scaled);
                 self.add(our_bias, &[spec.filters], Source::Computed(shift));
             }
             (None, None) => {

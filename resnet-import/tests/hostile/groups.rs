@@ -1,6 +1,6 @@
 //! HDF5 files whose tensors lie in other files, or in a circle.
 
-use crate::{rejected, survived};
+use crate::{imported, rejected, survived};
 
 #[test]
 fn other_files_are_not_opened() {
@@ -21,6 +21,8 @@ fn what_is_not_in_the_file_takes_no_memory() {
     rejected("unwritten-chunks.h5", include_bytes!("../seeds/hostile-unwritten-chunks.h5"), "kernel");
     // Twenty names of one tensor, 8 MB large.
     rejected("compressed.h5", include_bytes!("../seeds/hostile-compressed.h5"), "kernel");
+    // Five, which are in memory once each.
+    imported("apart.h5", include_bytes!("../seeds/hostile-compressed-apart.h5"));
 }
 
 /// Numbers of 32 and 64 bits, anywhere in a file, are as large as can be.

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
-use resnet_import::{Bytes, Contents, Error, Like, keras, npz, onnx, safetensors, torch};
+use resnet_import::{Bytes, Error, Like, Specs, parse};
 
 /// What a file may be like: two of the specs that ship, to be quick.
 static SPECS: LazyLock<Vec<Like>> = LazyLock::new(|| {
@@ -40,8 +40,8 @@ fn imported(name: &str, file: &[u8]) {
 /// Imports a file, whatever comes of it. The error is that of its reader; what is read may be no network that can be imported.
 fn survived(name: &str, file: &[u8]) -> Result<(), Error> {
     let import = || {
-        let contents = read(name, file.to_vec())?;
-        let imported = resnet_import::import(&contents, &SPECS, "model", Path::new(name));
+        let contents = parse(&Bytes::new(file.to_vec()), &mut beside)?;
+        let imported = resnet_import::import(&contents, Specs::Any(&SPECS), "model", Path::new(name));
         Ok(imported.err().as_ref().map(ToString::to_string))
     };
     // Specs are read before memory is counted.
@@ -70,24 +70,6 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     files.sort();
     assert!(!files.is_empty());
     files.into_iter().map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
-}
-
-/// Reads a file by the reader of its ending.
-fn read(name: &str, file: Vec<u8>) -> Result<Contents, Error> {
-    let file = Bytes::new(file);
-    let tensors = match name.rsplit('.').next().unwrap_or_default() {
-        "pth" => torch::read(file),
-        "npz" => npz::read(file),
-        "safetensors" => safetensors::read(file),
-        "json" => safetensors::read_index(&file, beside),
-        "h5" | "keras" => match keras::model(&file)? {
-            Some(model) => return Ok(Contents::Network(model)),
-            None => keras::checkpoint(&file),
-        },
-        "onnx" => return onnx::read(&file, None, &mut beside).map(Contents::Network),
-        ending => panic!("no reader for .{ending}"),
-    };
-    tensors.map(Contents::Tensors)
 }
 
 /// A file beside the one that names it.

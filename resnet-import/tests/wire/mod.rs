@@ -75,3 +75,14 @@ pub(crate) fn model(graph: Vec<u8>, dims: &[i64], output: &str) -> Vec<u8> {
     let opset = Message::new().int(2, 17).done();
     Message::new().int(1, 8).field(7, &[graph, ends].concat()).field(8, &opset).done()
 }
+
+/// A convolution of an image of 2x2x3, whose kernel of three f32 lies in another file.
+pub(crate) fn external(location: &str, offset: &str, length: &str) -> Vec<u8> {
+    let entry = |key: &str, value: &str| Message::new().text(1, key).text(2, value).done();
+    let sizes = [1, 3, 1, 1].iter().fold(Message::new(), |tensor, size| tensor.int(1, *size));
+    let places = [("location", location), ("offset", offset), ("length", length)];
+    let tensor = sizes.int(2, 1).text(8, "w");
+    let tensor = places.iter().fold(tensor, |tensor, (key, value)| tensor.field(13, &entry(key, value)));
+    let tensor = Message::new().field(5, &tensor.int(14, 1).done()).done();
+    model([node("Conv", "c", &["image", "w"], "y"), tensor].concat(), &[1, 3, 2, 2], "y")
+}

@@ -121,5 +121,5 @@ pub(super) fn softmax(builder: &mut Builder<'_>, node: &Node) -> Result<Value, E
     if others.count() != 0 || !within.contains(&Axis::Channel) && image.dims[3] != 1 || image.flat.is_some() {
         return Err(unsupported("is over other axes than channels, which has no counterpart"));
     }
-    Ok(Value::Image(builder.add(node, Op::Softmax, &[&image], image.axes.clone())?))
+    builder.unary(node, Op::Softmax, &image)
 }

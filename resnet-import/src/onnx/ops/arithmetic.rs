@@ -81,7 +81,7 @@ pub(super) fn div(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
                 return Err(unsupported("of a value by the norm of another one has no counterpart"));
             }
             let op = Op::L2Normalize { epsilon: least };
-            Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?))
+            builder.unary(node, op, &image)
         }
         _ => Err(unsupported("by a value has no counterpart but `l2_normalize` (by the norm of each pixel)")),
     }

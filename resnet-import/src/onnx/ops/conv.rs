@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::proto::Node;
-use crate::onnx::value::{Axis, Image, NCHW, Value};
+use crate::onnx::value::{Axis, Image, Value};
 use crate::onnx::{malformed, unsupported};
 
 /// Two numbers of an attribute, of at least `least`; `None`: it is not there.
@@ -106,7 +106,7 @@ pub(super) fn conv(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Erro
     if let Some(bias) = builder.constant(node, 2)? {
         conv.bias = Some(Param::load(Some(builder.tensor(&bias, &[filters], &format!("{name}.bias"))?)));
     }
-    Ok(Value::Image(builder.add(node, Op::Conv2d(conv), &[&image], NCHW.to_vec())?))
+    builder.unary(node, Op::Conv2d(conv), &image)
 }
 
 /// What a node or its value is called.
@@ -184,5 +184,5 @@ fn blur(
     if !is_binomial.into_iter().all(|(index, weight)| (elements::get(weights, index) - weight).abs() < 1e-6) {
         return Err(no_blur());
     }
-    Ok(Value::Image(builder.add(node, Op::Blur(blur), &[&image], NCHW.to_vec())?))
+    builder.unary(node, Op::Blur(blur), &image)
 }

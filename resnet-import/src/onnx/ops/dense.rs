@@ -97,5 +97,5 @@ fn dense(
         activation: Activation::NONE,
     };
     let plain = Image { flat: None, ..image };
-    Ok(Value::Image(builder.add(node, Op::Dense(dense), &[&plain], plain.axes.clone())?))
+    builder.unary(node, Op::Dense(dense), &plain)
 }

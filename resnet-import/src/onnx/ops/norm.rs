@@ -153,13 +153,9 @@ fn normalized(
 /// `ReduceL2` over channels, which what follows divides by.
 pub(super) fn l2(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let image = builder.image(node, 0)?;
-    let axes = match (node.ints("axes"), builder.constant(node, 1)?) {
-        (Some(axes), _) => axes.to_vec(),
-        (None, Some(axes)) => elements::to_ints(&axes),
-        (None, None) => return Err(unsupported("over all axes has no counterpart")),
-    };
-    let axes =
-        axes.iter().map(|axis| sizes::within(*axis, image.axes.len())).collect::<Result<Vec<_>, _>>()?;
+    let axes = builder.ints(node, "axes", 1)?;
+    let axes = axes.ok_or_else(|| unsupported("over all axes has no counterpart"))?;
+    let axes = sizes::all_within(&axes, image.axes.len())?;
     if !over_channels(&image, &axes) {
         return Err(unsupported("over other axes than channels has no counterpart"));
     }
@@ -176,7 +172,7 @@ pub(super) fn lp(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error>
         ));
     }
     let op = Op::L2Normalize { epsilon: LEAST_NORM };
-    Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?))
+    builder.unary(node, op, &image)
 }
 
 fn over_channels(image: &Image, axes: &[usize]) -> bool {

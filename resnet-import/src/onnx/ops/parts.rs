@@ -8,7 +8,7 @@ use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::own_name;
 use crate::onnx::proto::Node;
 use crate::onnx::value::{Axis, Image, NCHW, Part, Value};
-use crate::onnx::{elements, malformed, sizes, unsupported};
+use crate::onnx::{malformed, sizes, unsupported};
 
 /// `Split` along channels: a value for each output.
 pub(in crate::onnx) fn split(builder: &mut Builder<'_>, node: &Node) -> Result<Vec<Value>, Error> {
@@ -18,14 +18,9 @@ pub(in crate::onnx) fn split(builder: &mut Builder<'_>, node: &Node) -> Result<V
         return Err(unsupported("of another axis than channels has no counterpart"));
     }
     let (channels, count) = (image.dims[3], node.outputs.len());
-    let given = match (node.ints("split"), builder.constant(node, 1)?) {
-        (Some(list), _) => Some(list.to_vec()),
-        (None, list) => list.map(|list| elements::to_ints(&list)),
-    };
-    let equal = || vec![channels.div_ceil(count.max(1)); count];
-    let parts: Vec<usize> = match given {
+    let parts: Vec<usize> = match builder.ints(node, "split", 1)? {
         Some(list) => list.iter().filter_map(|size| usize::try_from(*size).ok()).collect(),
-        None => equal(),
+        None => vec![channels.div_ceil(count.max(1)); count],
     };
     let mut first = 0usize;
     let mut values = Vec::with_capacity(count);
@@ -109,7 +104,7 @@ pub(super) fn normalized(
     channels: Option<[usize; 2]>,
 ) -> Result<Value, Error> {
     match channels {
-        None => Ok(Value::Image(builder.add(node, op, &[&image], image.axes.clone())?)),
+        None => builder.unary(node, op, &image),
         Some(channels) => {
             let norm = Some(Box::new((op, own_name(node).to_owned())));
             Ok(Value::Part(Part { image, channels, norm }))

@@ -16,20 +16,13 @@ use crate::onnx::{malformed, unsupported};
 pub(super) fn pad(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let image = builder.image(node, 0)?;
     let rank = image.axes.len();
-    let pads = match (node.ints("pads"), builder.constant(node, 1)?) {
-        (Some(pads), _) => pads.to_vec(),
-        (None, Some(pads)) => elements::to_ints(&pads),
-        (None, None) => return Err(malformed("has no `pads`")),
-    };
+    let pads = builder.ints(node, "pads", 1)?.ok_or_else(|| malformed("has no `pads`"))?;
     let fill = match builder.constant(node, 2)? {
         Some(fill) => elements::get(&fill, 0),
         None => node.float("value").unwrap_or(0.0),
     };
     let places = match builder.constant(node, 3)? {
-        Some(axes) => elements::to_ints(&axes)
-            .into_iter()
-            .map(|axis| sizes::within(axis, rank))
-            .collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => sizes::all_within(&elements::to_ints(&axes), rank)?,
         None => (0..rank).collect(),
     };
     let sizes: Vec<usize> = pads.iter().filter_map(|size| usize::try_from(*size).ok()).collect();
@@ -59,7 +52,7 @@ pub(super) fn pad(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
     }
     match node.text("mode").unwrap_or("constant") {
         "constant" if fill == 0.0 && !others && [front, back] == [0, 0] => {
-            Ok(Value::Image(builder.add(node, Op::ZeroPad(sides), &[&image], image.axes.clone())?))
+            builder.unary(node, Op::ZeroPad(sides), &image)
         }
         "constant" if fill == 0.0 && !others && !padded => {
             subsampled(builder, node, &image, Subsample { stride: [1, 1], front, back })
@@ -76,10 +69,7 @@ pub(super) fn pad(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error
 /// `Slice`: every n-th pixel.
 pub(super) fn slice(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let image = builder.image(node, 0)?;
-    let list = |name: &str, index: usize| match node.ints(name) {
-        Some(list) => Ok(Some(list.to_vec())),
-        None => Ok(builder.constant(node, index)?.map(|list| elements::to_ints(&list))),
-    };
+    let list = |name: &str, index: usize| builder.ints(node, name, index);
     let (starts, ends) = (list("starts", 1)?.unwrap_or_default(), list("ends", 2)?.unwrap_or_default());
     let (axes, steps) = (list("axes", 3)?, list("steps", 4)?);
     let shape = image.shape();
@@ -122,7 +112,7 @@ fn subsampled(
         let op = Op::Subsample(Subsample { stride, front, back });
         return Ok(Value::Image(builder.add(node, op, &[&whole], image.axes.clone())?));
     }
-    Ok(Value::Image(builder.add(node, Op::Subsample(subsample), &[image], image.axes.clone())?))
+    builder.unary(node, Op::Subsample(subsample), image)
 }
 
 /// `Resize` and `Upsample`: each pixel several times.
@@ -171,7 +161,7 @@ pub(super) fn resize(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Er
             node.text("nearest_mode").unwrap_or("round_prefer_floor")
         )));
     }
-    Ok(Value::Image(builder.add(node, Op::Upsample(times), &[&image], image.axes.clone())?))
+    builder.unary(node, Op::Upsample(times), &image)
 }
 
 /// Whether each pixel is taken so many times, by the rules of the node.

@@ -4,18 +4,17 @@ use resnet_dsl::ir::Op;
 use resnet_dsl::ops::{AveragePool, Padding, Pool, Sides};
 
 use crate::error::Error;
-use crate::onnx::elements;
 use crate::onnx::graph::Builder;
 use crate::onnx::ops::conv::{padding, pair};
 use crate::onnx::proto::Node;
 use crate::onnx::sizes;
-use crate::onnx::value::{Axis, Image, NCHW, Value};
+use crate::onnx::value::{Axis, Image, Value};
 use crate::onnx::{malformed, unsupported};
 
 /// `MaxPool`.
 pub(super) fn max(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let (image, pool) = pool(builder, node)?;
-    Ok(Value::Image(builder.add(node, Op::MaxPool(pool), &[&image], NCHW.to_vec())?))
+    builder.unary(node, Op::MaxPool(pool), &image)
 }
 
 /// `AveragePool`.
@@ -25,7 +24,7 @@ pub(super) fn average(builder: &mut Builder<'_>, node: &Node) -> Result<Value, E
     let padded = pool.padding != Padding::Sides(Sides::default());
     let count_padding = padded && node.int("count_include_pad").unwrap_or(0) != 0;
     let op = Op::AveragePool(AveragePool { pool: Some(pool), count_padding });
-    Ok(Value::Image(builder.add(node, op, &[&image], NCHW.to_vec())?))
+    builder.unary(node, op, &image)
 }
 
 fn pool(builder: &mut Builder<'_>, node: &Node) -> Result<(Image, Pool), Error> {
@@ -42,7 +41,7 @@ fn pool(builder: &mut Builder<'_>, node: &Node) -> Result<(Image, Pool), Error> 
 /// `GlobalAveragePool`.
 pub(super) fn global_average(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
     let image = builder.nchw(node, 0)?;
-    Ok(Value::Image(builder.add(node, GLOBAL, &[&image], NCHW.to_vec())?))
+    builder.unary(node, GLOBAL, &image)
 }
 
 /// `GlobalMaxPool`.
@@ -55,26 +54,20 @@ pub(super) fn global_max(builder: &mut Builder<'_>, node: &Node) -> Result<Value
         padding: Padding::Sides(Sides::default()),
         ceil: false,
     };
-    Ok(Value::Image(builder.add(node, Op::MaxPool(pool), &[&image], NCHW.to_vec())?))
+    builder.unary(node, Op::MaxPool(pool), &image)
 }
 
 /// `ReduceMean` over all pixels.
 pub(super) fn reduce_mean(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
-    let axes = match (node.ints("axes"), builder.constant(node, 1)?) {
-        (Some(axes), _) => axes.to_vec(),
-        (None, Some(axes)) => elements::to_ints(&axes),
-        (None, None) => {
-            return Err(unsupported(
-                "over all axes has no counterpart; the language has `average_pool: global`",
-            ));
-        }
-    };
+    let axes = builder.ints(node, "axes", 1)?;
+    let all = "over all axes has no counterpart; the language has `average_pool: global`";
+    let axes = axes.ok_or_else(|| unsupported(all))?;
     let keep = node.int("keepdims") != Some(0);
     let rank = match builder.required(node, 0)? {
         Value::Grouped(..) => 3,
         _ => builder.image(node, 0)?.axes.len(),
     };
-    let axes = axes.iter().map(|axis| sizes::within(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    let axes = sizes::all_within(&axes, rank)?;
     let unsupported =
         || unsupported("has no counterpart but over height and width, as `average_pool: global`");
     let image = match builder.required(node, 0)?.clone() {

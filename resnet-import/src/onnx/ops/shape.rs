@@ -82,7 +82,7 @@ pub(super) fn reshape(builder: &mut Builder<'_>, node: &Node) -> Result<Value, E
 
 /// `Squeeze`.
 pub(super) fn squeeze(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
-    let axes = axes(builder, node)?;
+    let axes = builder.ints(node, "axes", 1)?;
     if let Value::Standardized(tensor, epsilon) = builder.required(node, 0)?.clone() {
         let dims = sizes::squeezed(&tensor.dims, axes.as_deref())?;
         return Ok(Value::Standardized(constant::reshaped(&tensor, dims)?, epsilon));
@@ -96,18 +96,10 @@ pub(super) fn squeeze(builder: &mut Builder<'_>, node: &Node) -> Result<Value, E
 
 /// `Unsqueeze`.
 pub(super) fn unsqueeze(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Error> {
-    let axes = axes(builder, node)?.ok_or_else(|| malformed("has no axes"))?;
+    let axes = builder.ints(node, "axes", 1)?.ok_or_else(|| malformed("has no axes"))?;
     let image = builder.image(node, 0)?;
     let target = sizes::unsqueezed(&image.shape(), &axes)?;
     Ok(Value::Image(relabeled(&image, &target).ok_or_else(|| malformed("has wrong axes"))?))
-}
-
-/// The axes of an attribute, or of the second input.
-fn axes(builder: &Builder<'_>, node: &Node) -> Result<Option<Vec<i64>>, Error> {
-    match node.ints("axes") {
-        Some(axes) => Ok(Some(axes.to_vec())),
-        None => Ok(builder.constant(node, 1)?.map(|axes| elements::to_ints(&axes))),
-    }
 }
 
 /// The value with other axes of size 1, in a shape that differs in nothing else.

@@ -1,7 +1,7 @@
 //! Pickles, written by hand.
 
-use resnet_import::Error;
-use resnet_import::pickle::{self, Node, Value};
+use crate::error::Error;
+use crate::pickle::{Node, Value, read};
 
 const LIMIT: usize = 1000;
 
@@ -10,7 +10,7 @@ const PLAIN: &[u8] = b"\x80\x04\x95\x2a\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94](K\x01G
 
 #[test]
 fn values_are_what_was_pickled() {
-    let pickle = pickle::read(PLAIN, LIMIT).unwrap();
+    let pickle = read(PLAIN, LIMIT).unwrap();
     assert_eq!(pickle.len, PLAIN.len());
     let [(a, list), (b, tuple)] = *pickle.dict(pickle.root).unwrap() else { panic!("two entries") };
     assert_eq!([a, b], [Value::Text("a"), Value::Text("b")]);
@@ -20,11 +20,9 @@ fn values_are_what_was_pickled() {
 
 #[test]
 fn numbers_have_their_signs_and_sizes() {
-    let pickle = pickle::read(
-        b"\x80\x02(J\xff\xff\xff\xffM\x00\x01\x8a\x02\x00\x80\x8a\x00I01\nI-7\nL12L\nF0.5\nt.",
-        LIMIT,
-    )
-    .unwrap();
+    let pickle =
+        read(b"\x80\x02(J\xff\xff\xff\xffM\x00\x01\x8a\x02\x00\x80\x8a\x00I01\nI-7\nL12L\nF0.5\nt.", LIMIT)
+            .unwrap();
     let expected = [
         Value::Int(-1),
         Value::Int(256),
@@ -40,7 +38,7 @@ fn numbers_have_their_signs_and_sizes() {
 
 #[test]
 fn a_value_that_is_referred_to_twice_is_one_node_and_a_cycle_is_a_node_that_has_itself() {
-    let pickle = pickle::read(b"\x80\x02]q\0h\0a.", LIMIT).unwrap();
+    let pickle = read(b"\x80\x02]q\0h\0a.", LIMIT).unwrap();
     assert_eq!(pickle.nodes().len(), 1);
     assert_eq!(pickle.items(pickle.root).unwrap(), [pickle.root]);
 
@@ -48,17 +46,17 @@ fn a_value_that_is_referred_to_twice_is_one_node_and_a_cycle_is_a_node_that_has_
     let mut bomb = b"\x80\x02)".to_vec();
     bomb.extend(b"2\x86".repeat(200));
     bomb.push(b'.');
-    assert_eq!(pickle::read(&bomb, LIMIT).unwrap().nodes().len(), 201);
+    assert_eq!(read(&bomb, LIMIT).unwrap().nodes().len(), 201);
 }
 
 #[test]
 fn functions_are_written_down_and_never_called() {
-    let pickle = pickle::read(b"\x80\x02ctorch\nSize\nK\x02K\x03\x86\x85R.", LIMIT).unwrap();
+    let pickle = read(b"\x80\x02ctorch\nSize\nK\x02K\x03\x86\x85R.", LIMIT).unwrap();
     let (module, name, arguments) = pickle.call(pickle.root).unwrap();
     assert_eq!((module, name), ("torch", "Size"));
     assert_eq!(pickle.items(arguments[0]).unwrap(), [Value::Int(2), Value::Int(3)]);
 
-    let pickle = pickle::read(b"\x80\x02cargparse\nNamespace\n)\x81}X\x02\0\0\0lrK\x01sb.", LIMIT).unwrap();
+    let pickle = read(b"\x80\x02cargparse\nNamespace\n)\x81}X\x02\0\0\0lrK\x01sb.", LIMIT).unwrap();
     let Some(Node::Call { state, .. }) = pickle.node(pickle.root) else { panic!("a call") };
     assert_eq!(pickle.dict(*state).unwrap(), [(Value::Text("lr"), Value::Int(1))]);
 }
@@ -74,14 +72,14 @@ fn dictionaries_of_all_kinds_are_dictionaries() {
         b"(dS'a'\nI1\ns.",
         b"(S'a'\nI1\nd.",
     ] {
-        let pickle = pickle::read(pickled, LIMIT).unwrap();
+        let pickle = read(pickled, LIMIT).unwrap();
         assert_eq!(pickle.dict(pickle.root).unwrap(), one, "{}", pickled.escape_ascii());
     }
 }
 
 #[test]
 fn other_functions_are_refused_by_name_and_place() {
-    let refused = |pickled: &[u8]| match pickle::read(pickled, LIMIT).unwrap_err() {
+    let refused = |pickled: &[u8]| match read(pickled, LIMIT).unwrap_err() {
         Error::Refused(message) => message,
         other => panic!("{other}"),
     };
@@ -102,7 +100,7 @@ fn other_functions_are_refused_by_name_and_place() {
 #[test]
 fn damaged_pickles_are_errors() {
     for len in 0..PLAIN.len() {
-        assert!(pickle::read(&PLAIN[..len], LIMIT).is_err(), "{len} bytes");
+        assert!(read(&PLAIN[..len], LIMIT).is_err(), "{len} bytes");
     }
     for damaged in [
         &b"."[..],
@@ -124,12 +122,12 @@ fn damaged_pickles_are_errors() {
         b"I1x\n.",
         b"(K\x01(\x86.",
     ] {
-        assert!(pickle::read(damaged, LIMIT).is_err(), "{}", damaged.escape_ascii());
+        assert!(read(damaged, LIMIT).is_err(), "{}", damaged.escape_ascii());
     }
 }
 
 #[test]
 fn a_pickle_of_too_many_values_is_refused() {
-    let error = pickle::read(&b"]".repeat(2000), LIMIT).unwrap_err();
+    let error = read(&b"]".repeat(2000), LIMIT).unwrap_err();
     assert!(error.to_string().contains("too many values up to byte 1000"), "{error}");
 }
