@@ -289,7 +289,7 @@ fn costs(plan: &resnet_plan::Plan, machine: &Machine, predictions: &[Prediction]
         machine: report::Machine {
             name: machine.name.clone(),
             gflops: round(2e-9 * machine.multiply_adds),
-            bandwidth: round(1e-9 * machine.bandwidth),
+            bandwidth: round(1e-9 * machine.bandwidth()),
         },
         predicted_ms: round(1e3 * predictions.iter().map(|of| of.seconds).sum::<f64>()),
     }
