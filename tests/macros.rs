@@ -45,6 +45,25 @@ fn reports(folder: &Path) -> String {
     errors.replace(&folder.display().to_string(), "$DIR")
 }
 
+/// Asked for by a variable, whose change is a reason to build again.
+#[test]
+fn a_line_for_each_network() {
+    let folder = user_crate(&path("tests/macros/good"), "summary");
+    let lines = |summary: &str| {
+        let output = cargo("check", &folder).env("RESNET_SUMMARY", summary).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{message}");
+        message.lines().filter(|line| line.starts_with("resnet: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(""), [""; 0]);
+    let lines = lines("1");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let resnet50 =
+        "resnet: resnet50 23.5 M parameters, 4.09 G multiply-adds, 5.28 MB activations, weights 93.9 MB f32";
+    assert!(lines.iter().any(|line| line == resnet50), "{lines:?}");
+    assert!(lines.iter().any(|line| line.ends_with(" f32, batch 2")), "{lines:?}");
+}
+
 // (Tests that share a build folder wait for each other.)
 #[test]
 fn user_crates() {

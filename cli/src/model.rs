@@ -19,7 +19,7 @@ pub(crate) struct Network {
     // (Where another argument stands for it, there is none.)
     #[arg(value_name = "SPEC", required = true)]
     spec: Option<String>,
-    /// Images a run [default: the spec's; calibrate: 1; verify: up to 4, with --reference f32 16]
+    /// Images a run [default: the spec's; calibrate, verify: 1; verify --reference f32: up to 16]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     #[command(flatten)]

@@ -9,27 +9,27 @@
 
 mod bounds;
 mod distance;
+mod reference;
 mod report;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use resnet::runtime::{Isa, Plan, Precision, Program};
-use resnet_dsl::evaluate::evaluate;
-use resnet_dsl::ir::Graph;
+use resnet::runtime::{Isa, Plan, Program};
 use resnet_plan::Step;
 
 use crate::arrays::Array;
 use crate::inputs::{self, Inputs};
 use crate::layers;
 use crate::machine::Machine;
-use crate::model::{Model, Network};
+use crate::model::Network;
 use crate::print::say;
 use crate::progress;
 use crate::weights::WeightArguments;
 use bounds::Bound;
-use distance::{Distance, largest};
+use distance::Distance;
+use reference::{Reference, Value, wide};
 use report::{Layer, OfIsa, Report};
 
 #[derive(Debug, clap::Args)]
@@ -59,27 +59,9 @@ enum ReferenceName {
     F32,
 }
 
-/// The most images a run where nobody says how many: all values of a run are kept, and far more where they are evaluated.
-const MOST_EXECUTED: usize = 16;
-const MOST_EVALUATED: usize = 4;
-
-/// What is compared with.
-enum Reference {
-    /// The network in f32.
-    Executed(Box<Program>),
-    /// The spec's graph, before all passes, in float64.
-    Evaluated(Box<Graph>),
-}
-
-/// A value of the reference: the whole batch.
-#[derive(Default)]
-struct Value {
-    elements: Vec<f64>,
-    /// Elements of a pixel.
-    channels: usize,
-    /// The largest element, sign apart.
-    largest: f64,
-}
+/// The most images a run where nobody says how many: all values of a run are kept. (Where they are evaluated, it is one: there are
+/// more of them, twice, in f64.)
+const MOST_IMAGES: usize = 16;
 
 /// The network on an instruction set, and how far its values are.
 struct Subject {
@@ -93,14 +75,11 @@ struct Subject {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     arguments.weights.plain()?;
-    let most = match arguments.reference {
-        ReferenceName::F64 => MOST_EVALUATED,
-        ReferenceName::F32 => MOST_EXECUTED,
-    };
+    let most = if arguments.reference == ReferenceName::F64 { 1 } else { MOST_IMAGES };
     let few = |count: usize| (1..=most).rfind(|images| count.is_multiple_of(*images)).unwrap_or(1);
     let model = arguments.network.read()?.batch(arguments.inputs.count()?.map_or(1, few));
     let plan = model.compile()?.plan;
-    let mut reference = arguments.reference(&model, &plan)?;
+    let mut reference = Reference::new(arguments, &model, &plan)?;
     let inputs = arguments.inputs.read(&plan)?;
     let against = arguments.against(&plan, inputs.len())?;
     let mut subjects = arguments.subjects(&plan)?;
@@ -143,23 +122,6 @@ impl ReferenceName {
 }
 
 impl Arguments {
-    fn reference(&self, model: &Model, plan: &Plan) -> anyhow::Result<Reference> {
-        match (self.reference, plan.description.precision) {
-            (ReferenceName::F64, _) => {
-                let graph = model.with(|spec, read| spec.parse(read))?.graph;
-                Ok(Reference::Evaluated(Box::new(graph)))
-            }
-            (ReferenceName::F32, Precision::F32) => {
-                bail!("--reference f32 is for bf16 and int8: f32 itself is compared with float64")
-            }
-            (ReferenceName::F32, _) => {
-                let plan = model.clone().precision(Precision::F32).compile()?.plan;
-                let weights = self.weights.load(plan.description(), Isa::best())?;
-                Ok(Reference::Executed(Box::new(Program::new(plan, weights, self.machine.threads()?)?)))
-            }
-        }
-    }
-
     /// The other framework's outputs for so many inputs, and the name of their file.
     fn against(&self, plan: &Plan, inputs: usize) -> anyhow::Result<Option<(&Path, Vec<f64>)>> {
         let Some(file) = &self.against else { return Ok(None) };
@@ -180,51 +142,6 @@ impl Arguments {
             Ok(Subject { isa, program, distances, outputs, classes })
         };
         self.machine.isas(plan.description.precision)?.into_iter().map(subject).collect()
-    }
-}
-
-impl Reference {
-    /// All values for an input, and the scores. If they are evaluated, how far the plan's are expected to be is added up.
-    fn values(
-        &mut self,
-        input: &[f32],
-        weights: &WeightArguments,
-        plan: &Plan,
-        expected: &mut HashMap<String, Distance>,
-    ) -> anyhow::Result<(HashMap<String, Value>, Vec<f64>)> {
-        let mut values: HashMap<String, Value> = HashMap::new();
-        let scores = match self {
-            Reference::Executed(program) => {
-                let scores = inputs::observe(program, input, |name, elements, channels| {
-                    let value = values.entry(name.to_owned()).or_default();
-                    value.channels = channels;
-                    value.elements.extend(wide(elements));
-                })?;
-                wide(&scores)
-            }
-            Reference::Evaluated(graph) => {
-                let (graph, input) = (&**graph, wide(input));
-                let tensors = || weights.tensors();
-                let (exact, disturbed) = std::thread::scope(|scope| {
-                    let disturbed =
-                        scope.spawn(|| Ok(bounds::disturbed(graph, plan, &mut *tensors()?, &input)?));
-                    let exact = tensors().and_then(|mut load| Ok(evaluate(graph, &mut *load, &input)?));
-                    let disturbed = disturbed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                    (exact, disturbed)
-                });
-                let (exact, disturbed): (_, anyhow::Result<_>) = (exact?, disturbed);
-                for (name, array) in disturbed? {
-                    expected.entry(name.clone()).or_default().add_all(&exact[&name].data, &array.data);
-                }
-                let output = graph.output().map(|output| exact[&graph.node(output).name].data.clone());
-                values.extend(exact.into_iter().map(|(name, array)| {
-                    (name, Value { elements: array.data, channels: array.dims[3], largest: 0.0 })
-                }));
-                output.unwrap_or_default()
-            }
-        };
-        values.values_mut().for_each(|value| value.largest = largest(&value.elements));
-        Ok((values, scores))
     }
 }
 
@@ -269,10 +186,6 @@ impl Subject {
         let layers = bounds::computed(plan).filter_map(layer).collect();
         OfIsa { isa: self.isa, layers, classes: self.classes }
     }
-}
-
-fn wide(elements: &[f32]) -> Vec<f64> {
-    elements.iter().copied().map(f64::from).collect()
 }
 
 /// For how many images the best class is the same.

@@ -67,22 +67,7 @@ impl Spec<'_> {
     /// # Errors
     /// All mistakes of the spec.
     pub fn compile(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let parsed = self.parse(read)?;
-        parsed.check_calibration()?;
-        let Parsed { graph: unoptimized, input: [batch, ..], classes, metadata, .. } = parsed;
-        let graph = |images| {
-            let mut graph = unoptimized.clone();
-            graph.set_batch(images);
-            pass::run_until(&mut graph, None, |_, _| {})?;
-            Ok(graph)
-        };
-        let (graph, mut plan) = (graph(batch)?, plan::plan(batch, graph)?);
-        let Metadata { ignored, preprocessing, labels } = metadata;
-        plan.description.ignored = ignored.into_iter().map(Into::into).collect();
-        plan.description.labels = labels.into_iter().map(Into::into).collect();
-        plan.description.preprocessing = preprocessing;
-        plan.description.ending = ending(&unoptimized, classes, plan.output());
-        Ok(Compiled { graph, plan })
+        self.parse(read)?.compile()
     }
 
     /// What a spec with mistakes probably stands for: names and sizes of the outputs (batch, height, width and channels). With
@@ -121,6 +106,28 @@ impl Spec<'_> {
 }
 
 impl Parsed {
+    /// The rest of [`Spec::compile`]: run the passes, plan.
+    ///
+    /// # Errors
+    /// As [`Spec::compile`].
+    pub fn compile(self) -> Result<Compiled, Diagnostics> {
+        self.check_calibration()?;
+        let Parsed { graph: unoptimized, input: [batch, ..], classes, metadata, .. } = self;
+        let graph = |images| {
+            let mut graph = unoptimized.clone();
+            graph.set_batch(images);
+            pass::run_until(&mut graph, None, |_, _| {})?;
+            Ok(graph)
+        };
+        let (graph, mut plan) = (graph(batch)?, plan::plan(batch, graph)?);
+        let Metadata { ignored, preprocessing, labels } = metadata;
+        plan.description.ignored = ignored.into_iter().map(Into::into).collect();
+        plan.description.labels = labels.into_iter().map(Into::into).collect();
+        plan.description.preprocessing = preprocessing;
+        plan.description.ending = ending(&unoptimized, classes, plan.output());
+        Ok(Compiled { graph, plan })
+    }
+
     /// Whether the calibration table of int8 was made for this network.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod arguments;
 mod file;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::TokenStream;
@@ -11,10 +12,14 @@ use quote::quote;
 use resnet_dsl::Spec;
 use resnet_dsl::calibration::Calibration;
 use resnet_dsl::codegen;
+use resnet_dsl::summary::Summary;
 use syn::parse_macro_input;
 
 use arguments::{Arguments, Item, Resnet, Source};
 use file::File;
+
+/// The environment variable that asks for a line about each network on standard error.
+const SUMMARY: &str = "RESNET_SUMMARY";
 
 /// What `resnet::resnet!` calls, with the path of the crate `resnet` in front, in parentheses.
 #[proc_macro]
@@ -25,7 +30,7 @@ pub fn network(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
 fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream {
     let mut files = Vec::new();
     let mut overrides = arguments.overrides.clone();
-    let mut warnings = Vec::new();
+    let (mut warnings, mut layers) = Default::default();
     let scores = [overrides.batch.unwrap_or(1), 1, 1, overrides.classes.unwrap_or(1)];
     let mut outputs = vec![(String::new(), scores)];
     let compiled = read(arguments, &mut files).and_then(|(name, text, folder)| {
@@ -39,8 +44,12 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
             files.extend(path.to_str().map(str::to_owned));
             text
         };
-        warnings = spec.warnings(&mut read).messages(&name, &text);
-        spec.compile(&mut read).map_err(|errors| {
+        let compiled = spec.parse(&mut read).and_then(|parsed| {
+            warnings = parsed.warnings.messages(&name, &text);
+            layers = Summary::new(&parsed)?.to_string();
+            parsed.compile()
+        });
+        compiled.map_err(|errors| {
             outputs = spec.probable_outputs();
             errors.messages(&name, &text)
         })
@@ -50,14 +59,16 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
     let files = existing(files);
     let Item { attributes, visibility, name } = item;
     let weights = arguments.weights.as_ref().map(|file| (file, file.path()));
+    let variables = [&arguments.variables()[..], &[SUMMARY.to_owned()]].concat();
     let item = codegen::Item {
         attributes: attributes.clone(),
         visibility: visibility.clone(),
         name: name.clone(),
         library: arguments.library.as_ref().map_or_else(|| library.clone(), |path| quote!(#path)),
+        layers: Some(&layers),
         weights: weights.as_ref().and_then(|(_, path)| path.to_str()),
         files: &files,
-        variables: &arguments.variables(),
+        variables: &variables,
     };
     let unusable = |path: &Path| !path.is_file() || path.to_str().is_none();
     let mut mistakes = match weights.as_ref().filter(|(_, path)| unusable(path)) {
@@ -68,6 +79,10 @@ fn expand(Resnet { library, item, network: arguments }: &Resnet) -> TokenStream 
     };
     match compiled {
         Ok(compiled) if mistakes.is_empty() => {
+            if std::env::var_os(SUMMARY).is_some_and(|value| !value.is_empty() && value != "0") {
+                // A build whose output nobody reads is no worse.
+                let _ = writeln!(std::io::stderr(), "resnet: {}", codegen::line(&compiled.plan));
+            }
             let network = codegen::generate(&compiled.plan, &item);
             let warnings = codegen::warnings(&item, &warnings, arguments.source.span());
             quote!(#network #warnings)

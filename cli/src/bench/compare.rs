@@ -43,6 +43,8 @@ struct Ratio {
     interval: [f64; 2],
 }
 
+/// The verdict where the times may be equal.
+const SAME: &str = "no difference that can be told from noise";
 /// The least samples of a side that an interval can be made of.
 const LEAST: usize = 4;
 /// So many measurements of one network are samples themselves: what differs between two runs of the program is noise as well.
@@ -189,7 +191,7 @@ impl Ratio {
         match self.interval {
             [low, _] if low > 1.0 => "slower",
             [_, high] if high < 1.0 => "faster",
-            _ => "no difference that can be told from noise",
+            _ => SAME,
         }
     }
 }
@@ -222,6 +224,8 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
+    use resnet::runtime::weights::fill;
+
     use super::*;
 
     #[test]
@@ -243,8 +247,19 @@ mod tests {
     fn noise_is_no_difference() {
         let old = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02];
         let new = [1.01, 0.96, 1.12, 0.91, 1.04, 1.03];
-        assert_eq!(Ratio::of(&old, &new).verdict(), "no difference that can be told from noise");
+        assert_eq!(Ratio::of(&old, &new).verdict(), SAME);
         assert_eq!(Ratio::of(&new.map(|time| 1.5 * time), &old).verdict(), "faster");
+    }
+
+    /// With 95 % confidence, one of twenty pairs of equal times is told apart.
+    #[test]
+    fn the_confidence_is_what_it_says() {
+        const TRIALS: usize = 1000;
+        let noise: Vec<f64> =
+            fill::uniform("noise").take(TRIALS * 20).map(|u| 1.0 + 0.1 * f64::from(u)).collect();
+        let differ = |times: &&[f64]| Ratio::of(&times[..10], &times[10..]).verdict() != SAME;
+        let wrong = noise.chunks_exact(20).filter(differ).count();
+        assert!((TRIALS / 50..TRIALS * 3 / 50).contains(&wrong), "{wrong}");
     }
 
     #[test]

@@ -183,7 +183,43 @@ fn rounded(number: f64, element: Element) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use resnet::runtime::weights::fill::Filler;
+    use resnet_dsl::Spec;
+    use resnet_dsl::evaluate::evaluate;
+    use resnet_dsl::spec::Overrides;
+
     use super::*;
+
+    /// What is expected is within the bounds, and one element that is wrong is not.
+    #[test]
+    fn a_wrong_pixel_is_beyond() {
+        let text = "name: one\ninput: 8x8x16\nstem: [conv: {filters: 16, kernel: 3, padding: 1}]\nhead: [average_pool: global]";
+        let input: Vec<f64> = fill::uniform("input").take(8 * 8 * 16).map(|u| f64::from(u) - 0.5).collect();
+        for precision in [Precision::F32, Precision::Bf16] {
+            let overrides = Overrides { precision: Some(precision), ..Default::default() };
+            let spec = Spec { name: "one", text, overrides: &overrides };
+            let graph = spec.parse(&mut |_| Err(String::new())).unwrap().graph;
+            let plan = spec.compile(&mut |_| Err(String::new())).unwrap().plan;
+            let mut tensors = |tensor: &WeightTensor<'_>| {
+                Ok(Filler::Formula.fill(tensor).into_iter().map(f64::from).collect::<Vec<f64>>())
+            };
+            let exact = evaluate(&graph, &mut tensors, &input).unwrap();
+            let disturbed = disturbed(&graph, &plan, &mut tensors, &input).unwrap();
+            let distance = |name: &str, found: &[f64]| {
+                let mut distance = Distance::default();
+                distance.add_all(&exact[name].data, found);
+                distance
+            };
+            let expected =
+                disturbed.iter().map(|(name, array)| (name.clone(), distance(name, &array.data))).collect();
+            let bound = bounds(&graph, &plan, &expected)["relu1"];
+            let mut found = disturbed["relu1"].data.clone();
+            assert!(bound.holds(&distance("relu1", &found)));
+            let wrong = found.iter().position(|element| *element > 0.0).unwrap();
+            found[wrong] += 0.05 * expected["relu1"].largest;
+            assert!(!bound.holds(&distance("relu1", &found)), "{precision}: {bound:?}");
+        }
+    }
 
     #[test]
     fn elements_round_to_the_nearest() {

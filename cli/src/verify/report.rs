@@ -8,7 +8,7 @@ use resnet::runtime::{Isa, Plan, Precision};
 use serde_json::{Value, json};
 
 use super::bounds::Bound;
-use super::distance::Distance;
+use super::distance::{Distance, largest};
 use super::{Classes, Subject};
 use crate::print::{Unwritable, say};
 
@@ -59,7 +59,7 @@ pub(crate) fn against<'a>(
     let bound = step.and_then(|step| bounds.get(&step.name)).map(|bound| bound.twice());
     let outputs = subjects.iter().map(|subject| {
         let mut distance = Distance::default();
-        distance.add(expected, &subject.outputs, super::largest(expected));
+        distance.add(expected, &subject.outputs, largest(expected));
         (subject.isa, Layer { name: "outputs".to_owned(), algorithm: String::new(), distance, bound })
     });
     Against { file, outputs: outputs.collect() }

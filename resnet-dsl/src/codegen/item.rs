@@ -18,6 +18,8 @@ pub struct Item<'a> {
     pub name: Ident,
     /// The path of the crate `resnet` in the user's code.
     pub library: TokenStream,
+    /// The table of its layers, for its documentation.
+    pub layers: Option<&'a str>,
     /// The file of its weights, to be put into the program: an absolute path.
     pub weights: Option<&'a str>,
     /// Files whose change must rebuild the crate: absolute paths.
@@ -34,6 +36,7 @@ impl Item<'_> {
             visibility: quote!(pub),
             name,
             library: quote!(::resnet),
+            layers: None,
             weights: None,
             files: &[],
             variables: &[],
@@ -80,10 +83,14 @@ fn section(member: &str) -> impl Iterator<Item = &'static str> {
 pub(super) fn definition(plan: &Plan, item: &Item<'_>) -> TokenStream {
     let Item { attributes, visibility, name, library, .. } = item;
     let summary = description::summary(plan);
+    // (No line of it can end the block: names that are not plain are in quotes.)
+    let layers = item.layers.map(|table| format!("\n# Layers\n\n```text\n{}\n```", table.trim_end()));
+    let layers = layers.iter();
     quote! {
         #(#attributes)*
         #[doc = ""]
         #[doc = #summary]
+        #(#[doc = #layers])*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #visibility struct #name {
             weights: #library::runtime::Weights,

@@ -25,7 +25,7 @@ mod report;
 pub use item::Item;
 use outputs::Outputs;
 pub use outputs::outputs;
-pub use report::{skeleton, warnings};
+pub use report::{line, skeleton, warnings};
 
 /// The code of a plan. It names nothing but the library and `::core` and `::std`, and is free of `unsafe`.
 pub fn generate(plan: &Plan, item: &Item<'_>) -> TokenStream {

@@ -1,12 +1,14 @@
-//! What rustc reports of a spec. Instead of a network that has mistakes: the errors, and a type that the user's code compiles
-//! with, so that nothing but the mistakes is reported. Beside one that has none: warnings.
+//! What is reported of a spec when it is built. Instead of a network that has mistakes: the errors, and a type that the user's code compiles
+//! with, so that nothing but the mistakes is reported. Beside one that has none: warnings, and for who asks for it, a line that says
+//! how large it is.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use resnet_plan::{Dims, Element};
+use resnet_plan::{Description, Dims, Element, Plan};
 
 use super::outputs::{self, Several};
 use super::{Item, tensor};
+use crate::quoted;
 
 /// One compile error a message, at its span, and an empty shell of the type whose sessions claim to give these outputs.
 pub fn skeleton(item: &Item<'_>, messages: &[(String, Span)], outputs: &[(String, Dims)]) -> TokenStream {
@@ -97,4 +99,39 @@ pub fn warnings(item: &Item<'_>, messages: &[String], span: Span) -> TokenStream
         }
     });
     quote!(#(#warnings)*)
+}
+
+/// One line: `resnet50 25.6 M parameters, 4.09 G multiply-adds, 5.28 MB activations, weights 102 MB f32`. Multiply-adds and
+/// activations are those of the whole batch.
+pub fn line(plan: &Plan) -> String {
+    let Description { name, parameters, macs, peak_bytes, weight_bytes, precision, .. } = &plan.description;
+    let batch = if plan.input[0] == 1 { String::new() } else { format!(", batch {}", plan.input[0]) };
+    format!(
+        "{} {} parameters, {} multiply-adds, {}B activations, weights {}B {precision}{batch}",
+        quoted::network(name),
+        short(*parameters as u64),
+        short(*macs),
+        short(*peak_bytes as u64),
+        short(*weight_bytes as u64),
+    )
+}
+
+/// Three digits and a prefix: `25.6 M`.
+fn short(number: u64) -> String {
+    let prefixes = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let (unit, prefix) = prefixes.into_iter().find(|(unit, _)| number as f64 >= *unit).unwrap_or((1.0, ""));
+    let number = number as f64 / unit;
+    let digits = if unit == 1.0 { 0 } else { 2 - (number.log10() as usize).min(2) };
+    format!("{number:.digits$} {prefix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let numbers = [7, 999, 1_000, 25_557_032, 102_000_000, 4_089_184_256];
+        assert_eq!(numbers.map(short), ["7 ", "999 ", "1.00 k", "25.6 M", "102 M", "4.09 G"]);
+    }
 }
