@@ -11,7 +11,7 @@ use resnet_dsl::pass::{self, Done};
 use resnet_dsl::plan::predict::Machine;
 use resnet_dsl::spec::ReadFile;
 use resnet_dsl::summary::Summary;
-use resnet_report::Report;
+use resnet_report::{Detail, Report, html, svg};
 use serde_json::{Map, Value, json};
 
 use crate::model::Network;
@@ -33,9 +33,12 @@ pub(crate) struct Arguments {
     /// Show what each pass changed
     #[arg(long)]
     diff: bool,
-    /// Text for people, JSON for programs
+    /// Text or a page for people, JSON for programs, the graph as a picture
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Draw blocks, not layers
+    #[arg(long)]
+    compact: bool,
     /// Write this file, not standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -57,10 +60,12 @@ enum Stage {
 enum Format {
     Text,
     Json,
+    Html,
+    Svg,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Arguments { stage, after, full, diff, format, output, .. } = arguments;
+    let Arguments { stage, after, full, diff, format, compact, output, .. } = arguments;
     let graph_alone = after.is_some() || *full || *diff;
     if graph_alone && stage.is_some_and(|stage| stage != Stage::Ir) {
         bail!("--after, --full and --diff go with --stage ir");
@@ -68,9 +73,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if *format != Format::Text && (*full || *diff) {
         bail!("--full and --diff go with text: JSON is whole, and holds what each pass changed");
     }
+    if matches!(format, Format::Svg | Format::Html) && (after.is_some() || stage.is_some()) {
+        bail!(
+            "pictures and pages show the graph after all passes: --stage and --after go with text and JSON"
+        );
+    }
+    if *compact && *format != Format::Svg {
+        bail!("--compact goes with --format svg");
+    }
     let text = match arguments.network.graph()? {
         Some(_) if after.is_some() || *diff || stage.is_some_and(|stage| stage != Stage::Ir) => {
             bail!("a graph is shown as it is: --after, --diff and other stages need its spec")
+        }
+        Some(_) if matches!(format, Format::Svg | Format::Html) => {
+            bail!("a picture or a page needs the graph's spec")
         }
         Some(graph) => of_graph(arguments, &graph),
         None => arguments.network.read()?.with(|spec, read| of_spec(arguments, spec, read))?,
@@ -83,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result<String, Diagnostics> {
     match (arguments.format, arguments.stage, &arguments.after) {
-        (_, None | Some(Stage::Ir), Some(_))
+        (Format::Text | Format::Json, None | Some(Stage::Ir), Some(_))
         | (Format::Text, None | Some(Stage::Ir), None)
         | (Format::Json, Some(Stage::Ir), None) => {
             let mut parsed = spec.parse(read)?;
@@ -101,6 +117,11 @@ fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result
         (Format::Text, Some(Stage::Spec), _) => Ok(Summary::new(&spec.parse(read)?)?.to_string()),
         (Format::Text, Some(Stage::Plan), _) => Ok(spec.compile(read)?.plan.to_string()),
         (Format::Text, Some(Stage::Code), _) => Ok(Report::new(spec, read, &Machine::reference())?.code),
+        (Format::Html, ..) => Ok(html(&Report::new(spec, read, &Machine::reference())?)),
+        (Format::Svg, ..) => {
+            let detail = if arguments.compact { Detail::Compact } else { Detail::Full };
+            Ok(svg(&Report::new(spec, read, &Machine::reference())?, detail))
+        }
         (Format::Json, stage, _) => {
             let report = json!(Report::new(spec, read, &Machine::reference())?);
             Ok(format!("{:#}", part(report, stage)))
@@ -109,14 +130,11 @@ fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result
 }
 
 fn of_graph(arguments: &Arguments, graph: &Graph) -> String {
-    match arguments.format {
-        Format::Text if arguments.full => graph.to_string(),
-        Format::Text => Brief(graph).to_string(),
-        Format::Json => {
-            let graph = resnet_report::Graph::new(graph);
-            format!("{:#}", json!({ "version": resnet_report::VERSION, "graph": graph }))
-        }
+    if arguments.format == Format::Json {
+        let graph = resnet_report::Graph::new(graph);
+        return format!("{:#}", json!({ "version": resnet_report::VERSION, "graph": graph }));
     }
+    if arguments.full { graph.to_string() } else { Brief(graph).to_string() }
 }
 
 /// What a stage is in the report; all of it without a stage.

@@ -467,6 +467,20 @@ fn inspect_shows_every_stage() {
 }
 
 #[test]
+fn inspect_makes_a_page() {
+    let file = scratch("report.html");
+    stdout(&["inspect", "digits", "--format", "html", "--output", &file]);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("9 batch norms folded"));
+    let message = stderr(1, &["inspect", "digits", "--format", "html", "--stage", "plan"]);
+    assert!(message.contains("--stage and --after go with text"), "{message}");
+    let graph = scratch("page.ir");
+    stdout(&["inspect", "digits", "--full", "--output", &graph]);
+    let message = stderr(1, &["inspect", &graph, "--format", "html"]);
+    assert!(message.contains("needs the graph's spec"), "{message}");
+}
+
+#[test]
 fn a_graph_that_was_printed_whole_is_read_back() {
     let file = scratch("graph.ir");
     stdout(&["inspect", "torchvision/resnet50", "--after", "fuse-residual", "--full", "--output", &file]);
@@ -486,6 +500,20 @@ fn a_graph_that_was_printed_whole_is_read_back() {
         message.contains("graph.ir") && message.contains("line 2") && message.contains("%b"),
         "{message}"
     );
+}
+
+#[test]
+fn inspect_draws_the_graph() {
+    let file = scratch("digits.svg");
+    stdout(&["inspect", "digits", "--format", "svg", "--output", &file]);
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert!(whole.starts_with("<svg ") && whole.contains("data-layer=\"layer3.0.relu1\""), "{whole}");
+    let blocks = stdout(&["inspect", "digits", "--format", "svg", "--compact"]);
+    assert!(blocks.starts_with("<svg ") && !blocks.contains("data-layer"), "{blocks}");
+    let message = stderr(1, &["inspect", "digits", "--format", "svg", "--stage", "plan"]);
+    assert!(message.contains("a picture shows the graph after all passes"), "{message}");
+    let message = stderr(1, &["inspect", "digits", "--compact"]);
+    assert!(message.contains("--compact goes with --format svg"), "{message}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Report {
             version: VERSION,
             spec: spec(source.name, &parsed, &compiled)?,
             passes: passes(&parsed)?,
-            layers: layers(&compiled, &predictions),
+            layers: layers(&compiled, &parsed.stages, &predictions),
             plan: plan(&compiled.plan, &predictions),
             memory: memory(&compiled.plan),
             costs: costs(&compiled.plan, machine, &predictions),
@@ -166,7 +166,11 @@ fn change(diff::Change { block, name, kind }: diff::Change) -> Change {
     Change { block, name, kind, before, after }
 }
 
-fn layers(Compiled { graph, plan }: &Compiled, predictions: &[Prediction]) -> Vec<Layer> {
+fn layers(
+    Compiled { graph, plan }: &Compiled,
+    stages: &HashMap<String, String>,
+    predictions: &[Prediction],
+) -> Vec<Layer> {
     let mut steps: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         steps.entry(&step.name).or_default().push(index);
@@ -194,7 +198,7 @@ fn layers(Compiled { graph, plan }: &Compiled, predictions: &[Prediction]) -> Ve
         Layer {
             name: name.to_owned(),
             block: node.block.clone(),
-            stage: stage(&node.block).to_owned(),
+            stage: stages.get(&node.block).unwrap_or(&node.block).clone(),
             operator: node.op.name().to_owned(),
             kind: kind(&node.op),
             operands: operands(graph, value),
@@ -222,14 +226,6 @@ fn kind(op: &Op) -> String {
         conv.algorithms = None;
     }
     summary::kind(&op)
-}
-
-/// `layer1` of the block `layer1.0`; a block that has no number is a stage of its own.
-fn stage(block: &str) -> &str {
-    match block.rsplit_once('.') {
-        Some((stage, number)) if number.bytes().all(|digit| digit.is_ascii_digit()) => stage,
-        _ => block,
-    }
 }
 
 fn plan(plan: &resnet_plan::Plan, predictions: &[Prediction]) -> Plan {

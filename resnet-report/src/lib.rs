@@ -5,6 +5,10 @@
 
 mod collect;
 mod fused;
+mod html;
 mod report;
+mod svg;
 
+pub use html::html;
 pub use report::*;
+pub use svg::{Detail, legend_svg, stage_svgs, style, svg};

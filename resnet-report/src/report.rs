@@ -176,7 +176,7 @@ pub struct Layer {
     pub name: String,
     /// The residual block, or `stem`, or `head`.
     pub block: String,
-    /// The blocks of one resolution: the name of the block without its number.
+    /// The stage that the block belongs to; `stem` and `head` are stages of their own.
     pub stage: String,
     /// The operator.
     pub operator: String,

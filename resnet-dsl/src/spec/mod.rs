@@ -22,6 +22,8 @@ mod stages;
 pub mod tree;
 pub(crate) mod yaml;
 
+use std::collections::HashMap;
+
 use resnet_plan::{Algorithm, Algorithms, Dims, Precision};
 
 use crate::Spec;
@@ -63,6 +65,8 @@ pub struct Parsed {
     pub classes: Option<usize>,
     /// What is no part of the computation.
     pub metadata: Metadata,
+    /// The stage of each block, by the block's name.
+    pub stages: HashMap<String, String>,
     /// Where the labels were given.
     pub labels_span: Span,
     /// What has no effect.

@@ -48,13 +48,14 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
         flow,
         known: HashMap::from([("input".to_owned(), flow)]),
         section: Section::outside("stem"),
+        stages: HashMap::new(),
     };
     match lowering.all(&spec, errors) {
         Some(()) => lowering.outputs(&spec.outputs, errors),
         // Names of values that are not there yet are no mistakes.
         None => lowering.outputs(&spec.outputs, &mut Diagnostics::default()),
     }
-    let mut graph = lowering.graph;
+    let Lowering { mut graph, stages, .. } = lowering;
     match graph.users(input).first() {
         Some(first) => graph.node_mut(input).block = graph.node(*first).block.clone(),
         None if errors.is_empty() => errors.push(
@@ -66,7 +67,7 @@ pub(super) fn lower(spec: Spec, errors: &mut Diagnostics) -> Parsed {
     check::names(&graph, errors);
     let Spec { input_span, classes, names, preprocessing, labels, labels_span, warnings, .. } = spec;
     let metadata = Metadata { ignored: names.ignored, preprocessing, labels };
-    Parsed { graph, input: dims, input_span, classes, metadata, labels_span, warnings }
+    Parsed { graph, input: dims, input_span, classes, metadata, stages, labels_span, warnings }
 }
 
 /// A value, and what is known of it before shapes are inferred.
@@ -88,6 +89,8 @@ struct Lowering<'a> {
     /// Values by their names.
     known: HashMap<String, Flow>,
     section: Section,
+    /// The stage of each block.
+    stages: HashMap<String, String>,
 }
 
 impl Lowering<'_> {
@@ -100,6 +103,7 @@ impl Lowering<'_> {
                 let name = block.name.clone().unwrap_or_else(|| self.names.block(index));
                 self.section = Section::block(number, name, block.span);
                 self.section.block = self.pattern(Name::Block);
+                self.stages.insert(self.section.block.clone(), self.pattern(Name::Stage));
                 self.block(block, errors)?;
             }
             let name = self.pattern(Name::Stage);
