@@ -47,7 +47,7 @@ const FEW: usize = 100;
 fn loss(algorithm: Algorithm) -> f64 {
     match algorithm {
         Algorithm::Direct => 0.3,
-        // Transforms of 3x3 with whole numbers and halves, and sums a ninth as long.
+        // Sums of channels alone; factors of 1 and 1/2.
         Algorithm::Winograd { output: 2, .. } => 0.3,
         // Points up to 2 or 1/2, whose powers are far apart.
         Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => 0.6,
