@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::layers::Layers;
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::page;
 use crate::print::{Unwritable, say};
 use crate::weights::{self, Despite, WeightSource};
 
@@ -33,13 +34,16 @@ pub(crate) struct Arguments {
     /// The time of each step
     #[arg(long)]
     layers: bool,
+    /// With --layers: write a page of the network with the measured times beside the predicted ones
+    #[arg(long, value_name = "FILE", requires = "layers")]
+    html: Option<PathBuf>,
     /// Print JSON: an object for what was measured, or one a line for what was compared
     #[arg(long)]
     json: bool,
     /// Compare times that `--json` wrote, of the same networks: one object a line, the old file first
     #[arg(
         long, num_args = 2, value_names = ["OLD", "NEW"],
-        conflicts_with_all = ["spec", "batch", "Settings", "Despite", "weights", "seconds", "layers", "threads"]
+        conflicts_with_all = ["spec", "batch", "Settings", "Despite", "weights", "seconds", "layers", "html", "threads"]
     )]
     compare: Vec<PathBuf>,
     /// End with exit code 1 if one of the new times is longer by more than this, noise apart
@@ -72,6 +76,10 @@ impl Arguments {
         measure(&mut program, &input, seconds / 5)?;
         if self.layers {
             let layers = Layers::measure(&model.name, &mut program, &input, seconds, isa)?;
+            if let Some(path) = &self.html {
+                let machine = page::this_machine(isa, program.plan().description.precision, layers.threads);
+                page::save(path, &model, &machine, |report| report.measured = Some(layers.measured()))?;
+            }
             if self.json {
                 say!("{}", layers.json())?;
             } else {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use resnet::runtime::files;
 use resnet_dsl::Spec;
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::Graph;
@@ -92,7 +93,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => arguments.network.read()?.with(|spec, read| of_spec(arguments, spec, read))?,
     };
     match output {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        Some(path) => files::replace(path, |to| to.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display())),
         None => Ok(say!("{}", text.trim_end())?),
     }
 }

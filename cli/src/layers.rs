@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use resnet::runtime::kernels::peak_gops;
 use resnet::runtime::{Isa, Plan, Program};
 use resnet_plan::{Action, Class, Step};
+use resnet_report::Measured;
 use serde_json::{Value, json};
 
 use crate::bench::median;
@@ -17,6 +18,7 @@ pub(crate) struct Layers {
     pub(crate) plan: Plan,
     pub(crate) isa: Isa,
     pub(crate) threads: usize,
+    pub(crate) runs: usize,
     /// What all threads can do, measured.
     pub(crate) peak_gflops: f64,
     /// In the order of the plan.
@@ -79,7 +81,7 @@ impl Layers {
         let steps = plan.steps.iter().zip(&times).map(step).collect();
         let threads = program.threads();
         let peak_gflops = peak_gops(isa.kernels(), precision) * threads as f64;
-        Ok(Layers { model: model.to_owned(), plan, isa, threads, peak_gflops, steps })
+        Ok(Layers { model: model.to_owned(), plan, isa, threads, runs: times[0].len(), peak_gflops, steps })
     }
 
     /// The sum of all steps' times, in microseconds.
@@ -90,7 +92,7 @@ impl Layers {
     /// An object: what was measured, and `steps`, each with `name`, `block`, `action`, `algorithm`, `us`, and `gflops` and
     /// `share_of_peak`, which are null where nothing is multiplied. A direct sum's operations are counted.
     pub(crate) fn json(&self) -> Value {
-        let Layers { model, plan, isa, threads, peak_gflops, steps } = self;
+        let Layers { model, plan, isa, threads, peak_gflops, steps, .. } = self;
         let step = |step: &StepTime| {
             let gflops = step.gflops();
             json!({
@@ -115,9 +117,20 @@ impl Layers {
         })
     }
 
+    /// For the page of the network.
+    pub(crate) fn measured(&self) -> Measured {
+        Measured {
+            isa: self.isa.name().to_owned(),
+            threads: self.threads,
+            runs: self.runs,
+            peak_gflops: self.peak_gflops,
+            steps_us: self.steps.iter().map(|step| step.us).collect(),
+        }
+    }
+
     /// Prints a line a step.
     pub(crate) fn print(&self) -> Result<(), Unwritable> {
-        let Layers { model, plan, isa, threads, peak_gflops: peak, steps } = self;
+        let Layers { model, plan, isa, threads, peak_gflops: peak, steps, .. } = self;
         let (precision, total) = (plan.description.precision, self.total_us());
         say!("{model} {precision} on {isa}, {threads} thread(s), the executed plan, peak {peak:.0} GFLOP/s")?;
         say!("{:>9} {:>6} {:>8} {:>6}  step", "us", "share", "GFLOP/s", "peak")?;

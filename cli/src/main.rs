@@ -16,6 +16,7 @@ mod layers;
 mod machine;
 mod model;
 mod pack;
+mod page;
 mod pipeline;
 mod print;
 mod progress;

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use resnet::runtime::{Isa, Plan, Program};
+use resnet_dsl::plan::predict;
 use resnet_plan::Step;
 
 use crate::arrays::Array;
@@ -24,6 +25,7 @@ use crate::inputs::{self, Inputs};
 use crate::layers;
 use crate::machine::Machine;
 use crate::model::Network;
+use crate::page;
 use crate::print::say;
 use crate::progress;
 use crate::weights::WeightArguments;
@@ -49,6 +51,9 @@ pub(crate) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Write a page of the network with what was found
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -108,6 +113,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match arguments.json {
         true => say!("{}", report.json())?,
         false => report.print()?,
+    }
+    if let Some(path) = &arguments.html {
+        page::save(path, &model, &predict::Machine::reference(), |page| {
+            page.verified = Some(report.verified())
+        })?;
     }
     report.verdict()
 }

@@ -524,3 +524,17 @@ fn inspect_tells_what_passes_change() {
     assert!(one.starts_with("fold-batch-norm: 9 batch norms folded\n"), "{one}");
     assert!(all.contains(&one));
 }
+
+#[test]
+fn pages_hold_what_was_measured_and_verified() {
+    let page = scratch("bench.html");
+    stdout(&["bench", "digits", "--seconds", "0.01", "--layers", "--html", &page]);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("Measured time") && text.contains("of this machine"));
+    let message = stderr(2, &["bench", "digits", "--html", &page]);
+    assert!(message.contains("--layers"), "{message}");
+    let page = scratch("verify.html");
+    stdout(&["verify", "digits", "--weights", "formula", "--inputs", "formula:1", "--html", &page]);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("Accuracy") && text.contains("layers within their bounds"));
+}

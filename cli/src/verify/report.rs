@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use resnet::runtime::{Isa, Plan, Precision};
+use resnet_report::{Verified, VerifiedIsa, VerifiedLayer};
 use serde_json::{Value, json};
 
 use super::bounds::Bound;
@@ -112,6 +113,25 @@ impl Report<'_> {
             "against": against,
             "first_beyond": self.first_beyond().map(|(isa, layer)| json!({"isa": isa.name(), "layer": layer.name})),
         })
+    }
+
+    /// For the page of the network. (JSON has no infinity.)
+    pub(crate) fn verified(&self) -> Verified {
+        let layer = |layer: &Layer| VerifiedLayer {
+            name: layer.name.clone(),
+            max_ulp: layer.distance.ulp.min(f64::MAX),
+            max_error: layer.distance.error.min(f64::MAX),
+            relative_error: layer.distance.relative_error().min(f64::MAX),
+            cosine: layer.distance.cosine(),
+            bound: layer.bound.map_or(f64::MAX, |bound| bound.relative_error),
+            within: !layer.is_beyond(),
+        };
+        let isas = self.isas.iter().map(|OfIsa { isa, layers, .. }| VerifiedIsa {
+            isa: isa.name().to_owned(),
+            first_beyond: layers.iter().find(|layer| layer.is_beyond()).map(|layer| layer.name.clone()),
+            layers: layers.iter().map(layer).collect(),
+        });
+        Verified { reference: self.reference.to_owned(), inputs: self.images, isas: isas.collect() }
     }
 
     pub(crate) fn print(&self) -> Result<(), Unwritable> {
