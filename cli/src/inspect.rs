@@ -76,7 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if matches!(format, Format::Svg | Format::Html) && (after.is_some() || stage.is_some()) {
         bail!(
-            "pictures and pages show the graph after all passes: --stage and --after go with text and JSON"
+            "a picture shows the graph after all passes, a page shows everything: \
+             --stage and --after go with text and JSON"
         );
     }
     if *compact && *format != Format::Svg {

@@ -90,3 +90,15 @@ fn a_graph_follows_the_schema() {
     let graph = spec.parse(&mut |_| Ok(String::new())).unwrap().graph;
     fits(&validator, &json!({ "version": VERSION, "graph": Graph::new(&graph) }), "graph");
 }
+
+#[test]
+fn stages_are_those_of_the_spec_whatever_blocks_are_called() {
+    for (name, first) in [("keras/resnet50", "conv2"), ("timm/resnetv2_50", "stages.0"), ("digits", "layer1")]
+    {
+        let report = report(name, &Overrides::default());
+        let mut stages: Vec<&str> = report.layers.iter().map(|layer| layer.stage.as_str()).collect();
+        stages.dedup();
+        let expected = 2 + if name == "digits" { 3 } else { 4 };
+        assert_eq!((stages.len(), &stages[..2]), (expected, &["stem", first][..]), "{name}");
+    }
+}

@@ -6,16 +6,27 @@ const all = (selector) => [...document.querySelectorAll(selector)];
 const make = (tag, text, className = "") => Object.assign(document.createElement(tag), { textContent: text, className });
 document.documentElement.classList.add("script");
 
+// What is read can be painted before any of this.
+(window.requestIdleCallback ?? setTimeout)(start, { timeout: 200 });
+
+function start() {
+  light();
+  memory();
+  layers();
+  accuracy();
+  const json = unpack();
+  json.then(JSON.parse).then(begin).catch((error) => {
+    find("trouble").textContent = `The report in this page cannot be read (${error.message}): a newer browser may do it.`;
+    find("trouble").hidden = false;
+  });
+  find("save").addEventListener("click", (event) => save(event, json));
+}
+
 // The report as it was embedded: zlib in base64.
-const json = (async () => {
+async function unpack() {
   const bytes = Uint8Array.from(atob(find("report").textContent), (character) => character.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
-})();
-const report = json.then(JSON.parse);
-report.then(begin).catch((error) => {
-  find("trouble").textContent = `The report in this page cannot be read (${error.message}): a newer browser may do it.`;
-  find("trouble").hidden = false;
-});
+}
 
 function begin({ passes, code }) {
   slide(passes);
@@ -25,20 +36,22 @@ function begin({ passes, code }) {
 }
 
 // Light and dark.
-const theme = find("theme");
-const system = matchMedia("(prefers-color-scheme: dark)");
-const scheme = () => document.documentElement.style.colorScheme || (system.matches ? "dark" : "light");
-const otherScheme = () => (scheme() === "dark" ? "light" : "dark");
-const sayTheme = () => {
-  theme.textContent = otherScheme();
-  theme.setAttribute("aria-label", `${otherScheme()} colours`);
-};
-sayTheme();
-system.addEventListener("change", sayTheme);
-theme.addEventListener("click", () => {
-  document.documentElement.style.colorScheme = otherScheme();
+function light() {
+  const theme = find("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const scheme = () => document.documentElement.style.colorScheme || (system.matches ? "dark" : "light");
+  const otherScheme = () => (scheme() === "dark" ? "light" : "dark");
+  const sayTheme = () => {
+    theme.textContent = otherScheme();
+    theme.setAttribute("aria-label", `${otherScheme()} colours`);
+  };
   sayTheme();
-});
+  system.addEventListener("change", sayTheme);
+  theme.addEventListener("click", () => {
+    document.documentElement.style.colorScheme = otherScheme();
+    sayTheme();
+  });
+}
 
 // The passes.
 function slide(passes) {
@@ -87,64 +100,76 @@ function lines(changes) {
 }
 
 // The memory plan: one buffer can be reached by Tab, the others from there by arrow keys.
-const boxes = all(".boxes button");
-const tip = find("tip");
-const show = (box) => {
-  tip.textContent = box.getAttribute("aria-label");
-  tip.hidden = false;
-  const { left, right, bottom } = box.getBoundingClientRect();
-  const middle = (left + right - tip.offsetWidth) / 2;
-  const most = document.documentElement.clientWidth - tip.offsetWidth - 8;
-  tip.style.left = `${scrollX + Math.max(8, Math.min(middle, most))}px`;
-  tip.style.top = `${scrollY + bottom + 8}px`;
-};
-const hide = () => (tip.hidden = true);
-for (const [index, box] of boxes.entries()) {
-  box.tabIndex = index === 0 ? 0 : -1;
-  box.addEventListener("pointerenter", () => show(box));
-  box.addEventListener("pointerleave", hide);
-  box.addEventListener("click", () => show(box));
-  box.addEventListener("blur", hide);
-  box.addEventListener("focus", () => {
-    for (const other of boxes) other.tabIndex = other === box ? 0 : -1;
-    show(box);
-  });
-  box.addEventListener("keydown", (event) => {
-    const last = boxes.length - 1;
-    const keys = { ArrowRight: index + 1, ArrowUp: index + 1, ArrowLeft: index - 1, ArrowDown: index - 1, Home: 0, End: last };
-    if (event.key === "Escape") hide();
-    if (!(event.key in keys)) return;
-    event.preventDefault();
-    boxes[Math.max(0, Math.min(last, keys[event.key]))].focus();
-  });
+function memory() {
+  const boxes = all(".boxes button");
+  const tip = find("tip");
+  const show = (box) => {
+    tip.textContent = box.getAttribute("aria-label");
+    tip.hidden = false;
+    const { left, right, bottom } = box.getBoundingClientRect();
+    const middle = (left + right - tip.offsetWidth) / 2;
+    const most = document.documentElement.clientWidth - tip.offsetWidth - 8;
+    tip.style.left = `${scrollX + Math.max(8, Math.min(middle, most))}px`;
+    tip.style.top = `${scrollY + bottom + 8}px`;
+  };
+  const hide = () => (tip.hidden = true);
+  for (const [index, box] of boxes.entries()) {
+    box.tabIndex = index === 0 ? 0 : -1;
+    box.addEventListener("pointerenter", () => show(box));
+    box.addEventListener("pointerleave", hide);
+    box.addEventListener("click", () => show(box));
+    box.addEventListener("blur", hide);
+    box.addEventListener("focus", () => {
+      for (const other of boxes) other.tabIndex = other === box ? 0 : -1;
+      show(box);
+    });
+    box.addEventListener("keydown", (event) => {
+      const last = boxes.length - 1;
+      const keys = { ArrowRight: index + 1, ArrowUp: index + 1, ArrowLeft: index - 1, ArrowDown: index - 1, Home: 0, End: last };
+      if (event.key === "Escape") hide();
+      if (!(event.key in keys)) return;
+      event.preventDefault();
+      boxes[Math.max(0, Math.min(last, keys[event.key]))].focus();
+    });
+  }
+}
+
+// Tables of accuracy begin with what is beyond its bound.
+function accuracy() {
+  for (const box of all("#verified .tall")) {
+    const row = box.querySelector(".beyond");
+    if (row) box.scrollTop = row.offsetTop - box.clientHeight / 2;
+  }
 }
 
 // The layers: sorted by any column, filtered by any word.
-const table = find("table");
-const rows = [...table.tBodies[0].rows];
-const heads = [...table.tHead.rows[0].cells];
-for (const [column, head] of heads.entries()) {
-  const cell = (row) => row.cells[column].textContent;
-  const number = (row) => Number(cell(row).replaceAll(/[,%]/g, "") || -1);
-  const words = rows.some((row) => Number.isNaN(number(row)));
-  const compare = words ? (a, b) => cell(a).localeCompare(cell(b), "en", { numeric: true }) : (a, b) => number(a) - number(b);
-  head.querySelector("button").addEventListener("click", () => {
-    // Numbers begin with the largest, words and steps with the first.
-    const sorted = head.getAttribute("aria-sort") ?? (words || column === 0 ? "descending" : "ascending");
-    const order = sorted === "ascending" ? "descending" : "ascending";
-    for (const other of heads) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", order);
-    const sign = order === "ascending" ? 1 : -1;
-    table.tBodies[0].append(...rows.toSorted((a, b) => sign * compare(a, b)));
-  });
+function layers() {
+  const table = find("table");
+  const rows = [...table.tBodies[0].rows];
+  const heads = [...table.tHead.rows[0].cells];
+  for (const [column, head] of heads.entries()) {
+    const cell = (row) => row.cells[column].textContent;
+    const number = (row) => Number(cell(row).replaceAll(/[,%]/g, "") || -1);
+    const words = rows.some((row) => Number.isNaN(number(row)));
+    const compare = words ? (a, b) => cell(a).localeCompare(cell(b), "en", { numeric: true }) : (a, b) => number(a) - number(b);
+    head.querySelector("button").addEventListener("click", () => {
+      // Numbers begin with the largest, words and steps with the first.
+      const sorted = head.getAttribute("aria-sort") ?? (words || column === 0 ? "descending" : "ascending");
+      const order = sorted === "ascending" ? "descending" : "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      table.tBodies[0].append(...rows.toSorted((a, b) => sign * compare(a, b)));
+    });
+  }
+  const filter = () => {
+    const words = find("filter").value.toLowerCase().split(/\s+/);
+    for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    find("found").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
+  };
+  find("filter").addEventListener("input", filter);
+  filter();
 }
-const filter = () => {
-  const words = find("filter").value.toLowerCase().split(/\s+/);
-  for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-  find("found").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
-};
-find("filter").addEventListener("input", filter);
-filter();
 
 // The generated Rust, and the report as a file.
 async function copy(text) {
@@ -156,11 +181,12 @@ async function copy(text) {
     find("copied").textContent = "selected: the browser does not let this page copy";
   }
 }
-find("save").addEventListener("click", (event) => {
+
+function save(event, json) {
   if (find("save").href.startsWith("blob:")) return;
   event.preventDefault();
   json.then((text) => {
     find("save").href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
     find("save").click();
   });
-});
+}

@@ -42,7 +42,7 @@ pub(crate) fn block(graph: &Graph<'_>, block: &Block<'_>, bare: bool) -> Drawn {
     let room = node::WIDTH / 2 - 8;
     if !bare {
         let end = enters.map_or(group.size.0 - PADDING, |x| x - 6);
-        let name = title(block, end - PADDING);
+        let name = block.title(Font::Heading, end - PADDING);
         group.texts.push(Text::new((PADDING, 15), Font::Heading, name));
     }
     if let (Some(x), Some(name), false) = (enters, block.enters, bare) {
@@ -61,14 +61,6 @@ pub(crate) fn block(graph: &Graph<'_>, block: &Block<'_>, bare: bool) -> Drawn {
         }
     }
     Drawn { group, enters, leaves }
-}
-
-/// Its name, if need be without that of its stage, which stands above.
-fn title(block: &Block<'_>, room: i32) -> String {
-    let stage = block.layers.first().map_or("", |layer| layer.stage.as_str());
-    let rest = block.name.strip_prefix(stage).and_then(|rest| rest.strip_prefix(['.', '_', '/']));
-    let whole = Font::Heading.width(block.name) <= room;
-    Font::Heading.fit_end(rest.filter(|_| !whole).unwrap_or(block.name), room)
 }
 
 /// What stands in a row.

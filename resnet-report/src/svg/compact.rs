@@ -7,7 +7,7 @@ use super::graph::{Block, Graph, Stage};
 use super::kinds::Kind;
 use super::legend::legend;
 use super::scene::{Group, Line, Text};
-use super::text::{Font, count, shape};
+use super::text::{Font, count, parameters, shape};
 
 /// The most that a row of stages is wide.
 const LIMIT: i32 = 880;
@@ -119,9 +119,8 @@ fn stage(of: &Stage<'_>) -> Group {
         }
         y = bottom + BETWEEN_BLOCKS;
     }
-    let sum = |of_layer: fn(&Layer) -> u64| count(of.layers().map(of_layer).sum());
-    let parameters = format!("{} parameters", sum(|layer| layer.parameters));
-    let macs = format!("{} MACs", sum(|layer| layer.macs));
+    let parameters = parameters(of.layers().map(|layer| layer.parameters).sum());
+    let macs = format!("{} MACs", count(of.layers().map(|layer| layer.macs).sum()));
     y += 18 - BETWEEN_BLOCKS / 2;
     for text in [parameters, macs] {
         group.texts.push(Text::new((PADDING, y), Font::Small, Font::Small.fit(&text, room)).muted());
@@ -141,9 +140,9 @@ fn block(run: &[Block<'_>]) -> Group {
         let times = format!("× {}", run.len());
         room -= Font::Heading.width(&times) + 4;
         group.tooltip = format!("{} to {}, {} equal blocks", first.name, last.name, run.len());
-        group.texts.push(Text::new((WIDTH - PADDING, 15), Font::Heading, times).from_right());
+        group.texts.push(Text::new((WIDTH - PADDING, 15), Font::Heading, times).aligned_right());
     }
-    group.texts.push(Text::new((PADDING, 15), Font::Small, Font::Small.fit_end(first.name, room)));
+    group.texts.push(Text::new((PADDING, 15), Font::Small, first.title(Font::Small, room)));
     let mut y = marks(first, &mut group);
     let windows = windows(first);
     let sent = first.sent.iter().map(|(_, to)| format!("→ {to}"));
@@ -188,7 +187,12 @@ fn windows(block: &Block<'_>) -> String {
     let path = longest_path(block);
     let first = |layer: &&'_ Layer| layer.kind.split(", ").next().unwrap_or_default().to_owned();
     let kinds: Vec<String> = path.iter().map(first).collect();
-    let windows: Vec<&str> = kinds.iter().filter_map(|kind| kind.strip_prefix("conv ")).collect();
+    let window = |kind: &'_ String| {
+        kind.strip_prefix("conv ")
+            .filter(|of| of.starts_with(|c: char| c.is_ascii_digit()))
+            .map(str::to_owned)
+    };
+    let windows: Vec<String> = kinds.iter().filter_map(window).collect();
     if windows.is_empty() { kinds.join(", ") } else { windows.join(", ") }
 }
 

@@ -6,7 +6,7 @@ use super::graph::{Graph, Stage};
 use super::legend::legend;
 use super::scene::{Group, Line, Point, Text};
 use super::stage::{self, stage};
-use super::text::{Font, count, shape};
+use super::text::{Font, count, parameters, shape};
 
 /// The most that a stage's picture is wide in a page.
 pub(crate) const STAGE_WIDTH: i32 = 1168;
@@ -121,9 +121,9 @@ pub(crate) fn heading(report: &Report) -> [Text; 2] {
     if outputs.len() > 4 {
         outputs = vec![format!("{} outputs", outputs.len())];
     }
-    let [parameters, macs] = [report.costs.parameters, report.costs.macs].map(count);
+    let (parameters, macs) = (parameters(report.costs.parameters), count(report.costs.macs));
     let (from, to) = (shape(spec.input), outputs.join(", "));
-    let facts = format!("{from} → {to}, {parameters} parameters, {macs} multiply-adds, {}", spec.precision);
+    let facts = format!("{from} → {to}, {parameters}, {macs} multiply-adds, {}", spec.precision);
     let name = Font::Title.fit(&spec.name, 640);
     [Text::new((0, 0), Font::Title, name), Text::new((0, 0), Font::Body, facts).muted()]
 }

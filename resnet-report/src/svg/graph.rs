@@ -4,6 +4,12 @@ use std::collections::HashMap;
 
 use crate::report::{Layer, Report};
 
+use super::text::Font;
+
+/// The most layers that are not cut into parts, and the fewest of a part.
+const LONG: usize = 12;
+const SHORT: usize = 3;
+
 /// The layers of a network.
 pub(crate) struct Graph<'a> {
     pub(crate) stages: Vec<Stage<'a>>,
@@ -42,6 +48,9 @@ impl<'a> Graph<'a> {
             let block = find_or_add(blocks, |block| block.name == layer.block, || Block::new(&layer.block));
             block.layers.push(layer);
         }
+        for stage in stages.iter_mut().filter(|stage| stage.is_block()) {
+            stage.blocks = stage.blocks.drain(..).flat_map(Block::parts).collect();
+        }
         let mut graph = Graph { stages, layers };
         graph.connect();
         for output in &report.spec.outputs {
@@ -58,7 +67,6 @@ impl<'a> Graph<'a> {
 
     /// Finds what goes from block to block.
     fn connect(&mut self) {
-        let layers = self.layers.clone();
         let mut blocks: Vec<&mut Block<'a>> = self.blocks_mut().collect();
         for index in 0..blocks.len() {
             let sources = blocks[index].sources();
@@ -72,8 +80,7 @@ impl<'a> Graph<'a> {
             let fetched: Vec<&str> = sources.into_iter().filter(|source| Some(*source) != enters).collect();
             let to = format!("to {}", blocks[index].name);
             for source in &fetched {
-                let block = layers.get(source).map(|layer| layer.block.as_str());
-                let of = blocks.iter_mut().find(|of| Some(of.name) == block);
+                let of = blocks.iter_mut().find(|of| of.computes(source));
                 of.into_iter().for_each(|of| of.sent.push((source, to.clone())));
             }
             blocks[index].enters = enters;
@@ -102,6 +109,37 @@ impl<'a> Block<'a> {
         Block { name, layers: Vec::new(), enters: None, fetched: Vec::new(), leaves: None, sent: Vec::new() }
     }
 
+    /// A long list of layers is cut where all of it goes through one value, as between residual blocks.
+    fn parts(self) -> Vec<Block<'a>> {
+        if self.layers.len() <= LONG {
+            return vec![self];
+        }
+        let places: HashMap<&str, usize> =
+            self.layers.iter().enumerate().map(|(place, layer)| (layer.name.as_str(), place)).collect();
+        // The last layer that needs each one.
+        let mut needed: Vec<usize> = (0..self.layers.len()).collect();
+        for (place, layer) in self.layers.iter().enumerate() {
+            for source in layer.operands.iter().filter_map(|operand| places.get(operand.as_str())) {
+                needed[*source] = needed[*source].max(place);
+            }
+        }
+        let mut parts = Vec::new();
+        let mut part = Block::new(self.name);
+        let mut open = 0;
+        for (place, layer) in self.layers.into_iter().enumerate() {
+            part.layers.push(layer);
+            part.name = &layer.name;
+            if open <= place && part.layers.len() >= SHORT {
+                parts.push(std::mem::replace(&mut part, Block::new(self.name)));
+            }
+            open = open.max(needed[place]);
+        }
+        if !part.layers.is_empty() {
+            parts.push(part);
+        }
+        parts
+    }
+
     pub(crate) fn computes(&self, name: &str) -> bool {
         self.layers.iter().any(|layer| layer.name == name)
     }
@@ -115,6 +153,14 @@ impl<'a> Block<'a> {
             }
         }
         sources
+    }
+
+    /// Its name, if need be without that of its stage, which stands above.
+    pub(crate) fn title(&self, font: Font, room: i32) -> String {
+        let stage = self.layers.first().map_or("", |layer| layer.stage.as_str());
+        let rest = self.name.strip_prefix(stage).and_then(|rest| rest.strip_prefix(['.', '_', '/']));
+        let rest = rest.filter(|_| font.width(self.name) > room);
+        font.fit_end(rest.unwrap_or(self.name), room)
     }
 
     /// What it gives.

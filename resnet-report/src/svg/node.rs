@@ -4,7 +4,7 @@ use crate::report::{Fused, Layer};
 
 use super::kinds::Kind;
 use super::scene::{Group, Line, Text};
-use super::text::{Font, count, shape};
+use super::text::{Font, count, parameters, shape};
 
 /// Width of a layer's box.
 pub(crate) const WIDTH: i32 = 176;
@@ -39,7 +39,10 @@ pub(crate) fn node<'a>(layer: &Layer, sent: impl Iterator<Item = &'a str>) -> No
     let y = chips.y;
     let algorithm = Font::Small.fit(layer.algorithm.as_deref().unwrap_or_default(), WIDTH / 2 + 32);
     let room = WIDTH - 2 * PADDING - Font::Small.width(&algorithm) - if algorithm.is_empty() { 0 } else { 8 };
-    let name = if layer.name == layer.kind { "" } else { short_name(layer) };
+    // A kind says its name, and the block's stands above.
+    let known =
+        layer.name == layer.kind || (layer.name == layer.block && Font::Small.width(&layer.name) > room);
+    let name = if known { "" } else { short_name(layer) };
     let name = Font::Small.fit_end(name, room);
     chips.group.texts.push(Text::new((PADDING, y + 11), Font::Body, title));
     chips.y += if name.is_empty() && algorithm.is_empty() { 18 } else { 31 };
@@ -48,7 +51,7 @@ pub(crate) fn node<'a>(layer: &Layer, sent: impl Iterator<Item = &'a str>) -> No
     }
     if !algorithm.is_empty() {
         let at = (WIDTH - PADDING, y + 25);
-        chips.group.texts.push(Text::new(at, Font::Small, algorithm).muted().from_right());
+        chips.group.texts.push(Text::new(at, Font::Small, algorithm).muted().aligned_right());
     }
     after.into_iter().for_each(|fused| chips.fused(fused));
     chips.end_row();
@@ -130,7 +133,7 @@ fn tooltip(layer: &Layer) -> String {
     }
     lines.push(format!("{} of {}", shape(layer.shape), layer.element));
     if layer.parameters + layer.macs > 0 {
-        lines.push(format!("{} parameters, {} multiply-adds", count(layer.parameters), count(layer.macs)));
+        lines.push(format!("{}, {} multiply-adds", parameters(layer.parameters), count(layer.macs)));
     }
     if let Some(algorithm) = &layer.algorithm {
         lines.push(algorithm.clone());

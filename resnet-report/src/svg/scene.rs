@@ -43,7 +43,7 @@ pub(crate) struct Text {
     pub(crate) at: Point,
     pub(crate) font: Font,
     /// Whether `at` is its end.
-    pub(crate) from_right: bool,
+    pub(crate) right: bool,
     /// Whether it stands back.
     pub(crate) muted: bool,
     pub(crate) text: String,
@@ -51,21 +51,21 @@ pub(crate) struct Text {
 
 impl Text {
     pub(crate) fn new(at: Point, font: Font, text: impl Into<String>) -> Text {
-        Text { at, font, from_right: false, muted: false, text: text.into() }
+        Text { at, font, right: false, muted: false, text: text.into() }
     }
 
     pub(crate) fn muted(self) -> Text {
         Text { muted: true, ..self }
     }
 
-    pub(crate) fn from_right(self) -> Text {
-        Text { from_right: true, ..self }
+    pub(crate) fn aligned_right(self) -> Text {
+        Text { right: true, ..self }
     }
 
     /// Its first and last pixel.
     pub(crate) fn span(&self) -> (i32, i32) {
         let width = self.font.width(&self.text);
-        let start = if self.from_right { self.at.0 - width } else { self.at.0 };
+        let start = if self.right { self.at.0 - width } else { self.at.0 };
         (start, start + width)
     }
 }
@@ -116,7 +116,7 @@ impl Text {
         let (x, y) = self.at;
         let class = self.font.class();
         let muted = if self.muted { " muted" } else { "" };
-        let anchor = if self.from_right { " text-anchor=\"end\"" } else { "" };
+        let anchor = if self.right { " text-anchor=\"end\"" } else { "" };
         let text = escape(&self.text);
         let _ = writeln!(xml, "<text class=\"{class}{muted}\" x=\"{x}\" y=\"{y}\"{anchor}>{text}</text>");
     }

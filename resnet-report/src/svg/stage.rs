@@ -3,7 +3,7 @@
 use super::block::block;
 use super::graph::{Graph, Stage};
 use super::scene::{Group, Line, Point, Text};
-use super::text::{Font, count, several, shape};
+use super::text::{Font, count, parameters, several, shape};
 
 /// A stage's picture. A value comes in from the left, and leaves below the last block.
 pub(crate) struct Drawn {
@@ -28,10 +28,11 @@ pub(crate) fn stage(graph: &Graph<'_>, of: &Stage<'_>, limit: i32) -> Drawn {
     let rows = rows(&sizes, limit - 2 * PADDING - BETWEEN_COLUMNS / 2);
     let widths: Vec<i32> =
         sizes.chunks(rows).map(|column| column.iter().map(|size| size.0).max().unwrap_or(0)).collect();
-    let top = HEADER + if blocks[0].enters.is_some() { ENTRY } else { 0 };
+    let is_entered = blocks[0].enters.is_some();
+    let top = HEADER + if is_entered || widths.len() > 1 { ENTRY } else { 0 };
     let (title, facts) = (title(of), facts(of));
     let needed = PADDING + Font::Heading.width(&title) + 10 + Font::Small.width(&facts) + PADDING;
-    let left = PADDING + if blocks[0].enters.is_some() { BETWEEN_COLUMNS / 2 } else { 0 };
+    let left = PADDING + if is_entered { BETWEEN_COLUMNS / 2 } else { 0 };
     let natural =
         left + widths.iter().map(|width| width + BETWEEN_COLUMNS).sum::<i32>() - BETWEEN_COLUMNS + PADDING;
     let width = natural.max(needed);
@@ -92,8 +93,10 @@ fn title(stage: &Stage<'_>) -> String {
 
 fn facts(stage: &Stage<'_>) -> String {
     let last = stage.blocks.last().and_then(|block| block.result()).map(|layer| shape(layer.shape));
-    let sum = |of: fn(&crate::report::Layer) -> u64| count(stage.layers().map(of).sum());
-    let (parameters, macs) = (sum(|layer| layer.parameters), sum(|layer| layer.macs));
-    let blocks = if stage.is_block() { String::new() } else { several(stage.blocks.len(), "block") + ", " };
-    format!("{blocks}{}, {parameters} parameters, {macs} MACs", last.unwrap_or_default())
+    let parameters = parameters(stage.layers().map(|layer| layer.parameters).sum());
+    let macs = count(stage.layers().map(|layer| layer.macs).sum());
+    let is_part = stage.blocks.iter().any(|block| block.layers.iter().any(|layer| layer.block != block.name));
+    let what = if is_part { "part" } else { "block" };
+    let blocks = if stage.is_block() { String::new() } else { several(stage.blocks.len(), what) + ", " };
+    format!("{blocks}{}, {parameters}, {macs} MACs", last.unwrap_or_default())
 }

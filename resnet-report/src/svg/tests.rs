@@ -55,6 +55,12 @@ fn assert_tidy(group: &Group, name: &str) {
             let [(x1, y1), (x2, y2)] = [pair[0], pair[1]];
             assert!(x1 == x2 || y1 == y2, "{name}: {line:?} is not straight");
             let piece = [x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2)];
+            for text in &group.texts {
+                let (left, right) = text.span();
+                let size = text.font.size();
+                let through = meet(piece, [left, text.at.1 - size * 2 / 3, right, text.at.1]);
+                assert!(!through, "{name}: {line:?} goes through {text:?}");
+            }
             for child in &group.children {
                 let through = meet(piece, sides(child));
                 assert!(!through, "{name}: {line:?} goes through {:?} {}", sides(child), child.class);
@@ -137,6 +143,22 @@ fn values_that_go_far_and_names_of_any_kind_are_drawn() {
     assert_sound(&report, "nasty");
     report.layers[0].kind.push_str("\u{0}\u{1b}\u{ffff}");
     assert!(Document::parse(&svg(&report, Detail::Full)).is_ok());
+}
+
+#[test]
+fn a_long_list_of_layers_is_cut_into_parts() {
+    let conv = |name: &str| format!("  - conv: {{name: {name}, filters: 8, kernel: 3, padding: 1}}\n");
+    let mut text = format!("name: flat\ninput: 16x16x8\nstem:\n{}", conv("sum0"));
+    for block in 1..=60 {
+        let before = block - 1;
+        text += &(conv(&format!("a{block}")) + &conv(&format!("b{block}")));
+        text += &format!("  - add: {{name: sum{block}, with: sum{before}}}\n");
+    }
+    let report = report("flat", &text);
+    assert_sound(&report, "flat");
+    let graph = Graph::new(&report);
+    let (width, height) = full::full(&report, &graph).size;
+    assert!(graph.stages[0].blocks.len() > 50 && height <= 3 * width, "{width} x {height}");
 }
 
 /// What is no graph that the compiler makes is drawn somehow.

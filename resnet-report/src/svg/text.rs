@@ -133,6 +133,11 @@ pub(crate) fn count(number: u64) -> String {
     }
 }
 
+/// `25.6 M parameters`.
+pub(crate) fn parameters(number: u64) -> String {
+    if number == 1 { "1 parameter".to_owned() } else { format!("{} parameters", count(number)) }
+}
+
 /// `1 block`, `3 blocks`.
 pub(crate) fn several(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

@@ -53,6 +53,7 @@
 
   function memory() {
     const boxes = all(".boxes button");
+    const tip = find("tip");
     expect("boxes of memory", boxes.length > 5 && all(".boxes .at-peak").length > 0);
     boxes[0].focus();
     for (const box of boxes) {
@@ -66,11 +67,13 @@
     for (const box of boxes) {
       box.dispatchEvent(new PointerEvent("pointerenter"));
       box.click();
+      box.dispatchEvent(new PointerEvent("pointerleave"));
     }
-    hide();
+    expect("no tooltip stays", tip.hidden);
   }
 
   function layers() {
+    const [rows, heads] = [[...find("table").tBodies[0].rows], [...find("table").tHead.rows[0].cells]];
     const column = (index) => [...find("table").tBodies[0].rows].map((row) => row.cells[index].textContent);
     for (const [index, head] of heads.entries()) {
       const button = head.querySelector("button");

@@ -23,7 +23,7 @@ pub(crate) fn measure(report: &mut Report) {
 pub(crate) fn verify(report: &mut Report) {
     let half = report.layers.len() / 2;
     let layer = |index: usize, beyond: bool| {
-        let within = !(beyond && index >= half && index % 3 == 0);
+        let within = !(beyond && index >= half && index.is_multiple_of(3));
         VerifiedLayer {
             name: report.layers[index].name.clone(),
             max_ulp: 3.0 + index as f64,
