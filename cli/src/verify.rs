@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let bounds = match &reference {
-        Reference::Evaluated(graph) => bounds::bounds(graph, &plan, &expected),
+        Reference::Evaluated(_) => bounds::bounds(&expected),
         Reference::Executed(_) => HashMap::new(),
     };
     let report = Report {

@@ -1,4 +1,4 @@
-//! How far a value may be from its evaluation in float64: four times as far as is expected.
+//! How far a value may be from its evaluation in float64: four times as far as is expected, and more where chance has a part.
 //!
 //! What is expected is found out by evaluating the graph once more, in float64, with the errors that the network's elements and
 //! algorithms make:
@@ -14,13 +14,13 @@
 //! mean square (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis, 2019, bound such sums). Together that is as if each product were wrong by a
 //! random part of 0.29 sqrt(n) 2^-24. Algorithms that transform lose more: [`loss`] is the table.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use resnet::runtime::weights::fill;
 use resnet::runtime::{Plan, Precision};
 use resnet_dsl::evaluate::{Array, EvaluateError, evaluate_rounded};
 use resnet_dsl::ir::Graph;
-use resnet_plan::{Action, Algorithm, Element, Role, Step, WeightTensor};
+use resnet_plan::{Action, Algorithm, Algorithms, Element, Role, Step, WeightTensor};
 
 use super::distance::Distance;
 use crate::weights::Tensors;
@@ -34,26 +34,29 @@ pub(crate) struct Bound {
     pub(crate) decibels: f64,
 }
 
-/// What an error may be of the expected one.
+/// What an error may be of the expected one, at least: see [`margin`].
 const MARGIN: f64 = 4.0;
 /// What is expected at least: a rounding of f32.
 const LEAST: f64 = 1.0 / (1 << 24) as f64;
 /// And at most: nothing is left of the value. (What overflows is no error that was to be expected.)
 const MOST: f64 = 1.0;
-/// Of fewer elements the expected error is left to chance, and taken to be at least that of what they are computed from.
-const FEW: usize = 100;
 
-/// What an algorithm's sums of n products lose in f32, in parts of `sqrt(n) 2^-24` of each product.
-fn loss(algorithm: Algorithm) -> f64 {
+/// What an algorithm's sums of n products lose in f32, in parts of 2^-24 of each product.
+fn loss(algorithm: Algorithm, products: f64) -> f64 {
     match algorithm {
-        Algorithm::Direct => 0.3,
-        // Sums of channels alone; factors of 1 and 1/2.
-        Algorithm::Winograd { output: 2, .. } => 0.3,
-        // Points up to 2 or 1/2, whose powers are far apart.
-        Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => 0.6,
+        // Of 2x2, each point's sum is over channels alone, and factors are 1 and 1/2.
+        Algorithm::Direct | Algorithm::Winograd { output: 2, .. } => 0.3 * products.sqrt(),
+        // Points up to 2 or 1/2, whose powers are far apart; and the transforms round too.
+        Algorithm::Winograd { .. } | Algorithm::WinogradRows { .. } => 0.6 * products.sqrt() + 3.0,
         // What one product loses is left over in sums of several.
-        Algorithm::Strassen { .. } => 0.6,
+        Algorithm::Strassen { .. } => 0.6 * products.sqrt(),
     }
+}
+
+/// What an error may be of the expected one, of a value that so many elements carry: twice what one of a thousand is beyond by chance,
+/// if the errors of both are random. Of softmax it may be one element, of ten classes it is a few.
+fn margin(carried_by: f64) -> f64 {
+    (2.0 + 40.0 / carried_by.max(1.0)).max(MARGIN)
 }
 
 impl Bound {
@@ -97,38 +100,21 @@ pub(crate) fn computed(plan: &Plan) -> impl Iterator<Item = &Step> {
     plan.steps.iter().filter(|step| !matches!(step.action, Action::Clear | Action::Copy))
 }
 
-/// The bounds of a plan's values, by how far they are expected to be.
-pub(crate) fn bounds(
-    graph: &Graph,
-    plan: &Plan,
-    expected: &HashMap<String, Distance>,
-) -> HashMap<String, Bound> {
-    let computed: HashSet<&str> = computed(plan).map(|step| step.name.as_str()).collect();
-    let mut errors: HashMap<&str, [f64; 2]> = HashMap::new();
-    let mut bounds = HashMap::new();
-    for value in graph.topological() {
-        let name = graph.node(value).name.as_str();
-        let operands =
-            graph.operands(value).into_iter().map(|operand| errors[graph.node(operand).name.as_str()]);
-        let mut error = operands.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap_or([LEAST; 2]);
-        if let (true, Some(distance)) = (computed.contains(name), expected.get(name)) {
-            let own = [distance.relative_error(), distance.noise()].map(|error| error.clamp(LEAST, MOST));
-            let is_few = distance.elements < FEW;
-            error = if is_few { [own[0].max(error[0]), own[1].max(error[1])] } else { own };
-            let [relative, noise] = error.map(|error| MARGIN * error);
-            bounds
-                .insert(name.to_owned(), Bound { relative_error: relative, decibels: -20.0 * noise.log10() });
-        }
-        errors.insert(name, error);
-    }
-    bounds
+/// The bounds of values, by how far they are expected to be.
+pub(crate) fn bounds(expected: &HashMap<String, Distance>) -> HashMap<String, Bound> {
+    let bound = |distance: &Distance| {
+        let margin = margin(distance.carried_by());
+        let [relative_error, noise] = [distance.relative_error(), distance.noise()]
+            .map(|expected| margin * expected.clamp(LEAST, MOST));
+        Bound { relative_error, decibels: -20.0 * noise.log10() }
+    };
+    expected.iter().map(|(name, distance)| (name.clone(), bound(distance))).collect()
 }
 
 /// What becomes of a kernel's elements.
 struct Disturbed {
     precision: Precision,
-    /// The most that an algorithm of the layer loses.
-    loss: f64,
+    algorithms: Algorithms,
 }
 
 /// Those of a plan's layers, by tensor.
@@ -136,9 +122,8 @@ fn kernels(plan: &Plan) -> HashMap<String, Disturbed> {
     let kernel = |action: Action| {
         let Action::Conv { layer, conv } = action else { return None };
         let layer = &plan.description.layers[layer];
-        let loss = conv.algorithms.each().map(loss).into_iter().fold(0.0, f64::max);
         let precision = layer.elements[0].precision();
-        Some((layer.kernel.name.to_string(), Disturbed { precision, loss }))
+        Some((layer.kernel.name.to_string(), Disturbed { precision, algorithms: conv.algorithms }))
     };
     plan.steps.iter().filter_map(|step| kernel(step.action)).collect()
 }
@@ -146,8 +131,9 @@ fn kernels(plan: &Plan) -> HashMap<String, Disturbed> {
 impl Disturbed {
     fn disturb(&self, kernel: &mut [f64], name: &str, products: usize) {
         let step = kernel.iter().fold(0.0, |largest: f64, element| element.abs().max(largest)) / 127.0;
-        // Uniform, so that the root mean square is as large.
-        let loss = self.loss * (products as f64).sqrt() * LEAST * 12f64.sqrt();
+        // The most that an algorithm of the layer loses; uniform, so that the root mean square is as large.
+        let losses = self.algorithms.each().map(|algorithm| loss(algorithm, products as f64));
+        let loss = losses.into_iter().fold(0.0, f64::max) * LEAST * 12f64.sqrt();
         let centered = fill::uniform(name).map(|random| f64::from(random) - 0.5);
         for (element, random) in kernel.iter_mut().zip(centered) {
             match self.precision {
@@ -212,7 +198,7 @@ mod tests {
             };
             let expected =
                 disturbed.iter().map(|(name, array)| (name.clone(), distance(name, &array.data))).collect();
-            let bound = bounds(&graph, &plan, &expected)["relu1"];
+            let bound = bounds(&expected)["relu1"];
             let mut found = disturbed["relu1"].data.clone();
             assert!(bound.holds(&distance("relu1", &found)));
             let wrong = found.iter().position(|element| *element > 0.0).unwrap();

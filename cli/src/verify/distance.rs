@@ -12,8 +12,6 @@ pub(crate) struct Distance {
     pub(crate) error: f64,
     /// The largest element of the reference, sign apart.
     pub(crate) largest: f64,
-    /// How many elements.
-    pub(crate) elements: usize,
     /// Sums of squares of the reference, the errors and what was found, and the sum of products of the first and the last.
     signal: f64,
     noise: f64,
@@ -34,7 +32,6 @@ impl Distance {
     /// Adds elements. `largest` is the largest of all elements of the reference that they are a part of.
     pub(crate) fn add(&mut self, expected: &[f64], found: &[f32], largest: f64) {
         self.largest = self.largest.max(largest);
-        self.elements += expected.len().min(found.len());
         for (expected, found) in expected.iter().zip(found) {
             let (found, error) = (f64::from(*found), error(*expected, f64::from(*found)));
             self.ulp = self.ulp.max(error / spacing(expected.abs().max(largest * LEAST)));
@@ -59,6 +56,11 @@ impl Distance {
     /// The same in decibels, signal over noise: infinite where nothing is wrong, and never NaN.
     pub(crate) fn decibels(&self) -> f64 {
         inputs::decibels(self.signal, self.noise)
+    }
+
+    /// How many elements as large as the largest would carry the reference.
+    pub(crate) fn carried_by(&self) -> f64 {
+        part(self.signal, self.largest.powi(2))
     }
 
     /// 1 for values that are the same, as two that are 0; 0 where only one is 0, or one is not finite.
