@@ -109,7 +109,7 @@ fn compiles_there(text: &str, spec: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes both files, or none: the weights under another name first, so that they are looked at before anything is replaced.
+/// Writes both files, or none: into a folder of their own first, so that they are whole and looked at before anything is replaced.
 fn written(
     arguments: &Arguments,
     contents: &Contents,
@@ -118,33 +118,38 @@ fn written(
     weights: &Path,
     format: Format,
 ) -> anyhow::Result<Option<String>> {
-    let unfinished = weights.with_file_name(format!(".resnet-{}.safetensors", std::process::id()));
+    if let Some(path) = [spec, weights].into_iter().find(|path| path.is_dir()) {
+        bail!("{} is a folder: use --output PREFIX for another name", path.display());
+    }
+    let folder = weights.with_file_name(format!(".resnet-{}", std::process::id()));
+    // (Not if it is there, whatever it is: nobody can have put links into it.)
+    fs::create_dir(&folder).with_context(|| format!("cannot write {}", weights.display()))?;
     let write = || -> anyhow::Result<Option<String>> {
-        files::replace(&unfinished, |to| write::weights(&imported.weights, format, to))
+        let unfinished = [folder.join("spec.yaml"), folder.join("weights.safetensors")];
+        let [new_spec, new_weights] = &unfinished;
+        files::replace(new_spec, |to| to.write_all(imported.spec.as_bytes()))
+            .with_context(|| format!("cannot write {}", spec.display()))?;
+        files::replace(new_weights, |to| write::weights(&imported.weights, format, to))
             .with_context(|| format!("cannot write {}", weights.display()))?;
         let checked = match arguments.no_check {
             true => None,
             false => {
-                let check = resnet_import::check(contents, imported, &unfinished, format, threads::cores());
+                let check = progress::during("checking", || {
+                    resnet_import::check(contents, imported, new_weights, format, threads::cores())
+                });
                 Some(in_words(
                     check.with_context(|| format!("nothing was imported of {}", arguments.file.display()))?,
                 ))
             }
         };
-        fs::rename(&unfinished, weights).with_context(|| format!("cannot write {}", weights.display()))?;
-        let replaced = files::replace(spec, |to| to.write_all(imported.spec.as_bytes()));
-        if replaced.is_err() {
-            // Weights without their spec would be taken for those of another.
-            let _ = fs::remove_file(weights);
+        for (new, path) in unfinished.iter().zip([spec, weights]) {
+            fs::rename(new, path).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        replaced.with_context(|| format!("cannot write {}", spec.display()))?;
         Ok(checked)
     };
     let result = write();
-    if result.is_err() {
-        // It may not be there; the error that is told is the first one.
-        let _ = fs::remove_file(&unfinished);
-    }
+    // What is left in it is of an error, which is the one that is told.
+    let _ = fs::remove_dir_all(&folder);
     result
 }
 

@@ -148,12 +148,16 @@ fn comparable(model: &Model, imported: &Imported) -> Result<Option<Plan>, Error>
     let fits = |plan: &Plan| elements(model, [plan.input[1], plan.input[2]]) <= ELEMENTS;
     let own = exact(imported, &Overrides::default())?;
     let [_, mut height, mut width, channels] = own.input;
-    let mut best = Some(own).filter(fits);
+    // A dense layer behind `flatten` has weights for one size alone.
+    let shapes = |plan: &Plan| plan.description.layers.iter().map(|layer| layer.shape).collect::<Vec<_>>();
+    let (weights, mut best) = (shapes(&own), Some(own).filter(fits));
     let long = |best: &Option<Plan>| best.as_ref().is_none_or(|plan| plan.description.macs > MULTIPLY_ADDS);
     while long(&best) && height > 32 && width > 32 {
         (height, width) = (height / 2, width / 2);
         let overrides = Overrides { input: Some([height, width, channels]), ..Overrides::default() };
-        let Ok(smaller) = exact(imported, &overrides) else { break };
+        let Some(smaller) = exact(imported, &overrides).ok().filter(|plan| shapes(plan) == weights) else {
+            break;
+        };
         best = Some(smaller).filter(fits).or(best);
     }
     Ok(best)

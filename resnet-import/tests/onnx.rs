@@ -297,6 +297,20 @@ fn errors_name_operator_node_and_what_to_do() {
 }
 
 #[test]
+fn outputs_keep_rows_and_columns_apart() {
+    let transpose = |perm: &[i64]| {
+        let ints = perm.iter().fold(Message::new().text(1, "perm"), |ints, axis| ints.int(8, *axis));
+        let node = node_with("Transpose", "t", &["image"], "y", &[ints.done()]);
+        model(Message::new().field(1, &node).done(), &[1, 3, 4, 5], "y")
+    };
+    assert!(read(transpose(&[0, 2, 3, 1])).is_ok());
+    for perm in [[0, 1, 3, 2], [3, 2, 1, 0]] {
+        let message = refused(transpose(&perm));
+        assert!(message.contains("the output `y` is an image whose rows are columns"), "{message}");
+    }
+}
+
+#[test]
 fn open_sizes_are_those_of_imagenet() {
     let relu = || node("Relu", "a", &["image"], "y");
     let open = read(model(relu(), &[0, 3, 0, 0], "y")).unwrap();

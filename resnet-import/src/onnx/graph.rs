@@ -374,6 +374,12 @@ impl Builder<'_> {
                     "is an image flattened channel by channel: export the model without this flatten",
                 ));
             }
+            let place = |of: Axis| image.axes.iter().position(|axis| *axis == of);
+            if let (Some(height), Some(width)) = (place(Axis::Height), place(Axis::Width))
+                && height > width
+            {
+                return Err(cannot("is an image whose rows are columns: export the model without this transpose"));
+            }
             let image = self.settle(image)?;
             self.values.insert(name.clone(), Value::Image(image.clone()));
             found.push((name, image.value));
