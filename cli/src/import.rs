@@ -12,6 +12,7 @@ use resnet_plan::Ending;
 
 use crate::model::{self, Model};
 use crate::print::say;
+use crate::progress;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -119,7 +120,7 @@ fn written(
     format: Format,
 ) -> anyhow::Result<Option<String>> {
     if let Some(path) = [spec, weights].into_iter().find(|path| path.is_dir()) {
-        bail!("{} is a folder: use --output PREFIX for another name", path.display());
+        bail!("cannot write {}, which is a folder: use --output PREFIX for another name", path.display());
     }
     let folder = weights.with_file_name(format!(".resnet-{}", std::process::id()));
     // (Not if it is there, whatever it is: nobody can have put links into it.)

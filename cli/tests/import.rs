@@ -84,11 +84,12 @@ fn both_files_are_written_or_none() {
         let prefix = scratch(&format!("import-none-{name}"));
         let [taken, other] = [taken, other].map(|ending| format!("{prefix}.{ending}"));
         fs::create_dir_all(&taken).unwrap();
+        fs::write(&other, "old").unwrap();
         let output = resnet(&["import", DIGITS, "--output", &prefix, "--force"]);
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(message.contains(&format!("cannot write {taken}")), "{message}");
-        assert!(!Path::new(&other).exists(), "{other}");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "old", "{other}");
     }
 }
 

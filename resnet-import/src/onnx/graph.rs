@@ -378,7 +378,9 @@ impl Builder<'_> {
             if let (Some(height), Some(width)) = (place(Axis::Height), place(Axis::Width))
                 && height > width
             {
-                return Err(cannot("is an image whose rows are columns: export the model without this transpose"));
+                return Err(cannot(
+                    "is an image whose rows are columns: export the model without this transpose",
+                ));
             }
             let image = self.settle(image)?;
             self.values.insert(name.clone(), Value::Image(image.clone()));
