@@ -17,7 +17,7 @@ use hdf5_reader::{
 
 use crate::budget::Budget;
 use crate::checkpoint::{Bytes, Element, Tensor};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::strided::paste;
 
 /// Whether a file that begins so is one.
@@ -220,7 +220,20 @@ impl<'a> Group<'a> {
     }
 
     fn members(&self) -> Result<(Vec<String>, Vec<String>), Error> {
-        self.group.member_names().map_err(|error| damaged(&self.path, &error))
+        let (groups, datasets) = self.group.member_names().map_err(|error| damaged(&self.path, &error))?;
+        self.visit(groups.len() + datasets.len())?;
+        Ok((groups, datasets))
+    }
+
+    /// Takes memory for members of this group that are looked at: links can make far more of them than lie in the file.
+    fn visit(&self, members: usize) -> Result<(), Error> {
+        let bytes = members.saturating_mul(MEMBER.saturating_add(self.path.len()));
+        self.file.take(bytes, || {
+            format!(
+                "`{}` in the HDF5 file, with the groups before, which links may repeat,",
+                shown(&self.path)
+            )
+        })
     }
 
     /// Where a tensor's bytes lie in the file, if they are a part of it: what was written later lies behind.
@@ -235,6 +248,7 @@ impl<'a> Group<'a> {
     pub(crate) fn group(&self, path: &str) -> Result<Option<Group<'a>>, Error> {
         let mut found = Group { file: self.file, group: self.group.clone(), path: self.path.clone() };
         for part in path.split('/').filter(|part| !part.is_empty()) {
+            found.visit(1)?;
             let path = found.child(part);
             let group = match found.group.group(part) {
                 Ok(group) => group,
@@ -253,6 +267,7 @@ impl<'a> Group<'a> {
     pub(crate) fn tensor(&self, path: &str) -> Result<Option<Tensor>, Error> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let Some(parent) = self.group(parent)? else { return Ok(None) };
+        parent.visit(1)?;
         let path = parent.child(name);
         let dataset = match parent.group.dataset(name) {
             Ok(dataset) => dataset,
@@ -343,6 +358,9 @@ impl<'a> Group<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
     }
 }
+
+/// Bytes that a group or dataset takes, beside its path, when it is looked at.
+const MEMBER: usize = 256;
 
 /// Bytes that a text takes beside its own.
 const TEXT: usize = 32;

@@ -279,8 +279,49 @@ fn errors_name_layer_and_way_out() {
     assert!(set("block1_bn1", "axis", json!(1)).contains("axis"));
     assert!(set("stem", "groups", json!(0)).contains("groups"));
     assert!(set("image", "batch_shape", json!([null, 1u64 << 60, 1u64 << 60, 3])).contains("2^28"));
-    let message = problem(|config| config["class_name"] = json!("MyModel"));
+    let message = problem(|config| {
+        config["class_name"] = json!("MyModel");
+        config["registered_name"] = json!("MyModel");
+    });
     assert!(message.contains("`MyModel`") && message.contains("--like"), "{message}");
+}
+
+/// Layers, activations and models of other classes that are called like those of Keras.
+#[test]
+fn classes_of_its_own_are_refused() {
+    let origin = |name: &'static str, module: Value, registered: Value| {
+        changed("narrow.keras", move |config| {
+            let layer = layer(config, name);
+            layer["module"] = module;
+            layer["registered_name"] = registered;
+        })
+    };
+    for module in ["__main__", "builtins", "keras_cv.layers", "keras.layers"].map(Value::from) {
+        let message = origin("block1_relu", module, json!("mine>ReLU")).map(|_| ()).unwrap_err().to_string();
+        assert!(message.starts_with("`mine>ReLU` (layer `block1_relu`) is a class of its own"), "{message}");
+    }
+    for registered in [json!("ReLU"), json!(null)] {
+        let message =
+            origin("block1_relu", json!("__main__"), registered).map(|_| ()).unwrap_err().to_string();
+        assert!(message.starts_with("`ReLU` (layer `block1_relu`) is a class of its own"), "{message}");
+    }
+    assert!(origin("block1_relu", json!(null), json!("mine>ReLU")).is_err());
+    assert!(origin("body", json!("__main__"), json!("Sequential")).is_err());
+    let modules =
+        ["keras", "keras.src.layers.activations.relu", "tensorflow.keras.layers", "tf_keras.layers"];
+    for module in modules.map(Value::from).into_iter().chain([json!(null)]) {
+        for registered in [json!("ReLU"), json!(null)] {
+            origin("block1_relu", module.clone(), registered).unwrap();
+        }
+    }
+    let message = problem(|config| {
+        layer(config, "stem")["config"]["activation"] = json!({
+            "class_name": "ReLU", "config": {}, "module": "__main__", "registered_name": "mine>ReLU",
+        });
+    });
+    assert!(message.starts_with("`mine>ReLU` (layer `stem`) is a class of its own"), "{message}");
+    let message = problem(|config| config["registered_name"] = json!("mine>Functional"));
+    assert!(message.contains("`mine>Functional`") && message.contains("--like"), "{message}");
 }
 
 #[test]

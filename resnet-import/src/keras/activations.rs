@@ -8,7 +8,7 @@ use resnet_plan::{Activation as Function, Slope};
 
 use crate::error::Error;
 use crate::keras::builder::Flow;
-use crate::keras::config::{Layer, short};
+use crate::keras::config::{Layer, refuse_own_class, short};
 use crate::keras::network::{Item, Walk};
 use crate::keras::norms;
 
@@ -107,6 +107,7 @@ pub(super) fn of_value(layer: &Layer<'_>, value: &Value, version: u32) -> Result
         (Some(name), ..) => named(layer, name, version),
         (None, Some("function"), Some(config)) if config.is_string() => of_value(layer, config, version),
         (None, Some(class), Some(config)) => {
+            refuse_own_class(value, layer.name)?;
             let inner = Layer {
                 class,
                 name: layer.name,

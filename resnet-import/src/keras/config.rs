@@ -53,24 +53,25 @@ const MODELS: usize = 16;
 const LONGEST: usize = 1 << 10;
 
 impl<'a> Network<'a> {
-    /// The model of this class and configuration, with the models within it: each is read once, however often it is called.
+    /// The model of this configuration, with the models within it: each is read once, however often it is called.
     ///
     /// # Errors
     /// If it is of another class, the configuration is not complete, or there are too many models within models.
-    pub(super) fn read(class: &str, config: &'a Value) -> Result<Self, Error> {
+    pub(super) fn read(model: &'a Value) -> Result<Self, Error> {
+        let config = model.get("config").unwrap_or(&Value::Null);
+        if let Some(class) = own_class(model) {
+            return Err(in_python(config, class));
+        }
+        let class = model.get("class_name").and_then(Value::as_str).unwrap_or_default();
         Network::within(class, config, MODELS)
     }
 
     fn within(class: &str, config: &'a Value, depth: usize) -> Result<Self, Error> {
-        let name = config.get("name").and_then(Value::as_str).unwrap_or("model");
+        let name = model_name(config);
         let sequential = match class {
             "Sequential" => true,
             "Functional" | "Model" => false,
-            _ => {
-                return Err(Error::Unsupported(format!(
-                    "the model `{name}` is of the class `{class}`, whose layers are in Python code: build it by `keras.Model(inputs, outputs)` or `keras.Sequential`, or import its weights with `--like SPEC`"
-                )));
-            }
+            _ => return Err(in_python(config, class)),
         };
         let list = config.get("layers").unwrap_or(config).as_array();
         let list = list.ok_or_else(|| {
@@ -119,6 +120,7 @@ impl<'a> Layer<'a> {
                 shown(name)
             )));
         }
+        refuse_own_class(layer, name)?;
         let model = matches!(class, "Sequential" | "Functional" | "Model");
         let model = model.then(|| Network::within(class, config, depth)).transpose()?;
         let calls = match layer.get("inbound_nodes").and_then(Value::as_array) {
@@ -228,6 +230,48 @@ impl<'a> Layer<'a> {
         Error::Unsupported(format!("`{}` (layer `{}`) {what}", self.class, self.name))
     }
 }
+
+fn model_name(config: &Value) -> &str {
+    config.get("name").and_then(Value::as_str).unwrap_or("model")
+}
+
+/// The error of a model of another class.
+fn in_python(config: &Value, class: &str) -> Error {
+    Error::Unsupported(format!(
+        "the model `{}` is of the class `{class}`, whose layers are in Python code: build it by `keras.Model(inputs, outputs)` or `keras.Sequential`, or import its weights with `--like SPEC`",
+        model_name(config)
+    ))
+}
+
+/// Refuses a layer, or an activation of it, of a class that is not Keras' own: what it computes is in Python code, whatever it is called.
+///
+/// # Errors
+/// If it is one, with the name of the layer.
+pub(super) fn refuse_own_class(value: &Value, layer: &str) -> Result<(), Error> {
+    own_class(value).map_or(Ok(()), |class| {
+        Err(Error::Unsupported(format!(
+            "`{}` (layer `{layer}`) is a class of its own, whose Python code is never run: build the model with layers of Keras, or import its weights with `--like SPEC`",
+            shown(class)
+        )))
+    })
+}
+
+/// What a class is registered as, or called, that is not Keras' own. Files before Keras 2.12 and `.h5` do not say whose classes are.
+fn own_class(value: &Value) -> Option<&str> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let class = text("class_name")?;
+    let registered = text("registered_name").unwrap_or(class);
+    let is_keras = |module: &str| {
+        KERAS.iter().any(|root| {
+            module.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    let is_own = registered != class || !text("module").is_none_or(is_keras);
+    is_own.then_some(registered)
+}
+
+/// The packages of Keras.
+const KERAS: [&str; 4] = ["keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras"];
 
 /// A size of a configuration.
 pub(super) fn size(value: &Value) -> Option<usize> {

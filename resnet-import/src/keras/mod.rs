@@ -164,9 +164,8 @@ fn memory(text: &str) -> usize {
 }
 
 fn build(config: &Value, weights: &Weights, version: &str, budget: Budget) -> Result<Model, Error> {
-    let class = config.get("class_name").and_then(Value::as_str).unwrap_or_default();
+    let network = Network::read(config)?;
     let config = config.get("config").unwrap_or(&Value::Null);
-    let network = Network::read(class, config)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(3);
     let mut walk = Walk::new(&legal(network.name), weights, major, budget);
     let (input, any_size) = input(&mut walk, &network, config)?;

@@ -77,7 +77,7 @@ def main():
 
 
 def hostile():
-    """HDF5 files, as Keras writes weights, whose tensors lie elsewhere, in a circle, or are far larger than the file."""
+    """HDF5 files, as Keras writes weights, whose tensors lie elsewhere, in a circle, or are far larger or more than the file."""
     with weights("external-link") as file:
         file["conv/kernel"] = h5py.ExternalLink("other.h5", "/kernel")
     with weights("external-data") as file:
@@ -104,6 +104,12 @@ def hostile():
     with weights("compressed-apart", names[:5]) as file:
         for name in names[:5]:
             file.create_dataset(f"conv/{name}", data=zeros, chunks=(2**18,), compression="gzip")
+    with h5py.File(SEEDS / "hostile-shared-groups.h5", "w") as file:
+        inner = file.create_group("layers/group0")
+        for level in range(1, 25):
+            outer = file.create_group(f"layers/group{level}")
+            outer["left"] = outer["right"] = inner
+            inner = outer
 
 
 def weights(name, tensors=("kernel",)):

@@ -1,4 +1,4 @@
-//! HDF5 files whose tensors lie in other files, or in a circle.
+//! HDF5 files whose tensors lie in other files, in a circle, or on very many paths.
 
 use crate::{imported, rejected, survived};
 
@@ -13,6 +13,12 @@ fn other_files_are_not_opened() {
 fn circles_end() {
     rejected("circle.h5", include_bytes!("../seeds/hostile-circle.h5"), "kernel");
     rejected("soft-circle.h5", include_bytes!("../seeds/hostile-soft-circle.h5"), "kernel");
+}
+
+/// Twenty-four groups, each of which has the one before twice: 2^24 paths.
+#[test]
+fn groups_that_links_repeat_are_bounded() {
+    rejected("shared.h5", include_bytes!("../seeds/hostile-shared-groups.h5"), "links may repeat");
 }
 
 #[test]
