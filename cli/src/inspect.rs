@@ -34,9 +34,9 @@ pub(crate) struct Arguments {
     /// Show what each pass changed
     #[arg(long)]
     diff: bool,
-    /// Text or a page for people, JSON for programs, the graph as a picture
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    /// Text or a page for people, JSON for programs, the graph as a picture [default: what --output ends in, else text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Draw blocks, not layers
     #[arg(long)]
     compact: bool,
@@ -65,13 +65,26 @@ enum Format {
     Svg,
 }
 
+impl Arguments {
+    fn format(&self) -> Format {
+        let ending = self.output.as_ref().and_then(|path| path.extension()?.to_str());
+        self.format.unwrap_or(match ending {
+            Some("json") => Format::Json,
+            Some("svg") => Format::Svg,
+            Some("html") => Format::Html,
+            _ => Format::Text,
+        })
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Arguments { stage, after, full, diff, format, compact, output, .. } = arguments;
+    let Arguments { stage, after, full, diff, compact, output, .. } = arguments;
+    let format = arguments.format();
     let graph_alone = after.is_some() || *full || *diff;
     if graph_alone && stage.is_some_and(|stage| stage != Stage::Ir) {
         bail!("--after, --full and --diff go with --stage ir");
     }
-    if *format != Format::Text && (*full || *diff) {
+    if format != Format::Text && (*full || *diff) {
         bail!("--full and --diff go with text: JSON is whole, and holds what each pass changed");
     }
     if matches!(format, Format::Svg | Format::Html) && (after.is_some() || stage.is_some()) {
@@ -80,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
              --stage and --after go with text and JSON"
         );
     }
-    if *compact && *format != Format::Svg {
+    if *compact && format != Format::Svg {
         bail!("--compact goes with --format svg");
     }
     let text = match arguments.network.graph()? {
@@ -101,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result<String, Diagnostics> {
-    match (arguments.format, arguments.stage, &arguments.after) {
+    match (arguments.format(), arguments.stage, &arguments.after) {
         (Format::Text | Format::Json, None | Some(Stage::Ir), Some(_))
         | (Format::Text, None | Some(Stage::Ir), None)
         | (Format::Json, Some(Stage::Ir), None) => {
@@ -133,7 +146,7 @@ fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result
 }
 
 fn of_graph(arguments: &Arguments, graph: &Graph) -> String {
-    if arguments.format == Format::Json {
+    if arguments.format() == Format::Json {
         let graph = resnet_report::Graph::new(graph);
         return format!("{:#}", json!({ "version": resnet_report::VERSION, "graph": graph }));
     }

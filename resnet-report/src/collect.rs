@@ -284,10 +284,10 @@ fn costs(plan: &resnet_plan::Plan, machine: &Machine, predictions: &[Prediction]
         peak_bytes: description.peak_bytes,
         machine: report::Machine {
             name: machine.name.clone(),
-            gflops: round(2e-9 * machine.multiply_adds),
+            gflops: round(2e-9 * machine.multiply_adds_of(description.precision)),
             bandwidth: round(1e-9 * machine.bandwidth()),
         },
-        predicted_ms: round(1e3 * predictions.iter().map(|of| of.seconds).sum::<f64>()),
+        predicted_ms: 1e-3 * round(1e6 * predictions.iter().map(|of| of.seconds).sum::<f64>()),
     }
 }
 

@@ -364,7 +364,7 @@ pub struct WeightBytes {
 pub struct Machine {
     /// What it is.
     pub name: String,
-    /// The most GFLOP/s of f32 (a multiply-add is two).
+    /// The most GFLOP/s in the network's precision (a multiply-add is two).
     pub gflops: f64,
     /// GB/s of activations.
     pub bandwidth: f64,

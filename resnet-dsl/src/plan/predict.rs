@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use resnet_plan::{Action, Class, Conv, Residual, Step, View};
+use resnet_plan::{Action, Class, Conv, Precision, Residual, Step, View};
 
 use crate::Compiled;
 use crate::ir::{Node, Op, Value};
@@ -35,6 +35,18 @@ impl Machine {
             class: Class::Dots,
             multiply_adds: 16.0 * 3.7e9,
         }
+    }
+
+    /// Multiply-adds of a precision a second on registers: what an instruction multiplies more of, beside f32.
+    pub fn multiply_adds_of(&self, precision: Precision) -> f64 {
+        let times = match (self.class, precision) {
+            (_, Precision::F32) | (Class::Wide, Precision::Bf16) => 1,
+            (Class::Wide, Precision::Int8) => 2,
+            (Class::Dots, precision) => precision.per_word(),
+            // A tile's instruction takes 16 cycles for 8,192 products of bf16.
+            (Class::Tiles, precision) => 8 * precision.per_word(),
+        };
+        self.multiply_adds * times as f64
     }
 
     /// Bytes of activations that it reads or writes a second.

@@ -48,13 +48,22 @@ fn row(isa: &VerifiedIsa, layer: &VerifiedLayer) -> String {
         (false, false) => (" class=\"beyond\"", "beyond"),
     };
     format!(
-        "<tr{class}><th scope=\"row\">{}</th><td>{}</td><td>{:.1e}</td><td>{:.1e}</td><td>{:.1e}</td><td>{:.7}</td>\
+        "<tr{class}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.7}</td>\
          <td class=\"word\">{said}</td></tr>\n",
         escape(&layer.name),
-        layer.max_ulp,
-        layer.max_error,
-        layer.relative_error,
-        layer.bound,
+        error(layer.max_ulp),
+        error(layer.max_error),
+        error(layer.relative_error),
+        error(layer.bound),
         layer.cosine,
     )
+}
+
+/// `2.5e-6`, and whole numbers that are small. The largest number stands for an infinite one, which JSON does not have.
+fn error(number: f64) -> String {
+    match number {
+        _ if number >= f64::MAX || number.is_nan() => "∞".to_owned(),
+        1.0..1e5 => format!("{number:.1}"),
+        number => format!("{number:.1e}"),
+    }
 }

@@ -33,6 +33,7 @@ function begin({ passes, code }) {
   find("rust").addEventListener("toggle", () => (find("rust").querySelector("code").textContent = code), { once: true });
   find("copy").addEventListener("click", () => copy(code));
   document.documentElement.dataset.ready = "";
+  if (location.hash) document.querySelector(location.hash)?.scrollIntoView();
 }
 
 // Light and dark.
