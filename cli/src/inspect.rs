@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Show what each pass changed
     #[arg(long)]
     diff: bool,
-    /// Text or a page for people, JSON for programs, the graph as a picture [default: what --output ends in, else text]
+    /// Text or a page for people, JSON for programs, the graph as a diagram [default: what --output ends in, else text]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Draw blocks, not layers
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if matches!(format, Format::Svg | Format::Html) && (after.is_some() || stage.is_some()) {
         bail!(
-            "a picture shows the graph after all passes, a page shows everything: \
+            "a diagram shows the graph after all passes, a page shows everything: \
              --stage and --after go with text and JSON"
         );
     }
@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             bail!("a graph is shown as it is: --after, --diff and other stages need its spec")
         }
         Some(_) if matches!(format, Format::Svg | Format::Html) => {
-            bail!("a picture or a page needs the graph's spec")
+            bail!("a diagram or a page needs the graph's spec")
         }
         Some(graph) => of_graph(arguments, &graph),
         None => arguments.network.read()?.with(|spec, read| of_spec(arguments, spec, read))?,

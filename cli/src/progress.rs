@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// What takes less is done before one has read that it is being done.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Between two pictures of a spinner.
+/// Between two frames of a spinner.
 const TICK: Duration = Duration::from_millis(100);
 
 /// A bar of so many things.

@@ -511,7 +511,7 @@ fn inspect_draws_the_graph() {
     let blocks = stdout(&["inspect", "digits", "--format", "svg", "--compact"]);
     assert!(blocks.starts_with("<svg ") && !blocks.contains("data-layer"), "{blocks}");
     let message = stderr(1, &["inspect", "digits", "--format", "svg", "--stage", "plan"]);
-    assert!(message.contains("a picture shows the graph after all passes"), "{message}");
+    assert!(message.contains("a diagram shows the graph after all passes"), "{message}");
     let message = stderr(1, &["inspect", "digits", "--compact"]);
     assert!(message.contains("--compact goes with --format svg"), "{message}");
 }

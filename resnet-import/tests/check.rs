@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use resnet_dsl::Spec;
 use resnet_import::{
-    Bytes, Check, Contents, Element, Error, Format, Imported, Model, Source, Specs, check, import, read,
-    write,
+    Bytes, Check, Contents, Element, Error, Format, Imported, Model, Source, Specs, Tensor, check, import,
+    read, write,
 };
 
 /// A file with a graph, and what it is imported as.
@@ -59,16 +59,20 @@ fn a_file_that_gives_no_numbers_does_not_agree() {
     assert!(error.contains("that are not finite"), "{error}");
 }
 
-/// So many activations of an image: their graph, and what it is imported as.
+/// So many activations of an image.
 fn images([height, width]: [usize; 2], layers: usize) -> (Contents, Imported) {
     let stem: String = (0..layers).map(|layer| format!("  - relu: {{name: relu{layer}}}\n")).collect();
-    let text = format!("name: test\ninput: {height}x{width}x3\nstem:\n{stem}");
+    network(&format!("name: test\ninput: {height}x{width}x3\nstem:\n{stem}"), Vec::new())
+}
+
+/// A file with the graph of a spec, and what it is imported as.
+fn network(text: &str, tensors: Vec<Tensor>) -> (Contents, Imported) {
     let overrides = Default::default();
-    let spec = Spec { name: "test", text: &text, overrides: &overrides };
+    let spec = Spec { name: "test", text, overrides: &overrides };
     let parsed = spec.parse(&mut |_| Err("no files".to_owned()));
-    let graph = parsed.unwrap_or_else(|errors| panic!("{}", errors.render("test", &text))).graph;
+    let graph = parsed.unwrap_or_else(|errors| panic!("{}", errors.render("test", text))).graph;
     let model =
-        Model { format: "test".to_owned(), operators: layers, graph, tensors: Vec::new(), notes: Vec::new() };
+        Model { format: "test".to_owned(), operators: graph.len(), graph, tensors, notes: Vec::new() };
     let contents = Contents::Network(model);
     let imported = import(&contents, Specs::Any(&[]), "test", Path::new("test.onnx")).unwrap();
     (contents, imported)
@@ -82,4 +86,29 @@ fn large_images_are_compared_on_smaller_ones() {
     assert_eq!(check, Check::Agrees { distance: 0.0, size: Some([2048, 1024]) });
     let (contents, imported) = images([32, 1 << 16], 12);
     assert_eq!(checked("wide", &contents, &imported, Format::F32).unwrap(), Check::TooLarge);
+}
+
+/// Weights of a dense layer behind `flatten` are of one size: a smaller image has no use for them.
+#[test]
+fn dense_layers_of_whole_images_are_compared_at_their_size() {
+    let tensor = |name: &str, dims: &[usize]| {
+        let bytes = Bytes::new(0.01f32.to_le_bytes().repeat(dims.iter().product()));
+        Tensor { name: name.to_owned(), dims: dims.to_vec(), element: Element::F32, bytes }
+    };
+    let text = |size: &str| {
+        format!(
+            "name: test\ninput: {size}x3\nnames: torchvision\nstem:\n  - max_pool: {{window: 64, stride: 64}}\n\
+             head:\n  - flatten\n  - dense: {{units: 2, name: fc}}\n"
+        )
+    };
+    for (size, inputs, large) in [("8192x4096", 128 * 64 * 3, true), ("256x256", 4 * 4 * 3, false)] {
+        let tensors = vec![tensor("fc.weight", &[2, inputs]), tensor("fc.bias", &[2])];
+        let (contents, imported) = network(&text(size), tensors);
+        let check = checked(size, &contents, &imported, Format::F32).unwrap();
+        assert!(if large {
+            check == Check::TooLarge
+        } else {
+            matches!(check, Check::Agrees { size: None, .. })
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! What the compiler made of a spec, as data ([`Report`]), as a picture and as a page.
+//! What the compiler made of a spec, as data ([`Report`]), as a diagram and as a page.
 //!
 //! [`Report::new`] asks the compiler; everything else is made from the report alone, so what is drawn is what the JSON says.
 #![forbid(unsafe_code)]
