@@ -6,7 +6,7 @@ Residual networks compiled ahead of time into plain Rust: tools for any spec.
 Try first:
   resnet inspect torchvision/resnet50 --stage spec   # the layers of a network that ships, and what they cost
   resnet bench torchvision/resnet50                  # how fast it is here
-  resnet classify 7.png                              # a handwritten digit, by weights that are in this program
+  resnet classify 7.png                              # a photo of a digit, by weights that are in this program
 
 resnet --help lists all commands; resnet COMMAND --help has examples of each.";
 
@@ -48,6 +48,9 @@ pub(crate) const INSPECT: &str = "\
 Examples:
   resnet inspect torchvision/resnet50 --stage spec
   resnet inspect torchvision/resnet18 --after fold-batch-norm
+  resnet inspect torchvision/resnet50 --diff
+  resnet inspect pets.yaml --output report.html
+  resnet inspect pets.yaml --compact --output pets.svg
   resnet inspect pets.yaml --stage code";
 
 pub(crate) const CLASSIFY: &str = "\
