@@ -47,11 +47,8 @@ Examples:
 pub(crate) const INSPECT: &str = "\
 Examples:
   resnet inspect torchvision/resnet50 --stage spec
-  resnet inspect torchvision/resnet18 --after fold-batch-norm
   resnet inspect torchvision/resnet50 --diff
-  resnet inspect pets.yaml --output report.html
-  resnet inspect pets.yaml --compact --output pets.svg
-  resnet inspect pets.yaml --stage code";
+  resnet inspect pets.yaml --output report.html";
 
 pub(crate) const CLASSIFY: &str = "\
 Examples:
