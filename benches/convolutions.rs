@@ -58,7 +58,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let (x, y) = (Elements::F32(x.as_slice()), ElementsMut::F32(y.as_mut_slice()));
-                kernels::convolve(isa.kernels(), &threads, &convolution, x, packed, y);
+                kernels::convolve(isa.kernels(), &threads, &convolution, x, packed, &[], y);
             });
         });
     }

@@ -69,7 +69,7 @@ fn numbers(plan: &mut Plan) -> Vec<&mut usize> {
         numbers.extend(&mut buffer.live);
     }
     for step in &mut plan.steps {
-        numbers.extend(step.read.iter_mut().chain([&mut step.write]).flat_map(of_view));
+        numbers.extend(step.read.iter_mut().chain(&mut step.gate).chain([&mut step.write]).flat_map(of_view));
         match &mut step.action {
             Action::Conv { layer, conv } => {
                 numbers.push(layer);

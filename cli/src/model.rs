@@ -143,6 +143,11 @@ impl Model {
         self.with(|spec, read| spec.compile(read))
     }
 
+    /// In f32, with all values that it has in int8.
+    pub(crate) fn compile_to_calibrate(&self) -> anyhow::Result<Compiled> {
+        self.with(|spec, read| spec.compile_to_calibrate(read))
+    }
+
     /// What a calibration table names it by.
     pub(crate) fn fingerprint(&self) -> anyhow::Result<u64> {
         self.with(|spec, read| spec.fingerprint(read))

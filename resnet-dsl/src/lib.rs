@@ -19,6 +19,7 @@ pub mod summary;
 
 use diag::{Diagnostic, Diagnostics};
 use ir::{Graph, Op, Output};
+use pass::Pass;
 use resnet_plan::{Ending, Plan};
 use spec::metadata::{Metadata, Precision};
 use spec::{Overrides, Parsed, ReadFile};
@@ -70,6 +71,16 @@ impl Spec<'_> {
         self.parse(read)?.compile()
     }
 
+    /// As [`Spec::compile`], in f32, with all values that the network has in int8: what a calibration table is made of.
+    ///
+    /// # Errors
+    /// All mistakes of the spec.
+    pub fn compile_to_calibrate(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
+        let mut parsed = self.parse(read)?;
+        parsed.graph.precision = Precision::F32;
+        parsed.compile_by(|pass| !pass.only_f32)
+    }
+
     /// What a spec with mistakes probably stands for: names and sizes of the outputs (batch, height, width and channels). With
     /// them, code that uses the network is not reported along with the mistakes.
     pub fn probable_outputs(&self) -> Vec<(String, ops::Dims)> {
@@ -112,11 +123,16 @@ impl Parsed {
     /// As [`Spec::compile`].
     pub fn compile(self) -> Result<Compiled, Diagnostics> {
         self.check_calibration()?;
+        self.compile_by(|_| true)
+    }
+
+    /// By those passes that are wanted.
+    fn compile_by(self, wanted: impl Fn(&Pass) -> bool) -> Result<Compiled, Diagnostics> {
         let Parsed { graph: unoptimized, input: [batch, ..], classes, metadata, .. } = self;
         let graph = |images| {
             let mut graph = unoptimized.clone();
             graph.set_batch(images);
-            pass::run_until(&mut graph, None, |_, _| {})?;
+            pass::run_some(&mut graph, None, &wanted, |_, _| {})?;
             Ok(graph)
         };
         let (graph, mut plan) = (graph(batch)?, plan::plan(batch, graph)?);

@@ -46,6 +46,7 @@ pub(crate) fn expressible(model: &Model) -> Result<Model, Error> {
             weights: Param::load(Kernel { name: kernel.into(), layout: KernelLayout::Oihw }),
             bias: None,
             standardized: None,
+            gated: false,
             activation: Activation::NONE,
             algorithms: None,
             split: None,

@@ -265,7 +265,7 @@ impl Step {
             (Some(_), Action::Input) => return Err(Fault::new("it reads nothing of the arena")),
             (read, _) => read.as_ref().map(View::operand),
         };
-        Task::new(self.action, read, self.write.operand())
+        Task::new(self.action, read, self.gate.as_ref().map(View::operand), self.write.operand())
     }
 }
 
@@ -277,13 +277,21 @@ impl View {
 }
 
 impl Task {
-    /// What `action` asks of a kernel, from `x` to `y`.
+    /// What `action` asks of a kernel, from `x` to `y`, and of the gate of a convolution, if it has one.
     ///
     /// # Errors
     /// If something is read where nothing is to be, or the other way round; if shapes do not fit, a window or value reaches outside
     /// its tensor, or there is no kernel for the elements.
-    pub const fn new(action: Action, x: Option<Operand>, y: Operand) -> Result<Task, Fault> {
+    pub const fn new(
+        action: Action,
+        x: Option<Operand>,
+        gate: Option<Operand>,
+        y: Operand,
+    ) -> Result<Task, Fault> {
         let Operand { area: y, element: to } = y;
+        if gate.is_some() && !matches!(action, Action::Conv { .. }) {
+            return Err(Fault::new("only convolutions have gates"));
+        }
         let (x, from) = match (x, action) {
             (None, Action::Clear) => {
                 try_const!(y.check());
@@ -308,8 +316,12 @@ impl Task {
                     }
                     _ => int8 && !matches!(conv.residual, Residual::Same),
                 };
-                let convolution = try_const!(Convolution::new(conv, x, from.precision(), y, to.scale()));
-                (has_kernel, Task::Conv(convolution, layer))
+                let mut convolution = try_const!(Convolution::new(conv, x, from.precision(), y, to.scale()));
+                if let Some(gate) = gate {
+                    convolution = try_const!(convolution.gated(gate.area, y));
+                }
+                let has_gate = gate.is_none() || floats && matches!(gate, Some(gate) if gate.element.equals(Element::F32));
+                (has_kernel && has_gate, Task::Conv(convolution, layer))
             }
             Action::Pool(pool) => {
                 let geometry = try_const!(PoolGeometry::new(pool, x, y, scale));

@@ -59,8 +59,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         for time in section.steps.clone() {
             let step = &plan.steps[time];
             let fault = |fault: &str| format!("step {time} ({}) {fault}", step.name);
-            if let Err(error) = step.read.iter().chain([&step.write]).try_for_each(|v| fits(plan, section, v))
-            {
+            if let Err(error) = step.views().try_for_each(|view| fits(plan, section, view)) {
                 faults.push(fault(&format!("is wrong: {error}")));
                 return faults;
             }
@@ -87,8 +86,8 @@ fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracke
     let step = &plan.steps[time];
     let mut faults = Vec::new();
     let write = whole_batch(plan, section, step.write);
-    let read = step.read.map(|read| whole_batch(plan, section, read));
-    for (view, part) in read.iter().zip(&step.read).chain([(&write, &step.write)]) {
+    for part in step.views() {
+        let view = &whole_batch(plan, section, *part);
         if times(section.passes, part.dims[0]) != plan.input[0] {
             faults.push("does not do all images".to_owned());
         }
@@ -102,11 +101,13 @@ fn check_step(plan: &Plan, section: &Section, time: usize, buffers: &mut [Tracke
         faults.push(format!("cannot be computed: {error}"));
         return faults;
     }
-    if let (Some(read), Some(part)) = (&read, &step.read) {
+    let read = step.read.map(|read| (read, touched(step, &read)));
+    for (read, part) in read.into_iter().chain(step.gate.map(|gate| (gate, rectangle(&gate)))) {
+        let read = whole_batch(plan, section, read);
         if read.buffer == write.buffer {
             faults.push("writes what it reads".to_owned());
         }
-        if !buffers[read.buffer].written.covers(read, touched(step, part)) {
+        if !buffers[read.buffer].written.covers(&read, part) {
             faults.push("reads what was not written".to_owned());
         }
     }

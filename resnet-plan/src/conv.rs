@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::activation::Activation;
-use crate::algorithm::{Algorithms, VECTOR};
+use crate::algorithm::{Algorithm, Algorithms, VECTOR};
 use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
@@ -91,6 +91,8 @@ pub struct Convolution {
     pub scale: f32,
     /// What the threads share out.
     pub split: Split,
+    /// Whether each channel's sums are multiplied with an element of the image's gate, before what the output holds is added.
+    pub gated: bool,
 }
 
 /// A convolution as row runs: for each row of the kernel, the elements that an output pixel needs lie next to each other. Where columns of the
@@ -212,7 +214,26 @@ impl Convolution {
             x: x.pixels(from, stride).words(per_word),
             y: y.interior(),
         };
-        Ok(Convolution { geometry, algorithms, residual, activation, scale, split })
+        Ok(Convolution { geometry, algorithms, residual, activation, scale, split, gated: false })
+    }
+
+    /// The same with a gate: one pixel an image, of as many channels as the output `y`.
+    ///
+    /// # Errors
+    /// If the gate has another shape or a halo, or the algorithm does not multiply its sums.
+    pub const fn gated(self, gate: Area, y: Area) -> Result<Self, Fault> {
+        try_const!(same_batch(&gate, &y));
+        if !gate.is_dense() || gate.dims[1] != 1 || gate.dims[2] != 1 || gate.dims[3] != y.dims[3] {
+            return Err(Fault::new("the gate is not one pixel an image, of the output's channels"));
+        }
+        let mut index = 0;
+        while index < 3 {
+            if !matches!(self.algorithms.each()[index], Algorithm::Direct | Algorithm::Strassen { .. }) {
+                return Err(Fault::new("the algorithm does not multiply its sums with a gate"));
+            }
+            index += 1;
+        }
+        Ok(Convolution { gated: true, ..self })
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Step {
     pub action: Action,
     /// What is read; nothing where the network's input is, or where nothing is.
     pub read: Option<View>,
+    /// The gate that a convolution multiplies its sums with, if it has one.
+    pub gate: Option<View>,
     /// What is written.
     pub write: View,
 }
@@ -114,6 +116,13 @@ impl Plan {
     /// Whether all steps are done once, for the whole batch.
     pub fn is_at_once(&self) -> bool {
         self.sections.iter().all(|section| section.passes == 1)
+    }
+}
+
+impl Step {
+    /// All views: what is read, then what is written.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.read.iter().chain(&self.gate).chain([&self.write])
     }
 }
 

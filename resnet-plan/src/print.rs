@@ -49,6 +49,9 @@ impl fmt::Display for Plan {
             if let Some(read) = &step.read {
                 write!(f, " {read}")?;
             }
+            if let Some(gate) = &step.gate {
+                write!(f, " gated by {gate}")?;
+            }
             writeln!(f, " -> {}", step.write)?;
         }
         Ok(())

@@ -125,22 +125,29 @@ impl Arena {
 }
 
 impl Arena {
-    /// What lies at one place, and what lies at another, to be written.
+    /// What lies at some places, and what lies at another, to be written.
     ///
     /// # Panics
-    /// If a place reaches outside the arena, is not aligned for its elements, or the two places overlap.
-    pub fn pair(&mut self, read: Place, write: Place) -> (Elements<'_>, ElementsMut<'_>) {
-        let (first, second) = (self.inside(read), self.inside(write));
-        assert!(first.end <= second.start || second.end <= first.start, "a step reads what it writes");
-        // SAFETY: `inside` holds for the place; what is written lies apart, and the arena is borrowed exclusively.
-        let read = unsafe { self.elements(read) };
-        (read, self.write(write))
+    /// If a place reaches outside the arena, is not aligned for its elements, or one that is read overlaps what is written.
+    pub fn reads<const N: usize>(
+        &mut self,
+        reads: [Place; N],
+        write: Place,
+    ) -> ([Elements<'_>; N], ElementsMut<'_>) {
+        let second = self.inside(write);
+        let reads = reads.map(|read| {
+            let first = self.inside(read);
+            assert!(first.end <= second.start || second.end <= first.start, "a step reads what it writes");
+            // SAFETY: `inside` holds for the place; what is written lies apart, and the arena is borrowed exclusively.
+            unsafe { self.elements(read) }
+        });
+        (reads, self.write(write))
     }
 
     /// What lies at a place.
     ///
     /// # Panics
-    /// As [`Arena::pair`].
+    /// As [`Arena::reads`].
     pub fn read(&self, place: Place) -> Elements<'_> {
         self.inside(place);
         // SAFETY: `inside` holds for the place, and the arena is borrowed.
@@ -150,7 +157,7 @@ impl Arena {
     /// The f32 tensor that begins at so many bytes.
     ///
     /// # Panics
-    /// As [`Arena::pair`].
+    /// As [`Arena::reads`].
     pub fn tensor<S: Shape<Element = f32>>(&self, offset: usize) -> &S {
         match self.read(Place { offset, len: S::LEN, element: Element::F32 }) {
             Elements::F32(slice) => {
@@ -163,7 +170,7 @@ impl Arena {
     /// What lies at a place, to be written.
     ///
     /// # Panics
-    /// As [`Arena::pair`].
+    /// As [`Arena::reads`].
     pub fn write(&mut self, place: Place) -> ElementsMut<'_> {
         self.inside(place);
         let (start, len) = (self.start.as_ptr().wrapping_add(place.offset), place.len);

@@ -25,10 +25,10 @@ pub struct Interior {
     pub scale: f32,
 }
 
-/// A step of a network from tensors `X` to tensors `Y`.
-pub struct Layer<X, Y> {
+/// A step of a network from tensors `X` to tensors `Y`, and the gates `G` that it multiplies with, if it has some.
+pub struct Layer<X, Y, G = ()> {
     task: Task,
-    tensors: PhantomData<fn(&X) -> Y>,
+    tensors: PhantomData<fn(&X, &G) -> Y>,
 }
 
 impl Interior {
@@ -57,7 +57,7 @@ impl<X: Shape, Y: Shape> Layer<X, Y> {
     /// # Panics
     /// (In a constant: does not compile.) See [`Task::new`].
     pub const fn new(action: Action, from: Interior, to: Interior) -> Self {
-        match Task::new(action, Some(from.operand::<X>()), to.operand::<Y>()) {
+        match Task::new(action, Some(from.operand::<X>()), None, to.operand::<Y>()) {
             Ok(task) => Layer { task, tensors: PhantomData },
             Err(fault) => panic!("{}", fault.message()),
         }
@@ -67,7 +67,27 @@ impl<X: Shape, Y: Shape> Layer<X, Y> {
     /// of the indices `first` on.
     pub fn run(&self, context: &Context<'_>, first: [usize; 2], x: &X, y: &mut Y) {
         let x = X::Element::elements(x.as_slice());
-        context.step(y, |y| compute(&self.task, context.weights, first, context.threads, x, y));
+        context.step(y, |y| compute(&self.task, context.weights, first, context.threads, x, &[], y));
+    }
+}
+
+impl<X: Shape, Y: Shape, G: Shape<Element = f32>> Layer<X, Y, G> {
+    /// As [`Layer::new`], with a `gate`.
+    ///
+    /// # Panics
+    /// (In a constant: does not compile.) See [`Task::new`].
+    pub const fn gated(action: Action, from: Interior, gate: Interior, to: Interior) -> Self {
+        let gate = Some(gate.operand::<G>());
+        match Task::new(action, Some(from.operand::<X>()), gate, to.operand::<Y>()) {
+            Ok(task) => Layer { task, tensors: PhantomData },
+            Err(fault) => panic!("{}", fault.message()),
+        }
+    }
+
+    /// As [`Layer::run`], with a gate.
+    pub fn run_gated(&self, context: &Context<'_>, first: [usize; 2], x: &X, gate: &G, y: &mut Y) {
+        let (x, gate) = (X::Element::elements(x.as_slice()), gate.as_slice());
+        context.step(y, |y| compute(&self.task, context.weights, first, context.threads, x, gate, y));
     }
 }
 
@@ -81,13 +101,14 @@ pub(crate) fn compute(
     first: [usize; 2],
     threads: &Threads,
     x: Elements<'_>,
+    gate: &[f32],
     y: ElementsMut<'_>,
 ) {
     let table = weights.kernels();
     let list_at = |list: Option<usize>| list.map_or(&[][..], |list| weights.list(first[1] + list));
     match (task, x, y) {
         (Task::Conv(convolution, layer), x, y) => {
-            kernels::convolve(table, threads, convolution, x, weights.layer(first[0] + layer), y);
+            kernels::convolve(table, threads, convolution, x, weights.layer(first[0] + layer), gate, y);
         }
         (Task::Pool(geometry), x, y) => kernels::pool(table, threads, geometry, x, y),
         (Task::Elementwise(geometry, list), x, y) => {

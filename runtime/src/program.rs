@@ -61,6 +61,7 @@ struct Call {
     /// Shape of the tensor that is written.
     dims: [usize; 4],
     read: Source,
+    gate: Option<Part>,
     write: Part,
 }
 
@@ -218,18 +219,30 @@ impl Call {
             (None, Task::Copy(..)) => Source::Input(input.iter().product()),
             (None, _) => Source::Nothing,
         };
-        Ok(Call { task, dims: step.write.dims, read, write: Part::of(plan, &step.write) })
+        let gate = step.gate.map(|gate| Part::of(plan, &gate));
+        Ok(Call { task, dims: step.write.dims, read, gate, write: Part::of(plan, &step.write) })
     }
 
     /// Calls the kernel, for a pass.
     fn run(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
         let write = self.write.of_pass(pass);
-        let (x, y) = match self.read {
-            Source::Input(len) => (Elements::F32(&input[pass * len..][..len]), arena.write(write)),
-            Source::Arena(read) => arena.pair(read.of_pass(pass), write),
-            Source::Nothing => (Elements::F32(&[]), arena.write(write)),
+        let nothing = Elements::F32(&[]);
+        let (x, gate, y) = match (&self.read, self.gate) {
+            (Source::Input(len), _) => {
+                (Elements::F32(&input[pass * len..][..*len]), nothing, arena.write(write))
+            }
+            (Source::Arena(read), None) => {
+                let ([x], y) = arena.reads([read.of_pass(pass)], write);
+                (x, nothing, y)
+            }
+            (Source::Arena(read), Some(gate)) => {
+                let ([x, gate], y) = arena.reads([read, &gate].map(|part| part.of_pass(pass)), write);
+                (x, gate, y)
+            }
+            (Source::Nothing, _) => (nothing, nothing, arena.write(write)),
         };
-        compute(&self.task, weights, [0, 0], threads, x, y);
+        let Elements::F32(gate) = gate else { unreachable!("a task's gate is f32") };
+        compute(&self.task, weights, [0, 0], threads, x, gate, y);
     }
 }
 

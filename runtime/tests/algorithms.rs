@@ -49,6 +49,7 @@ fn a_large_panel() {
                 residual: if accumulate { Residual::Same } else { Residual::None },
                 activation,
                 scale: 1.0,
+                gated: false,
                 split: Split::Pixels,
             };
             let depth = side * side * inputs;
@@ -118,6 +119,7 @@ fn winograd() {
             activation,
             scale: 1.0,
             split: if by_channels { Split::Channels } else { Split::Pixels },
+            gated: false,
         };
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
         // All elements are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
@@ -176,6 +178,7 @@ fn winograd_rows() {
                 activation,
                 scale: 1.0,
                 split: if by_channels { Split::Channels } else { Split::Pixels },
+                gated: false,
             };
             let scratch = algorithm.scratch_len(Precision::F32, size, stride, [inputs, outputs]);
             let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
@@ -194,12 +197,12 @@ fn strassen() {
     let case = (
         (1usize..3, 1usize..14, 1usize..14, 1usize..4, 1usize..6),
         (halo(), halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
-        (prop::array::uniform2(1usize..4), 1usize..20),
+        (prop::array::uniform2(1usize..4), 1usize..20, any::<bool>()),
         any::<u64>(),
     );
     on_every_isa("strassen", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
         let (from_halo, to_halo, accumulate, activation, by_channels, count) = rest;
-        let (stride, block) = tile;
+        let (stride, block, gated) = tile;
         let (inputs, outputs) = (32 * inputs, 32 * outputs);
         let output = [(height - 1) / stride[0] + 1, (width - 1) / stride[1] + 1];
         let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: from_halo };
@@ -209,7 +212,15 @@ fn strassen() {
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window = Window { size: [1, 1], stride, dilation: [1, 1], padding: [0; 4], output };
         let inner = Placed { image: x.image.clone(), halo: [0; 4] };
-        let expected = sums(&inner, &kernel, &bias, &window, &y, accumulate, activation);
+        let mut expected = sums(&inner, &kernel, &bias, &window, &y, accumulate && !gated, Activation::None);
+        let gate = if gated { tame(image([batch, 1, 1, outputs], seed ^ 4)).data } else { Vec::new() };
+        if gated {
+            expected = reference::gate(&expected, &gate);
+        }
+        if gated && accumulate {
+            expected = reference::add(&expected, &y.image);
+        }
+        let expected = reference::activate(&expected, activation, &slopes(outputs));
         let [rows, columns] = [inputs / 2, outputs / 2];
         let blocks = |row: usize, column: usize| {
             let place =
@@ -223,7 +234,7 @@ fn strassen() {
             })
             .collect();
         let mut weights = packed(isa, &factors, 7 * rows, &[]);
-        weights.1 = [bias.clone(), slopes(outputs)].concat();
+        (weights.1, weights.2) = ([bias.clone(), slopes(outputs)].concat(), gate);
         let geometry = ConvGeometry {
             batch,
             output,
@@ -245,6 +256,7 @@ fn strassen() {
             activation,
             scale: 1.0,
             split: if by_channels { Split::Channels } else { Split::Pixels },
+            gated,
         };
         let scratch = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], [inputs, outputs]);
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
@@ -278,15 +290,15 @@ fn sums(
     reference::activate(&expected, activation, &slopes(bias.len()))
 }
 
-/// Panels of a kernel of so many rows, and its bias.
-fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
+/// Panels of a kernel of so many rows, its bias, and no gate.
+fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let channels = kernel.len() / depth;
     let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, channels)];
     pack::pack(isa.kernels(), Elements::F32(kernel), depth, channels, &mut panels);
     let mut bias = bias.to_vec();
     bias.resize(pack::padded(isa.kernels(), Precision::F32, channels), 0.0);
     bias.extend(slopes(bias.len()));
-    (panels, bias)
+    (panels, bias, Vec::new())
 }
 
 /// A kernel of nine rows of inputs, as the fused algorithm reads it.
@@ -308,7 +320,7 @@ fn convolved(
     scratch: usize,
     convolution: &Convolution,
     x: &Placed,
-    (panels, bias): &(Vec<f32>, Vec<f32>),
+    (panels, bias, gate): &(Vec<f32>, Vec<f32>, Vec<f32>),
     y: &Placed,
 ) -> Vec<f32> {
     let threads = Threads::new(NonZeroUsize::new(threads).unwrap(), scratch * size_of::<f32>()).unwrap();
@@ -320,6 +332,7 @@ fn convolved(
         convolution,
         Elements::F32(&x),
         weights,
+        gate,
         ElementsMut::F32(&mut array),
     );
     array

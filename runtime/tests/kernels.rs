@@ -34,14 +34,15 @@ fn convolution() {
         (1usize..3, 1usize..10, 1usize..10, 1usize..20, 1usize..100),
         prop::array::uniform2(1usize..5),
         prop::array::uniform2(1usize..4),
-        (dilation(), 1usize..4),
+        (dilation(), 1usize..4, any::<bool>()),
         (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         any::<u64>(),
     );
     on_every_isa(
         "convolution",
         &case,
-        |isa, ((batch, height, width, inputs, outputs), kernel, stride, (dilation, blocks), rest, seed)| {
+        |isa, ((batch, height, width, inputs, outputs), kernel, stride, kind, rest, seed)| {
+            let (dilation, blocks, gated) = kind;
             let (inputs, outputs) = (inputs * blocks, outputs.div_ceil(blocks) * blocks);
             let (to_halo, accumulate, activation, by_channels, count) = rest;
             let covered = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
@@ -70,6 +71,10 @@ fn convolution() {
             let abs = |numbers: &[f32]| numbers.iter().map(|x| x.abs()).collect::<Vec<f32>>();
             let mut bound =
                 reference::conv2d(&absolute(&padded), &abs(&weights), &abs(&bias), outputs, blocks, &window);
+            let gate: Vec<f32> = finite(image([batch, 1, 1, outputs], seed ^ 4)).collect();
+            if gated {
+                expected = reference::gate(&expected, &gate);
+            }
             if accumulate {
                 expected = reference::add(&expected, &y.image);
                 bound = reference::add(&bound, &absolute(&y.image));
@@ -120,6 +125,7 @@ fn convolution() {
                 activation,
                 scale: 1.0,
                 split,
+                gated,
             };
             let to = ElementsMut::F32(&mut array);
             kernels::convolve(
@@ -128,6 +134,7 @@ fn convolution() {
                 &convolution,
                 Elements::F32(&x.array(0.0)),
                 weights,
+                &gate,
                 to,
             );
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)

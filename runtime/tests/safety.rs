@@ -46,6 +46,7 @@ const CONVOLUTION: Convolution = Convolution {
     activation: Activation::None,
     scale: 1.0,
     split: Split::Pixels,
+    gated: false,
 };
 const COPY: CopyGeometry = CopyGeometry {
     batch: 1,
@@ -134,7 +135,7 @@ fn convolve(isa: Isa, convolution: &Convolution, x: Elements<'_>, y: ElementsMut
     let (panels, bias) = (vec![1.0; 64 * 16], vec![0.0; 192]);
     let weights = PackedConv { panels: &panels, bias: &bias };
     let threads = Threads::new(NonZeroUsize::MIN, 1 << 20).unwrap();
-    kernels::convolve(isa.kernels(), &threads, convolution, x, weights, y);
+    kernels::convolve(isa.kernels(), &threads, convolution, x, weights, &[], y);
 }
 
 #[test]
@@ -191,6 +192,25 @@ fn blocks_by_another_algorithm() {
     }
 }
 
+/// A gate has an element for each channel of each image, and narrow elements have none.
+#[test]
+fn a_gate() {
+    let convolution = Convolution { gated: true, ..CONVOLUTION };
+    for isa in Isa::available() {
+        for gate in [&[][..], &[1.0; 15]] {
+            refuses("the gate is too short", 7.0, |y| {
+                let weights = PackedConv { panels: &[1.0; 16 * 64], bias: &[0.0; 64] };
+                let (x, y) = (Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
+                kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, gate, y);
+            });
+        }
+        let memory = Arena::zeroed(256).unwrap();
+        refuses("there is no kernel that takes a gate", bf16::ONE, |y| {
+            convolve(isa, &convolution, zeros(&memory, Element::Bf16), ElementsMut::Bf16(y));
+        });
+    }
+}
+
 /// A PReLU has slopes behind the lists of its bias.
 #[test]
 fn a_prelu_without_slopes() {
@@ -199,7 +219,7 @@ fn a_prelu_without_slopes() {
         refuses("the bias has another length", 7.0, |y| {
             let weights = PackedConv { panels: &[1.0; 16 * 64], bias: &[0.0; 16] };
             let (x, y) = (Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
-            kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, y);
+            kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, &[], y);
         });
     }
 }
@@ -237,7 +257,7 @@ fn a_convolution_of_more_rows_than_there_are_numbers() {
         refuses("the weights have another shape", 7.0, |y| {
             let weights = PackedConv { panels: &[], bias: &[0.0; 64] };
             let (x, y) = (Elements::F32(&[1.0; 16]), ElementsMut::F32(y));
-            kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, y);
+            kernels::convolve(isa.kernels(), &team(), &convolution, x, weights, &[], y);
         });
     }
 }

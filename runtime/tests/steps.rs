@@ -27,7 +27,7 @@ fn operand(placed: &Placed, element: Element) -> Operand {
 }
 
 fn task(action: Action, x: &Placed, y: &Placed) -> Task {
-    Task::new(action, Some(operand(x, Element::F32)), operand(y, Element::F32)).unwrap()
+    Task::new(action, Some(operand(x, Element::F32)), None, operand(y, Element::F32)).unwrap()
 }
 
 /// Does a step whose weights these are.
@@ -172,7 +172,7 @@ fn elements_of_few_bits() {
             let list = packed(&rows);
             let operands = [(x_dims, x_element), (dims, y_element)]
                 .map(|(dims, element)| Operand { area: Area::dense(dims), element });
-            let task = Task::new(action, Some(operands[0]), operands[1]).unwrap();
+            let task = Task::new(action, Some(operands[0]), None, operands[1]).unwrap();
             let found: Vec<f32> = if types == 8 {
                 let x: Vec<bf16> = x.iter().map(|byte| bf16::from_f32(real(x_element, *byte))).collect();
                 let mut y: Vec<bf16> =
@@ -446,7 +446,7 @@ fn nan_reaches_what_is_computed_of_it() {
             (Action::Statistics { epsilon: 0.0 }, [1, 1, 1, 8], vec![1, 5]),
             (Action::L2Normalize { epsilon: 1e-6 }, dims, vec![4, 5, 6, 7]),
         ] {
-            let task = Task::new(action, Some(of(dims)), of(to)).unwrap();
+            let task = Task::new(action, Some(of(dims)), None, of(to)).unwrap();
             let mut y = vec![0.0; to.iter().product()];
             run(isa, 1, &task, &[], Elements::F32(&x), ElementsMut::F32(&mut y));
             let found: Vec<usize> = (0..y.len()).filter(|place| y[*place].is_nan()).collect();

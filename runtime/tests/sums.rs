@@ -136,6 +136,7 @@ fn long_run(rows: usize, isas: &[Isa]) {
         activation: Activation::None,
         scale: 1.0,
         split: Split::Channels,
+        gated: false,
     };
     for isa in isas.iter().copied() {
         let kernels = isa.kernels();
@@ -146,7 +147,7 @@ fn long_run(rows: usize, isas: &[Isa]) {
         let weights = PackedConv { panels: &panels, bias: &bias };
         let mut sums = vec![0.0; OUTPUTS];
         let (from, to) = (vec![0.1; INPUTS], ElementsMut::F32(&mut sums));
-        kernels::convolve(kernels, &threads, &convolution, Elements::F32(&from), weights, to);
+        kernels::convolve(kernels, &threads, &convolution, Elements::F32(&from), weights, &[], to);
         let expected = f64::from(0.1f32).powi(2) * INPUTS as f64;
         for sum in sums {
             let error = (f64::from(sum) / expected - 1.0).abs();

@@ -122,7 +122,7 @@ impl Shape {
         };
         let split = if self.by_channels { Split::Channels } else { Split::Pixels };
         let algorithms = Algorithms { tiles: Algorithm::Direct, ..Algorithms::all(self.algorithm) };
-        Convolution { geometry, algorithms, residual, activation, scale, split }
+        Convolution { geometry, algorithms, residual, activation, scale, split, gated: false }
     }
 
     /// Calls `each` with a place in the output, its channel, and the places of input and kernel that are multiplied for it.
@@ -386,7 +386,7 @@ impl Int8 {
         let threads = self.shape.team(Precision::Int8);
         let run = |residual, scale, y: ElementsMut<'_>| {
             let convolution = self.shape.convolution(Precision::Int8, residual, self.activation, scale);
-            kernels::convolve(isa.kernels(), &threads, &convolution, x, weights, y);
+            kernels::convolve(isa.kernels(), &threads, &convolution, x, weights, &[], y);
         };
         let mut bytes = self.before.clone();
         if self.y_signed {
@@ -474,11 +474,12 @@ fn bf16_convolution() {
             &convolution,
             Elements::Bf16(&x),
             weights,
+            &[],
             ElementsMut::Bf16(&mut y),
         );
         let mut single: Vec<f32> = before.iter().map(|number| number.to_f32()).collect();
         let to = ElementsMut::F32(&mut single);
-        kernels::convolve(isa.kernels(), &threads, &convolution, Elements::Bf16(&x), weights, to);
+        kernels::convolve(isa.kernels(), &threads, &convolution, Elements::Bf16(&x), weights, &[], to);
         for place in 0..y.len() {
             if !touched[place] {
                 prop_assert_eq!(y[place], before[place]);

@@ -193,7 +193,7 @@ fn segments(plan: &Plan) -> Vec<Segment<'_>> {
 fn join(plan: &Plan, section: &Section, slots: &[Slot], step: &Step) -> Option<Vec<Slot>> {
     let mut slots: Vec<Slot> =
         slots.iter().map(|slot| Slot { tensors: slot.tensors.clone(), ..*slot }).collect();
-    for view in step.read.iter().chain([&step.write]) {
+    for view in step.views() {
         let Buffer { offset, whole, .. } = plan.buffers[view.buffer];
         let bytes = view.bytes();
         let tensor = (view.element, view.dims);
@@ -238,10 +238,10 @@ impl Segment<'_> {
         [plan.images(self.section), height, width, channels]
     }
 
-    /// Indices of the first layer and the first list that the steps use.
+    /// The lowest indices of the layers and lists that the steps use.
     fn first(&self) -> [usize; 2] {
         let first = |index: fn(Action) -> Option<usize>| {
-            self.steps.iter().find_map(|step| index(step.action)).unwrap_or(0)
+            self.steps.iter().filter_map(|step| index(step.action)).min().unwrap_or(0)
         };
         [first(Action::layer), first(Action::list)]
     }
@@ -293,6 +293,15 @@ fn statement(plan: &Plan, segment: &Segment<'_>, step: &Step, first: [usize; 2])
         }
     };
     let action = constant(&step.action.counted_from(first));
+    if let Some(gate) = &step.gate {
+        let (g, g_type, gate) =
+            (segment.argument(plan, gate), tensor(gate.element, gate.dims), interior(gate));
+        return quote! {{
+            const LAYER: runtime::Layer<#x_type, #y_type, #g_type> =
+                runtime::Layer::gated(#action, #from, #gate, #to);
+            LAYER.run_gated(context, first, #x, #g, #y);
+        }};
+    }
     quote! {{
         const LAYER: runtime::Layer<#x_type, #y_type> = runtime::Layer::new(#action, #from, #to);
         LAYER.run(context, first, #x, #y);

@@ -6,7 +6,8 @@ use crate::ir::param::{BiasParam, KernelParam, Param};
 use crate::ops::window::image;
 use crate::ops::{Activation, Attributes, Dims, Padding, ShapeError, Text, window, within};
 
-/// A convolution: `activation(bias + sum(window * kernel) + residual?)`. The residual is its second operand.
+/// A convolution: `activation((bias + sum(window * kernel)) * gate? + residual?)`. Behind its input, its operands are the gate, if it has one
+/// (one element for each channel of an image), and the residual, if there is one more.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     /// Output channels.
@@ -27,6 +28,8 @@ pub struct Conv2d {
     pub bias: Option<BiasParam>,
     /// The weights of each filter are loaded minus their mean, over the square root of their variance and this.
     pub standardized: Option<f64>,
+    /// Whether the second operand is a gate.
+    pub gated: bool,
     /// What becomes of the sums.
     pub activation: Activation,
     /// How it is computed: from the start where the spec says it, else from `select-algorithms` on.
@@ -39,8 +42,8 @@ impl Conv2d {
     /// Shape of the result.
     ///
     /// # Errors
-    /// If the window is larger than the padded input, or the residual has another shape.
-    pub fn infer(&mut self, x: Dims, residual: Option<Dims>) -> Result<Dims, ShapeError> {
+    /// If the window is larger than the padded input, or an operand is missing, left over, or has another shape.
+    pub fn infer(&mut self, x: Dims, others: &[Dims]) -> Result<Dims, ShapeError> {
         let channels = [x[3], self.filters];
         if self.groups == 0 || !channels.iter().all(|channels| channels.is_multiple_of(self.groups)) {
             let ([inputs, filters], groups) = (channels, self.groups);
@@ -67,12 +70,33 @@ impl Conv2d {
             ));
         }
         let output = [x[0], height, width, self.filters];
+        let residual = match (self.gated, others) {
+            (false, []) => None,
+            (false, [residual]) => Some(*residual),
+            (true, [gate, rest @ ..]) if rest.len() < 2 => {
+                if *gate != [x[0], 1, 1, self.filters] {
+                    let message = format!("a gate of {} multiplies {}", image(*gate), image(output));
+                    return Err(ShapeError::new(message));
+                }
+                rest.first().copied()
+            }
+            _ => {
+                let message = format!("`conv2d` does not take {} operands", others.len() + 1);
+                return Err(ShapeError::new(message));
+            }
+        };
         match residual {
             Some(other) if other != output => {
                 Err(ShapeError::new(format!("a residual of {} is added to {}", image(other), image(output))))
             }
             _ => Ok(output),
         }
+    }
+
+    /// Its gate and its residual, of its operands.
+    pub fn gate_and_residual<T: Copy>(&self, operands: &[T]) -> [Option<T>; 2] {
+        let at = |index: usize| operands.get(index).copied();
+        if self.gated { [at(1), at(2)] } else { [None, at(1)] }
     }
 
     /// Multiply-adds.
@@ -117,6 +141,7 @@ impl Conv2d {
         if let Some(bias) = &self.bias {
             to.put("b", bias);
         }
+        to.flag("gated", self.gated);
         self.activation.print(to);
         if let Some(algorithms) = self.algorithms {
             to.put("algorithm", algorithms);
@@ -136,6 +161,7 @@ impl Conv2d {
             filters: from.take_size("filters")?,
             weights: from.take("w")?,
             bias: from.take_optional("b")?,
+            gated: from.take_flag("gated"),
             standardized: from.take_optional("standardized")?,
             activation: Activation::read(from)?,
             algorithms: from.take_optional("algorithm")?,

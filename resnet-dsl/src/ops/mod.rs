@@ -144,12 +144,12 @@ impl Op {
         }
     }
 
-    /// How many operands it takes. A convolution's second one is the residual that is added to its sums.
+    /// How many operands it takes: see [`Conv2d`] for those of a convolution.
     pub fn arity(&self) -> RangeInclusive<usize> {
         match self {
             Op::Input(_) => 0..=0,
             Op::Add { .. } | Op::Multiply { .. } => 2..=2,
-            Op::Conv2d(_) => 1..=2,
+            Op::Conv2d(conv) => 1 + usize::from(conv.gated)..=2 + usize::from(conv.gated),
             _ => 1..=1,
         }
     }
@@ -170,8 +170,7 @@ impl Op {
         match (self, inputs) {
             (Op::Input(dims), []) => Ok(*dims),
             (Op::ZeroPad(sides), &[x]) => Ok(shape::zero_pad(sides, x)),
-            (Op::Conv2d(conv), &[x]) => conv.infer(x, None),
-            (Op::Conv2d(conv), &[x, residual]) => conv.infer(x, Some(residual)),
+            (Op::Conv2d(conv), &[x, ref others @ ..]) => conv.infer(x, others),
             (Op::Activation(_) | Op::Softmax | Op::L2Normalize { .. } | Op::Convert, &[x]) => Ok(x),
             (Op::BatchNorm { norm, .. }, &[x]) => within(norm.channels, x[3]).map(|()| x),
             (Op::GroupNorm(norm), &[x]) => norm.infer(x),
@@ -503,7 +502,10 @@ impl Op {
             Op::Conv2d(conv) => {
                 let [kernel, bias] = Filters::of_conv(conv, x.dims[3]).load(load)?;
                 let window = Window::of_conv(x.dims, conv)?;
-                operators::sum(operators::convolve(x, &kernel, &bias, conv.groups, &window), others)
+                let sums = operators::convolve(x, &kernel, &bias, conv.groups, &window);
+                let (gate, residual) = others.split_at(usize::from(conv.gated));
+                let gated = gate.iter().fold(sums, |sums, gate| operators::multiply(&sums, gate));
+                operators::sum(gated, residual)
             }
             Op::BatchNorm { norm, .. } => weights::Affine::of(norm, x.dims[3], load)?.applied(x),
             Op::GroupNorm(norm) => {

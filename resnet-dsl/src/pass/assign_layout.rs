@@ -25,8 +25,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
                     if let (Some(x), Some(y)) = (graph.node(operands[0]).ty, graph.node(*value).ty) {
                         changed |= grow(graph, operands[0], reach(&conv, x.dims, y.dims));
                     }
-                    if let Some(residual) = operands.get(1) {
-                        changed |= equal(graph, *residual, *value);
+                    if let [_, Some(residual)] = conv.gate_and_residual(&operands) {
+                        changed |= equal(graph, residual, *value);
                     }
                 }
                 Op::Add { .. } => changed |= equal(graph, operands[1], *value),

@@ -114,7 +114,9 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
 fn is_stream(graph: &Graph, value: Value) -> bool {
     match &graph.node(value).op {
         Op::Add { activation } => activation.is_none(),
-        Op::Conv2d(conv) => conv.activation.is_none() && graph.operands(value).len() > 1,
+        Op::Conv2d(conv) => {
+            conv.activation.is_none() && conv.gate_and_residual(&graph.operands(value))[1].is_some()
+        }
         _ => false,
     }
 }

@@ -22,14 +22,15 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         };
         let op = graph.node(branch).op.clone();
         graph.replace(value, op, branch);
-        let x = graph.operands(value)[0];
-        graph.set_operands(value, &[x, other]);
+        let operands = graph.operands(value).into_iter().chain([other]);
+        graph.set_operands(value, &operands.collect::<Vec<_>>());
     }
     Ok(())
 }
 
 fn can_add(graph: &Graph, branch: Value, add: Value) -> bool {
-    matches!(&graph.node(branch).op, Op::Conv2d(conv) if conv.activation.is_none())
-        && graph.operands(branch).len() == 1
+    let Op::Conv2d(conv) = &graph.node(branch).op else { return false };
+    conv.activation.is_none()
+        && conv.gate_and_residual(&graph.operands(branch))[1].is_none()
         && graph.only_user(branch) == Some(add)
 }

@@ -29,6 +29,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             weights: dense.weights,
             bias: dense.bias,
             standardized: None,
+            gated: false,
             activation: dense.activation,
             algorithms: None,
             split: None,

@@ -11,6 +11,7 @@ mod eliminate_dead;
 mod fold_batch_norm;
 mod fold_input_norm;
 mod fuse_activation;
+mod fuse_gate;
 mod fuse_residual;
 mod infer_shapes;
 mod lower_dense;
@@ -21,6 +22,7 @@ mod trace;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::ir::Graph;
 use crate::ir::verify::verify;
+use crate::spec::metadata::Precision;
 
 /// Whether a value cannot be negative, and so is quantized without a sign.
 pub use assign_precision::never_negative;
@@ -37,6 +39,8 @@ pub struct Pass {
     pub summary: &'static str,
     /// What it did, of one and of several: `batch norm folded`, `batch norms folded`.
     pub done: [&'static str; 2],
+    /// Whether it rewrites networks in f32 only: calibration, which measures the values that int8 has, leaves it out.
+    pub only_f32: bool,
     /// The rewrite.
     pub run: fn(&mut Graph) -> Result<(), Diagnostics>,
 }
@@ -47,72 +51,91 @@ pub const PIPELINE: &[Pass] = &[
         name: "infer-shapes",
         summary: "give every value its type, and put `same` padding and global windows in numbers",
         done: ["value typed", "values typed"],
+        only_f32: false,
         run: infer_shapes::run,
     },
     Pass {
         name: "skip-identities",
         summary: "remove pools of one pixel with stride 1",
         done: ["pool removed", "pools removed"],
+        only_f32: false,
         run: skip_identities::run,
     },
     Pass {
         name: "fold-batch-norm",
         summary: "fold batch norms into the weights of the convolutions before them, symbolically",
         done: ["batch norm folded", "batch norms folded"],
+        only_f32: false,
         run: fold_batch_norm::run,
     },
     Pass {
         name: "lower-dense",
         summary: "make dense layers convolutions as large as their input",
         done: ["dense layer made a convolution", "dense layers made convolutions"],
+        only_f32: false,
         run: lower_dense::run,
     },
     Pass {
         name: "fold-input-norm",
         summary: "fold batch norms that are left into the weights of the convolutions behind them, symbolically",
         done: ["batch norm folded", "batch norms folded"],
+        only_f32: false,
         run: fold_input_norm::run,
     },
     Pass {
         name: "fuse-residual",
         summary: "let the last convolution of a branch add the shortcut to its sums",
         done: ["shortcut fused", "shortcuts fused"],
+        only_f32: false,
         run: fuse_residual::run,
     },
     Pass {
         name: "fuse-activation",
         summary: "let convolutions, sums, products and norms end with the activation behind them",
         done: ["activation fused", "activations fused"],
+        only_f32: false,
         run: fuse_activation::run,
     },
     Pass {
         name: "eliminate-dead",
         summary: "remove what no output needs",
         done: ["value removed", "values removed"],
+        only_f32: false,
         run: eliminate_dead::run,
     },
     Pass {
         name: "assign-precision",
         summary: "choose what every value holds: f32, bf16, or 8-bit integers by the calibration table",
         done: ["value narrowed or converted", "values narrowed or converted"],
+        only_f32: false,
         run: assign_precision::run,
+    },
+    Pass {
+        name: "fuse-gate",
+        summary: "let a 1x1 convolution multiply its sums with a gate, made of the mean of its input",
+        done: ["gate fused", "gates fused"],
+        only_f32: true,
+        run: fuse_gate::run,
     },
     Pass {
         name: "select-algorithms",
         summary: "choose how each convolution is computed, by what it costs",
         done: ["algorithm chosen", "algorithms chosen"],
+        only_f32: false,
         run: select_algorithms::run,
     },
     Pass {
         name: "assign-split",
         summary: "choose what the threads of a convolution share out",
         done: ["convolution split by channels", "convolutions split by channels"],
+        only_f32: false,
         run: assign_split::run,
     },
     Pass {
         name: "assign-layout",
         summary: "give every buffer the halo that its users' padding needs",
         done: ["value given a halo", "values given a halo"],
+        only_f32: false,
         run: assign_layout::run,
     },
 ];
@@ -124,11 +147,26 @@ pub const PIPELINE: &[Pass] = &[
 pub fn run_until(
     graph: &mut Graph,
     last: Option<&str>,
+    observe: impl FnMut(&Pass, &Graph),
+) -> Result<(), Diagnostics> {
+    run_some(graph, last, |_| true, observe)
+}
+
+/// As [`run_until`], those passes that are wanted.
+///
+/// # Errors
+/// As [`run_until`].
+pub(crate) fn run_some(
+    graph: &mut Graph,
+    last: Option<&str>,
+    wanted: impl Fn(&Pass) -> bool,
     mut observe: impl FnMut(&Pass, &Graph),
 ) -> Result<(), Diagnostics> {
     sound(graph, "building the graph")?;
-    for pass in PIPELINE {
-        (pass.run)(graph)?;
+    for pass in PIPELINE.iter().filter(|pass| wanted(pass)) {
+        if !pass.only_f32 || graph.precision == Precision::F32 {
+            (pass.run)(graph)?;
+        }
         sound(graph, pass.name)?;
         observe(pass, graph);
         if last == Some(pass.name) {

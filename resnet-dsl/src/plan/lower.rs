@@ -63,7 +63,7 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
     let output = |output| Output { name: graph.output_name(output).to_owned(), view: outputs[&output.value] };
     let outputs: Vec<Output> = graph.outputs().iter().map(output).collect();
     for (index, step) in steps.iter().enumerate() {
-        for view in step.read.iter().chain([&step.write]) {
+        for view in step.views() {
             buffers[view.buffer].live[1] = index;
         }
     }
@@ -92,6 +92,9 @@ pub(super) fn lower(graph: &Graph, order: &[Value]) -> Result<Plan, Diagnostics>
     Ok(Plan { description, input, outputs, sections, buffers, steps })
 }
 
+/// What a step reads, and its gate.
+type Reads = [Option<View>; 2];
+
 struct Lowering<'a> {
     graph: &'a Graph,
     position: HashMap<Value, usize>,
@@ -109,7 +112,7 @@ impl Lowering<'_> {
         let node = self.graph.node(value);
         let read = operands.first().map(|operand| self.views[operand]);
         match (&node.op, read) {
-            (Op::Input(_), _) => self.compute(value, None, Action::Input),
+            (Op::Input(_), _) => self.compute(value, [None, None], Action::Input),
             (Op::ZeroPad(_), Some(read)) => {
                 let Sides { top, left, .. } = node.halo;
                 let [_, height, width, _] = dims(self.graph, value);
@@ -126,11 +129,13 @@ impl Lowering<'_> {
                 self.with_halo(value, View { dims, at: [0, 0], size: [1, 1], ..read });
             }
             (Op::Conv2d(conv), Some(read)) => {
-                let residual = operands.get(1).map(|residual| self.views[residual].element);
-                let action = self.convolution(node, conv, read, dims(self.graph, operands[0]), residual)?;
-                match operands.get(1) {
-                    Some(residual) => self.in_place(value, *residual, read, action),
-                    None => self.compute(value, Some(read), action),
+                let [gate, residual] = conv.gate_and_residual(operands);
+                let held = residual.map(|residual| self.views[&residual].element);
+                let action = self.convolution(node, conv, read, dims(self.graph, operands[0]), held)?;
+                let gate = gate.map(|gate| self.dense(gate));
+                match residual {
+                    Some(residual) => self.in_place(value, residual, [Some(read), gate], action),
+                    None => self.compute(value, [Some(read), gate], action),
                 }
             }
             (op, read) => {
@@ -142,11 +147,11 @@ impl Lowering<'_> {
                 let mut planning = Planning { node, operands: &types, lists: &mut self.lists };
                 let (action, place) = op.step(&mut planning)?;
                 match place {
-                    Place::Own => self.compute(value, read, action),
+                    Place::Own => self.compute(value, [read, None], action),
                     Place::Dense => self.along_channels(value, operands[0], action),
                     Place::Over(held) => {
                         let other = operands[usize::from(held == 0)];
-                        self.in_place(value, operands[held], self.views[&other], action);
+                        self.in_place(value, operands[held], [Some(self.views[&other]), None], action);
                     }
                 }
             }
@@ -155,10 +160,10 @@ impl Lowering<'_> {
     }
 
     /// Computes a value into a buffer of its own.
-    fn compute(&mut self, value: Value, read: Option<View>, action: Action) {
+    fn compute(&mut self, value: Value, reads: Reads, action: Action) {
         let node = self.graph.node(value);
         let write = self.allocate(node, dims(self.graph, value), node.halo);
-        self.step(node, action, read, write);
+        self.step(node, action, reads, write);
         self.views.insert(value, write);
     }
 
@@ -167,21 +172,22 @@ impl Lowering<'_> {
         let node = self.graph.node(value);
         let read = self.dense(operand);
         let write = self.allocate(node, dims(self.graph, value), Sides::default());
-        self.step(node, action, Some(read), write);
+        self.step(node, action, [Some(read), None], write);
         self.with_halo(value, write);
     }
 
     /// Computes a value over an operand that its buffer holds; over a copy of that, if it is still needed or read by the step itself.
-    fn in_place(&mut self, value: Value, held: Value, read: View, action: Action) {
+    fn in_place(&mut self, value: Value, held: Value, reads: Reads, action: Action) {
         let node = self.graph.node(value);
         let mut write = self.views[&held];
-        if read.buffer == write.buffer || self.is_needed_behind(write.buffer, self.position[&value]) {
+        let read = reads.iter().flatten().any(|read| read.buffer == write.buffer);
+        if read || self.is_needed_behind(write.buffer, self.position[&value]) {
             let copy = self.allocate(self.graph.node(held), dims(self.graph, held), node.halo);
-            self.step(node, Action::Copy, Some(write), copy);
+            self.step(node, Action::Copy, [Some(write), None], copy);
             write = copy;
         }
         write.element = element(node);
-        self.step(node, action, Some(read), write);
+        self.step(node, action, reads, write);
         self.views.insert(value, write);
     }
 
@@ -210,7 +216,7 @@ impl Lowering<'_> {
         }
         let node = self.graph.node(value);
         let copy = self.allocate(node, dims(self.graph, value), Sides::default());
-        self.step(node, Action::Copy, Some(view), copy);
+        self.step(node, Action::Copy, [Some(view), None], copy);
         copy
     }
 
@@ -222,7 +228,7 @@ impl Lowering<'_> {
         }
         let node = self.graph.node(value);
         let copy = self.allocate_as(Element::F32, node, dims(self.graph, value), Sides::default());
-        self.step(node, Action::Copy, Some(view), copy);
+        self.step(node, Action::Copy, [Some(view), None], copy);
         copy
     }
 
@@ -232,7 +238,7 @@ impl Lowering<'_> {
         if node.halo == Sides::default() {
             self.views.insert(value, view);
         } else {
-            self.compute(value, Some(view), Action::Copy);
+            self.compute(value, [Some(view), None], Action::Copy);
         }
     }
 
@@ -259,13 +265,14 @@ impl Lowering<'_> {
             whole: false,
         });
         if !view.is_dense() {
-            self.step(node, Action::Clear, None, view);
+            self.step(node, Action::Clear, [None, None], view);
         }
         view
     }
 
-    fn step(&mut self, node: &Node, action: Action, read: Option<View>, write: View) {
-        self.steps.push(Step { name: node.name.clone(), block: node.block.clone(), action, read, write });
+    fn step(&mut self, node: &Node, action: Action, [read, gate]: Reads, write: View) {
+        let (name, block) = (node.name.clone(), node.block.clone());
+        self.steps.push(Step { name, block, action, read, gate, write });
     }
 
     fn convolution(
@@ -285,7 +292,7 @@ impl Lowering<'_> {
             return Err(Diagnostic::new(message, node.span));
         };
         let blocks = blocks(conv.groups, [input[3], conv.filters]);
-        self.layers.push(LayerWeights {
+        let layer = LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
             groups: conv.groups,
@@ -298,7 +305,15 @@ impl Lowering<'_> {
             bias: conv.bias.as_ref().and_then(|bias| bias.tensor.clone()),
             batch_norm: conv.weights.batch_norm.clone(),
             slope: conv.activation.slope.clone(),
-        });
+        };
+        // A convolution of the same weights shares them.
+        let same = |other: &LayerWeights| {
+            other.kernel == layer.kernel && LayerWeights { name: layer.name.clone(), ..other.clone() } == layer
+        };
+        let index = self.layers.iter().position(same).unwrap_or(self.layers.len());
+        if index == self.layers.len() {
+            self.layers.push(layer);
+        }
         let conv = Conv {
             kernel: conv.kernel,
             stride: conv.stride,
@@ -310,7 +325,7 @@ impl Lowering<'_> {
             algorithms,
             split: conv.split.unwrap_or(Split::Pixels),
         };
-        Ok(Action::Conv { layer: self.layers.len() - 1, conv })
+        Ok(Action::Conv { layer: index, conv })
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn join(
             if let Action::Conv { layer, .. } = step.action {
                 joined.description.layers.to_mut()[layer] = plan.description.layers[layer].clone();
             }
-            for view in step.read.iter().chain([&step.write]) {
+            for view in step.views() {
                 let [_, last] = used[view.buffer].get_or_insert([index; 2]);
                 *last = index;
                 joined.buffers[view.buffer].bytes = section.passes * view.bytes();

@@ -165,6 +165,7 @@ fn add(
         weights: Param::load(Kernel { name: weights, layout: KernelLayout::Hwio }),
         bias: bias.map(|bias| Param::load(Some(bias))),
         standardized: None,
+        gated: false,
         activation: ops::Activation::NONE,
         algorithms: None,
         split: None,

@@ -49,6 +49,8 @@ pub(crate) struct ConvTask<'a> {
     pub(crate) scale: *const f32,
     pub(crate) bias: *const f32,
     pub(crate) y: Target,
+    /// What sums are multiplied with, an element a channel of each image; unless the convolution has one: nowhere.
+    pub(crate) gate: *const f32,
     /// Makes outputs of sums: not for f32.
     pub(crate) finish: unsafe fn(&Epilogue<'_>),
     /// The activation, if it is more than a ReLU.
@@ -108,21 +110,23 @@ const LARGEST_PANEL: usize = LARGEST_RUN * PANEL;
 /// The bias of sums that have begun.
 pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 
-/// `y = activation(conv(x, weights) + y?)`, shared out over threads.
+/// `y = activation(conv(x, weights) * gate? + y?)`, shared out over threads. `gate` is empty, or `[N, 1, 1, C]`.
 ///
 /// # Panics
 /// If the geometry reaches outside the slices, or pixels of the output overlap, or the weights are not packed for these
 /// kernels and the algorithm, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the
-/// elements of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32.
+/// elements of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32. If the convolution
+/// has a gate, and this one is too short, or there is no kernel for it: there are for f32, direct sums and Strassen's algorithm.
 pub fn convolve(
     kernels: &Kernels,
     threads: &Threads,
     convolution: &Convolution,
     x: Elements<'_>,
     weights: PackedConv<'_>,
+    gate: &[f32],
     y: ElementsMut<'_>,
 ) {
-    let Convolution { geometry, algorithms, activation, split, .. } = convolution;
+    let Convolution { geometry, algorithms, activation, split, gated, .. } = convolution;
     let sums = lists(convolution.residual, x, &y);
     let lists = sums + usize::from(*activation == Activation::Prelu);
     if geometry.is_empty() {
@@ -135,6 +139,11 @@ pub fn convolve(
     must_fit(geometry.fits(words, y.len()));
     assert!(x.is_aligned(), "the input does not begin with a whole word");
     let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct);
+    if *gated {
+        let takes = matches!(algorithm, Algorithm::Direct | Algorithm::Strassen { .. });
+        assert!(kind == Kind::F32 && takes, "there is no kernel that takes a gate");
+        assert!(gate.len() >= geometry.batch.saturating_mul(geometry.channels), "the gate is too short");
+    }
     let work = match dots {
         Some(dots) => words::work(dots, geometry),
         None => {
@@ -169,6 +178,7 @@ pub fn convolve(
         bias: list(2),
         // One pointer for all threads: an address and a type.
         y: Target::of(y),
+        gate: gate.as_ptr(),
         finish: kernels.of(kind).finish,
         activator,
         units: 0..0,
@@ -309,7 +319,10 @@ impl Work {
 /// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     let ConvTask {
-        convolution: Convolution { geometry, residual, activation, .. }, units, panel_range, ..
+        convolution: Convolution { geometry, residual, activation, gated, .. },
+        units,
+        panel_range,
+        ..
     } = task;
     let output = task.y.of_f32();
     let (depth, panels) = (geometry.depth(), Panels::of(kernels, geometry));
@@ -321,14 +334,25 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     };
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
+    let mut gate_offsets = [0usize; BLOCK];
     for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
         let count = pixels.len();
         let tiles = count.div_ceil(kernels.tile);
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
+        if *gated {
+            locate_gates(geometry, pixels.clone(), &mut gate_offsets);
+        }
         for panel in panel_range.clone() {
             let panel = panels.at(panel);
             let y = output.wrapping_add(panel.first);
-            let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
+            let begun = [
+                Begun {
+                    sums: task.gate.wrapping_add(panel.first),
+                    offsets: &gate_offsets[..count],
+                    is_gate: true,
+                },
+                Begun::sums(y, &y_offsets[..count]),
+            ];
             // Runs that are done, and words of the next.
             let (mut done, mut column) = (0, 0);
             // A window without rows or runs still has a bias.
@@ -365,7 +389,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                         y,
                         y_offsets: &y_offsets[..count],
                         channels: panel.channels,
-                        begun: &held[..usize::from(!first || *residual == Residual::Same)],
+                        begun: &begun[usize::from(!gated)..1 + usize::from(!first || *residual == Residual::Same)],
                         relu: *activation == Activation::Relu && last,
                     });
                 }
@@ -394,6 +418,14 @@ pub(super) fn locate(geometry: &ConvGeometry, start: usize, x: &mut [usize], y: 
         if row == height {
             (row, image) = (0, image + 1);
         }
+    }
+}
+
+/// Where the gates of some pixels are: those of their images.
+pub(super) fn locate_gates(geometry: &ConvGeometry, pixels: Range<usize>, offsets: &mut [usize]) {
+    let image = geometry.output[0] * geometry.output[1];
+    for (offset, pixel) in offsets.iter_mut().zip(pixels) {
+        *offset = pixel / image * geometry.channels;
     }
 }
 

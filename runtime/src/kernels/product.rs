@@ -3,7 +3,7 @@
 //! ```text
 //! sums[p][:] = bias
 //! for each run, for k in 0 .. run:  sums[p][:] += x[p][run][k] * w[run][k][:]        all sums in registers
-//! y[p][:] = relu?(sums[p][:] + sums that have begun)
+//! y[p][:] = relu?(sums[p][:] + sums that have begun)                                 f32: (..) * gate in between
 //! ```
 //! A word is a f32, or two int16 whose products are added up exactly: see [`Arithmetic`].
 //!
@@ -46,19 +46,29 @@ pub(crate) struct Product<'a> {
     pub(crate) y_offsets: &'a [usize],
     /// Channels, at most a panel's.
     pub(crate) channels: usize,
-    /// Sums that have begun, to be added: what the output holds, or those of other products.
+    /// What is done with the sums, one after another: sums that have begun are added (what the output holds, or those of other products),
+    /// a gate is multiplied.
     pub(crate) begun: &'a [Begun<'a>],
     /// Cut negative results off.
     pub(crate) relu: bool,
 }
 
-/// Sums that have begun.
+/// Sums that have begun, or a gate.
 #[derive(Clone, Copy)]
 pub(crate) struct Begun<'a> {
     /// What pixel offsets count from.
     pub(crate) sums: *const f32,
     /// Where each pixel's channels are.
     pub(crate) offsets: &'a [usize],
+    /// Whether it is a gate: of f32 only.
+    pub(crate) is_gate: bool,
+}
+
+impl<'a> Begun<'a> {
+    /// Sums, to be added.
+    pub(crate) fn sums(sums: *const f32, offsets: &'a [usize]) -> Self {
+        Begun { sums, offsets, is_gate: false }
+    }
 }
 
 /// What a tile of a whole panel fetches for a row of the weights; those of the last panel, if it is narrower, fetch a line.
@@ -209,14 +219,23 @@ unsafe fn tile<
                 }
             }
         }
-        for begun in product.begun {
-            for p in 0..P {
-                let from = begun.sums.add(*begun.offsets.get_unchecked(first + p));
-                for v in 0..V - 1 {
-                    sums[p][v] = N::add_sums(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
+        macro_rules! combine {
+            ($begun:expr, $operation:path) => {
+                for p in 0..P {
+                    let from = $begun.sums.add(*$begun.offsets.get_unchecked(first + p));
+                    for v in 0..V - 1 {
+                        sums[p][v] = $operation(simd, sums[p][v], simd.load(from.add(v * S::LANES)));
+                    }
+                    let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
+                    sums[p][V - 1] = $operation(simd, sums[p][V - 1], old);
                 }
-                let old = simd.load_partial(from.add((V - 1) * S::LANES), last);
-                sums[p][V - 1] = N::add_sums(simd, sums[p][V - 1], old);
+            };
+        }
+        for begun in product.begun {
+            if !N::INTEGER && begun.is_gate {
+                combine!(begun, S::mul);
+            } else {
+                combine!(begun, N::add_sums);
             }
         }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });

@@ -21,7 +21,7 @@
 //! epilogue. int8 stay exact: sums of inputs are at most 510 in magnitude and factors at most 508, both int16; sums of products wrap
 //! modulo 2^32, and what they come to fits.
 //!
-//! All `y` with `+ bias + y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
+//! All `y` with `+ bias`, times the gate if there is one, `+ y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
 //! while others are computed.
 
 use std::ops::Range;
@@ -30,7 +30,7 @@ use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, SKEW, SUMS};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
-use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
+use crate::kernels::conv::{ConvTask, NO_BIAS, locate, locate_gates};
 use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::Kernels;
@@ -93,6 +93,9 @@ pub(crate) struct LastTask<'a> {
     y_offsets: &'a [usize],
     /// Channels of the panel, whole vectors.
     channels: usize,
+    /// What sums are multiplied with, and where each pixel's is; an empty list: with nothing.
+    gate: *const f32,
+    gate_offsets: &'a [usize],
     accumulate: bool,
     relu: bool,
 }
@@ -110,7 +113,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
     let mut pairs = Pairs::NONE;
     let narrow = task.kind != Kind::F32;
     for range in blocks(task.units.clone(), block, kernels.tile) {
-        pairs.locate(&task.convolution.geometry, range);
+        pairs.locate(task.convolution, range);
         // SAFETY: the caller's contract, for these pairs.
         unsafe {
             if narrow {
@@ -173,6 +176,9 @@ struct Pairs {
     y_second: [usize; LARGEST_PAIRS],
     /// Where each pixel is in the output, pair by pair.
     y: [usize; 2 * LARGEST_PAIRS],
+    /// Where their gates are, if there are any.
+    gate_first: [usize; LARGEST_PAIRS],
+    gate_second: [usize; LARGEST_PAIRS],
 }
 
 impl<'a> Planes<'a> {
@@ -199,10 +205,14 @@ impl Pairs {
         y_first: [0; LARGEST_PAIRS],
         y_second: [0; LARGEST_PAIRS],
         y: [0; 2 * LARGEST_PAIRS],
+        gate_first: [0; LARGEST_PAIRS],
+        gate_second: [0; LARGEST_PAIRS],
     };
 
     /// Finds some pairs.
-    fn locate(&mut self, geometry: &ConvGeometry, pairs: Range<usize>) {
+    fn locate(&mut self, convolution: &Convolution, pairs: Range<usize>) {
+        let Convolution { geometry, gated, .. } = *convolution;
+        let geometry = &geometry;
         let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
         let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
@@ -211,6 +221,13 @@ impl Pairs {
         for slot in 0..count {
             [self.x_first[slot], self.x_second[slot]] = [self.x[2 * slot], self.x[2 * slot + 1]];
             [self.y_first[slot], self.y_second[slot]] = [self.y[2 * slot], self.y[2 * slot + 1]];
+        }
+        if gated {
+            let mut gates = [0; 2 * LARGEST_PAIRS];
+            locate_gates(geometry, 2 * start..2 * start + located, &mut gates);
+            for slot in 0..count {
+                [self.gate_first[slot], self.gate_second[slot]] = [gates[2 * slot], gates[2 * slot + 1]];
+            }
         }
         (self.count, self.seconds) = (count, located - count);
     }
@@ -289,7 +306,7 @@ impl<'a> Part<'a> {
     /// As [`run`], for these pairs, whose inputs are added up, and the panel.
     unsafe fn multiply(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Part { kernels, task, inputs, outputs, .. } = *self;
-        let Convolution { residual, activation, .. } = *task.convolution;
+        let Convolution { residual, activation, gated, .. } = *task.convolution;
         let relu = activation == Activation::Relu;
         let is_f32 = task.kind == Kind::F32;
         let (residual, relu) = if is_f32 { (residual, relu) } else { (Residual::None, false) };
@@ -322,11 +339,21 @@ impl<'a> Part<'a> {
                 Kind::F32 => task.panels.wrapping_add(place),
                 _ => g.wrapping_add(index * panel.width * inputs),
             };
-            let held = Begun { sums: y, offsets: y_offsets };
-            let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
+            let held = Begun::sums(y, y_offsets);
+            let other = other.map(|(sums, offsets)| Begun::sums(sums, offsets));
             let is_output = half.is_some();
-            let begun = &[other, held]
-                [..usize::from(index > 0) + usize::from(is_output && residual == Residual::Same)];
+            let gate = half.filter(|_| gated).map(|half| Begun {
+                sums: task.gate.wrapping_add(half * outputs + panel.first),
+                offsets: if index < 6 { &pairs.gate_first } else { &pairs.gate_second },
+                is_gate: true,
+            });
+            let held = (is_output && residual == Residual::Same).then_some(held);
+            let mut begun = [Begun::sums(y, y_offsets); 3];
+            let mut count = 0;
+            for term in [other, gate, held].into_iter().flatten() {
+                begun[count] = term;
+                count += 1;
+            }
             // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
             // bias is as long as the widest panel.
             unsafe {
@@ -346,7 +373,7 @@ impl<'a> Part<'a> {
                     y,
                     y_offsets,
                     channels: panel.width,
-                    begun,
+                    begun: &begun[..count],
                     relu: is_output && relu,
                 });
             }
@@ -404,7 +431,7 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these pairs and the panel, whose products are in M.
     unsafe fn add_products(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
-        let Convolution { residual, activation, .. } = *self.task.convolution;
+        let Convolution { residual, activation, gated, .. } = *self.task.convolution;
         let relu = activation == Activation::Relu;
         let is_f32 = self.task.kind == Kind::F32;
         let (_, y, apart) = self.places(panel, planes);
@@ -416,6 +443,8 @@ impl<'a> Part<'a> {
             y: y.wrapping_add(apart),
             y_offsets: &pairs.y_second[..pairs.seconds],
             channels: panel.width,
+            gate: self.task.gate.wrapping_add(self.outputs + panel.first),
+            gate_offsets: if gated { &pairs.gate_second[..pairs.seconds] } else { &[] },
             accumulate: is_f32 && residual == Residual::Same,
             relu: is_f32 && relu,
         };
@@ -483,7 +512,7 @@ pub(crate) unsafe fn make_factors<S: Integers, W: Weights<S>>(simd: S, task: &Fa
 /// The second halves of the second pixels: `v + w - u`.
 ///
 /// # Safety
-/// Each plane and the bias hold the panel's channels; pixels lie in the output, where nobody else reads or writes. The machine
+/// Each plane and the bias hold the panel's channels, and so do gates; pixels lie in the output, where nobody else reads or writes. The machine
 /// has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'_>) {
@@ -497,6 +526,9 @@ pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'
                 let bias = simd.load(task.bias.add(channel));
                 let mut sum = N::add_sums(simd, N::sub_sums(simd, N::add_sums(simd, v, w), u), bias);
                 let to = task.y.add(offset + channel);
+                if !N::INTEGER && let Some(offset) = task.gate_offsets.get(slot) {
+                    sum = simd.mul(sum, simd.load(task.gate.add(offset + channel)));
+                }
                 if task.accumulate {
                     sum = N::add_sums(simd, sum, simd.load(to));
                 }

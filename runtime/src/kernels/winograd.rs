@@ -319,7 +319,7 @@ impl<'a> Part<'a> {
             begun |= 1 << product.sum;
             let y = planes.m[product.sum * planes.m_plane..].as_mut_ptr();
             let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
-            let held = [Begun { sums: y, offsets: y_offsets }];
+            let held = [Begun::sums(y, y_offsets)];
             let tiles = slots.count.div_ceil(kernels.tile);
             // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
             // bias is as long as the widest panel.

@@ -24,6 +24,7 @@ impl Lowering<'_> {
             dilation,
             groups,
             standardized,
+            gated: false,
             padding,
             weights: self.kernel(&names.conv, self.names.layout),
             bias: self.bias(&names.conv, conv.bias),

@@ -96,6 +96,7 @@ pub(super) fn conv(builder: &mut Builder<'_>, node: &Node) -> Result<Value, Erro
         weights: Param::load(Kernel { name: "".into(), layout: KernelLayout::Oihw }),
         bias: None,
         standardized,
+        gated: false,
         activation: Activation::NONE,
         algorithms: None,
         split: None,
