@@ -45,7 +45,11 @@ network family
 %s = sigmoid %e
 %m = multiply %g, %s {act=hard_swish}
 %sum = add %m, %n {act=prelu slope=@sum}
-%blur = blur %sum {size=3 s=2}
+%w = conv2d %sum {k=1x1 s=1 p=0 filters=32 w=@w:oihw}
+%ws = average_pool %w {global}
+%wg = multiply %w, %ws
+%gated = add %wg, %sum {act=silu}
+%blur = blur %gated {size=3 s=2}
 %up = upsample %blur {times=2}
 %stats = statistics_pool %up {over=width eps=1e-7}
 %gem = gem_pool %up {p=3 eps=1e-6}
