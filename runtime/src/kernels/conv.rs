@@ -345,14 +345,8 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
         for panel in panel_range.clone() {
             let panel = panels.at(panel);
             let y = output.wrapping_add(panel.first);
-            let begun = [
-                Begun {
-                    sums: task.gate.wrapping_add(panel.first),
-                    offsets: &gate_offsets[..count],
-                    is_gate: true,
-                },
-                Begun::sums(y, &y_offsets[..count]),
-            ];
+            let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
+            let gate = Begun { sums: task.gate.wrapping_add(panel.first), offsets: &gate_offsets[..count] };
             // Runs that are done, and words of the next.
             let (mut done, mut column) = (0, 0);
             // A window without rows or runs still has a bias.
@@ -389,7 +383,8 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                         y,
                         y_offsets: &y_offsets[..count],
                         channels: panel.channels,
-                        begun: &begun[usize::from(!gated)..1 + usize::from(!first || *residual == Residual::Same)],
+                        begun: &held[..usize::from(!first || *residual == Residual::Same)],
+                        gate: gated.then_some((gate, 0)),
                         relu: *activation == Activation::Relu && last,
                     });
                 }

@@ -46,9 +46,10 @@ pub(crate) struct Product<'a> {
     pub(crate) y_offsets: &'a [usize],
     /// Channels, at most a panel's.
     pub(crate) channels: usize,
-    /// What is done with the sums, one after another: sums that have begun are added (what the output holds, or those of other products),
-    /// a gate is multiplied.
+    /// Sums that have begun, to be added: those of other products, or what the output holds.
     pub(crate) begun: &'a [Begun<'a>],
+    /// What sums are multiplied with as soon as so many of those have been added: f32 only.
+    pub(crate) gate: Option<(Begun<'a>, usize)>,
     /// Cut negative results off.
     pub(crate) relu: bool,
 }
@@ -60,15 +61,6 @@ pub(crate) struct Begun<'a> {
     pub(crate) sums: *const f32,
     /// Where each pixel's channels are.
     pub(crate) offsets: &'a [usize],
-    /// Whether it is a gate: of f32 only.
-    pub(crate) is_gate: bool,
-}
-
-impl<'a> Begun<'a> {
-    /// Sums, to be added.
-    pub(crate) fn sums(sums: *const f32, offsets: &'a [usize]) -> Self {
-        Begun { sums, offsets, is_gate: false }
-    }
 }
 
 /// What a tile of a whole panel fetches for a row of the weights; those of the last panel, if it is narrower, fetch a line.
@@ -231,12 +223,18 @@ unsafe fn tile<
                 }
             };
         }
-        for begun in product.begun {
-            if !N::INTEGER && begun.is_gate {
-                combine!(begun, S::mul);
-            } else {
-                combine!(begun, N::add_sums);
+        // One behind the other: where code for both was one loop's alternatives, it kept sums in memory.
+        let mut added = 0;
+        loop {
+            if !N::INTEGER
+                && let Some((gate, after)) = product.gate
+                && after == added
+            {
+                combine!(gate, S::mul);
             }
+            let Some(begun) = product.begun.get(added) else { break };
+            combine!(begun, N::add_sums);
+            added += 1;
         }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {

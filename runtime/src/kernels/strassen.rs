@@ -339,21 +339,16 @@ impl<'a> Part<'a> {
                 Kind::F32 => task.panels.wrapping_add(place),
                 _ => g.wrapping_add(index * panel.width * inputs),
             };
-            let held = Begun::sums(y, y_offsets);
-            let other = other.map(|(sums, offsets)| Begun::sums(sums, offsets));
+            let held = Begun { sums: y, offsets: y_offsets };
+            let others = usize::from(other.is_some());
+            let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
             let is_output = half.is_some();
-            let gate = half.filter(|_| gated).map(|half| Begun {
-                sums: task.gate.wrapping_add(half * outputs + panel.first),
-                offsets: if index < 6 { &pairs.gate_first } else { &pairs.gate_second },
-                is_gate: true,
+            let begun = &[other, held][..others + usize::from(is_output && residual == Residual::Same)];
+            let gate = half.filter(|_| gated).map(|half| {
+                let sums = task.gate.wrapping_add(half * outputs + panel.first);
+                let offsets = if index + 1 < PRODUCTS { &pairs.gate_first } else { &pairs.gate_second };
+                (Begun { sums, offsets }, others)
             });
-            let held = (is_output && residual == Residual::Same).then_some(held);
-            let mut begun = [Begun::sums(y, y_offsets); 3];
-            let mut count = 0;
-            for term in [other, gate, held].into_iter().flatten() {
-                begun[count] = term;
-                count += 1;
-            }
             // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
             // bias is as long as the widest panel.
             unsafe {
@@ -373,7 +368,8 @@ impl<'a> Part<'a> {
                     y,
                     y_offsets,
                     channels: panel.width,
-                    begun: &begun[..count],
+                    begun,
+                    gate,
                     relu: is_output && relu,
                 });
             }

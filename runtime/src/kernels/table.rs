@@ -1,5 +1,6 @@
 //! The type of a kernel table, and the macro that fills one for an instruction set.
 
+use resnet_plan::winograd::Tile;
 use resnet_plan::{Class, Precision};
 
 use crate::kernels::activate::ActivateTask;
@@ -14,6 +15,7 @@ use crate::kernels::pool::PoolTask;
 use crate::kernels::product::Product;
 use crate::kernels::strassen::{FactorTask, LastTask, SumsTask};
 use crate::kernels::wide::{InputRun, Kind, WeightRows};
+use crate::kernels::winograd::made_row::RowWeights;
 use crate::kernels::winograd::row_product::RowProduct;
 use crate::kernels::winograd::transform::{InputTile, KernelTile, OutputTile};
 use crate::kernels::winograd_rows::transform::{BandInput, BandKernel, BandOutput};
@@ -31,17 +33,15 @@ pub struct Kernels {
     pub(crate) panel: usize,
     /// Output pixels in a tile.
     pub(crate) tile: usize,
-    /// Tiles of Winograd's algorithm in a group whose products are computed together.
-    pub(crate) group: usize,
     /// Of words of one f32.
     pub(crate) float: WordKernels,
     /// Of words of two int16, which int8 are widened to.
     pub(crate) integer: WordKernels,
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
-    /// A function for each row of the transformed weights.
-    pub(crate) row_products_of_four: [unsafe fn(&RowProduct<'_>); 6],
-    pub(crate) row_products_of_two: [unsafe fn(&RowProduct<'_>); 4],
+    /// Winograd's algorithm with fused weights, for tiles of 4x4, and of 2x2 where the stride is 2.
+    pub(crate) fused_four: FusedKernels,
+    pub(crate) fused_two: FusedKernels,
     pub(crate) winograd_kernel: unsafe fn(&KernelTile),
     pub(crate) winograd_input: unsafe fn(&InputTile<'_>),
     pub(crate) winograd_rows_kernel: unsafe fn(&BandKernel<'_>),
@@ -76,6 +76,15 @@ pub(crate) struct WordKernels {
     pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
+/// Products of rows of Winograd's transformed weights: a function for each row.
+#[derive(Clone, Copy)]
+pub(crate) enum FusedKernels {
+    /// Instruction sets of many registers transform weights in them, for a group of tiles.
+    Many(&'static [unsafe fn(&RowProduct<'_>)]),
+    /// Those of few make a row of weights, and then multiply all tiles with it.
+    Few { make: &'static [unsafe fn(&RowWeights)], multiply: unsafe fn(&RowProduct<'_>) },
+}
+
 impl Kernels {
     /// A panel of so many output channels in one block.
     pub(crate) fn panel_at(&self, index: usize, channels: usize) -> Panel {
@@ -95,6 +104,14 @@ impl Kernels {
             Precision::F32 => None,
             Precision::Bf16 => self.bf16.as_ref(),
             Precision::Int8 => self.int8.as_ref(),
+        }
+    }
+
+    /// Winograd's algorithm with fused weights.
+    pub(crate) fn fused(&self, tile: Tile) -> FusedKernels {
+        match tile {
+            Tile::Four => self.fused_four,
+            Tile::TwoOfStride2 => self.fused_two,
         }
     }
 
@@ -152,11 +169,11 @@ macro_rules! kernels {
     (
         $isa:literal, $simd:ty, [$($features:literal)?], tile: $tile:literal, vectors: $vectors:literal
     ) => {{
-        use crate::kernels::winograd::{row_product, transform as winograd};
+        use crate::kernels::winograd::{made_row, row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
         use crate::kernels::product::{self, Fetch, Product};
         use crate::kernels::{self, epilogue, fold, peak, pool, strassen, wide};
-        use crate::kernels::table::{WordKernels, by_kind, compiled};
+        use crate::kernels::table::{FusedKernels, WordKernels, by_kind, compiled};
         use crate::kernels::wide::{Float, Integer, Kind};
         use crate::simd::Simd;
 
@@ -168,8 +185,14 @@ macro_rules! kernels {
         // One function for each row and each way to fetch: without optimization, one function of all takes 1 MB of stack.
         macro_rules! row {
             ($kernel:ident $row:literal) => {{
-                compile!(row, row_product::RowProduct<'_>, row_product::$kernel::<$simd, $vectors, $row>);
+                compile!(row, row_product::RowProduct<'_>, row_product::$kernel::<$simd, $row>);
                 row
+            }};
+        }
+        macro_rules! make {
+            ($kernel:ident $row:literal) => {{
+                compile!(make, made_row::RowWeights, made_row::$kernel::<$simd, $row>);
+                make
             }};
         }
         compile!(product_once, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 1, true>);
@@ -247,7 +270,6 @@ macro_rules! kernels {
             lanes: <$simd>::LANES,
             panel: $vectors * <$simd>::LANES,
             tile: $tile,
-            group: $vectors,
             float: WordKernels {
                 product,
                 winograd_output: winograd_output_of_floats,
@@ -268,8 +290,18 @@ macro_rules! kernels {
             },
             widen_inputs,
             widen_weights,
-            row_products_of_four: [row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)],
-            row_products_of_two: [row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)],
+            fused_four: if $vectors > 2 {
+                FusedKernels::Many(&[row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)])
+            } else {
+                compile!(multiply, row_product::RowProduct<'_>, made_row::multiply_four);
+                FusedKernels::Few { make: &[make!(make_four 0), make!(make_four 1), make!(make_four 2), make!(make_four 3), make!(make_four 4), make!(make_four 5)], multiply }
+            },
+            fused_two: if $vectors > 2 {
+                FusedKernels::Many(&[row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)])
+            } else {
+                compile!(multiply, row_product::RowProduct<'_>, made_row::multiply_two);
+                FusedKernels::Few { make: &[make!(make_two 0), make!(make_two 1), make!(make_two 2), make!(make_two 3)], multiply }
+            },
             winograd_kernel,
             winograd_input,
             winograd_rows_kernel,

@@ -19,6 +19,7 @@
 
 pub mod fused;
 mod integer;
+pub(crate) mod made_row;
 pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
@@ -319,7 +320,7 @@ impl<'a> Part<'a> {
             begun |= 1 << product.sum;
             let y = planes.m[product.sum * planes.m_plane..].as_mut_ptr();
             let (x_offsets, y_offsets) = (&offsets[..slots.count], &slots.m[..slots.count]);
-            let held = [Begun::sums(y, y_offsets)];
+            let held = [Begun { sums: y, offsets: y_offsets }];
             let tiles = slots.count.div_ceil(kernels.tile);
             // SAFETY: the slots lie in V and M, pixels of whole tiles in the input, weights in U or among the packed ones; the
             // bias is as long as the widest panel.
@@ -341,6 +342,7 @@ impl<'a> Part<'a> {
                     y_offsets,
                     channels: width,
                     begun: &held[..usize::from(accumulate)],
+                    gate: None,
                     relu: false,
                 });
             }

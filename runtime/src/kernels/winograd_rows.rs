@@ -270,6 +270,7 @@ impl<'a> Part<'a> {
                     y_offsets: &self.m_offsets[..columns],
                     channels: panel.width,
                     begun: &[],
+                    gate: None,
                     relu: false,
                 });
             }

@@ -46,10 +46,10 @@ impl<const VNNI: bool> Simd for With<VNNI> {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
+    /// As [`Simd::prefetch`]: with tiles of 16 registers, what is fetched past the L2 cache gives way before it is read.
     #[inline(always)]
     fn prefetch_once(self, from: *const f32) {
-        // SAFETY: as `prefetch`.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
+        self.prefetch(from);
     }
 
     #[inline(always)]

@@ -139,7 +139,7 @@ impl<'a> Part<'a> {
         let product = kernels.of(task.kind).product;
         let y_offsets: [usize; LARGEST_WIDENED] = std::array::from_fn(|pixel| pixel * panel.width);
         let y = y.as_mut_ptr();
-        let held = [Begun::sums(y, &y_offsets[..count])];
+        let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
         // Panels are packed one after the other, each of as many packed words a channel.
         let weights = task.panels.wrapping_add(panel.place * self.depth() / wide);
         let (all_rows, most) = if self.depth() <= LARGEST_PART { (rows, run) } else { (1, LARGEST_PART) };
@@ -173,6 +173,7 @@ impl<'a> Part<'a> {
                     y_offsets: &y_offsets[..count],
                     channels: panel.width,
                     begun: &held[..usize::from(!first)],
+                    gate: None,
                     relu: false,
                 });
             }

@@ -12,15 +12,18 @@
 //! Weights are packed in the order in which they are read: panel by panel, for each input channel the window's nine weights; those
 //! in the middle of its sides are multiplied with what the transform begins with.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use resnet_plan::Algorithm;
-use resnet_plan::algorithm::LARGEST_BLOCK;
+use resnet_plan::algorithm::{GROUP, LARGEST_BLOCK};
 use resnet_plan::winograd::Tile;
 
 use crate::kernels::conv::ConvTask;
 use crate::kernels::panels::Panel;
 use crate::kernels::product::LINE;
+use crate::kernels::table::FusedKernels;
+use crate::kernels::winograd::made_row::{LARGEST_ROW, RowWeights};
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::winograd::{activate, outputs, pixels, places, shape, sides};
@@ -103,7 +106,13 @@ struct Planes<'a> {
     v: &'a mut [f32],
     unread: &'a mut [f32],
     m: &'a mut [f32],
+    /// A row of weights.
+    made: MaybeUninit<Row>,
 }
+
+/// In whole cache lines.
+#[repr(C, align(64))]
+struct Row([f32; LARGEST_ROW]);
 
 /// Tiles of a block that take a row of products, those that take all of it first.
 struct Slots {
@@ -121,14 +130,14 @@ impl<'a> Planes<'a> {
         let (v, rest) = rest.split_at_mut(part.tile.side() * part.layout.v_row);
         let (unread, m) = rest.split_at_mut(part.layout.v_group);
         zeros.fill(0.0);
-        Planes { zeros, v, unread, m }
+        Planes { zeros, v, unread, m, made: MaybeUninit::uninit() }
     }
 }
 
 impl Slots {
     /// Finds all tiles of a block, or those that have all their rows inside. Those of which all columns are inside come first.
     fn find(part: &Part<'_>, tiles: &Range<usize>, all_rows: bool) -> Self {
-        let (output, group) = (part.tile.output(), part.kernels.group);
+        let (output, group) = (part.tile.output(), GROUP);
         let Layout { v_tile, v_group, m_tile, .. } = part.layout;
         let mut slots = Slots { count: 0, whole: 0, v: [None; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] };
         for columns in [true, false] {
@@ -154,9 +163,9 @@ impl<'a> Part<'a> {
         let tile = Tile::of(step);
         let (side, width) = (tile.side(), kernels.lanes * panel_vectors(tile));
         let v_tile = side * kernels.lanes;
-        let v_vector = kernels.group * v_tile;
+        let v_vector = GROUP * v_tile;
         let v_group = v_vector * (channels / kernels.lanes);
-        let v_row = v_group * block.div_ceil(kernels.group);
+        let v_row = v_group * block.div_ceil(GROUP);
         let m_row = tile.side_sums() * width;
         let layout = Layout { v_tile, v_vector, v_group, v_row, m_row, m_tile: tile.side_sums() * m_row };
         let last = geometry.output.map(|size| (size - 1) % tile.output() + 1);
@@ -206,41 +215,55 @@ impl<'a> Part<'a> {
     /// As [`run`], for the panel and the tiles in `slots`, which are transformed.
     unsafe fn multiply(&self, panel: usize, slots: &[Slots; 2], planes: &mut Planes<'_>) {
         let Part { kernels, task, tile, channels, width, ref layout, .. } = *self;
-        let (group, side) = (kernels.group, tile.side());
+        let side = tile.side();
         for first in (0..channels).step_by(self.depth) {
             let depth = self.depth.min(channels - first);
             let weights = task.panels.wrapping_add((panel * channels + first) * 9 * width);
             // What is read next, and a third of what follows: products that are few leave the memory little time for it.
             let next = weights.wrapping_add(depth * 9 * width);
             let end = depth * 9 * width * 4 / 3;
-            let mut fetched = 0;
+            let mut unfetched = 0..end;
             let mut begun = 0u32;
             for row in 0..side {
                 let slots = &slots[self.slots_of[row]];
                 let (kernel, sum) = sides::row(tile, row);
-                let row_product = match tile {
-                    Tile::Four => kernels.row_products_of_four[kernel],
-                    Tile::TwoOfStride2 => kernels.row_products_of_two[kernel],
-                };
                 let accumulate = first > 0 || begun >> sum & 1 == 1;
                 begun |= 1 << sum;
-                for start in (0..slots.count).step_by(group) {
-                    let y_offsets = &slots.m[start..slots.count.min(start + group)];
-                    let x = row * layout.v_row + start / group * layout.v_group + first * group * side;
-                    let whole = slots.whole.saturating_sub(start).min(y_offsets.len());
-                    let product = RowProduct {
-                        x: planes.v[x..].as_ptr(),
-                        depth,
-                        weights,
-                        prefetch: if fetched < end { next.wrapping_add(fetched) } else { weights },
-                        y: planes.m[sum * layout.m_row..].as_mut_ptr(),
-                        y_offsets,
-                        whole: if self.partial { whole } else { y_offsets.len() },
-                        accumulate,
-                    };
-                    fetched += depth * LINES * LINE;
-                    // SAFETY: the caller's contract, for the panel and the channels; the slots lie in V and M.
-                    unsafe { row_product(&product) };
+                let x = row * layout.v_row + first * GROUP * side;
+                let mut product = RowProduct {
+                    x: planes.v[x..].as_ptr(),
+                    x_group: layout.v_group,
+                    depth,
+                    weights,
+                    prefetch: next,
+                    unfetched: unfetched.clone(),
+                    y: planes.m[sum * layout.m_row..].as_mut_ptr(),
+                    y_offsets: &slots.m[..slots.count],
+                    whole: if self.partial { slots.whole } else { slots.count },
+                    accumulate,
+                };
+                // SAFETY: the caller's contract, for the panel and the channels; the slots lie in V and M; there is room for a row
+                // of the widest weights.
+                unsafe {
+                    match kernels.fused(tile) {
+                        FusedKernels::Many(rows) => {
+                            rows[kernel](&product);
+                            unfetched.start += slots.count.div_ceil(GROUP) * depth * LINES * LINE;
+                        }
+                        FusedKernels::Few { make, multiply } => {
+                            let fetched = next.wrapping_add(unfetched.start);
+                            let made = RowWeights {
+                                weights,
+                                depth,
+                                prefetch: if unfetched.is_empty() { weights } else { fetched },
+                                to: planes.made.as_mut_ptr().cast(),
+                            };
+                            make[kernel](&made);
+                            unfetched.start += depth * LINES * LINE;
+                            product.weights = made.to;
+                            multiply(&product);
+                        }
+                    }
                 }
             }
         }

@@ -11,7 +11,9 @@
 //! Weights that are transformed in memory are written and read once more, which takes longer than to multiply them with few tiles.
 //! Here they stay in the L1 cache for all rows of the products.
 
-use resnet_plan::algorithm::VECTOR;
+use std::ops::Range;
+
+use resnet_plan::algorithm::{GROUP, VECTOR};
 use resnet_plan::winograd::Tile;
 
 use crate::kernels::product::LINE;
@@ -19,16 +21,20 @@ use crate::kernels::wide::Float;
 use crate::kernels::winograd::sides::{Four, Side, TwoOfStride2};
 use crate::simd::Integers;
 
-/// Tiles to be computed together: 1 to [`GROUP`](resnet_plan::algorithm::GROUP), or as many as an instruction set has registers for.
+/// Tiles to be computed: in groups of [`GROUP`].
 pub(crate) struct RowProduct<'a> {
-    /// Transformed inputs of the row: for each vector of channels and each of a whole group's tiles, one for each product.
+    /// Transformed inputs of the row: for each vector of channels and each of a whole group's tiles, one for each product. And how far it is
+    /// from a group to the next.
     pub(crate) x: *const f32,
+    pub(crate) x_group: usize,
     /// Input channels, whole vectors.
     pub(crate) depth: usize,
-    /// For each input channel the panel's, of the window's nine weights one after the other.
+    /// For each input channel the panel's, of the window's nine weights one after the other; or of the row's that are
+    /// [made](super::made_row).
     pub(crate) weights: *const f32,
-    /// What is needed next: [`LINES`] lines of it are fetched for each input channel, to be read once.
+    /// What is needed next, and the part of it that is not fetched yet: each group fetches [`LINES`] lines for each input channel, to be read once.
     pub(crate) prefetch: *const f32,
+    pub(crate) unfetched: Range<usize>,
     /// The row's sums of the first product; a panel's channels of one sum follow those of the other.
     pub(crate) y: *mut f32,
     /// Where each tile's sums are.
@@ -53,13 +59,10 @@ pub(super) const fn panel_vectors(tile: Tile) -> usize {
 /// Inputs, weights and sums are there for the tiles and channels, sums where nobody else reads or writes. The machine has the
 /// instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn row_of_four<S: Integers, const GROUP: usize, const ROW: usize>(
-    simd: S,
-    task: &RowProduct<'_>,
-) {
+pub(crate) unsafe fn row_of_four<S: Integers, const ROW: usize>(simd: S, task: &RowProduct<'_>) {
     const VECTORS: usize = panel_vectors(Tile::Four);
     // SAFETY: the caller's contract.
-    unsafe { group::<S, Four, 6, 4, 6, 6, ROW, VECTORS, GROUP>(simd, task) }
+    unsafe { groups::<S, Four, 6, 4, 6, 6, ROW, VECTORS>(simd, task) }
 }
 
 /// A row of a group of up to `GROUP` tiles of 2x2 with a stride of 2.
@@ -67,22 +70,19 @@ pub(crate) unsafe fn row_of_four<S: Integers, const GROUP: usize, const ROW: usi
 /// # Safety
 /// As [`row_of_four`].
 #[inline(always)]
-pub(crate) unsafe fn row_of_two<S: Integers, const GROUP: usize, const ROW: usize>(
-    simd: S,
-    task: &RowProduct<'_>,
-) {
+pub(crate) unsafe fn row_of_two<S: Integers, const ROW: usize>(simd: S, task: &RowProduct<'_>) {
     const VECTORS: usize = panel_vectors(Tile::TwoOfStride2);
     // SAFETY: the caller's contract.
-    unsafe { group::<S, TwoOfStride2<Float>, 5, 2, 4, 3, ROW, VECTORS, GROUP>(simd, task) }
+    unsafe { groups::<S, TwoOfStride2<Float>, 5, 2, 4, 3, ROW, VECTORS>(simd, task) }
 }
 
-/// As many tiles as there are, of which the first half or none may be whole; else all are computed as if they were: what a tile
-/// does not take is zero.
+/// Group by group, of as many tiles as there are, of which the first half or none may be whole; else all are computed as if they were: what
+/// a tile does not take is zero.
 ///
 /// # Safety
 /// As [`row_of_four`].
 #[inline(always)]
-unsafe fn group<
+unsafe fn groups<
     S: Integers,
     L: Side<N, O, K, M>,
     const N: usize,
@@ -91,34 +91,38 @@ unsafe fn group<
     const M: usize,
     const ROW: usize,
     const V: usize,
-    const GROUP: usize,
 >(
     simd: S,
     task: &RowProduct<'_>,
 ) {
-    macro_rules! instance {
-        ($tiles:literal, $whole:literal) => {
-            tiles::<S, L, N, O, K, M, ROW, V, GROUP, $tiles, $whole>(simd, task)
-        };
-    }
-    // SAFETY: the caller's contract.
-    unsafe {
-        match (task.y_offsets.len(), task.whole) {
-            (1, 0) => instance!(1, 0),
-            (1, _) => instance!(1, 1),
-            (2, 0) => instance!(2, 0),
-            (2, 1) => instance!(2, 1),
-            (2, _) => instance!(2, 2),
-            (3, _) if GROUP > 2 => instance!(3, 3),
-            (4, 0) if GROUP > 2 => instance!(4, 0),
-            (4, 2) if GROUP > 2 => instance!(4, 2),
-            (4, _) if GROUP > 2 => instance!(4, 4),
-            (tiles, _) => unreachable!("a group has 1 to {GROUP} tiles, not {tiles}"),
+    let mut unfetched = task.unfetched.clone();
+    for (group, y_offsets) in task.y_offsets.chunks(GROUP).enumerate() {
+        let fetched = if unfetched.is_empty() { task.weights } else { task.prefetch.wrapping_add(unfetched.start) };
+        unfetched.start += task.depth * LINES * LINE;
+        macro_rules! instance {
+            ($tiles:literal, $whole:literal) => {
+                tiles::<S, L, N, O, K, M, ROW, V, $tiles, $whole>(simd, task, group, fetched)
+            };
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            match (y_offsets.len(), task.whole.saturating_sub(group * GROUP)) {
+                (1, 0) => instance!(1, 0),
+                (1, _) => instance!(1, 1),
+                (2, 0) => instance!(2, 0),
+                (2, 1) => instance!(2, 1),
+                (2, _) => instance!(2, 2),
+                (3, _) => instance!(3, 3),
+                (4, 0) => instance!(4, 0),
+                (4, 2) => instance!(4, 2),
+                (4, _) => instance!(4, 4),
+                (tiles, _) => unreachable!("a group has 1 to {GROUP} tiles, not {tiles}"),
+            }
         }
     }
 }
 
-/// Computes `P` tiles, of which the first `WHOLE` take all products. As in [`product`](crate::kernels::product), loops over sums
+/// Computes `P` tiles of a group, of which the first `WHOLE` take all products. As in [`product`](crate::kernels::product), loops over sums
 /// have no branches inside that are not decided at compile time.
 ///
 /// # Safety
@@ -134,16 +138,18 @@ unsafe fn tiles<
     const M: usize,
     const ROW: usize,
     const V: usize,
-    const GROUP: usize,
     const P: usize,
     const WHOLE: usize,
 >(
     simd: S,
     task: &RowProduct<'_>,
+    group: usize,
+    mut prefetch: *const f32,
 ) {
     // SAFETY: the caller's contract.
     unsafe {
-        let y: [*mut f32; P] = std::array::from_fn(|p| task.y.add(*task.y_offsets.get_unchecked(p)));
+        let y: [*mut f32; P] =
+            std::array::from_fn(|p| task.y.add(*task.y_offsets.get_unchecked(group * GROUP + p)));
         let mut sums = [[[simd.splat(0.0); V]; M]; P];
         if task.accumulate {
             for p in 0..P {
@@ -154,7 +160,7 @@ unsafe fn tiles<
                 }
             }
         }
-        let (mut x, mut weights, mut prefetch) = (task.x, task.weights, task.prefetch);
+        let (mut x, mut weights) = (task.x.add(group * task.x_group), task.weights);
         for _ in 0..task.depth / S::LANES {
             for _ in 0..S::LANES {
                 let g = |row: usize, column: usize, v: usize| {
@@ -170,7 +176,7 @@ unsafe fn tiles<
                     u[v] = L::kernel(simd, t);
                 }
                 for line in 0..LINES {
-                    simd.prefetch_once(prefetch.wrapping_add(line * LINE));
+                    simd.prefetch(prefetch.wrapping_add(line * LINE));
                 }
                 prefetch = prefetch.wrapping_add(LINES * LINE);
                 weights = weights.add(9 * V * S::LANES);
