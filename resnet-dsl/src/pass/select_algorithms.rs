@@ -1,13 +1,22 @@
-//! Chooses how each convolution is computed: whatever costs least on each class of instruction sets, unless the spec has chosen.
+//! Chooses how each convolution is computed: whatever costs least on each class of instruction sets, unless the spec has chosen. Those that
+//! have the same weights are computed alike, as the one of the most pixels is best, since f32 are packed for their algorithm.
+
+use std::collections::HashMap;
 
 use resnet_plan::{Algorithm, Algorithms, Class, Precision};
 
 use crate::diag::Diagnostics;
-use crate::ir::Op;
-use crate::ir::graph::Graph;
+use crate::ir::graph::{Graph, Value};
+use crate::ir::{Op, Type};
 use crate::ops::cost::Layer;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
+    choose(graph);
+    share(graph);
+    Ok(())
+}
+
+fn choose(graph: &mut Graph) {
     for value in graph.topological() {
         let input = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
         let (Some(x), Some(y)) = (input, graph.node(value).ty) else { continue };
@@ -30,5 +39,35 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             });
         }
     }
-    Ok(())
+}
+
+/// Computes convolutions of the same weights alike.
+fn share(graph: &mut Graph) {
+    let mut largest: HashMap<String, (usize, Option<Algorithms>)> = HashMap::new();
+    let convolution = |graph: &Graph, value: Value| match (&graph.node(value).op, graph.node(value).ty) {
+        (Op::Conv2d(conv), Some(Type { dims: [n, h, w, _], .. })) => {
+            Some((conv.weights.to_string(), n * h * w, conv.algorithms))
+        }
+        _ => None,
+    };
+    for value in graph.topological() {
+        let Some((weights, pixels, algorithms)) = convolution(graph, value) else { continue };
+        let known = largest.entry(weights).or_insert((pixels, algorithms));
+        if pixels > known.0 {
+            *known = (pixels, algorithms);
+        }
+    }
+    for value in graph.topological() {
+        let Some((weights, ..)) = convolution(graph, value) else { continue };
+        let input = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
+        let (Some(Type { dims: [.., inputs], element }), Op::Conv2d(conv)) = (input, &mut graph.node_mut(value).op)
+        else {
+            continue;
+        };
+        let Some((_, Some(algorithms))) = largest.get(&weights) else { continue };
+        let precision = element.precision();
+        if conv.is_plain() && algorithms.compute(precision, conv.kernel, conv.stride, [inputs, conv.filters]) {
+            conv.algorithms = Some(*algorithms);
+        }
+    }
 }
