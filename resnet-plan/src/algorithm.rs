@@ -167,6 +167,15 @@ impl Algorithm {
         widens && self.computes(kernel, stride, channels)
     }
 
+    /// Whether it computes convolutions with a dilation: Winograd's of a stride of 2 would take two phases at once.
+    pub const fn dilates(self) -> bool {
+        match self {
+            Algorithm::Direct => true,
+            Algorithm::Winograd { output, .. } => output == Tile::Four.output(),
+            Algorithm::WinogradRows { .. } | Algorithm::Strassen { .. } => false,
+        }
+    }
+
     /// Words of four bytes that each thread needs to work in, for such kernels, from so many channels to so many; or
     /// [`usize::MAX`].
     pub const fn scratch_len(
@@ -275,6 +284,11 @@ impl Algorithms {
             (self.wide, self.dots, self.tiles),
             (Algorithm::Direct, Algorithm::Direct, Algorithm::Direct)
         )
+    }
+
+    /// Whether each computes convolutions with a dilation.
+    pub const fn dilate(&self) -> bool {
+        self.wide.dilates() && self.dots.dilates() && self.tiles.dilates()
     }
 
     /// Whether each computes such convolutions in a precision. Tiles are multiplied by direct sums only.

@@ -195,8 +195,9 @@ impl Convolution {
         if right > x.dims[2] {
             return Err(Fault::new("a window reaches beyond the right edge of the input"));
         }
-        let direct = algorithms.are_direct() || dilation[0] == 1 && dilation[1] == 1 && blocks == 1;
-        if !direct || !algorithms.compute(precision, kernel, stride, [inputs, outputs]) {
+        if blocks > 1 && !algorithms.are_direct()
+            || (dilation[0] > 1 || dilation[1] > 1) && !algorithms.dilate()
+            || !algorithms.compute(precision, kernel, stride, [inputs, outputs]) {
             return Err(Fault::new("the algorithm does not compute this convolution"));
         }
         let gaps = kernel[1] > 1 && (dilation[1] > 1 || blocks > 1);

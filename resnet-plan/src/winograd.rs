@@ -83,8 +83,18 @@ impl Tile {
     }
 
     /// Tiles of an output of this height and width, or [`usize::MAX`].
-    pub const fn count(self, [height, width]: [usize; 2]) -> usize {
-        times(height.div_ceil(self.output()), width.div_ceil(self.output()))
+    pub const fn count(self, [height, width]: [usize; 2], [down, right]: [usize; 2]) -> usize {
+        times(self.along(height, down), self.along(width, right))
+    }
+
+    /// Tiles along a side of an output. Where the kernel has a dilation, at least 1, outputs so far apart are computed together, as if
+    /// they were neighbours: as many phases as that, each a smaller output.
+    pub const fn along(self, size: usize, dilation: usize) -> usize {
+        let larger = size % dilation;
+        plus(
+            times(larger, (size / dilation + 1).div_ceil(self.output())),
+            times(dilation - larger, (size / dilation).div_ceil(self.output())),
+        )
     }
 
     /// The widest panel of products that transform their weights.

@@ -64,31 +64,33 @@ fn a_large_panel() {
     }
 }
 
-/// Winograd's algorithm: strides of 1 and 2, weights transformed in memory and in registers.
+/// Winograd's algorithm: strides of 1 and 2, dilations, weights transformed in memory and in registers.
 #[test]
 fn winograd() {
     let case = (
         (1usize..3, 1usize..14, 1usize..14, 1usize..40, 1usize..100),
         (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
-        (prop::sample::select(vec![(1, 4), (2, 2)]), any::<bool>(), 1usize..20, 1usize..4),
+        (prop::sample::select(vec![(1, 4), (2, 2)]), any::<bool>(), 1usize..20, 1usize..4, prop::array::uniform2(1usize..4)),
         any::<u64>(),
     );
     on_every_isa("winograd", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
         let (to_halo, accumulate, activation, by_channels, count) = rest;
-        let ((step, output), fused, block, depth) = tile;
+        let ((step, output), fused, block, depth, dilation) = tile;
         let depth = 16 * depth;
+        let dilation = if step == 1 { dilation } else { [1, 1] };
+        let [down, right] = dilation;
         // What is fused fills vectors and panels.
         let inputs = if fused { inputs.next_multiple_of(16) } else { inputs };
         let outputs = if fused { outputs.next_multiple_of(16 * step) } else { outputs };
         let [rows, columns] = [height, width].map(|size| (size - 1) / step + 1);
-        let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [1; 4] };
+        let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [down, down, right, right] };
         let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
         let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window = Window {
             size: [3, 3],
             stride: [step, step],
-            dilation: [1, 1],
+            dilation,
             padding: [0; 4],
             output: [rows, columns],
         };
@@ -101,10 +103,10 @@ fn winograd() {
             batch,
             output: [rows, columns],
             rows: 3,
-            taps: 1,
-            run: 3 * inputs,
-            pitch: x.dims()[2] * inputs,
-            tap: 0,
+            taps: if right == 1 { 1 } else { 3 },
+            run: if right == 1 { 3 * inputs } else { inputs },
+            pitch: down * x.dims()[2] * inputs,
+            tap: right * inputs,
             blocks: 1,
             channels: outputs,
             x: x.pixels([0, 0], [step, step]),

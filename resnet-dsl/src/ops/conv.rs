@@ -61,7 +61,7 @@ impl Conv2d {
         let computes = |algorithms: Algorithms| {
             algorithms.each().into_iter().all(|algorithm| {
                 algorithm == Algorithm::Direct
-                    || self.is_plain() && algorithm.computes(self.kernel, self.stride, channels)
+                    || self.allows(algorithm) && algorithm.computes(self.kernel, self.stride, channels)
             })
         };
         if !self.algorithms.is_none_or(computes) {
@@ -120,9 +120,10 @@ impl Conv2d {
         })
     }
 
-    /// Whether it has one group and no dilation: other algorithms than direct sums compute nothing else.
-    pub fn is_plain(&self) -> bool {
-        self.groups == 1 && self.dilation == [1, 1]
+    /// Whether an algorithm may compute its groups and its dilation: groups are for direct sums only.
+    pub fn allows(&self, algorithm: Algorithm) -> bool {
+        let whole = self.groups == 1 || algorithm == Algorithm::Direct;
+        whole && (self.dilation == [1, 1] || algorithm.dilates())
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

@@ -53,12 +53,9 @@ impl Layer<'_> {
         let Layer { conv, precision, x, y } = *self;
         let (words, pixels) = (self.words(x[3]), self.pixels());
         let mut candidates = vec![Algorithm::Direct];
-        if !conv.is_plain() {
-            return candidates;
-        }
         if conv.kernel == [3, 3] && matches!(conv.stride, [1, 1] | [2, 2]) {
             let tile = Tile::of(conv.stride[0]);
-            let tiles = tiles_of(tile, y);
+            let tiles = tiles_of(conv, tile, y);
             // Blocks of one size, so that none is nearly empty.
             let block = |most: usize| tiles.div_ceil(tiles.div_ceil(most.clamp(1, LARGEST_BLOCK)));
             // As many words at a time as may be, in parts of one size.
@@ -97,7 +94,8 @@ impl Layer<'_> {
         let graph = [x[3], conv.filters];
         let stored = [x[3].next_multiple_of(precision.per_word()), conv.filters];
         candidates.retain(|algorithm| {
-            algorithm.computes(conv.kernel, conv.stride, graph)
+            conv.allows(*algorithm)
+                && algorithm.computes(conv.kernel, conv.stride, graph)
                 && algorithm.computes_in(precision, conv.kernel, conv.stride, stored)
         });
         candidates
@@ -123,8 +121,9 @@ impl Layer<'_> {
             }
             Algorithm::Winograd { block, depth, fused, .. } => {
                 let tile = Tile::of(conv.stride[0]);
-                let tiles = tiles_of(tile, y);
-                let products = y[0] * products_of(tile, y[1]) * products_of(tile, y[2]) * x[3] * filters;
+                let tiles = tiles_of(conv, tile, y);
+                let [rows, columns] = [0, 1].map(|axis| products_of(tile, y[1 + axis], conv.dilation[axis]));
+                let products = y[0] * rows * columns * x[3] * filters;
                 // Whole sums of products are transformed part by part.
                 let parts = if precision == Precision::Int8 { words.div_ceil(depth) } else { 1 };
                 let sums = tiles * tile.sums() * filters * parts;
@@ -194,7 +193,7 @@ impl Layer<'_> {
             Algorithm::Direct => 0,
             Algorithm::Winograd { fused, .. } => {
                 let tile = Tile::of(conv.stride[0]);
-                tiles_of(tile, y) * if fused { tile.products() } else { self.made_inputs_of(tile) } * words
+                tiles_of(conv, tile, y) * if fused { tile.products() } else { self.made_inputs_of(tile) } * words
             }
             Algorithm::WinogradRows { block } => Rows::of(conv.kernel, conv.stride, words)
                 .map_or(0, |rows| {
@@ -247,18 +246,20 @@ impl Layer<'_> {
 }
 
 /// Tiles of an output.
-fn tiles_of(tile: Tile, [batch, height, width, _]: Dims) -> usize {
-    batch * tile.count([height, width])
+fn tiles_of(conv: &Conv2d, tile: Tile, [batch, height, width, _]: Dims) -> usize {
+    batch * tile.count([height, width], conv.dilation)
 }
 
-/// Products along a side of the image: the last tile takes those that its outputs need.
-fn products_of(tile: Tile, size: usize) -> usize {
+/// Products along a side of the image: the last tile of each phase of a dilation takes those that its outputs need.
+fn products_of(tile: Tile, size: usize, dilation: usize) -> usize {
     let side = |outputs: usize| match (tile, outputs) {
         (_, 0) => 0,
         (Tile::Four, _) => outputs + 2,
         (Tile::TwoOfStride2, _) => 2 * outputs + 1,
     };
-    size / tile.output() * side(tile.output()) + side(size % tile.output())
+    let phase = |size: usize| size / tile.output() * side(tile.output()) + side(size % tile.output());
+    let larger = size % dilation;
+    larger * phase(size / dilation + 1) + (dilation - larger) * phase(size / dilation)
 }
 
 /// Weights that products make for a group of tiles: rows of the first side, then of each row the second side.

@@ -65,7 +65,7 @@ fn add(graph: &mut Graph, product: Value) {
 fn gated(graph: &Graph, image: Value, product: Value) -> Option<(Conv2d, Value)> {
     let Op::Conv2d(conv) = &graph.node(image).op else { return None };
     let alone = graph.operands(image).len() == 1 && !graph.is_output(image);
-    let pointwise = conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.is_plain();
+    let pointwise = conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.groups == 1;
     let whole = conv.padding == Padding::Sides(Sides::default()) && conv.activation.is_none();
     let direct = conv.algorithms.is_none_or(|algorithms| algorithms.are_direct());
     if !alone || !pointwise || !whole || !direct {

@@ -66,7 +66,8 @@ fn share(graph: &mut Graph) {
         };
         let Some((_, Some(algorithms))) = largest.get(&weights) else { continue };
         let precision = element.precision();
-        if conv.is_plain() && algorithms.compute(precision, conv.kernel, conv.stride, [inputs, conv.filters]) {
+        let allowed = algorithms.each().into_iter().all(|algorithm| conv.allows(algorithm));
+        if allowed && algorithms.compute(precision, conv.kernel, conv.stride, [inputs, conv.filters]) {
             conv.algorithms = Some(*algorithms);
         }
     }

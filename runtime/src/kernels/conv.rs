@@ -278,7 +278,8 @@ impl Work {
             panels: panels.count(),
             weights: geometry.depth().saturating_mul(panels.padded()),
         };
-        let whole = geometry.taps == 1 && geometry.blocks == 1;
+        let whole = geometry.blocks == 1
+            && (geometry.taps == 1 || matches!(algorithm, Algorithm::Winograd { .. }));
         assert!(
             whole || algorithm == Algorithm::Direct,
             "windows with gaps, and blocks, are for direct sums only"
@@ -286,8 +287,7 @@ impl Work {
         match algorithm {
             Algorithm::Direct => direct,
             Algorithm::Winograd { output, fused, .. } => {
-                winograd::check(geometry, kind, algorithm, scratch);
-                let units = batch * height.div_ceil(output) * width.div_ceil(output);
+                let units = batch * winograd::check(geometry, kind, algorithm, scratch);
                 let fused_panel = || winograd::fused::panel(kernels, output);
                 Work { units, panels: if fused { channels / fused_panel() } else { direct.panels }, ..direct }
             }

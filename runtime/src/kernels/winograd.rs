@@ -20,6 +20,7 @@
 pub mod fused;
 mod integer;
 pub(crate) mod made_row;
+mod places;
 pub(crate) mod row_product;
 pub(crate) mod sides;
 pub(crate) mod transform;
@@ -28,7 +29,7 @@ use std::ops::Range;
 
 use resnet_plan::algorithm::{LARGEST_BLOCK, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
-use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Algorithm, ConvGeometry};
 
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
@@ -36,30 +37,24 @@ use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
+use places::{Windows, activate, output_row, outputs, pixels, places};
 use sides::{Factor, LARGEST_INPUT};
 use transform::{InputTile, KernelTile, OutputTile};
 
+/// Tiles of an image.
+///
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes of such elements, or the scratch memory is too small.
-pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) {
-    let (words, stride) = shape(geometry);
+pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) -> usize {
+    let windows = Windows::of(geometry).expect("windows are 3x3, of one stride or of one dilation");
     let precision = kind.precision();
-    let (kernel, strides) = ([3, 3], [stride, stride]);
-    let channels = [words.saturating_mul(precision.per_word()), geometry.channels];
+    let (kernel, strides) = ([3, 3], [windows.stride, windows.stride]);
+    let channels = [windows.words.saturating_mul(precision.per_word()), geometry.channels];
     let computes = algorithm.computes_in(precision, kernel, strides, channels);
     assert!(computes, "Winograd's algorithm does not compute this convolution");
-    assert!(geometry.rows == 3 && geometry.run == 3 * words, "windows are 3x3");
-    let even =
-        geometry.x.pixel == stride * words && Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
-    assert!(even, "windows have one stride");
     let needed = algorithm.scratch_len(precision, kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
-}
-
-/// Words of the input channels, and the stride.
-fn shape(geometry: &ConvGeometry) -> (usize, usize) {
-    let words = (geometry.run / 3).max(1);
-    (words, geometry.x.pixel / words)
+    windows.tile().count(geometry.output, windows.dilation)
 }
 
 /// One thread's part.
@@ -92,6 +87,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
 struct Part<'a> {
     kernels: &'a Kernels,
     task: &'a ConvTask<'a>,
+    windows: Windows,
     tile: Tile,
     /// Wide words of the input channels; of so many, a stored word becomes `wide`.
     channels: usize,
@@ -166,7 +162,7 @@ impl Slots {
     fn find(&mut self, part: &Part<'_>, tiles: &Range<usize>, lasts: usize) {
         let output = part.tile.output();
         self.count = 0;
-        for (slot, place) in places(part.task, tiles).enumerate() {
+        for (slot, place) in places(&part.task.convolution.geometry, part.windows, tiles).enumerate() {
             if (lasts & 1 == 0 || place.inside[0] == output) && (lasts & 2 == 0 || place.inside[1] == output)
             {
                 let x = &part.task.convolution.geometry.x;
@@ -184,15 +180,14 @@ impl<'a> Part<'a> {
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
         let geometry = &task.convolution.geometry;
         let Algorithm::Winograd { block, depth, .. } = task.algorithm else { return None };
-        let (words, step) = shape(geometry);
+        let windows = Windows::of(geometry)?;
         let wide = task.kind.wide();
-        let channels = words * wide;
-        let tile = Tile::of(step);
+        let (channels, tile) = (windows.words * wide, windows.tile());
         // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
         let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
         let depth = depth.min(channels.next_multiple_of(VECTOR));
-        let products = Factors::of(tile, task.kind, geometry.output);
-        Some(Part { kernels, task, tile, channels, wide, block, depth, products, fetch })
+        let products = Factors::of(tile, task.kind, windows.last(geometry.output));
+        Some(Part { kernels, task, windows, tile, channels, wide, block, depth, products, fetch })
     }
 
     /// `V = B^T d B`, all channels of a block's tiles.
@@ -200,9 +195,9 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these tiles.
     unsafe fn transform_inputs(&self, tiles: &Range<usize>, planes: &mut Planes<'_>) {
-        let Part { kernels, task, tile, channels, block, depth, .. } = *self;
-        for (slot, place) in places(self.task, tiles).enumerate() {
-            let pixels = pixels(task, tile, &place, planes.zeros);
+        let Part { kernels, task, windows, tile, channels, block, depth, .. } = *self;
+        for (slot, place) in places(&task.convolution.geometry, windows, tiles).enumerate() {
+            let pixels = pixels(task, windows, &place, planes.zeros);
             let v = planes.v.as_mut_ptr();
             for first in (0..channels).step_by(depth) {
                 let input = InputTile {
@@ -362,16 +357,16 @@ impl<'a> Part<'a> {
         last: bool,
         planes: &mut Planes<'_>,
     ) {
-        let Part { kernels, task, tile, .. } = *self;
-        let side = tile.output();
-        for (slot, place) in places(task, tiles).enumerate() {
+        let Part { kernels, task, windows, tile, .. } = *self;
+        let (geometry, side) = (&task.convolution.geometry, tile.output());
+        for (slot, place) in places(geometry, windows, tiles).enumerate() {
             let sums = planes.m[slot * kernels.panel..].as_ptr();
             if task.kind == Kind::F32 {
-                let output = outputs(task, tile, &place, sums, planes.m_plane, panel);
+                let output = outputs(task, windows, &place, sums, planes.m_plane, panel);
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe {
                     (kernels.float.winograd_output)(&output);
-                    activate(task, &place, panel);
+                    activate(task, windows, &place, panel);
                 }
                 continue;
             }
@@ -395,11 +390,8 @@ impl<'a> Part<'a> {
             if !last {
                 continue;
             }
-            let geometry = &task.convolution.geometry.y;
             for inside in 0..place.inside[0] {
-                let first = geometry.at(place.image, place.row + inside, place.column);
-                let y_offsets: [usize; 4] = std::array::from_fn(|column| first + column * geometry.pixel);
-                let y_offsets = &y_offsets[..place.inside[1]];
+                let y_offsets = &output_row(geometry, windows, &place, inside)[..place.inside[1]];
                 let sums = y.wrapping_add(inside * row);
                 // SAFETY: the caller's contract, for the pixels of a row of the tile that are inside and the panel's channels.
                 unsafe { wide::finish(task, panel, y_offsets, sums, panel.width) };
@@ -409,10 +401,9 @@ impl<'a> Part<'a> {
 }
 
 impl Factors {
-    /// Those of a tile, for an output of this size: products that its last tiles do not take are only for the others.
-    fn of(tile: Tile, kind: Kind, size: [usize; 2]) -> [Factors; LARGEST_INPUT] {
+    /// Those of a tile, if the last ones have so many outputs: products that these do not take are only for the others.
+    fn of(tile: Tile, kind: Kind, last: [usize; 2]) -> [Factors; LARGEST_INPUT] {
         let raw = kind == Kind::F32;
-        let last = size.map(|size| (size - 1) % tile.output() + 1);
         let none = Factors { sum: 0, input: Factor::Made(0), kernel: Factor::Made(0), slots: 0 };
         let mut products = [none; LARGEST_INPUT];
         for (index, product) in products[..tile.products()].iter_mut().enumerate() {
@@ -451,87 +442,5 @@ impl Upcoming {
         } else {
             idle
         }
-    }
-}
-
-/// A tile's image, the row and column of its first output, and how many rows and columns of outputs lie in the image.
-struct Place {
-    image: usize,
-    row: usize,
-    column: usize,
-    inside: [usize; 2],
-}
-
-/// The places of some tiles.
-fn places(task: &ConvTask<'_>, tiles: &Range<usize>) -> impl Iterator<Item = Place> + use<> {
-    let geometry = &task.convolution.geometry;
-    let (output, size) = (Tile::of(shape(geometry).1).output(), geometry.output);
-    tiles.clone().map(move |index| Place::of(index, output, size))
-}
-
-impl Place {
-    fn of(tile: usize, output: usize, [height, width]: [usize; 2]) -> Place {
-        let (rows, columns) = (height.div_ceil(output), width.div_ceil(output));
-        let (row, column) = (tile / columns % rows * output, tile % columns * output);
-        let inside = [output.min(height - row), output.min(width - column)];
-        Place { image: tile / columns / rows, row, column, inside }
-    }
-}
-
-/// A tile's pixels, row by row: those that are beyond the last window's are zeros.
-fn pixels(task: &ConvTask<'_>, tile: Tile, place: &Place, zeros: &[f32]) -> [*const f32; LARGEST_INPUT] {
-    let geometry = &task.convolution.geometry;
-    let (channels, step) = shape(geometry);
-    let mut pixels = [zeros.as_ptr(); LARGEST_INPUT];
-    let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
-    let count = |axis: usize| tile.side().min(step * (place.inside[axis] - 1) + 3);
-    for row in 0..count(0) {
-        for column in 0..count(1) {
-            pixels[row * tile.side() + column] = x.wrapping_add(row * geometry.pitch + column * channels);
-        }
-    }
-    pixels
-}
-
-/// Activates a tile's outputs of a panel, row by row.
-///
-/// # Safety
-/// As [`ConvTask::activate`], for the pixels of the tile that are inside.
-unsafe fn activate(task: &ConvTask<'_>, place: &Place, panel: Panel) {
-    if task.activator.is_none() {
-        return;
-    }
-    let y = &task.convolution.geometry.y;
-    for row in 0..place.inside[0] {
-        let y_offsets: [usize; 4] =
-            std::array::from_fn(|column| y.at(place.image, place.row + row, place.column) + column * y.pixel);
-        // SAFETY: the caller's contract.
-        unsafe { task.activate(panel, &y_offsets[..place.inside[1]]) };
-    }
-}
-
-/// What becomes of a tile's sums of some output channels, whose planes are so far apart.
-fn outputs(
-    task: &ConvTask<'_>,
-    tile: Tile,
-    place: &Place,
-    sums: *const f32,
-    plane: usize,
-    panel: Panel,
-) -> OutputTile {
-    let Convolution { geometry, residual, activation, .. } = &task.convolution;
-    let pixel = geometry.y.at(place.image, place.row, place.column);
-    OutputTile {
-        tile,
-        m: sums,
-        plane,
-        bias: task.start.wrapping_add(panel.first),
-        y: task.y.of_f32().wrapping_add(pixel + panel.first),
-        row: geometry.y.row,
-        pixel: geometry.y.pixel,
-        inside: place.inside,
-        channels: panel.channels,
-        accumulate: *residual == Residual::Same,
-        relu: *activation == Activation::Relu,
     }
 }

@@ -26,7 +26,8 @@ use crate::kernels::table::FusedKernels;
 use crate::kernels::winograd::made_row::{LARGEST_ROW, RowWeights};
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::winograd::{activate, outputs, pixels, places, shape, sides};
+use crate::kernels::winograd::places::{Windows, activate, outputs, pixels, places};
+use crate::kernels::winograd::sides;
 use crate::kernels::{Kernels, blocks};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
@@ -72,6 +73,7 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scr
 struct Part<'a> {
     kernels: &'a Kernels,
     task: &'a ConvTask<'a>,
+    windows: Windows,
     tile: Tile,
     /// Input channels.
     channels: usize,
@@ -141,7 +143,7 @@ impl Slots {
         let Layout { v_tile, v_group, m_tile, .. } = part.layout;
         let mut slots = Slots { count: 0, whole: 0, v: [None; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] };
         for columns in [true, false] {
-            for (index, place) in places(part.task, tiles).enumerate() {
+            for (index, place) in places(&part.task.convolution.geometry, part.windows, tiles).enumerate() {
                 if (!all_rows || place.inside[0] == output) && (place.inside[1] == output) == columns {
                     slots.v[index] = Some(slots.count / group * v_group + slots.count % group * v_tile);
                     slots.m[slots.count] = index * m_tile;
@@ -159,8 +161,8 @@ impl<'a> Part<'a> {
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
         let geometry = &task.convolution.geometry;
         let Algorithm::Winograd { block, depth, .. } = task.algorithm else { return None };
-        let (channels, step) = shape(geometry);
-        let tile = Tile::of(step);
+        let windows = Windows::of(geometry)?;
+        let (channels, tile) = (windows.words, windows.tile());
         let (side, width) = (tile.side(), kernels.lanes * panel_vectors(tile));
         let v_tile = side * kernels.lanes;
         let v_vector = GROUP * v_tile;
@@ -168,12 +170,12 @@ impl<'a> Part<'a> {
         let v_row = v_group * block.div_ceil(GROUP);
         let m_row = tile.side_sums() * width;
         let layout = Layout { v_tile, v_vector, v_group, v_row, m_row, m_tile: tile.side_sums() * m_row };
-        let last = geometry.output.map(|size| (size - 1) % tile.output() + 1);
+        let last = windows.last(geometry.output);
         let slots_of =
             std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, row, last[0])));
         // Only for tiles that lack one output there is code of their own.
         let partial = last[1] == tile.output() - 1;
-        Some(Part { kernels, task, tile, channels, width, block, depth, slots_of, partial, layout })
+        Some(Part { kernels, task, windows, tile, channels, width, block, depth, slots_of, partial, layout })
     }
 
     /// `V = B^T d B`, all channels of a block's tiles.
@@ -181,9 +183,9 @@ impl<'a> Part<'a> {
     /// # Safety
     /// As [`run`], for these tiles.
     unsafe fn transform_inputs(&self, tiles: &Range<usize>, slots: &[Slots; 2], planes: &mut Planes<'_>) {
-        let Part { kernels, task, tile, channels, ref layout, .. } = *self;
-        for (index, place) in places(self.task, tiles).enumerate() {
-            let pixels = pixels(task, tile, &place, planes.zeros);
+        let Part { kernels, task, windows, tile, channels, ref layout, .. } = *self;
+        for (index, place) in places(&task.convolution.geometry, windows, tiles).enumerate() {
+            let pixels = pixels(task, windows, &place, planes.zeros);
             let v = planes.v.as_mut_ptr();
             let mut rows = [std::ptr::null_mut(); sides::LARGEST_SIDE];
             for (row, to) in rows[..tile.side()].iter_mut().enumerate() {
@@ -276,13 +278,14 @@ impl<'a> Part<'a> {
     unsafe fn transform_sums(&self, tiles: &Range<usize>, panel: usize, planes: &Planes<'_>) {
         let (first, width) = (panel * self.width, self.width);
         let panel = Panel { block: 0, first, channels: width, width, place: first };
-        for (index, place) in places(self.task, tiles).enumerate() {
+        let (task, windows) = (self.task, self.windows);
+        for (index, place) in places(&task.convolution.geometry, windows, tiles).enumerate() {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
-            let output = outputs(self.task, self.tile, &place, sums, self.width, panel);
+            let output = outputs(task, windows, &place, sums, self.width, panel);
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
             unsafe {
                 (self.kernels.float.winograd_output)(&output);
-                activate(self.task, &place, panel);
+                activate(task, windows, &place, panel);
             }
         }
     }
