@@ -88,7 +88,7 @@ pub const PRODUCTS: usize = 7;
 /// Sums of inputs that it makes.
 pub const SUMS: usize = 4;
 /// Sums of products that it keeps.
-pub const PLANES: usize = 3;
+pub const PLANES: usize = 2;
 
 constant!(enum Algorithm {
     Direct,

@@ -11,11 +11,11 @@
 //! for each block of pairs of pixels:
 //!     V[i][pair][c] = s[i]                                           the other factors lie in the input
 //!     for each panel of one half of the output channels:             products by the micro-kernel
-//!         m = p0 w00                      y(p)0 = m + p1 w10
-//!         u = m + s2 t2
-//!         v = u + s1 t1                   y(p)1 = v + s4 w11
-//!         w = u + s3 t3                   y(q)0 = w + q1 t4
-//!                                         y(q)1 = v + w - u          without a product
+//!         v = s1 t1
+//!         u = p0 w00                      y(p)0 = u + p1 w10
+//!         u += s2 t2                      y(p)1 = u + v + s4 w11
+//!         u += s3 t3                      y(q)0 = u + q1 t4
+//!                                         y(q)1 = u + v              without a product
 //! ```
 //! Narrow elements: inputs are widened into memory, factors are made for each block and panel, and all `y` go to memory and then to the
 //! epilogue. int8 stay exact: sums of inputs are at most 510 in magnitude and factors at most 508, both int16; sums of products wrap
@@ -42,7 +42,7 @@ use crate::simd::Integers;
 pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
     let t1 = w01 - w00;
     let t2 = w11 - t1;
-    [w00, w10, t2, t1, w11, w11 - w01, w10 - t2]
+    [t1, w00, w10, t2, w11, w11 - w01, w10 - t2]
 }
 
 /// # Panics
@@ -82,7 +82,7 @@ pub(crate) struct FactorTask {
 
 /// Sums of products of pairs of pixels, which make the second halves of the second pixels.
 pub(crate) struct LastTask<'a> {
-    /// `u`, `v` and `w`.
+    /// `w` and `v`.
     m: *const f32,
     plane: usize,
     /// How far apart those of two pairs are.
@@ -319,35 +319,37 @@ impl<'a> Part<'a> {
             |index: usize| (planes.v[index * planes.v_plane..].as_ptr(), &self.v_offsets[..pairs.count]);
         let m = planes.m.as_mut_ptr();
         let plane = |index: usize| (m.wrapping_add(index * planes.m_plane), &self.m_offsets[..pairs.count]);
-        let [u, v, w] = std::array::from_fn(plane);
+        let [u, v] = std::array::from_fn(plane);
         let upper = x.wrapping_add(inputs);
         let half = |half: usize, offsets| (y.wrapping_add(half * apart), offsets);
         // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
-        let products: [(_, Option<_>, _, Option<usize>); PRODUCTS] = [
-            ((x, x_first), None, u, None),
-            ((upper, x_first), Some(u), half(0, y_first), Some(0)),
-            (sum(1), Some(u), u, None),
-            (sum(0), Some(u), v, None),
-            (sum(3), Some(v), half(1, y_first), Some(1)),
-            (sum(2), Some(u), w, None),
-            ((upper, x_second), Some(w), half(0, y_second), Some(0)),
+        let products: [(_, &[_], _, Option<usize>); PRODUCTS] = [
+            (sum(0), &[], v, None),
+            ((x, x_first), &[], u, None),
+            ((upper, x_first), &[u], half(0, y_first), Some(0)),
+            (sum(1), &[u], u, None),
+            (sum(3), &[u, v], half(1, y_first), Some(1)),
+            (sum(2), &[u], u, None),
+            ((upper, x_second), &[u], half(0, y_second), Some(0)),
         ];
-        for (index, ((x, x_offsets), other, (y, y_offsets), half)) in products.into_iter().enumerate() {
+        for (index, ((x, x_offsets), others, (y, y_offsets), half)) in products.into_iter().enumerate() {
             // Earlier panels are all full.
             let place = (panel.first * PRODUCTS + index * panel.width) * inputs;
             let weights = match task.kind {
                 Kind::F32 => task.panels.wrapping_add(place),
                 _ => g.wrapping_add(index * panel.width * inputs),
             };
-            let held = Begun { sums: y, offsets: y_offsets };
-            let others = usize::from(other.is_some());
-            let other = other.map_or(held, |(sums, offsets)| Begun { sums, offsets });
             let is_output = half.is_some();
-            let begun = &[other, held][..others + usize::from(is_output && residual == Residual::Same)];
+            // The other sums, and behind them what the output holds.
+            let mut begun = [Begun { sums: y, offsets: y_offsets }; 3];
+            for (begun, (sums, offsets)) in begun.iter_mut().zip(others) {
+                *begun = Begun { sums: *sums, offsets };
+            }
+            let begun = &begun[..others.len() + usize::from(is_output && residual == Residual::Same)];
             let gate = half.filter(|_| gated).map(|half| {
                 let sums = task.gate.wrapping_add(half * outputs + panel.first);
                 let offsets = if index + 1 < PRODUCTS { &pairs.gate_first } else { &pairs.gate_second };
-                (Begun { sums, offsets }, others)
+                (Begun { sums, offsets }, others.len())
             });
             // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
             // bias is as long as the widest panel.
@@ -496,7 +498,7 @@ pub(crate) unsafe fn make_factors<S: Integers, W: Weights<S>>(simd: S, task: &Fa
                 let t2 = W::Arithmetic::sub(simd, w11, t1);
                 let (t3, t4) = (W::Arithmetic::sub(simd, w11, w01), W::Arithmetic::sub(simd, w10, t2));
                 let to = task.to.wrapping_add((row * W::WIDE + wide) * task.width + lane);
-                for (index, factor) in [w00, w10, t2, t1, w11, t3, t4].into_iter().enumerate() {
+                for (index, factor) in [t1, w00, w10, t2, w11, t3, t4].into_iter().enumerate() {
                     // SAFETY: the caller's contract.
                     unsafe { simd.store(to.add(index * task.plane), factor) };
                 }
@@ -505,11 +507,11 @@ pub(crate) unsafe fn make_factors<S: Integers, W: Weights<S>>(simd: S, task: &Fa
     }
 }
 
-/// The second halves of the second pixels: `v + w - u`.
+/// The second halves of the second pixels: `v + w`.
 ///
 /// # Safety
-/// Each plane and the bias hold the panel's channels, and so do gates; pixels lie in the output, where nobody else reads or writes. The machine
-/// has the instructions of `S`.
+/// Each plane and the bias hold the panel's channels, and so do gates; pixels lie in the output, where nobody else reads or writes.
+/// The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'_>) {
     let floor = simd.splat(if task.relu { 0.0 } else { f32::NEG_INFINITY });
@@ -518,9 +520,9 @@ pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'
             // SAFETY: the caller's contract.
             unsafe {
                 let m = task.m.add(slot * task.pixel + channel);
-                let [u, v, w] = std::array::from_fn(|i| simd.load(m.add(i * task.plane)));
+                let [w, v] = std::array::from_fn(|plane| simd.load(m.add(plane * task.plane)));
                 let bias = simd.load(task.bias.add(channel));
-                let mut sum = N::add_sums(simd, N::sub_sums(simd, N::add_sums(simd, v, w), u), bias);
+                let mut sum = N::add_sums(simd, N::add_sums(simd, v, w), bias);
                 let to = task.y.add(offset + channel);
                 if !N::INTEGER && let Some(offset) = task.gate_offsets.get(slot) {
                     sum = simd.mul(sum, simd.load(task.gate.add(offset + channel)));

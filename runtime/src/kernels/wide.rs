@@ -173,8 +173,6 @@ pub(crate) trait Arithmetic {
     fn add_product<S: Integers>(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector;
     /// `a + b`, of sums
     fn add_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
-    /// `a - b`, of sums
-    fn sub_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector;
     /// A sum, cut off below if it is f32.
     fn at_least<S: Integers>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector;
 }
@@ -209,11 +207,6 @@ impl Arithmetic for Float {
     }
 
     #[inline(always)]
-    fn sub_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.sub(a, b)
-    }
-
-    #[inline(always)]
     fn at_least<S: Integers>(simd: S, floor: S::Vector, sum: S::Vector) -> S::Vector {
         simd.at_least(floor, sum)
     }
@@ -240,11 +233,6 @@ impl Arithmetic for Integer {
     #[inline(always)]
     fn add_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
         simd.add_i32(a, b)
-    }
-
-    #[inline(always)]
-    fn sub_sums<S: Integers>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-        simd.sub_i32(a, b)
     }
 
     #[inline(always)]
