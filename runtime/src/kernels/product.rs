@@ -90,16 +90,14 @@ impl Fetch {
 /// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Pixels of the next tile, of so many that are left. One pixel alone would wait for each of its sums: it shares those of the tile
-/// before.
+/// Pixels of the next tile, of so many that are left. The last three tiles are of nearly one size: with few pixels, a tile would wait for
+/// each of its sums, and for the weights.
 #[inline(always)]
 pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
-    if left == tile + 1 {
-        left.div_ceil(2)
-    } else if left < tile {
-        left
-    } else {
-        tile
+    match left.div_ceil(tile) {
+        0 => 0,
+        tiles @ 1..=3 => left.div_ceil(tiles),
+        _ => tile,
     }
 }
 
