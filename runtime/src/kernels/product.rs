@@ -234,6 +234,14 @@ unsafe fn tile<
             combine!(begun, N::add_sums);
             added += 1;
         }
+        // What the next panel is added to, if that is the output: it lies behind this one's.
+        if !product.begun.is_empty() {
+            for p in 0..P {
+                for line in 0..(V * S::LANES).div_ceil(LINE) {
+                    simd.prefetch(y[p].wrapping_add(V * S::LANES + line * LINE));
+                }
+            }
+        }
         let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
         for p in 0..P {
             for v in 0..V - 1 {
