@@ -28,13 +28,29 @@ fn exact(image: &Image) -> Vec<f32> {
     vec![0.0; image.data.len()]
 }
 
+/// The blocks of a convolution.
+#[derive(Clone, Copy, Debug)]
+enum Blocks {
+    /// So many, of any channels.
+    Any(usize),
+    /// Groups of so many inputs and as many outputs.
+    Groups(usize),
+}
+
+fn blocks() -> impl Strategy<Value = Blocks> {
+    prop_oneof![
+        (1usize..4).prop_map(Blocks::Any),
+        prop::sample::select(vec![1, 2, 4, 8, 16]).prop_map(Blocks::Groups),
+    ]
+}
+
 #[test]
 fn convolution() {
     let case = (
         (1usize..3, 1usize..10, 1usize..10, 1usize..20, 1usize..100),
-        prop::array::uniform2(1usize..5),
+        prop::array::uniform2(1usize..6),
         prop::array::uniform2(1usize..4),
-        (dilation(), 1usize..4),
+        (dilation(), blocks()),
         (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         any::<u64>(),
     );
@@ -42,7 +58,13 @@ fn convolution() {
         "convolution",
         &case,
         |isa, ((batch, height, width, inputs, outputs), kernel, stride, (dilation, blocks), rest, seed)| {
-            let (inputs, outputs) = (inputs * blocks, outputs.div_ceil(blocks) * blocks);
+            let (blocks, inputs, outputs) = match blocks {
+                Blocks::Any(blocks) => (blocks, inputs * blocks, outputs.div_ceil(blocks) * blocks),
+                Blocks::Groups(size) => {
+                    let channels = outputs.next_multiple_of(size);
+                    (channels / size, channels, channels)
+                }
+            };
             let (to_halo, accumulate, activation, by_channels, count) = rest;
             let covered = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
             let size = [(height - 1) * stride[0] + covered[0], (width - 1) * stride[1] + covered[1]];
@@ -80,21 +102,12 @@ fn convolution() {
             let tolerance: Vec<f32> =
                 bound.data.iter().map(|sum| (depth + 8) as f32 * 1.5 * f32::EPSILON * sum + 2e-7).collect();
 
-            let (mut panels, mut lists) = (Vec::new(), Vec::new());
-            for block in 0..blocks {
-                let of_block = outputs / blocks;
-                let columns = block * of_block..(block + 1) * of_block;
-                let part: Vec<f32> =
-                    weights.chunks_exact(outputs).flat_map(|row| &row[columns.clone()]).copied().collect();
-                let mut packed = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, of_block)];
-                pack::pack(isa.kernels(), Elements::F32(&part), depth, of_block, &mut packed);
-                panels.extend(packed);
-                let padded = pack::padded(isa.kernels(), Precision::F32, of_block);
-                let fill = |list: &[f32]| [list, &vec![0.0; padded - list.len()]].concat();
-                lists.push((fill(&bias[columns.clone()]), fill(&slopes(outputs)[columns])));
-            }
-            let (biases, slopes): (Vec<Vec<f32>>, Vec<Vec<f32>>) = lists.into_iter().unzip();
-            let lists = [biases.concat(), slopes.concat()].concat();
+            let (block, window) = ([inputs / blocks, outputs / blocks], kernel[0] * kernel[1]);
+            let of_window = [window, inputs / blocks];
+            let panels =
+                pack::pack_blocks(isa.kernels(), Elements::F32(&weights), blocks, of_window, outputs);
+            let list = |list: &[f32]| pack::pack_list(isa.kernels(), Precision::F32, blocks, block, list);
+            let lists = [list(&bias), list(&slopes(outputs))].concat();
             let split = if by_channels { Split::Channels } else { Split::Pixels };
             let taps = if blocks > 1 || dilation[1] > 1 { kernel[1] } else { 1 };
             let geometry = ConvGeometry {
@@ -110,8 +123,6 @@ fn convolution() {
                 x: x.pixels([0, 0], stride),
                 y: y.interior(),
             };
-            let mut array = y.array(UNTOUCHED);
-            let weights = PackedConv { panels: &panels, bias: &lists };
             let residual = if accumulate { Residual::Same } else { Residual::None };
             let convolution = Convolution {
                 geometry,
@@ -121,15 +132,21 @@ fn convolution() {
                 scale: 1.0,
                 split,
             };
-            let to = ElementsMut::F32(&mut array);
-            kernels::convolve(
-                isa.kernels(),
-                &threads(count),
-                &convolution,
-                Elements::F32(&x.array(0.0)),
-                weights,
-                to,
-            );
+            let convolved = |count: usize| {
+                let mut array = y.array(UNTOUCHED);
+                kernels::convolve(
+                    isa.kernels(),
+                    &threads(count),
+                    &convolution,
+                    Elements::F32(&x.array(0.0)),
+                    PackedConv { panels: &panels, bias: &lists },
+                    ElementsMut::F32(&mut array),
+                );
+                array
+            };
+            let array = convolved(count);
+            let bits = |array: &[f32]| array.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&array), bits(&convolved(1)), "the bits depend on threads");
             check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
         },
     );

@@ -284,7 +284,7 @@ impl Lowering<'_> {
             let message = format!("the input of `{}` has no halo for its padding", node.name);
             return Err(Diagnostic::new(message, node.span));
         };
-        let blocks = blocks(conv.groups, [input[3], conv.filters]);
+        let blocks = blocks(conv.groups, [input[3], conv.filters], read.element.precision());
         self.layers.push(LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
-use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Precision, Residual};
 
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::activate::Activator;
@@ -21,7 +21,7 @@ use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
-use crate::kernels::{Shares, Target, blocks, must_fit, strassen, winograd, winograd_rows, words};
+use crate::kernels::{Shares, Target, blocks, groups, must_fit, strassen, winograd, winograd_rows, words};
 use crate::threads::Threads;
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
@@ -146,12 +146,14 @@ pub fn convolve(
         }
     };
     assert!(weights.panels.len() >= work.weights, "the weights have another shape");
-    let panels = dots.map_or(Panels::of(kernels, geometry), |dots| Panels::of_dots(dots, geometry));
+    let panels = Panels::of(kernels, precision, geometry);
     let padded = panels.padded();
     assert!(weights.bias.len() >= padded.saturating_mul(lists), "the bias has another length");
     if dots.is_none() && algorithm == Algorithm::Direct {
         wide::direct::check(geometry, kind, threads.scratch());
     }
+    let block = [geometry.run, geometry.block_channels()];
+    let in_groups = groups::compute_blocks(kernels, precision, geometry.blocks, block);
     let shares = Shares::of(*split, threads, work.units, work.together, work.panels);
     let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
     let activator = match activation {
@@ -183,6 +185,7 @@ pub fn convolve(
         unsafe {
             match (algorithm, dots) {
                 (Algorithm::Direct, Some(dots)) => words::run(dots, &task),
+                (Algorithm::Direct, None) if in_groups => groups::run(kernels, &task),
                 (Algorithm::Direct, None) if kind == Kind::F32 => run_direct(kernels, &task),
                 (Algorithm::Direct, None) => wide::direct::run(kernels, &task, scratch),
                 (Algorithm::Winograd { fused: false, .. }, _) => winograd::run(kernels, &task, scratch),
@@ -261,7 +264,7 @@ impl Work {
         let geometry = &convolution.geometry;
         let ConvGeometry { batch, output: [height, width], run, channels, .. } = *geometry;
         let pixels = batch * height * width;
-        let panels = Panels::of(kernels, geometry);
+        let panels = Panels::of(kernels, kind.precision(), geometry);
         let direct = Work {
             units: pixels,
             together: 1,
@@ -312,7 +315,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
         convolution: Convolution { geometry, residual, activation, .. }, units, panel_range, ..
     } = task;
     let output = task.y.of_f32();
-    let (depth, panels) = (geometry.depth(), Panels::of(kernels, geometry));
+    let (depth, panels) = (geometry.depth(), Panels::of(kernels, Precision::F32, geometry));
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
     let (all, most) = match geometry.rows * geometry.taps {
         _ if depth * kernels.panel <= LARGEST_PANEL && depth <= LONGEST_DEPTH => (true, geometry.run),

@@ -8,6 +8,7 @@ use crate::kernels::dot::{DotKernel, Method};
 use crate::kernels::elementwise::ElementwiseTask;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
+use crate::kernels::groups::GroupTask;
 use crate::kernels::moments::{NormTask, StatisticsTask};
 use crate::kernels::panels::Panel;
 use crate::kernels::pool::PoolTask;
@@ -37,6 +38,7 @@ pub struct Kernels {
     pub(crate) float: WordKernels,
     /// Of words of two int16, which int8 are widened to.
     pub(crate) integer: WordKernels,
+    pub(crate) groups: unsafe fn(&GroupTask),
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
     /// A function for each row of the transformed weights.
@@ -87,6 +89,11 @@ impl Kernels {
     /// The kernels of what elements are widened to.
     pub(crate) fn of(&self, kind: Kind) -> &WordKernels {
         if kind.is_integer() { &self.integer } else { &self.float }
+    }
+
+    /// Words in a vector, and channels in a panel, of the kernels for a precision.
+    pub(crate) fn shape(&self, precision: Precision) -> (usize, usize) {
+        self.dots(precision).map_or((self.lanes, self.panel), |dots| (dots.lanes, dots.panel))
     }
 
     /// What multiplies the words of a precision as they are; nothing, if that is f32, or they are widened.
@@ -155,7 +162,7 @@ macro_rules! kernels {
         use crate::kernels::winograd::{row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
         use crate::kernels::product::{self, Fetch, Product};
-        use crate::kernels::{self, epilogue, fold, peak, pool, strassen, wide};
+        use crate::kernels::{self, epilogue, fold, groups, peak, pool, strassen, wide};
         use crate::kernels::table::{WordKernels, by_kind, compiled};
         use crate::kernels::wide::{Float, Integer, Kind};
         use crate::simd::Simd;
@@ -177,6 +184,7 @@ macro_rules! kernels {
         compile!(product_two, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 2, false>);
         compile!(product_four, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false>);
         compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 1, false>);
+        compile!(compute_groups, groups::GroupTask, groups::compute);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         by_kind!($simd, [$($features)?], winograd_input, winograd::InputTile<'_>, winograd::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         compile!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Float>);
@@ -266,6 +274,7 @@ macro_rules! kernels {
                 finish: finish_integers,
                 peak: peak_of_pairs,
             },
+            groups: compute_groups,
             widen_inputs,
             widen_weights,
             row_products_of_four: [row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)],

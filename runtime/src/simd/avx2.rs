@@ -134,6 +134,12 @@ impl<const VNNI: bool> Simd for With<VNNI> {
     }
 
     #[inline(always)]
+    fn pick(self, value: __m256, from: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_permutevar8x32_ps(value, _mm256_castps_si256(from)) }
+    }
+
+    #[inline(always)]
     fn lower_bf16(self, words: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(words))) }

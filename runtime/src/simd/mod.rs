@@ -84,6 +84,9 @@ pub(crate) trait Simd: Copy {
     /// The smaller of each pair; NaN where `value` is. `ceiling` holds none.
     fn at_most(self, ceiling: Self::Vector, value: Self::Vector) -> Self::Vector;
 
+    /// The lanes of a vector by their numbers, whose bits are in the lanes of `from`. Those are below [`Self::LANES`].
+    fn pick(self, value: Self::Vector, from: Self::Vector) -> Self::Vector;
+
     /// The bf16 in the lower half of each lane.
     fn lower_bf16(self, words: Self::Vector) -> Self::Vector;
 
