@@ -4,6 +4,7 @@ use resnet_plan::algorithm::{
     GROUP, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, PLANES, PRODUCTS, SUMS, VECTOR,
     largest_depth, wide_words, widened_block,
 };
+use resnet_plan::conv::blocks;
 use resnet_plan::winograd::{BAND, Rows, Tile};
 use resnet_plan::{Algorithm, Class, Dims, Precision};
 
@@ -114,7 +115,7 @@ impl Layer<'_> {
         let narrow = precision != Precision::F32;
         match algorithm {
             Algorithm::Direct => {
-                let products = read.max(pixels * self.weights(algorithm) / rate);
+                let products = read.max(pixels * self.multiplied() / rate);
                 // What is widened: weights, once a block, and inputs, once a row of the window.
                 let depth = conv.kernel[0] * conv.kernel[1] * words;
                 let blocks = pixels.div_ceil(widened_block(depth));
@@ -166,6 +167,13 @@ impl Layer<'_> {
             Algorithm::Strassen { .. } if self.precision == Precision::F32 => weights / 4 * PRODUCTS,
             _ => weights,
         }
+    }
+
+    /// Numbers of the kernel as a direct sum multiplies it: with the zeros between the groups of a block.
+    fn multiplied(&self) -> usize {
+        let Conv2d { kernel, filters, groups, .. } = self.conv;
+        let blocks = blocks(*groups, [self.x[3], *filters], self.precision);
+        kernel[0] * kernel[1] * (self.x[3] / blocks) * filters
     }
 
     /// Words of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are

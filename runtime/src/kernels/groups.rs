@@ -16,7 +16,6 @@ use resnet_plan::{Activation, ConvGeometry, Convolution, Precision, Residual};
 
 use crate::kernels::conv::{ConvTask, locate};
 use crate::kernels::panels::Panels;
-use crate::kernels::product::LINE;
 use crate::kernels::{Kernels, blocks};
 use crate::simd::Integers;
 
@@ -137,34 +136,45 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
 /// where nobody else reads or writes; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
-    macro_rules! instance {
-        ($alone:literal) => {{
+    macro_rules! tiles {
+        ($lanes:ident, $channel:ident) => {{
             let mut first = 0;
             while first < task.pixels {
                 let left = task.pixels - first;
                 let size = left.div_ceil(left.div_ceil(TILE));
-                for channel in (0..task.width).step_by(S::LANES) {
-                    // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
-                    unsafe {
-                        match size {
-                            1 => tile::<S, 1, $alone>(simd, task, first, channel),
-                            2 => tile::<S, 2, $alone>(simd, task, first, channel),
-                            3 => tile::<S, 3, $alone>(simd, task, first, channel),
-                            4 => tile::<S, 4, $alone>(simd, task, first, channel),
-                            5 => tile::<S, 5, $alone>(simd, task, first, channel),
-                            6 => tile::<S, 6, $alone>(simd, task, first, channel),
-                            _ => tile::<S, TILE, $alone>(simd, task, first, channel),
-                        }
+                // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
+                unsafe {
+                    match size {
+                        1 => tile::<S, 1, $lanes>(simd, task, first, $channel),
+                        2 => tile::<S, 2, $lanes>(simd, task, first, $channel),
+                        3 => tile::<S, 3, $lanes>(simd, task, first, $channel),
+                        4 => tile::<S, 4, $lanes>(simd, task, first, $channel),
+                        5 => tile::<S, 5, $lanes>(simd, task, first, $channel),
+                        6 => tile::<S, 6, $lanes>(simd, task, first, $channel),
+                        _ => tile::<S, TILE, $lanes>(simd, task, first, $channel),
                     }
                 }
                 first += size;
             }
         }};
     }
-    if S::LANES <= LARGEST && task.run == S::LANES { instance!(true) } else { instance!(false) }
+    for channel in (0..task.width).step_by(S::LANES) {
+        if S::LANES > LARGEST {
+            tiles!(ANY, channel);
+        } else if task.channels - channel < S::LANES {
+            for pixel in 0..task.pixels {
+                // SAFETY: the caller's contract.
+                unsafe { tile::<S, 1, ANY>(simd, task, pixel, channel) };
+            }
+        } else if task.run == S::LANES {
+            tiles!(ONE, channel);
+        } else {
+            tiles!(NEAR, channel);
+        }
+    }
 }
 
-/// Computes `P` pixels from the `first` on, a vector of channels: of several groups, or of one `ALONE`.
+/// Computes `P` pixels from the `first` on, a vector of channels.
 ///
 /// The sums stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
 ///
@@ -172,7 +182,7 @@ pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
 /// As [`compute`], for these pixels and channels.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
+unsafe fn tile<S: Integers, const P: usize, const LANES: usize>(
     simd: S,
     task: &GroupTask,
     first: usize,
@@ -180,7 +190,6 @@ unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
 ) {
     let GroupTask { x_step, y_step, rows, taps, pitch, tap, run, width, .. } = *task;
     let count = (task.channels - channel).min(S::LANES);
-    let run = if ALONE { S::LANES } else { run };
     // A vector of inputs ends with the last channel, though there may be fewer than fill one.
     let before = S::LANES - count;
     // SAFETY: the caller's contract: of the last vector only the channels that there are get written.
@@ -190,8 +199,6 @@ unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
         let one = simd.splat(f32::from_bits(1));
         let x = task.x.add(first * x_step + channel).sub(before);
         let mut weights = task.weights.add(channel);
-        // The next panel's, a line for each row of weights.
-        let mut prefetch = task.weights.wrapping_add(rows * taps * run * width + channel / LINE * LINE);
         let mut sums = [simd.load(task.bias.add(channel)); P];
         for row in 0..rows {
             let mut column = 0;
@@ -202,13 +209,10 @@ unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
                     for k in 0..run {
                         let w = [0, 1, 2].map(|next| weights.add((next * run + k) * width));
                         let w = [simd.load(w[0]), simd.load(w[1]), simd.load(w[2])];
-                        for next in 0..3 {
-                            simd.prefetch(prefetch.wrapping_add((next * run + k) * width));
-                        }
-                        let mut a = input::<S, ALONE>(simd, x, k, from);
-                        let mut b = input::<S, ALONE>(simd, x.add(x_step), k, from);
+                        let mut a = input::<S, LANES>(simd, x, k, from);
+                        let mut b = input::<S, LANES>(simd, x.add(x_step), k, from);
                         for p in 0..P {
-                            let c = input::<S, ALONE>(simd, x.add((p + 2) * x_step), k, from);
+                            let c = input::<S, LANES>(simd, x.add((p + 2) * x_step), k, from);
                             sums[p] = simd.mul_add(a, w[0], sums[p]);
                             sums[p] = simd.mul_add(b, w[1], sums[p]);
                             sums[p] = simd.mul_add(c, w[2], sums[p]);
@@ -217,7 +221,6 @@ unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
                         from = simd.add_i32(from, one);
                     }
                     weights = weights.add(3 * run * width);
-                    prefetch = prefetch.wrapping_add(3 * run * width);
                     column += 3;
                 }
             }
@@ -226,11 +229,9 @@ unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
                 let mut from = picked;
                 for k in 0..run {
                     let w = simd.load(weights);
-                    simd.prefetch(prefetch);
                     weights = weights.add(width);
-                    prefetch = prefetch.wrapping_add(width);
                     for p in 0..P {
-                        let x = input::<S, ALONE>(simd, x.add(p * x_step), k, from);
+                        let x = input::<S, LANES>(simd, x.add(p * x_step), k, from);
                         sums[p] = simd.mul_add(x, w, sums[p]);
                     }
                     from = simd.add_i32(from, one);
@@ -257,17 +258,28 @@ unsafe fn tile<S: Integers, const P: usize, const ALONE: bool>(
     }
 }
 
-/// The `k`-th input of each lane's group, of a pixel.
+/// Where a lane's inputs are: in any lane, in one of four neighbours, or all in one.
+const ANY: usize = 0;
+const NEAR: usize = 1;
+const ONE: usize = 2;
+
+/// The `k`-th input of each lane's group, of a pixel: in the lanes `from`.
 ///
 /// # Safety
-/// A vector of inputs lies at `x`, whose lanes are picked; or one input `k` further on.
+/// A vector of inputs lies at `x`.
 #[inline(always)]
-unsafe fn input<S: Integers, const ALONE: bool>(
+unsafe fn input<S: Integers, const LANES: usize>(
     simd: S,
     x: *const f32,
     k: usize,
-    picked: S::Vector,
+    from: S::Vector,
 ) -> S::Vector {
     // SAFETY: the caller's contract.
-    unsafe { if ALONE { simd.splat(*x.add(k)) } else { simd.pick(simd.load(x), picked) } }
+    unsafe {
+        match LANES {
+            ONE => simd.splat(*x.add(k)),
+            NEAR => simd.pick_near(simd.load(x), from),
+            _ => simd.pick(simd.load(x), from),
+        }
+    }
 }

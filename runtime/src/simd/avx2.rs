@@ -140,6 +140,12 @@ impl<const VNNI: bool> Simd for With<VNNI> {
     }
 
     #[inline(always)]
+    fn pick_near(self, value: __m256, from: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_permutevar_ps(value, _mm256_castps_si256(from)) }
+    }
+
+    #[inline(always)]
     fn lower_bf16(self, words: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(words))) }

@@ -87,6 +87,12 @@ pub(crate) trait Simd: Copy {
     /// The lanes of a vector by their numbers, whose bits are in the lanes of `from`. Those are below [`Self::LANES`].
     fn pick(self, value: Self::Vector, from: Self::Vector) -> Self::Vector;
 
+    /// [`Simd::pick`], of lanes among the same four neighbours.
+    #[inline(always)]
+    fn pick_near(self, value: Self::Vector, from: Self::Vector) -> Self::Vector {
+        self.pick(value, from)
+    }
+
     /// The bf16 in the lower half of each lane.
     fn lower_bf16(self, words: Self::Vector) -> Self::Vector;
 
