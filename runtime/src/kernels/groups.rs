@@ -202,6 +202,10 @@ unsafe fn tile<S: Integers, const P: usize, const LANES: usize>(
         let mut sums = [simd.load(task.bias.add(channel)); P];
         for row in 0..rows {
             let mut column = 0;
+            // What the next panel reads of these pixels: a line of each, far apart, which the machine does not expect.
+            for p in 0..P {
+                simd.prefetch(x.wrapping_add(row * pitch + p * x_step + PANEL));
+            }
             if x_step == tap {
                 while column + 3 <= taps {
                     let x = x.add(row * pitch + column * tap);
