@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (threads, isa) = (arguments.machine.threads()?, arguments.machine.isa()?.serving(Precision::F32));
     arguments.weights.plain()?;
     let model = arguments.network.read()?.batch(1).precision(Precision::F32);
-    let compiled = model.compile_to_calibrate()?;
+    let compiled = model.compile_unfused()?;
     let inputs = arguments.inputs.read(&compiled.plan)?;
     let (description, batch) = (compiled.plan.description.clone(), compiled.plan.input[0]);
     let weights = arguments.weights.load(&description, isa)?;

@@ -179,7 +179,7 @@ fn products(plan: &Plan, step: &Step) -> usize {
         Action::Conv { layer, .. } => {
             plan.input[0]
                 * step.write.size.iter().product::<usize>()
-                * plan.description.layers[layer].shape.iter().product::<usize>()
+                * plan.description.layers[layer].group_shape().iter().product::<usize>()
         }
         _ => 0,
     }

@@ -143,9 +143,9 @@ impl Model {
         self.with(|spec, read| spec.compile(read))
     }
 
-    /// In f32, with all values that it has in int8.
-    pub(crate) fn compile_to_calibrate(&self) -> anyhow::Result<Compiled> {
-        self.with(|spec, read| spec.compile_to_calibrate(read))
+    /// The same, with all values that it has in any precision.
+    pub(crate) fn compile_unfused(&self) -> anyhow::Result<Compiled> {
+        self.with(|spec, read| spec.compile_unfused(read))
     }
 
     /// What a calibration table names it by.

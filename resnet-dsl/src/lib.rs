@@ -19,7 +19,6 @@ pub mod summary;
 
 use diag::{Diagnostic, Diagnostics};
 use ir::{Graph, Op, Output};
-use pass::Pass;
 use resnet_plan::{Ending, Plan};
 use spec::metadata::{Metadata, Precision};
 use spec::{Overrides, Parsed, ReadFile};
@@ -71,14 +70,13 @@ impl Spec<'_> {
         self.parse(read)?.compile()
     }
 
-    /// As [`Spec::compile`], in f32, with all values that the network has in int8: what a calibration table is made of.
+    /// As [`Spec::compile`], without what is fused in f32 only: a network in f32 then has all values that it has in bf16 and int8, to be
+    /// calibrated by or compared with.
     ///
     /// # Errors
     /// All mistakes of the spec.
-    pub fn compile_to_calibrate(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
-        let mut parsed = self.parse(read)?;
-        parsed.graph.precision = Precision::F32;
-        parsed.compile_by(|pass| !pass.only_f32)
+    pub fn compile_unfused(&self, read: ReadFile<'_>) -> Result<Compiled, Diagnostics> {
+        self.parse(read)?.compile_fused(false)
     }
 
     /// What a spec with mistakes probably stands for: names and sizes of the outputs (batch, height, width and channels). With
@@ -123,16 +121,16 @@ impl Parsed {
     /// As [`Spec::compile`].
     pub fn compile(self) -> Result<Compiled, Diagnostics> {
         self.check_calibration()?;
-        self.compile_by(|_| true)
+        self.compile_fused(true)
     }
 
-    /// By those passes that are wanted.
-    fn compile_by(self, wanted: impl Fn(&Pass) -> bool) -> Result<Compiled, Diagnostics> {
+    /// What only f32 have is fused, or not.
+    fn compile_fused(self, fused: bool) -> Result<Compiled, Diagnostics> {
         let Parsed { graph: unoptimized, input: [batch, ..], classes, metadata, .. } = self;
         let graph = |images| {
             let mut graph = unoptimized.clone();
             graph.set_batch(images);
-            pass::run_some(&mut graph, None, &wanted, |_, _| {})?;
+            pass::run_fused(&mut graph, None, fused, |_, _| {})?;
             Ok(graph)
         };
         let (graph, mut plan) = (graph(batch)?, plan::plan(batch, graph)?);

@@ -277,10 +277,10 @@ impl View {
 }
 
 impl Task {
-    /// What `action` asks of a kernel, from `x` to `y`, and of the gate of a convolution, if it has one.
+    /// What `action` asks of a kernel, from `x` to `y`. `gate` is what a convolution multiplies its sums with, if anything.
     ///
     /// # Errors
-    /// If something is read where nothing is to be, or the other way round; if shapes do not fit, a window or value reaches outside
+    /// If anything but a convolution has a gate; if something is read where nothing is to be, or the other way round; if shapes do not fit, a window or value reaches outside
     /// its tensor, or there is no kernel for the elements.
     pub const fn new(
         action: Action,
@@ -316,12 +316,15 @@ impl Task {
                     }
                     _ => int8 && !matches!(conv.residual, Residual::Same),
                 };
-                let mut convolution = try_const!(Convolution::new(conv, x, from.precision(), y, to.scale()));
-                if let Some(gate) = gate {
-                    convolution = try_const!(convolution.gated(gate.area, y));
-                }
-                let has_gate = gate.is_none() || floats && matches!(gate, Some(gate) if gate.element.equals(Element::F32));
-                (has_kernel && has_gate, Task::Conv(convolution, layer))
+                let convolution = try_const!(Convolution::new(conv, x, from.precision(), y, to.scale()));
+                let (convolution, takes_gate) = match gate {
+                    None => (convolution, true),
+                    Some(gate) => (
+                        try_const!(convolution.gated(gate.area, y)),
+                        floats && gate.element.equals(Element::F32),
+                    ),
+                };
+                (has_kernel && takes_gate, Task::Conv(convolution, layer))
             }
             Action::Pool(pool) => {
                 let geometry = try_const!(PoolGeometry::new(pool, x, y, scale));

@@ -176,6 +176,11 @@ impl Algorithm {
         }
     }
 
+    /// Whether it multiplies its sums with a gate.
+    pub const fn gates(self) -> bool {
+        matches!(self, Algorithm::Direct | Algorithm::Strassen { .. })
+    }
+
     /// Words of four bytes that each thread needs to work in, for such kernels, from so many channels to so many; or
     /// [`usize::MAX`].
     pub const fn scratch_len(
@@ -289,6 +294,11 @@ impl Algorithms {
     /// Whether each computes convolutions with a dilation.
     pub const fn dilate(&self) -> bool {
         self.wide.dilates() && self.dots.dilates() && self.tiles.dilates()
+    }
+
+    /// Whether each multiplies its sums with a gate.
+    pub const fn gate(&self) -> bool {
+        self.wide.gates() && self.dots.gates() && self.tiles.gates()
     }
 
     /// Whether each computes such convolutions in a precision. Tiles are multiplied by direct sums only.

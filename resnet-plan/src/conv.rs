@@ -4,16 +4,21 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::activation::Activation;
-use crate::algorithm::{Algorithm, Algorithms, VECTOR};
+use crate::algorithm::{Algorithms, VECTOR};
 use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
-/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many: as many neighbouring groups are
-/// merged as have 16 outputs together, and whole words. 1: all, as zeros stand where a kernel has no weights.
-pub const fn blocks(groups: usize, [inputs, outputs]: [usize; 2]) -> usize {
+/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many. In f32, narrow groups of as many
+/// inputs as outputs are blocks of their own, of which kernels put several into a vector. Of others, as many neighbours are merged as have
+/// 16 outputs together, and whole words. 1: all, as zeros stand where a kernel has no weights.
+pub const fn blocks(groups: usize, [inputs, outputs]: [usize; 2], precision: Precision) -> usize {
     /// Of more groups, most of a block would be zeros.
     const MOST_MERGED: usize = 64;
+    let narrow = groups > 1 && inputs == outputs && outputs >= VECTOR && inputs.is_multiple_of(groups);
+    if narrow && matches!(precision, Precision::F32) && matches!(inputs / groups, 1 | 2 | 4 | 8) {
+        return groups;
+    }
     let mut merged = 1;
     while merged <= MOST_MERGED && merged < groups {
         let blocks = groups / merged;
@@ -197,7 +202,8 @@ impl Convolution {
         }
         if blocks > 1 && !algorithms.are_direct()
             || (dilation[0] > 1 || dilation[1] > 1) && !algorithms.dilate()
-            || !algorithms.compute(precision, kernel, stride, [inputs, outputs]) {
+            || !algorithms.compute(precision, kernel, stride, [inputs, outputs])
+        {
             return Err(Fault::new("the algorithm does not compute this convolution"));
         }
         let gaps = kernel[1] > 1 && (dilation[1] > 1 || blocks > 1);
@@ -221,18 +227,17 @@ impl Convolution {
     /// The same with a gate: one pixel an image, of as many channels as the output `y`.
     ///
     /// # Errors
-    /// If the gate has another shape or a halo, or the algorithm does not multiply its sums.
+    /// If the gate has another shape or a halo, the convolution has groups, or the algorithm does not multiply its sums.
     pub const fn gated(self, gate: Area, y: Area) -> Result<Self, Fault> {
         try_const!(same_batch(&gate, &y));
         if !gate.is_dense() || gate.dims[1] != 1 || gate.dims[2] != 1 || gate.dims[3] != y.dims[3] {
             return Err(Fault::new("the gate is not one pixel an image, of the output's channels"));
         }
-        let mut index = 0;
-        while index < 3 {
-            if !matches!(self.algorithms.each()[index], Algorithm::Direct | Algorithm::Strassen { .. }) {
-                return Err(Fault::new("the algorithm does not multiply its sums with a gate"));
-            }
-            index += 1;
+        if self.geometry.blocks > 1 {
+            return Err(Fault::new("a convolution in groups has no gate"));
+        }
+        if !self.algorithms.gate() {
+            return Err(Fault::new("the algorithm does not multiply its sums with a gate"));
         }
         Ok(Convolution { gated: true, ..self })
     }
@@ -312,25 +317,33 @@ mod tests {
 
     #[test]
     fn blocks_fill_vectors_and_words() {
-        for (groups, channels, expected) in [
-            (1, [64, 64], 1),
+        for (groups, channels, f32, int8) in [
+            (1, [64, 64], 1, 1),
             // 32 groups of 4, 8, 16 and 32 channels.
-            (32, [128, 128], 8),
-            (32, [256, 256], 16),
-            (32, [512, 512], 32),
-            (32, [1024, 1024], 32),
-            // Depthwise.
-            (96, [96, 96], 6),
+            (32, [128, 128], 32, 8),
+            (32, [256, 256], 32, 16),
+            (32, [512, 512], 32, 32),
+            (32, [1024, 1024], 32, 32),
+            // Depthwise, and with more outputs.
+            (96, [96, 96], 96, 6),
+            (67, [67, 67], 67, 1),
+            (96, [96, 192], 12, 12),
             // Too few outputs, or groups that cannot be merged.
-            (2, [16, 16], 1),
-            (3, [60, 60], 3),
-            (67, [67, 67], 1),
+            (2, [16, 16], 2, 1),
+            (2, [8, 8], 1, 1),
+            (3, [60, 60], 3, 3),
+            (67, [67, 134], 1, 1),
             // Pixels are whole words of int8.
-            (2, [36, 36], 1),
-            (usize::MAX, [usize::MAX; 2], 1),
-            (0, [0, 0], 1),
+            (2, [36, 36], 1, 1),
+            (usize::MAX, [usize::MAX; 2], usize::MAX, 1),
+            (0, [0, 0], 1, 1),
         ] {
-            assert_eq!(blocks(groups, channels), expected, "{groups} groups of {channels:?}");
+            for (precision, expected) in
+                [(Precision::F32, f32), (Precision::Bf16, int8), (Precision::Int8, int8)]
+            {
+                let found = blocks(groups, channels, precision);
+                assert_eq!(found, expected, "{groups} groups of {channels:?} in {precision}");
+            }
         }
     }
 }

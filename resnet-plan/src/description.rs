@@ -59,7 +59,7 @@ pub enum Ending {
     Probabilities,
 }
 
-/// The weights of one convolution; a dense layer is a convolution with a window as large as its input.
+/// The weights of one convolution, or of one with a gate and the one that the gate is made by; a dense layer is a convolution with a window as large as its input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerWeights {
     /// The layer's name in the spec.
@@ -268,6 +268,11 @@ fn len(sizes: &[usize]) -> usize {
 }
 
 impl LayerWeights {
+    /// Whether both are loaded and packed alike: all but their names are equal.
+    pub fn is_same(&self, other: &LayerWeights) -> bool {
+        self.kernel == other.kernel && LayerWeights { name: self.name.clone(), ..other.clone() } == *self
+    }
+
     /// The tensors that a weight file has for it: kernel, bias, the input's norm, the sums' norm (gamma, beta, mean, variance), slopes.
     pub fn tensors(&self) -> Vec<WeightTensor<'_>> {
         let [.., outputs] = self.shape;

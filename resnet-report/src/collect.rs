@@ -240,6 +240,7 @@ fn plan(plan: &resnet_plan::Plan, predictions: &[Prediction]) -> Plan {
         block: step.block.clone(),
         action: step.action.to_string(),
         reads: step.read.as_ref().map(view),
+        gate: step.gate.as_ref().map(view),
         writes: view(&step.write),
         predicted_us: round(1e6 * prediction.seconds),
     });

@@ -20,8 +20,13 @@ pub(crate) fn fused(graph: &Graph, value: Value) -> Vec<Fused> {
         if let Some(norm) = &weights.batch_norm {
             add("batch_norm", base(norm), false);
         }
-        if let [_, residual] = graph.operands(value)[..] {
-            add("add", graph.node(residual).name.clone(), false);
+    }
+    if let Op::Conv2d(conv) = op {
+        let [gate, residual] = conv.gate_and_residual(&graph.operands(value));
+        for (operator, operand) in [("multiply", gate), ("add", residual)] {
+            if let Some(operand) = operand {
+                add(operator, graph.node(operand).name.clone(), false);
+            }
         }
     }
     if let Some(activation) = op.clone().activation_mut()

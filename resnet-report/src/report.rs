@@ -275,6 +275,9 @@ pub struct Step {
     /// What it reads; nothing where that is the network's input, or nothing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reads: Option<View>,
+    /// The gate that its sums are multiplied with, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gate: Option<View>,
     /// What it writes.
     pub writes: View,
     /// Microseconds on the machine of the costs, of all passes of a run.

@@ -134,12 +134,12 @@ impl Arena {
         reads: [Place; N],
         write: Place,
     ) -> ([Elements<'_>; N], ElementsMut<'_>) {
-        let second = self.inside(write);
-        let reads = reads.map(|read| {
-            let first = self.inside(read);
-            assert!(first.end <= second.start || second.end <= first.start, "a step reads what it writes");
+        let written = self.inside(write);
+        let reads = reads.map(|place| {
+            let read = self.inside(place);
+            assert!(read.end <= written.start || written.end <= read.start, "a step reads what it writes");
             // SAFETY: `inside` holds for the place; what is written lies apart, and the arena is borrowed exclusively.
-            unsafe { self.elements(read) }
+            unsafe { self.elements(place) }
         });
         (reads, self.write(write))
     }

@@ -164,7 +164,9 @@ pub fn add(x: &Image, y: &Image) -> Image {
 /// `x[n, .., c] * gate[n, c]`, a gate of as many channels for each image.
 pub fn gate(x: &Image, gate: &[f32]) -> Image {
     let [_, _, _, channels] = x.dims;
-    Image::from_fn(x.dims, |n, row, column, channel| x.pixel(n, row, column)[channel] * gate[n * channels + channel])
+    Image::from_fn(x.dims, |n, row, column, channel| {
+        x.pixel(n, row, column)[channel] * gate[n * channels + channel]
+    })
 }
 
 /// The maximum of the pixels of the image in each window; NaN if one is among them.

@@ -70,7 +70,13 @@ fn winograd() {
     let case = (
         (1usize..3, 1usize..14, 1usize..14, 1usize..40, 1usize..100),
         (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
-        (prop::sample::select(vec![(1, 4), (2, 2)]), any::<bool>(), 1usize..20, 1usize..4, prop::array::uniform2(1usize..4)),
+        (
+            prop::sample::select(vec![(1, 4), (2, 2)]),
+            any::<bool>(),
+            1usize..20,
+            1usize..4,
+            prop::array::uniform2(1usize..4),
+        ),
         any::<u64>(),
     );
     on_every_isa("winograd", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
@@ -83,17 +89,15 @@ fn winograd() {
         let inputs = if fused { inputs.next_multiple_of(16) } else { inputs };
         let outputs = if fused { outputs.next_multiple_of(16 * step) } else { outputs };
         let [rows, columns] = [height, width].map(|size| (size - 1) / step + 1);
-        let x = Placed { image: tame(image([batch, height, width, inputs], seed)), halo: [down, down, right, right] };
+        let x = Placed {
+            image: tame(image([batch, height, width, inputs], seed)),
+            halo: [down, down, right, right],
+        };
         let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
         let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
-        let window = Window {
-            size: [3, 3],
-            stride: [step, step],
-            dilation,
-            padding: [0; 4],
-            output: [rows, columns],
-        };
+        let window =
+            Window { size: [3, 3], stride: [step, step], dilation, padding: [0; 4], output: [rows, columns] };
         let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
         let mut weights = packed(isa, &kernel, 9 * inputs, &bias);
         if fused {

@@ -28,118 +28,155 @@ fn exact(image: &Image) -> Vec<f32> {
     vec![0.0; image.data.len()]
 }
 
+/// The blocks of a convolution.
+#[derive(Clone, Copy, Debug)]
+enum Blocks {
+    /// So many, of any channels.
+    Any(usize),
+    /// Groups of so many inputs and as many outputs.
+    Groups(usize),
+}
+
+fn blocks() -> impl Strategy<Value = Blocks> {
+    prop_oneof![
+        (1usize..4).prop_map(Blocks::Any),
+        prop::sample::select(vec![1, 2, 4, 8, 16]).prop_map(Blocks::Groups),
+    ]
+}
+
 #[test]
 fn convolution() {
     let case = (
         (1usize..3, 1usize..10, 1usize..10, 1usize..20, 1usize..100),
-        prop::array::uniform2(1usize..5),
+        prop::array::uniform2(1usize..6),
         prop::array::uniform2(1usize..4),
-        (dilation(), 1usize..4, any::<bool>()),
+        (dilation(), blocks(), any::<bool>()),
         (halo(), any::<bool>(), activation(), any::<bool>(), 1usize..4),
         any::<u64>(),
     );
-    on_every_isa(
-        "convolution",
-        &case,
-        |isa, ((batch, height, width, inputs, outputs), kernel, stride, kind, rest, seed)| {
-            let (dilation, blocks, gated) = kind;
-            let (inputs, outputs) = (inputs * blocks, outputs.div_ceil(blocks) * blocks);
-            let (to_halo, accumulate, activation, by_channels, count) = rest;
-            let covered = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
-            let size = [(height - 1) * stride[0] + covered[0], (width - 1) * stride[1] + covered[1]];
-            // The padding is part of the array: zeros, some of them or none.
-            let padding = [seed as usize % 3, (seed >> 8) as usize % 3].map(|side: usize| side.min(1));
-            let inner = [0, 1].map(|axis| size[axis].saturating_sub(2 * padding[axis]).max(1));
-            let around = [0, 1].map(|axis| size[axis].saturating_sub(inner[axis]));
-            let x_halo = [around[0] / 2, around[0] - around[0] / 2, around[1] / 2, around[1] - around[1] / 2];
-            let x = placed([batch, inner[0], inner[1], inputs], x_halo, seed);
-            let y = placed([batch, height, width, outputs], to_halo, seed ^ 1);
-            let depth = kernel[0] * kernel[1] * inputs / blocks;
-            let finite = |image: Image| {
-                image.data.into_iter().map(|w| if w.is_finite() { w.clamp(-1.0, 1.0) } else { 1.0 })
-            };
-            let weights: Vec<f32> = finite(image([1, 1, depth, outputs], seed ^ 2)).collect();
-            let bias: Vec<f32> = finite(image([1, 1, 1, outputs], seed ^ 3)).collect();
+    on_every_isa("convolution", &case, convolved_as_the_reference);
+}
 
-            let window = Window { size: kernel, stride, dilation, padding: [0; 4], output: [height, width] };
-            let padded = Image { dims: x.dims(), data: x.array(0.0) };
-            let mut expected = reference::conv2d(&padded, &weights, &bias, outputs, blocks, &window);
-            let absolute = |image: &Image| Image {
-                dims: image.dims,
-                data: image.data.iter().map(|x| x.abs()).collect(),
-            };
-            let abs = |numbers: &[f32]| numbers.iter().map(|x| x.abs()).collect::<Vec<f32>>();
-            let mut bound =
-                reference::conv2d(&absolute(&padded), &abs(&weights), &abs(&bias), outputs, blocks, &window);
-            let gate: Vec<f32> = finite(image([batch, 1, 1, outputs], seed ^ 4)).collect();
-            if gated {
-                expected = reference::gate(&expected, &gate);
-            }
-            if accumulate {
-                expected = reference::add(&expected, &y.image);
-                bound = reference::add(&bound, &absolute(&y.image));
-            }
-            expected = reference::activate(&expected, activation, &slopes(outputs));
-            // Each of the sum's roundings is at most half a unit in the last place of the sum of magnitudes; activations have slopes of at most
-            // 1.5, and some more roundings.
-            let tolerance: Vec<f32> =
-                bound.data.iter().map(|sum| (depth + 8) as f32 * 1.5 * f32::EPSILON * sum + 2e-7).collect();
+/// Rows that are cut, and a number of channels that fills no vectors.
+#[test]
+fn groups_in_long_rows() {
+    for isa in Isa::available() {
+        for (size, stride) in [(1, 1), (2, 1), (4, 1), (4, 2), (8, 1)] {
+            let rest = ([1, 0, 0, 1], true, Activation::Relu, false, 3);
+            let case =
+                ((1, 2, 340, 1, 36), [3, 3], [1, stride], ([1, 1], Blocks::Groups(size), false), rest, 2);
+            convolved_as_the_reference(isa, case).unwrap();
+        }
+    }
+}
 
-            let (mut panels, mut lists) = (Vec::new(), Vec::new());
-            for block in 0..blocks {
-                let of_block = outputs / blocks;
-                let columns = block * of_block..(block + 1) * of_block;
-                let part: Vec<f32> =
-                    weights.chunks_exact(outputs).flat_map(|row| &row[columns.clone()]).copied().collect();
-                let mut packed = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, of_block)];
-                pack::pack(isa.kernels(), Elements::F32(&part), depth, of_block, &mut packed);
-                panels.extend(packed);
-                let padded = pack::padded(isa.kernels(), Precision::F32, of_block);
-                let fill = |list: &[f32]| [list, &vec![0.0; padded - list.len()]].concat();
-                lists.push((fill(&bias[columns.clone()]), fill(&slopes(outputs)[columns])));
-            }
-            let (biases, slopes): (Vec<Vec<f32>>, Vec<Vec<f32>>) = lists.into_iter().unzip();
-            let lists = [biases.concat(), slopes.concat()].concat();
-            let split = if by_channels { Split::Channels } else { Split::Pixels };
-            let taps = if blocks > 1 || dilation[1] > 1 { kernel[1] } else { 1 };
-            let geometry = ConvGeometry {
-                batch,
-                output: [height, width],
-                rows: kernel[0],
-                taps,
-                run: kernel[1] / taps * inputs / blocks,
-                pitch: dilation[0] * x.dims()[2] * inputs,
-                tap: dilation[1] * inputs,
-                blocks,
-                channels: outputs,
-                x: x.pixels([0, 0], stride),
-                y: y.interior(),
-            };
-            let mut array = y.array(UNTOUCHED);
-            let weights = PackedConv { panels: &panels, bias: &lists };
-            let residual = if accumulate { Residual::Same } else { Residual::None };
-            let convolution = Convolution {
-                geometry,
-                algorithms: Algorithms::all(Algorithm::Direct),
-                residual,
-                activation,
-                scale: 1.0,
-                split,
-                gated,
-            };
-            let to = ElementsMut::F32(&mut array);
-            kernels::convolve(
-                isa.kernels(),
-                &threads(count),
-                &convolution,
-                Elements::F32(&x.array(0.0)),
-                weights,
-                &gate,
-                to,
-            );
-            check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
-        },
-    );
+/// Batch, output, inputs and outputs; kernel; stride; dilation, blocks and whether there is a gate; and what is done with the sums.
+type Case = (
+    (usize, usize, usize, usize, usize),
+    [usize; 2],
+    [usize; 2],
+    ([usize; 2], Blocks, bool),
+    ([usize; 4], bool, Activation, bool, usize),
+    u64,
+);
+
+fn convolved_as_the_reference(
+    isa: Isa,
+    ((batch, height, width, inputs, outputs), kernel, stride, (dilation, blocks, gated), rest, seed): Case,
+) -> Result<(), TestCaseError> {
+    let (blocks, inputs, outputs) = match blocks {
+        Blocks::Any(blocks) => (blocks, inputs * blocks, outputs.div_ceil(blocks) * blocks),
+        Blocks::Groups(size) => {
+            let channels = outputs.next_multiple_of(size);
+            (channels / size, channels, channels)
+        }
+    };
+    let (to_halo, accumulate, activation, by_channels, count) = rest;
+    let gated = gated && blocks == 1;
+    let covered = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
+    let size = [(height - 1) * stride[0] + covered[0], (width - 1) * stride[1] + covered[1]];
+    // The padding is part of the array: zeros, some of them or none.
+    let padding = [seed as usize % 3, (seed >> 8) as usize % 3].map(|side: usize| side.min(1));
+    let inner = [0, 1].map(|axis| size[axis].saturating_sub(2 * padding[axis]).max(1));
+    let around = [0, 1].map(|axis| size[axis].saturating_sub(inner[axis]));
+    let x_halo = [around[0] / 2, around[0] - around[0] / 2, around[1] / 2, around[1] - around[1] / 2];
+    let x = placed([batch, inner[0], inner[1], inputs], x_halo, seed);
+    let y = placed([batch, height, width, outputs], to_halo, seed ^ 1);
+    let depth = kernel[0] * kernel[1] * inputs / blocks;
+    let finite =
+        |image: Image| image.data.into_iter().map(|w| if w.is_finite() { w.clamp(-1.0, 1.0) } else { 1.0 });
+    let weights: Vec<f32> = finite(image([1, 1, depth, outputs], seed ^ 2)).collect();
+    let bias: Vec<f32> = finite(image([1, 1, 1, outputs], seed ^ 3)).collect();
+
+    let window = Window { size: kernel, stride, dilation, padding: [0; 4], output: [height, width] };
+    let padded = Image { dims: x.dims(), data: x.array(0.0) };
+    let mut expected = reference::conv2d(&padded, &weights, &bias, outputs, blocks, &window);
+    let absolute =
+        |image: &Image| Image { dims: image.dims, data: image.data.iter().map(|x| x.abs()).collect() };
+    let abs = |numbers: &[f32]| numbers.iter().map(|x| x.abs()).collect::<Vec<f32>>();
+    let mut bound =
+        reference::conv2d(&absolute(&padded), &abs(&weights), &abs(&bias), outputs, blocks, &window);
+    let gate: Vec<f32> = finite(image([batch, 1, 1, outputs], seed ^ 4)).collect();
+    if gated {
+        expected = reference::gate(&expected, &gate);
+    }
+    if accumulate {
+        expected = reference::add(&expected, &y.image);
+        bound = reference::add(&bound, &absolute(&y.image));
+    }
+    expected = reference::activate(&expected, activation, &slopes(outputs));
+    // Each of the sum's roundings is at most half a unit in the last place of the sum of magnitudes; activations have slopes of at most
+    // 1.5, and some more roundings.
+    let tolerance: Vec<f32> =
+        bound.data.iter().map(|sum| (depth + 8) as f32 * 1.5 * f32::EPSILON * sum + 2e-7).collect();
+
+    let (block, window) = ([inputs / blocks, outputs / blocks], kernel[0] * kernel[1]);
+    let of_window = [window, inputs / blocks];
+    let panels = pack::pack_blocks(isa.kernels(), Elements::F32(&weights), blocks, of_window, outputs);
+    let list = |list: &[f32]| pack::pack_list(isa.kernels(), Precision::F32, blocks, block, list);
+    let lists = [list(&bias), list(&slopes(outputs))].concat();
+    let split = if by_channels { Split::Channels } else { Split::Pixels };
+    let taps = if blocks > 1 || dilation[1] > 1 { kernel[1] } else { 1 };
+    let geometry = ConvGeometry {
+        batch,
+        output: [height, width],
+        rows: kernel[0],
+        taps,
+        run: kernel[1] / taps * inputs / blocks,
+        pitch: dilation[0] * x.dims()[2] * inputs,
+        tap: dilation[1] * inputs,
+        blocks,
+        channels: outputs,
+        x: x.pixels([0, 0], stride),
+        y: y.interior(),
+    };
+    let residual = if accumulate { Residual::Same } else { Residual::None };
+    let convolution = Convolution {
+        geometry,
+        algorithms: Algorithms::all(Algorithm::Direct),
+        residual,
+        activation,
+        scale: 1.0,
+        split,
+        gated,
+    };
+    let convolved = |count: usize| {
+        let mut array = y.array(UNTOUCHED);
+        kernels::convolve(
+            isa.kernels(),
+            &threads(count),
+            &convolution,
+            Elements::F32(&x.array(0.0)),
+            PackedConv { panels: &panels, bias: &lists },
+            &gate,
+            ElementsMut::F32(&mut array),
+        );
+        array
+    };
+    let array = convolved(count);
+    let bits = |array: &[f32]| array.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+    prop_assert_eq!(bits(&array), bits(&convolved(1)), "the bits depend on threads");
+    check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
 }
 
 #[test]

@@ -9,6 +9,10 @@ const LAYERS: &str = "stem:
   - conv: {name: blocks, filters: 96, kernel: 3x5, padding: same, groups: 4, stride: 2, standardized: true, activation: hard_swish}
   - conv: {name: depthwise, filters: 96, kernel: 3, padding: same, groups: 96, activation: relu6}
   - conv: {name: uneven, filters: 60, kernel: 3, padding: same, groups: 3, dilation: 1x3, bias: true, activation: hard_sigmoid}
+  - conv: {name: fours, filters: 60, kernel: 5x3, padding: same, groups: 15, activation: relu}
+  - conv: {name: twos, filters: 60, kernel: 3x1, padding: same, groups: 30, stride: 1x2, activation: relu}
+  - conv: {name: more, filters: 72, kernel: 1, activation: relu}
+  - conv: {name: eights, filters: 72, kernel: 3, padding: same, groups: 9, activation: relu}
   - conv: {name: narrow, filters: 6, kernel: 1, groups: 2, activation: {leaky_relu: {slope: 0.1}}}
 head: []";
 

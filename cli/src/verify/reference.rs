@@ -46,7 +46,7 @@ impl Reference {
                 bail!("--reference f32 is for bf16 and int8: f32 itself is compared with float64")
             }
             (ReferenceName::F32, _) => {
-                let plan = model.clone().precision(Precision::F32).compile()?.plan;
+                let plan = model.clone().precision(Precision::F32).compile_unfused()?.plan;
                 let weights = arguments.weights.load(plan.description(), Isa::best())?;
                 Ok(Reference::Executed(Box::new(Program::new(plan, weights, arguments.machine.threads()?)?)))
             }

@@ -6,8 +6,8 @@ use crate::ir::param::{BiasParam, KernelParam, Param};
 use crate::ops::window::image;
 use crate::ops::{Activation, Attributes, Dims, Padding, ShapeError, Text, window, within};
 
-/// A convolution: `activation((bias + sum(window * kernel)) * gate? + residual?)`. Behind its input, its operands are the gate, if it has one
-/// (one element for each channel of an image), and the residual, if there is one more.
+/// A convolution: `activation((bias + sum(window * kernel)) * gate? + residual?)`. Its operands: the input; the gate, if it is `gated`, one
+/// element for each channel of an image; the residual, if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     /// Output channels.
@@ -66,7 +66,7 @@ impl Conv2d {
         };
         if !self.algorithms.is_none_or(computes) {
             return Err(ShapeError::new(
-                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels",
+                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels; only winograd4 computes a dilation, and only direct sums compute groups",
             ));
         }
         let output = [x[0], height, width, self.filters];
@@ -120,10 +120,12 @@ impl Conv2d {
         })
     }
 
-    /// Whether an algorithm may compute its groups and its dilation: groups are for direct sums only.
+    /// Whether an algorithm may compute its groups, its dilation and its gate: groups are for direct sums only.
     pub fn allows(&self, algorithm: Algorithm) -> bool {
         let whole = self.groups == 1 || algorithm == Algorithm::Direct;
-        whole && (self.dilation == [1, 1] || algorithm.dilates())
+        whole
+            && (self.dilation == [1, 1] || algorithm.dilates())
+            && (!self.gated || self.groups == 1 && algorithm.gates())
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

@@ -4,6 +4,7 @@ use resnet_plan::algorithm::{
     GROUP, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, PLANES, PRODUCTS, SUMS, VECTOR,
     largest_depth, wide_words, widened_block,
 };
+use resnet_plan::conv::blocks;
 use resnet_plan::winograd::{BAND, Rows, Tile};
 use resnet_plan::{Algorithm, Class, Dims, Precision};
 
@@ -112,7 +113,7 @@ impl Layer<'_> {
         let narrow = precision != Precision::F32;
         match algorithm {
             Algorithm::Direct => {
-                let products = read.max(pixels * self.weights(algorithm) / rate);
+                let products = read.max(pixels * self.multiplied() / rate);
                 // What is widened: weights, once a block, and inputs, once a row of the window.
                 let depth = conv.kernel[0] * conv.kernel[1] * words;
                 let blocks = pixels.div_ceil(widened_block(depth));
@@ -167,6 +168,13 @@ impl Layer<'_> {
         }
     }
 
+    /// Numbers of the kernel as a direct sum multiplies it: with the zeros between the groups of a block.
+    fn multiplied(&self) -> usize {
+        let Conv2d { kernel, filters, groups, .. } = self.conv;
+        let blocks = blocks(*groups, [self.x[3], *filters], self.precision);
+        kernel[0] * kernel[1] * (self.x[3] / blocks) * filters
+    }
+
     /// Words of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are
     /// transformed; by products themselves, once a group of tiles. (Strassen's factors of f32 are stored.)
     pub(crate) fn made_weights(&self, algorithm: Algorithm) -> usize {
@@ -193,7 +201,9 @@ impl Layer<'_> {
             Algorithm::Direct => 0,
             Algorithm::Winograd { fused, .. } => {
                 let tile = Tile::of(conv.stride[0]);
-                tiles_of(conv, tile, y) * if fused { tile.products() } else { self.made_inputs_of(tile) } * words
+                tiles_of(conv, tile, y)
+                    * if fused { tile.products() } else { self.made_inputs_of(tile) }
+                    * words
             }
             Algorithm::WinogradRows { block } => Rows::of(conv.kernel, conv.stride, words)
                 .map_or(0, |rows| {
@@ -250,16 +260,20 @@ fn tiles_of(conv: &Conv2d, tile: Tile, [batch, height, width, _]: Dims) -> usize
     batch * tile.count([height, width], conv.dilation)
 }
 
-/// Products along a side of the image: the last tile of each phase of a dilation takes those that its outputs need.
+/// Products along a side of the image: the last tiles take those that their outputs need, if the phases of a dilation are of one size; else
+/// all.
 fn products_of(tile: Tile, size: usize, dilation: usize) -> usize {
     let side = |outputs: usize| match (tile, outputs) {
         (_, 0) => 0,
         (Tile::Four, _) => outputs + 2,
         (Tile::TwoOfStride2, _) => 2 * outputs + 1,
     };
-    let phase = |size: usize| size / tile.output() * side(tile.output()) + side(size % tile.output());
-    let larger = size % dilation;
-    larger * phase(size / dilation + 1) + (dilation - larger) * phase(size / dilation)
+    let output = tile.output();
+    if !size.is_multiple_of(dilation) {
+        return tile.along(size, dilation) * side(output);
+    }
+    let phase = size / dilation;
+    dilation * (phase / output * side(output) + side(phase % output))
 }
 
 /// Weights that products make for a group of tiles: rows of the first side, then of each row the second side.

@@ -10,16 +10,17 @@
 //! z = multiply(y, g)                     z = conv(x, g)
 //! a = add(z, s)                          a = conv(x, g, s)
 //! ```
-//! Of f32 only: narrow elements would be rounded in between. The weights are read twice, so that it does not pay for few pixels. It runs
-//! behind the passes that all precisions have, so that what a calibration table is made for does not depend on it.
+//! In f32 only: narrower elements would be rounded in between. The weights are read twice, so that it does not pay for few pixels. It runs
+//! after the passes that a calibration table's fingerprint is made by, so that tables do not depend on it.
 
 use crate::diag::Diagnostics;
 use crate::ir::graph::{Graph, Node, Value};
 use crate::ir::{Op, Type};
 use crate::ops::{AveragePool, Conv2d, Padding, Sides};
+use crate::pass::fuse_residual;
 
-/// The most input channels for each pixel: in the time in which so many weights come from memory, three passes over an element's channels
-/// come from caches.
+/// The most input channels for each pixel. With more, to read the weights a second time takes longer than the three passes over the image
+/// that it saves.
 const CHANNELS: usize = 2;
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
@@ -42,23 +43,11 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         graph.node_mut(value).op = Op::Conv2d(Conv2d { gated: true, activation, ..conv });
         graph.set_operands(value, &[x, gate]);
         graph.remove(image);
-        add(graph, value);
+        if let Some(user) = graph.only_user(value) {
+            fuse_residual::fuse(graph, user);
+        }
     }
     Ok(())
-}
-
-/// Lets a convolution with a gate do the sum behind it.
-fn add(graph: &mut Graph, product: Value) {
-    let Some(sum) = graph.only_user(product) else { return };
-    let Op::Conv2d(conv) = graph.node(product).op.clone() else { return };
-    let Op::Add { activation } = graph.node(sum).op.clone() else { return };
-    let Some(other) = graph.operands(sum).into_iter().find(|operand| *operand != product) else { return };
-    if conv.activation.is_none() {
-        let operands = graph.operands(product).into_iter().chain([other]);
-        graph.set_operands(sum, &operands.collect::<Vec<_>>());
-        graph.node_mut(sum).op = Op::Conv2d(Conv2d { activation, ..conv });
-        graph.remove(product);
-    }
 }
 
 /// The 1x1 convolution that computes an image, and the mean of that: all that reads it beside `product`.
@@ -67,8 +56,8 @@ fn gated(graph: &Graph, image: Value, product: Value) -> Option<(Conv2d, Value)>
     let alone = graph.operands(image).len() == 1 && !graph.is_output(image);
     let pointwise = conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.groups == 1;
     let whole = conv.padding == Padding::Sides(Sides::default()) && conv.activation.is_none();
-    let direct = conv.algorithms.is_none_or(|algorithms| algorithms.are_direct());
-    if !alone || !pointwise || !whole || !direct {
+    let gates = conv.algorithms.is_none_or(|algorithms| algorithms.gate());
+    if !alone || !pointwise || !whole || !gates {
         return None;
     }
     let mean = match graph.users(image)[..] {

@@ -7,25 +7,26 @@ use crate::ir::graph::{Graph, Value};
 
 pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
     for value in graph.topological() {
-        let Op::Add { activation } = graph.node(value).op.clone() else { continue };
-        if !activation.is_none() {
-            continue;
-        }
-        let operands = graph.operands(value);
-        let (main, shortcut) = (operands[0], operands[1]);
-        // The main branch is the first operand; its last convolution runs after the shortcut.
-        let Some((branch, other)) = [(main, shortcut), (shortcut, main)]
-            .into_iter()
-            .find(|(branch, _)| can_add(graph, *branch, value))
-        else {
-            continue;
-        };
-        let op = graph.node(branch).op.clone();
-        graph.replace(value, op, branch);
-        let operands = graph.operands(value).into_iter().chain([other]);
-        graph.set_operands(value, &operands.collect::<Vec<_>>());
+        fuse(graph, value);
     }
     Ok(())
+}
+
+/// Lets a convolution do the sum `add`, and what is done with that, if it is one.
+pub(super) fn fuse(graph: &mut Graph, add: Value) {
+    let Op::Add { activation } = graph.node(add).op.clone() else { return };
+    let operands = graph.operands(add);
+    let (main, shortcut) = (operands[0], operands[1]);
+    // The main branch is the first operand; its last convolution runs after the shortcut.
+    let branches = [(main, shortcut), (shortcut, main)];
+    let Some((branch, other)) = branches.into_iter().find(|(branch, _)| can_add(graph, *branch, add)) else {
+        return;
+    };
+    let Op::Conv2d(mut conv) = graph.node(branch).op.clone() else { return };
+    conv.activation = activation;
+    graph.replace(add, Op::Conv2d(conv), branch);
+    let operands = graph.operands(add).into_iter().chain([other]);
+    graph.set_operands(add, &operands.collect::<Vec<_>>());
 }
 
 fn can_add(graph: &Graph, branch: Value, add: Value) -> bool {

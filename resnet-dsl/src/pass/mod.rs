@@ -39,7 +39,7 @@ pub struct Pass {
     pub summary: &'static str,
     /// What it did, of one and of several: `batch norm folded`, `batch norms folded`.
     pub done: [&'static str; 2],
-    /// Whether it rewrites networks in f32 only: calibration, which measures the values that int8 has, leaves it out.
+    /// Whether it fuses what other precisions compute step by step, of networks in f32 only.
     pub only_f32: bool,
     /// The rewrite.
     pub run: fn(&mut Graph) -> Result<(), Diagnostics>,
@@ -149,22 +149,22 @@ pub fn run_until(
     last: Option<&str>,
     observe: impl FnMut(&Pass, &Graph),
 ) -> Result<(), Diagnostics> {
-    run_some(graph, last, |_| true, observe)
+    run_fused(graph, last, true, observe)
 }
 
-/// As [`run_until`], those passes that are wanted.
+/// As [`run_until`]; what only f32 have is fused, or not.
 ///
 /// # Errors
 /// As [`run_until`].
-pub(crate) fn run_some(
+pub(crate) fn run_fused(
     graph: &mut Graph,
     last: Option<&str>,
-    wanted: impl Fn(&Pass) -> bool,
+    fused: bool,
     mut observe: impl FnMut(&Pass, &Graph),
 ) -> Result<(), Diagnostics> {
     sound(graph, "building the graph")?;
-    for pass in PIPELINE.iter().filter(|pass| wanted(pass)) {
-        if !pass.only_f32 || graph.precision == Precision::F32 {
+    for pass in PIPELINE {
+        if !pass.only_f32 || fused && graph.precision == Precision::F32 {
             (pass.run)(graph)?;
         }
         sound(graph, pass.name)?;

@@ -291,7 +291,7 @@ impl Lowering<'_> {
             let message = format!("the input of `{}` has no halo for its padding", node.name);
             return Err(Diagnostic::new(message, node.span));
         };
-        let blocks = blocks(conv.groups, [input[3], conv.filters]);
+        let blocks = blocks(conv.groups, [input[3], conv.filters], read.element.precision());
         let layer = LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],
@@ -306,11 +306,9 @@ impl Lowering<'_> {
             batch_norm: conv.weights.batch_norm.clone(),
             slope: conv.activation.slope.clone(),
         };
-        // A convolution of the same weights shares them.
-        let same = |other: &LayerWeights| {
-            other.kernel == layer.kernel && LayerWeights { name: layer.name.clone(), ..other.clone() } == layer
-        };
-        let index = self.layers.iter().position(same).unwrap_or(self.layers.len());
+        // One with a gate shares its weights with what the gate's mean is made by.
+        let shared = self.layers.iter().position(|other| conv.gated && other.is_same(&layer));
+        let index = shared.unwrap_or(self.layers.len());
         if index == self.layers.len() {
             self.layers.push(layer);
         }

@@ -108,7 +108,8 @@ fn moved(step: &Step) -> usize {
         let [batch, _, _, channels] = view.dims;
         batch * view.size[0] * view.size[1] * channels * view.element.bytes()
     };
-    match (&step.action, &step.read) {
+    let gate = step.gate.as_ref().map_or(0, value);
+    gate + match (&step.action, &step.read) {
         (Action::Clear, _) => step.write.bytes() - value(&step.write),
         (Action::Conv { conv, .. }, Some(read)) if conv.residual != Residual::None => {
             value(read) + 2 * value(&step.write)

@@ -6,11 +6,13 @@
 //!     a section begins, whose passes take that many images
 //! each step is that of a plan for as many images as a pass of its section takes
 //! ```
+//! Steps that share a layer lie in one section, since its weights are packed for one size of blocks.
+//!
 //! Plans of one network for different numbers of images have the same steps, buffers and layers; they differ in
 //! sizes, algorithms and splits.
 
 use resnet_plan::check::ALIGNMENT;
-use resnet_plan::{Action, Buffer, Plan, Section};
+use resnet_plan::{Action, Buffer, Plan, Section, Step};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::plan::{LARGEST_ACTIVATIONS, LARGEST_BOUNDARY};
@@ -30,9 +32,16 @@ pub(super) fn choose(one: &Plan, batch: usize) -> Vec<Section> {
     let divisors: Vec<usize> = (1..=batch).filter(|images| batch.is_multiple_of(*images)).collect();
     let most = |peak: usize| divisors.iter().rfind(|images| fit(**images, peak)).map_or(1, |images| *images);
     let last_layer = one.steps.iter().rposition(|step| matches!(step.action, Action::Conv { .. }));
+    let layer = |step: &Step| step.action.layer();
+    let parts_a_layer = |step: usize| {
+        let mut before = one.steps[..step].iter().filter_map(layer);
+        before.any(|before| one.steps[step..].iter().filter_map(layer).any(|behind| behind == before))
+    };
     // More images a pass: weights are read and transformed less often. (Nothing else gains.)
     let is_worth_it = |step: usize| {
-        last_layer.is_some_and(|last| step <= last) && bytes(step - 1, step) <= LARGEST_BOUNDARY
+        last_layer.is_some_and(|last| step <= last)
+            && bytes(step - 1, step) <= LARGEST_BOUNDARY
+            && !parts_a_layer(step)
     };
     let mut sections: Vec<Section> = Vec::new();
     for (step, peak) in peaks.into_iter().enumerate() {

@@ -229,11 +229,11 @@ fn shortcut(block: &Block<'_>) -> Option<Shortcut> {
     if !fused && sum.operator != "add" {
         return None;
     }
-    let enters = |index: usize| sum.operands.get(index).map(String::as_str) == block.enters;
-    if enters(1) || (!fused && enters(0)) {
+    let enters = |operand: Option<&String>| operand.map(String::as_str) == block.enters;
+    if enters(sum.operands.last()) || (!fused && enters(sum.operands.first())) {
         return Some(Shortcut::Identity);
     }
-    let added = sum.operands.get(1).and_then(|name| block.layers.iter().find(|layer| layer.name == *name));
+    let added = sum.operands.last().and_then(|name| block.layers.iter().find(|layer| layer.name == *name));
     let path = longest_path(block);
     // Where the longest path is what is added, the sum's own operator computes the shortcut.
     let computes = added.filter(|added| !path.iter().any(|layer| layer.name == added.name)).unwrap_or(&sum);

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use resnet_plan::algorithm::{PANEL, PRODUCTS};
-use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
+use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Precision, Residual};
 
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::activate::Activator;
@@ -21,7 +21,7 @@ use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
-use crate::kernels::{Shares, Target, blocks, must_fit, strassen, winograd, winograd_rows, words};
+use crate::kernels::{Shares, Target, blocks, groups, must_fit, strassen, winograd, winograd_rows, words};
 use crate::threads::Threads;
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
@@ -49,7 +49,7 @@ pub(crate) struct ConvTask<'a> {
     pub(crate) scale: *const f32,
     pub(crate) bias: *const f32,
     pub(crate) y: Target,
-    /// What sums are multiplied with, an element a channel of each image; unless the convolution has one: nowhere.
+    /// The gate: an element for each channel of each image. Not read if the convolution has none.
     pub(crate) gate: *const f32,
     /// Makes outputs of sums: not for f32.
     pub(crate) finish: unsafe fn(&Epilogue<'_>),
@@ -116,7 +116,7 @@ pub(super) static NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 /// If the geometry reaches outside the slices, or pixels of the output overlap, or the weights are not packed for these
 /// kernels and the algorithm, or the threads' scratch memory is too small for the algorithm. If there is no kernel from the
 /// elements of `x` to those of `y`: there are from f32 to f32, from bf16 to bf16 and f32, from int8 to int8 and f32. If the convolution
-/// has a gate, and this one is too short, or there is no kernel for it: there are for f32, direct sums and Strassen's algorithm.
+/// has a gate, and this one is too short, or there is no kernel for it: there are for f32 without groups, direct sums and Strassen's algorithm.
 pub fn convolve(
     kernels: &Kernels,
     threads: &Threads,
@@ -140,8 +140,8 @@ pub fn convolve(
     assert!(x.is_aligned(), "the input does not begin with a whole word");
     let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct);
     if *gated {
-        let takes = matches!(algorithm, Algorithm::Direct | Algorithm::Strassen { .. });
-        assert!(kind == Kind::F32 && takes, "there is no kernel that takes a gate");
+        let takes = kind == Kind::F32 && algorithm.gates() && geometry.blocks == 1;
+        assert!(takes, "there is no kernel that takes a gate");
         assert!(gate.len() >= geometry.batch.saturating_mul(geometry.channels), "the gate is too short");
     }
     let work = match dots {
@@ -155,12 +155,14 @@ pub fn convolve(
         }
     };
     assert!(weights.panels.len() >= work.weights, "the weights have another shape");
-    let panels = dots.map_or(Panels::of(kernels, geometry), |dots| Panels::of_dots(dots, geometry));
+    let panels = Panels::of(kernels, precision, geometry);
     let padded = panels.padded();
     assert!(weights.bias.len() >= padded.saturating_mul(lists), "the bias has another length");
     if dots.is_none() && algorithm == Algorithm::Direct {
         wide::direct::check(geometry, kind, threads.scratch());
     }
+    let block = [geometry.run, geometry.block_channels()];
+    let in_groups = groups::compute_blocks(kernels, precision, geometry.blocks, block);
     let shares = Shares::of(*split, threads, work.units, work.together, work.panels);
     let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
     let activator = match activation {
@@ -193,6 +195,7 @@ pub fn convolve(
         unsafe {
             match (algorithm, dots) {
                 (Algorithm::Direct, Some(dots)) => words::run(dots, &task),
+                (Algorithm::Direct, None) if in_groups => groups::run(kernels, &task),
                 (Algorithm::Direct, None) if kind == Kind::F32 => run_direct(kernels, &task),
                 (Algorithm::Direct, None) => wide::direct::run(kernels, &task, scratch),
                 (Algorithm::Winograd { fused: false, .. }, _) => winograd::run(kernels, &task, scratch),
@@ -271,18 +274,18 @@ impl Work {
         let geometry = &convolution.geometry;
         let ConvGeometry { batch, output: [height, width], run, channels, .. } = *geometry;
         let pixels = batch * height * width;
-        let panels = Panels::of(kernels, geometry);
+        let panels = Panels::of(kernels, kind.precision(), geometry);
         let direct = Work {
             units: pixels,
             together: 1,
             panels: panels.count(),
             weights: geometry.depth().saturating_mul(panels.padded()),
         };
-        let whole = geometry.blocks == 1
-            && (geometry.taps == 1 || matches!(algorithm, Algorithm::Winograd { .. }));
+        let whole =
+            geometry.blocks == 1 && (geometry.taps == 1 || matches!(algorithm, Algorithm::Winograd { .. }));
         assert!(
             whole || algorithm == Algorithm::Direct,
-            "windows with gaps, and blocks, are for direct sums only"
+            "the algorithm does not compute windows with gaps, or blocks"
         );
         match algorithm {
             Algorithm::Direct => direct,
@@ -316,7 +319,8 @@ impl Work {
 ///
 /// # Safety
 /// For all pixels and panels of the task: windows lie in `x`, outputs in `y` where nobody else reads or writes, and
-/// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
+/// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has; `gate` holds those
+/// of each image, if there is one.
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     let ConvTask {
         convolution: Convolution { geometry, residual, activation, gated, .. },
@@ -325,7 +329,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
         ..
     } = task;
     let output = task.y.of_f32();
-    let (depth, panels) = (geometry.depth(), Panels::of(kernels, geometry));
+    let (depth, panels) = (geometry.depth(), Panels::of(kernels, Precision::F32, geometry));
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
     let (all, most) = match geometry.rows * geometry.taps {
         _ if depth * kernels.panel <= LARGEST_PANEL && depth <= LONGEST_DEPTH => (true, geometry.run),

@@ -26,9 +26,9 @@ pub(crate) struct FoldTask<'a> {
     pub(crate) kernel: &'a [[u8; 4]],
     /// How far apart the elements of neighbours are: outputs, inputs, positions in the window.
     pub(crate) strides: [usize; 3],
-    /// The first input, and how many.
-    pub(crate) first: usize,
+    /// Inputs that an output has weights for, and outputs that have the same ones.
     pub(crate) inputs: usize,
+    pub(crate) block: usize,
     /// Inputs and outputs of a group. Between groups, weights are zeros, which the file does not have.
     pub(crate) group: [usize; 2],
     /// Positions in the window.
@@ -160,8 +160,9 @@ fn fill(task: &FoldTask<'_>, outputs: Range<usize>, first: usize, count: usize, 
     for (lane, output) in outputs.enumerate() {
         let (offset, scale) = (task.offset[output], task.scale[output]);
         let of_group = output / group_outputs * group_inputs;
+        let of_block = output / task.block * task.inputs;
         for (index, rows) in stage.chunks_exact_mut(task.window).take(count).enumerate() {
-            let channel = task.first + first + index;
+            let channel = of_block + first + index;
             let input = channel.wrapping_sub(of_group);
             if input >= group_inputs {
                 rows.iter_mut().for_each(|row| row[lane] = 0.0);

@@ -27,6 +27,7 @@ pub(crate) mod dot;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod fold;
+pub(crate) mod groups;
 pub(crate) mod moments;
 pub mod pack;
 pub(crate) mod panels;

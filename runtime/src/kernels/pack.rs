@@ -6,12 +6,11 @@
 //! ```
 //! A word is one f32, or two bf16 or four int8 of inputs that follow each other.
 
-use std::ops::Range;
-
 use resnet_plan::Precision;
 
 use crate::elements::Elements;
 use crate::kernels::Kernels;
+use crate::kernels::panels::Panels;
 
 /// Words of a packed kernel of `depth` words of inputs and `channels` outputs.
 pub fn packed_len(kernels: &Kernels, precision: Precision, depth: usize, channels: usize) -> usize {
@@ -20,21 +19,7 @@ pub fn packed_len(kernels: &Kernels, precision: Precision, depth: usize, channel
 
 /// Output channels, filled up to whole vectors: the length of a packed bias.
 pub fn padded(kernels: &Kernels, precision: Precision, channels: usize) -> usize {
-    channels.div_ceil(shape(kernels, precision).0).saturating_mul(shape(kernels, precision).0)
-}
-
-/// The panels of `channels` output channels: which channels each holds, and its width in the packed kernel.
-pub fn panels(
-    kernels: &Kernels,
-    precision: Precision,
-    channels: usize,
-) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let (lanes, panel) = shape(kernels, precision);
-    (0..channels).step_by(panel).map(move |first| {
-        let range = first..first.saturating_add(panel).min(channels);
-        let width = range.len().next_multiple_of(lanes);
-        (range, width)
-    })
+    Panels::new(kernels, precision, 1, [0, channels]).padded()
 }
 
 /// Whether signed int8 inputs are moved by 128 to be multiplied, so that the sums of an output must begin with
@@ -43,39 +28,46 @@ pub fn moves_signed(kernels: &Kernels) -> bool {
     kernels.int8.as_ref().is_none_or(|dots| dots.moves_signed)
 }
 
-/// Vector and panel.
-fn shape(kernels: &Kernels, precision: Precision) -> (usize, usize) {
-    kernels.dots(precision).map_or((kernels.lanes, kernels.panel), |dots| (dots.lanes, dots.panel))
-}
-
 /// Packs a kernel given as `[depth, channels]`, row by row: f32, bf16 or i8.
 ///
 /// # Panics
 /// If `kernel` does not hold `depth * channels` elements, or `packed` not [`packed_len`]; if `depth` is not whole words.
 pub fn pack(kernels: &Kernels, kernel: Elements<'_>, depth: usize, channels: usize, packed: &mut [f32]) {
+    let blocks = pack_blocks(kernels, kernel, 1, [1, depth], channels);
+    assert_eq!(packed.len(), blocks.len(), "the packed kernel has another length");
+    packed.copy_from_slice(&blocks);
+}
+
+/// The same for so many blocks of channels, of a kernel given as `[positions, inputs, channels]`: inputs of a block, channels of all.
+///
+/// # Panics
+/// If `kernel` does not hold as many elements, the inputs are not whole words, or the channels not as many blocks.
+pub fn pack_blocks(
+    kernels: &Kernels,
+    kernel: Elements<'_>,
+    blocks: usize,
+    [positions, inputs]: [usize; 2],
+    channels: usize,
+) -> Vec<f32> {
     let precision = match kernel {
         Elements::F32(_) => Precision::F32,
         Elements::Bf16(_) => Precision::Bf16,
         Elements::U8(_) | Elements::I8(_) => Precision::Int8,
     };
-    let per_word = precision.per_word();
+    let (per_word, depth) = (precision.per_word(), positions.saturating_mul(inputs));
     assert_eq!(kernel.len(), depth.saturating_mul(channels), "the kernel has another shape");
-    assert!(depth.is_multiple_of(per_word), "the kernel is not whole words");
-    let words = depth / per_word;
-    assert_eq!(
-        packed.len(),
-        packed_len(kernels, precision, words, channels),
-        "the packed kernel has another length"
-    );
-    let mut rest = packed;
-    for (range, width) in panels(kernels, precision, channels) {
-        let (panel, behind) = rest.split_at_mut(words * width);
+    assert!(inputs.is_multiple_of(per_word), "the kernel is not whole words");
+    assert!(channels.is_multiple_of(blocks), "the channels are not as many blocks");
+    let panels = Panels::new(kernels, precision, blocks, [inputs / per_word, channels / blocks]);
+    let mut packed = vec![0.0; (depth / per_word).saturating_mul(panels.padded())];
+    let mut rest = &mut packed[..];
+    for panel in (0..panels.count()).map(|index| panels.at(index)) {
+        let (rows, behind) = rest.split_at_mut(depth / per_word * panel.width);
         rest = behind;
-        panel.fill(0.0);
         for input in 0..depth {
-            let row = &mut panel[input / per_word * width..][..range.len()];
-            for (word, output) in row.iter_mut().zip(range.clone()) {
-                let place = input * channels + output;
+            let row = &mut rows[input / per_word * panel.width..][..panel.channels];
+            for (lane, word) in row.iter_mut().enumerate() {
+                let place = input * channels + panel.first + lane;
                 let bits = match kernel {
                     Elements::F32(kernel) => kernel[place].to_bits(),
                     Elements::Bf16(kernel) => u32::from(kernel[place].to_bits()),
@@ -86,6 +78,23 @@ pub fn pack(kernels: &Kernels, kernel: Elements<'_>, depth: usize, channels: usi
             }
         }
     }
+    packed
+}
+
+/// A list of an element for each output channel of so many blocks, each of so many inputs and outputs: filled up to whole vectors.
+pub fn pack_list(
+    kernels: &Kernels,
+    precision: Precision,
+    blocks: usize,
+    [inputs, outputs]: [usize; 2],
+    numbers: &[f32],
+) -> Vec<f32> {
+    let panels = Panels::new(kernels, precision, blocks, [inputs.div_ceil(precision.per_word()), outputs]);
+    let mut list = vec![0.0; panels.padded()];
+    for (channel, number) in numbers.iter().enumerate() {
+        list[panels.place(channel)] = *number;
+    }
+    list
 }
 
 /// Puts an element's bits into its place in a word that is zero there.

@@ -1,12 +1,12 @@
 //! Panels of output channels: what is multiplied together, and lies together in packed weights.
 //!
 //! Channels of one block after another are cut into panels, which are as wide as they can be but for the last one of a block: that
-//! is as wide as its channels fill vectors.
+//! is as wide as its channels fill vectors. Narrow blocks share vectors: see [`groups`](crate::kernels::groups).
 
-use resnet_plan::ConvGeometry;
+use resnet_plan::{ConvGeometry, Precision};
 
 use crate::kernels::Kernels;
-use crate::kernels::dot::DotKernel;
+use crate::kernels::groups;
 
 /// How output channels are cut into panels.
 #[derive(Clone, Copy)]
@@ -35,17 +35,31 @@ pub(crate) struct Panel {
 
 impl Panels {
     /// For the kernels of f32 and widened elements, of a geometry that fits.
-    pub(crate) fn of(kernels: &Kernels, geometry: &ConvGeometry) -> Self {
-        Panels::new(kernels.lanes, kernels.panel, geometry)
+    pub(crate) fn of(kernels: &Kernels, precision: Precision, geometry: &ConvGeometry) -> Self {
+        Panels::new(kernels, precision, geometry.blocks, [geometry.run, geometry.block_channels()])
     }
 
-    /// For a kernel of words.
-    pub(crate) fn of_dots(dots: &DotKernel, geometry: &ConvGeometry) -> Self {
-        Panels::new(dots.lanes, dots.panel, geometry)
+    /// Of so many blocks, each of so many words of inputs and so many outputs.
+    pub(crate) fn new(
+        kernels: &Kernels,
+        precision: Precision,
+        blocks: usize,
+        block @ [_, channels]: [usize; 2],
+    ) -> Self {
+        let (lanes, panel) = kernels.shape(precision);
+        if groups::compute_blocks(kernels, precision, blocks, block) {
+            return Panels {
+                lanes,
+                panel: groups::PANEL,
+                blocks: 1,
+                channels: blocks.saturating_mul(channels),
+            };
+        }
+        Panels { lanes, panel, blocks, channels }
     }
 
-    /// Of vectors and panels of so many channels.
-    pub(crate) fn new(lanes: usize, panel: usize, geometry: &ConvGeometry) -> Self {
+    /// For a kernel of words, of vectors and panels of so many channels.
+    pub(crate) fn of_words(lanes: usize, panel: usize, geometry: &ConvGeometry) -> Self {
         Panels { lanes, panel, blocks: geometry.blocks, channels: geometry.block_channels() }
     }
 
@@ -57,6 +71,11 @@ impl Panels {
     /// Output channels, filled up to whole vectors block by block: the length of a list. Or [`usize::MAX`].
     pub(crate) fn padded(&self) -> usize {
         self.blocks.saturating_mul(self.channels.div_ceil(self.lanes).saturating_mul(self.lanes))
+    }
+
+    /// The place of an output channel in a list.
+    pub(crate) fn place(&self, channel: usize) -> usize {
+        channel / self.channels * self.channels.next_multiple_of(self.lanes) + channel % self.channels
     }
 
     pub(crate) fn at(&self, index: usize) -> Panel {

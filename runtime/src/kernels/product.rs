@@ -105,7 +105,7 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
 /// one line a row, to be read again. They fetch `LINES` lines a row, to be read `ONCE` or again.
 ///
 /// # Safety
-/// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes, and among sums that
+/// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes, and among gates and sums that
 /// have begun; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<

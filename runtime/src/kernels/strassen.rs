@@ -21,7 +21,7 @@
 //! epilogue. int8 stay exact: sums of inputs are at most 510 in magnitude and factors at most 508, both int16; sums of products wrap
 //! modulo 2^32, and what they come to fits.
 //!
-//! All `y` with `+ bias`, times the gate if there is one, `+ y?`, and cut off by a ReLU if there is one: products write them, so that all but the last are written
+//! Each `y` is `(.. + bias) * gate? + y?`, cut off by a ReLU if there is one: products write them, so that all but the last are written
 //! while others are computed.
 
 use std::ops::Range;
@@ -104,8 +104,8 @@ pub(crate) struct LastTask<'a> {
 ///
 /// # Safety
 /// As for a direct convolution: for all pairs and panels of the task, windows lie in `x`, outputs in `y` where nobody else
-/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels. [`check`] holds for the task, and for
-/// `scratch`.
+/// reads or writes, and `panels` and `bias` hold all channels, packed for these kernels; `gate` holds those of each image, if there is one.
+/// [`check`] holds for the task, and for `scratch`.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let Algorithm::Strassen { block } = task.algorithm else { return };
     let part = Part::of(kernels, task, block);
@@ -211,8 +211,7 @@ impl Pairs {
 
     /// Finds some pairs.
     fn locate(&mut self, convolution: &Convolution, pairs: Range<usize>) {
-        let Convolution { geometry, gated, .. } = *convolution;
-        let geometry = &geometry;
+        let Convolution { geometry, gated, .. } = convolution;
         let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
         let (start, count) = (pairs.start, pairs.len());
         let located = (2 * count).min(pixels - 2 * start);
@@ -222,7 +221,7 @@ impl Pairs {
             [self.x_first[slot], self.x_second[slot]] = [self.x[2 * slot], self.x[2 * slot + 1]];
             [self.y_first[slot], self.y_second[slot]] = [self.y[2 * slot], self.y[2 * slot + 1]];
         }
-        if gated {
+        if *gated {
             let mut gates = [0; 2 * LARGEST_PAIRS];
             locate_gates(geometry, 2 * start..2 * start + located, &mut gates);
             for slot in 0..count {
@@ -510,7 +509,7 @@ pub(crate) unsafe fn make_factors<S: Integers, W: Weights<S>>(simd: S, task: &Fa
 /// The second halves of the second pixels: `v + w`.
 ///
 /// # Safety
-/// Each plane and the bias hold the panel's channels, and so do gates; pixels lie in the output, where nobody else reads or writes.
+/// Each plane, the bias and each pixel's gate hold the panel's channels; pixels lie in the output, where nobody else reads or writes.
 /// The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'_>) {
@@ -524,7 +523,9 @@ pub(crate) unsafe fn last<S: Integers, N: Arithmetic>(simd: S, task: &LastTask<'
                 let bias = simd.load(task.bias.add(channel));
                 let mut sum = N::add_sums(simd, N::add_sums(simd, v, w), bias);
                 let to = task.y.add(offset + channel);
-                if !N::INTEGER && let Some(offset) = task.gate_offsets.get(slot) {
+                if !N::INTEGER
+                    && let Some(offset) = task.gate_offsets.get(slot)
+                {
                     sum = simd.mul(sum, simd.load(task.gate.add(offset + channel)));
                 }
                 if task.accumulate {

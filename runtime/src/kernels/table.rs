@@ -9,6 +9,7 @@ use crate::kernels::dot::{DotKernel, Method};
 use crate::kernels::elementwise::ElementwiseTask;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::fold::FoldTask;
+use crate::kernels::groups::GroupTask;
 use crate::kernels::moments::{NormTask, StatisticsTask};
 use crate::kernels::panels::Panel;
 use crate::kernels::pool::PoolTask;
@@ -37,6 +38,7 @@ pub struct Kernels {
     pub(crate) float: WordKernels,
     /// Of words of two int16, which int8 are widened to.
     pub(crate) integer: WordKernels,
+    pub(crate) groups: unsafe fn(&GroupTask),
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
     /// Winograd's algorithm with fused weights, for tiles of 4x4, and of 2x2 where the stride is 2.
@@ -76,13 +78,13 @@ pub(crate) struct WordKernels {
     pub(crate) peak: unsafe fn(usize) -> f32,
 }
 
-/// Products of rows of Winograd's transformed weights: a function for each row.
+/// Products of rows of Winograd's transformed weights. The lists have a function for each row.
 #[derive(Clone, Copy)]
 pub(crate) enum FusedKernels {
     /// Instruction sets of many registers transform weights in them, for a group of tiles.
-    Many(&'static [unsafe fn(&RowProduct<'_>)]),
+    InRegisters(&'static [unsafe fn(&RowProduct<'_>)]),
     /// Those of few make a row of weights, and then multiply all tiles with it.
-    Few { make: &'static [unsafe fn(&RowWeights)], multiply: unsafe fn(&RowProduct<'_>) },
+    InCache { make: &'static [unsafe fn(&RowWeights)], multiply: unsafe fn(&RowProduct<'_>) },
 }
 
 impl Kernels {
@@ -96,6 +98,11 @@ impl Kernels {
     /// The kernels of what elements are widened to.
     pub(crate) fn of(&self, kind: Kind) -> &WordKernels {
         if kind.is_integer() { &self.integer } else { &self.float }
+    }
+
+    /// Words in a vector, and channels in a panel, of the kernels for a precision.
+    pub(crate) fn shape(&self, precision: Precision) -> (usize, usize) {
+        self.dots(precision).map_or((self.lanes, self.panel), |dots| (dots.lanes, dots.panel))
     }
 
     /// What multiplies the words of a precision as they are; nothing, if that is f32, or they are widened.
@@ -172,7 +179,7 @@ macro_rules! kernels {
         use crate::kernels::winograd::{made_row, row_product, transform as winograd};
         use crate::kernels::winograd_rows::transform as winograd_rows;
         use crate::kernels::product::{self, Fetch, Product};
-        use crate::kernels::{self, epilogue, fold, peak, pool, strassen, wide};
+        use crate::kernels::{self, epilogue, fold, groups, peak, pool, strassen, wide};
         use crate::kernels::table::{FusedKernels, WordKernels, by_kind, compiled};
         use crate::kernels::wide::{Float, Integer, Kind};
         use crate::simd::Simd;
@@ -189,6 +196,7 @@ macro_rules! kernels {
                 row
             }};
         }
+        const { assert!($vectors > 2 || <$simd>::LANES <= 8, "a row of weights outgrows `made_row::LARGEST_ROW`") };
         macro_rules! make {
             ($kernel:ident $row:literal) => {{
                 compile!(make, made_row::RowWeights, made_row::$kernel::<$simd, $row>);
@@ -200,6 +208,7 @@ macro_rules! kernels {
         compile!(product_two, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 2, false>);
         compile!(product_four, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false>);
         compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 1, false>);
+        compile!(compute_groups, groups::GroupTask, groups::compute);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         by_kind!($simd, [$($features)?], winograd_input, winograd::InputTile<'_>, winograd::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         compile!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Float>);
@@ -288,19 +297,20 @@ macro_rules! kernels {
                 finish: finish_integers,
                 peak: peak_of_pairs,
             },
+            groups: compute_groups,
             widen_inputs,
             widen_weights,
             fused_four: if $vectors > 2 {
-                FusedKernels::Many(&[row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)])
+                FusedKernels::InRegisters(&[row!(row_of_four 0), row!(row_of_four 1), row!(row_of_four 2), row!(row_of_four 3), row!(row_of_four 4), row!(row_of_four 5)])
             } else {
                 compile!(multiply, row_product::RowProduct<'_>, made_row::multiply_four);
-                FusedKernels::Few { make: &[make!(make_four 0), make!(make_four 1), make!(make_four 2), make!(make_four 3), make!(make_four 4), make!(make_four 5)], multiply }
+                FusedKernels::InCache { make: &[make!(make_four 0), make!(make_four 1), make!(make_four 2), make!(make_four 3), make!(make_four 4), make!(make_four 5)], multiply }
             },
             fused_two: if $vectors > 2 {
-                FusedKernels::Many(&[row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)])
+                FusedKernels::InRegisters(&[row!(row_of_two 0), row!(row_of_two 1), row!(row_of_two 2), row!(row_of_two 3)])
             } else {
                 compile!(multiply, row_product::RowProduct<'_>, made_row::multiply_two);
-                FusedKernels::Few { make: &[make!(make_two 0), make!(make_two 1), make!(make_two 2), make!(make_two 3)], multiply }
+                FusedKernels::InCache { make: &[make!(make_two 0), make!(make_two 1), make!(make_two 2), make!(make_two 3)], multiply }
             },
             winograd_kernel,
             winograd_input,

@@ -46,7 +46,9 @@ use transform::{InputTile, KernelTile, OutputTile};
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes of such elements, or the scratch memory is too small.
 pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) -> usize {
-    let windows = Windows::of(geometry).expect("windows are 3x3, of one stride or of one dilation");
+    let windows = Windows::of(geometry).unwrap_or_else(|| {
+        panic!("windows are not 3x3, or have strides or dilations that Winograd's algorithm does not compute")
+    });
     let precision = kind.precision();
     let (kernel, strides) = ([3, 3], [windows.stride, windows.stride]);
     let channels = [windows.words.saturating_mul(precision.per_word()), geometry.channels];

@@ -46,7 +46,7 @@ impl<const VNNI: bool> Simd for With<VNNI> {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
-    /// As [`Simd::prefetch`]: with tiles of 16 registers, what is fetched past the L2 cache gives way before it is read.
+    /// As [`Simd::prefetch`]: a line that is fetched past the L2 cache is often gone from the L1 cache before these small tiles read it.
     #[inline(always)]
     fn prefetch_once(self, from: *const f32) {
         self.prefetch(from);
@@ -131,6 +131,18 @@ impl<const VNNI: bool> Simd for With<VNNI> {
     fn at_most(self, ceiling: __m256, value: __m256) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.
         unsafe { _mm256_min_ps(ceiling, value) }
+    }
+
+    #[inline(always)]
+    fn pick(self, value: __m256, from: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_permutevar8x32_ps(value, _mm256_castps_si256(from)) }
+    }
+
+    #[inline(always)]
+    fn pick_near(self, value: __m256, from: __m256) -> __m256 {
+        // SAFETY: `self` shows that the machine has AVX2 and FMA.
+        unsafe { _mm256_permutevar_ps(value, _mm256_castps_si256(from)) }
     }
 
     #[inline(always)]

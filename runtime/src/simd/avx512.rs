@@ -130,6 +130,12 @@ impl<const VNNI: bool, const BF16: bool> Simd for With<VNNI, BF16> {
     }
 
     #[inline(always)]
+    fn pick(self, value: __m512, from: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512.
+        unsafe { _mm512_permutexvar_ps(_mm512_castps_si512(from), value) }
+    }
+
+    #[inline(always)]
     fn lower_bf16(self, words: __m512) -> __m512 {
         // SAFETY: `self` shows that the machine has AVX-512.
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(words))) }

@@ -34,7 +34,8 @@ pub(crate) trait Simd: Copy {
     /// Has the cache line at an address fetched into the L2 cache, if there is one; any address will do.
     fn prefetch(self, from: *const f32);
 
-    /// The same for what is read once: it is the first to give way, and does not go on to the next cache.
+    /// The same for what is read once: it is the first to give way, and does not go on to the next cache. Instruction sets for which that is
+    /// slower do as [`Simd::prefetch`] does.
     fn prefetch_once(self, from: *const f32);
 
     /// `value` in every lane.
@@ -83,6 +84,15 @@ pub(crate) trait Simd: Copy {
 
     /// The smaller of each pair; NaN where `value` is. `ceiling` holds none.
     fn at_most(self, ceiling: Self::Vector, value: Self::Vector) -> Self::Vector;
+
+    /// The lanes of a vector by their numbers, whose bits are in the lanes of `from`. Those are below [`Self::LANES`].
+    fn pick(self, value: Self::Vector, from: Self::Vector) -> Self::Vector;
+
+    /// [`Simd::pick`], of lanes among the same four neighbours.
+    #[inline(always)]
+    fn pick_near(self, value: Self::Vector, from: Self::Vector) -> Self::Vector {
+        self.pick(value, from)
+    }
 
     /// The bf16 in the lower half of each lane.
     fn lower_bf16(self, words: Self::Vector) -> Self::Vector;

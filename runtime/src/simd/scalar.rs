@@ -95,6 +95,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn pick(self, value: [f32; 4], from: [f32; 4]) -> [f32; 4] {
+        from.map(|lane| value[lane.to_bits() as usize % 4])
+    }
+
+    #[inline(always)]
     fn lower_bf16(self, words: [f32; 4]) -> [f32; 4] {
         words.map(|word| f32::from_bits(word.to_bits() << 16))
     }

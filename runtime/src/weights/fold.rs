@@ -16,6 +16,7 @@
 
 use resnet_plan::{Algorithm, BatchNorm, LayerWeights, Precision, Role, WeightTensor};
 
+use crate::kernels::panels::Panels;
 use crate::kernels::winograd::fused;
 use crate::kernels::{FoldTask, Kernels, fold_panel, pack};
 use crate::weights::file::Fault;
@@ -35,10 +36,10 @@ pub(super) fn fold(
 ) -> Result<(), Vec<Fault>> {
     let folded = Folded::read(layer, read, kernel)?;
     let [from, to] = layer.elements;
-    let lists = Lists::of(kernels, precision, layer);
-    let slopes = if layer.slope.is_some() { lists.len() } else { 0 };
+    let [_, lists] = cut(kernels, precision, layer);
+    let slopes = if layer.slope.is_some() { lists.padded() } else { 0 };
     let (bias, slopes) = bias.split_at_mut(bias.len() - slopes);
-    lists.write(slopes, folded.slopes.iter().copied());
+    write_list(&lists, slopes, folded.slopes.iter().copied());
     let moved = from.is_signed() && pack::moves_signed(kernels);
     let starts = if moved { &mut *bias } else { &mut [] };
     let steps = write_panels(kernels, precision, layer, &folded, kernel, panels, (&lists, starts));
@@ -46,10 +47,10 @@ pub(super) fn fold(
         let (_, rest) = bias.split_at_mut(bias.len() / 3);
         let (factors, biases) = rest.split_at_mut(rest.len() / 2);
         let (input, output) = (f64::from(from.scale()), f64::from(to.scale()));
-        lists.write(factors, steps.iter().map(|step| input * step / output));
-        lists.write(biases, folded.shift.iter().map(|shift| shift / output));
+        write_list(&lists, factors, steps.iter().map(|step| input * step / output));
+        write_list(&lists, biases, folded.shift.iter().map(|shift| shift / output));
     } else {
-        lists.write(bias, folded.shift.into_iter());
+        write_list(&lists, bias, folded.shift.into_iter());
     }
     let finite = if from.is_quantized() {
         let scales = &bias[bias.len() / 3..];
@@ -71,6 +72,14 @@ pub(super) fn fold(
     };
     let finite = finite && !(transformed && panels.iter().any(is_any_large));
     if finite { Ok(()) } else { Err(vec![Fault::Unfit(not_finite(precision, layer))]) }
+}
+
+/// How the outputs of a layer are cut: of its kernel, by Strassen's algorithm half of them, and of its lists.
+pub(super) fn cut(kernels: &Kernels, precision: Precision, layer: &LayerWeights) -> [Panels; 2] {
+    let [_, channels] = layer.packed_shape();
+    let inputs = layer.shape[2].div_ceil(precision.per_word()) / layer.blocks;
+    [channels, layer.shape[3] / layer.blocks]
+        .map(|outputs| Panels::new(kernels, precision, layer.blocks, [inputs, outputs]))
 }
 
 /// What is wrong with weights that are finite in their file, and not when they are folded.
@@ -230,25 +239,23 @@ fn write_panels(
     folded: &Folded,
     kernel: &[[u8; 4]],
     panels: &mut [f32],
-    (lists, starts): (&Lists, &mut [f32]),
+    (lists, starts): (&Panels, &mut [f32]),
 ) -> Vec<f64> {
     let shape @ [height, width, group_inputs, outputs] = layer.group_shape();
-    let [block_inputs, block_outputs] = [layer.shape[2], outputs].map(|channels| channels / layer.blocks);
+    let [inputs, block] = [layer.shape[2], outputs].map(|channels| channels / layer.blocks);
     let mut rest = panels;
     let mut steps = vec![1.0; outputs];
-    let [depth, channels] = layer.packed_shape();
-    let of_block = |block: usize| {
-        pack::panels(kernels, precision, channels).map(move |(range, width)| (block, range, width))
-    };
-    for (block, range, panel_width) in (0..layer.blocks).flat_map(of_block) {
-        let range = block * block_outputs + range.start..block * block_outputs + range.end;
+    let [depth, _] = layer.packed_shape();
+    let [panels, _] = cut(kernels, precision, layer);
+    for panel in (0..panels.count()).map(|index| panels.at(index)) {
+        let (range, panel_width) = (panel.first..panel.first + panel.channels, panel.width);
         let (panel, behind) = rest.split_at_mut(depth * panel_width);
         rest = behind;
         let task = FoldTask {
             kernel,
             strides: layer.kernel.layout.strides(shape),
-            first: block * block_inputs,
-            inputs: block_inputs,
+            inputs,
+            block,
             group: [group_inputs, outputs / layer.groups],
             window: height * width,
             offset: &folded.offset,
@@ -281,32 +288,9 @@ fn write_panels(
     steps
 }
 
-/// Where lists have the elements of outputs: block by block, each filled up to whole vectors.
-struct Lists {
-    blocks: usize,
-    /// Outputs of a block, and those filled up.
-    outputs: usize,
-    padded: usize,
-}
-
-impl Lists {
-    fn of(kernels: &Kernels, precision: Precision, layer: &LayerWeights) -> Self {
-        let outputs = layer.shape[3] / layer.blocks;
-        Lists { blocks: layer.blocks, outputs, padded: pack::padded(kernels, precision, outputs) }
-    }
-
-    fn len(&self) -> usize {
-        self.blocks * self.padded
-    }
-
-    fn place(&self, output: usize) -> usize {
-        output / self.outputs * self.padded + output % self.outputs
-    }
-
-    /// Rounds elements to f32.
-    fn write(&self, to: &mut [f32], numbers: impl Iterator<Item = f64>) {
-        for (output, number) in numbers.enumerate() {
-            to[self.place(output)] = number as f32;
-        }
+/// Writes an element for each output, rounded to f32.
+fn write_list(lists: &Panels, to: &mut [f32], numbers: impl Iterator<Item = f64>) {
+    for (output, number) in numbers.enumerate() {
+        to[lists.place(output)] = number as f32;
     }
 }

@@ -22,7 +22,7 @@ use resnet_plan::{Description, LayerWeights, ListWeights, Precision, WeightTenso
 use crate::arena::{ALIGNMENT, Arena};
 use crate::error::Error;
 use crate::isa::Isa;
-use crate::kernels::{Kernels, PackedConv, pack};
+use crate::kernels::{Kernels, PackedConv};
 use crate::threads;
 
 use file::Fault;
@@ -426,12 +426,11 @@ impl Places {
             start..stop
         };
         let mut layer = |layer: &LayerWeights| {
-            let [depth, channels] = layer.packed_shape();
+            let [depth, _] = layer.packed_shape();
             let rows = sums + usize::from(layer.slope.is_some());
-            let (blocks, outputs) = (layer.blocks, layer.shape[3] / layer.blocks);
-            let list = pack::padded(kernels, precision, outputs).saturating_mul(blocks);
-            let panels = pack::packed_len(kernels, precision, depth, channels).saturating_mul(blocks);
-            Place { panels: place(panels), bias: place(list.saturating_mul(rows)) }
+            let [panels, list] = fold::cut(kernels, precision, layer).map(|panels| panels.padded());
+            let panels = place(depth.saturating_mul(panels));
+            Place { panels, bias: place(list.saturating_mul(rows)) }
         };
         let places = network.layers.iter().map(&mut layer).collect();
         let lists = network.lists.iter().map(|list| place(list.packed_len())).collect();

@@ -40,7 +40,7 @@ pub(in crate::kernels) fn check(geometry: &ConvGeometry, kind: Kind, scratch: us
 /// algorithm says.
 pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let part = Part::of(kernels, task);
-    let panels = Panels::of(kernels, &task.convolution.geometry);
+    let panels = Panels::of(kernels, task.kind.precision(), &task.convolution.geometry);
     let (x, rest) = scratch.split_at_mut(part.block * part.rows * part.span);
     let (g, y) = rest.split_at_mut(LARGEST_PART * PANEL);
     let mut windows = Windows::NONE;

@@ -24,10 +24,10 @@ use crate::kernels::panels::Panel;
 use crate::kernels::product::LINE;
 use crate::kernels::table::FusedKernels;
 use crate::kernels::winograd::made_row::{LARGEST_ROW, RowWeights};
-use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
-use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::winograd::places::{Windows, activate, outputs, pixels, places};
+use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::sides;
+use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::{Kernels, blocks};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
@@ -108,7 +108,7 @@ struct Planes<'a> {
     v: &'a mut [f32],
     unread: &'a mut [f32],
     m: &'a mut [f32],
-    /// A row of weights.
+    /// A row of weights, on the stack: only instruction sets with few registers need it, and scratch memory is the same for all.
     made: MaybeUninit<Row>,
 }
 
@@ -244,15 +244,15 @@ impl<'a> Part<'a> {
                     whole: if self.partial { slots.whole } else { slots.count },
                     accumulate,
                 };
-                // SAFETY: the caller's contract, for the panel and the channels; the slots lie in V and M; there is room for a row
-                // of the widest weights.
+                // SAFETY: the caller's contract, for the panel and the channels; the slots lie in V and M; `made` has room for
+                // the most channels of vectors of 8, the longest of instruction sets with few registers.
                 unsafe {
                     match kernels.fused(tile) {
-                        FusedKernels::Many(rows) => {
+                        FusedKernels::InRegisters(rows) => {
                             rows[kernel](&product);
                             unfetched.start += slots.count.div_ceil(GROUP) * depth * LINES * LINE;
                         }
-                        FusedKernels::Few { make, multiply } => {
+                        FusedKernels::InCache { make, multiply } => {
                             let fetched = next.wrapping_add(unfetched.start);
                             let made = RowWeights {
                                 weights,

@@ -23,13 +23,14 @@ pub(crate) struct RowWeights {
     pub(crate) weights: *const f32,
     /// Input channels.
     pub(crate) depth: usize,
-    /// What is needed next: [`LINES`] lines of it are fetched for each input channel, to be read once.
+    /// What is needed next: [`LINES`] lines of it are fetched for each input channel.
     pub(crate) prefetch: *const f32,
-    /// For each input channel the row's, one after the other.
+    /// For each input channel the row's, one after the other: at most [`LARGEST_ROW`] elements.
     pub(crate) to: *mut f32,
 }
 
-/// The most weights of a row: of 4 by 4 outputs 6 of a vector, of 2 by 2 outputs 4 of two vectors, of 8 elements.
+/// The most elements of a row: for each channel 6 vectors with tiles of 4x4, or 4 pairs of vectors with 2x2; vectors have at most 8
+/// elements.
 pub(super) const LARGEST_ROW: usize = LARGEST_DEPTH * 4 * 2 * 8;
 /// Sums of a row that are computed together: with a vector each, of four tiles, or with two, of two.
 const SUMS: usize = 3;
@@ -161,8 +162,8 @@ pub(crate) unsafe fn multiply_two<S: Integers>(simd: S, task: &RowProduct<'_>) {
     }
 }
 
-/// Computes [`SUMS`] sums from the `FIRST` on of `P` tiles from the tile `place` on, of which the first `WHOLE` take all products; those of one
-/// group.
+/// Computes [`SUMS`] sums of the row, from the sum `FIRST` on, for `P` tiles of one group, from the tile `place` on; the first `WHOLE` of
+/// them take all products.
 ///
 /// # Safety
 /// As [`multiply_four`].
@@ -207,9 +208,8 @@ unsafe fn multiply<
                 if L::SUMS[product] < FIRST || L::SUMS[product] >= FIRST + SUMS {
                     continue;
                 }
-                let u: [S::Vector; V] = std::array::from_fn(|v| {
-                    simd.load(weights.add((L::KERNELS[product] * V + v) * S::LANES))
-                });
+                let u: [S::Vector; V] =
+                    std::array::from_fn(|v| simd.load(weights.add((L::KERNELS[product] * V + v) * S::LANES)));
                 for p in 0..P {
                     if p < WHOLE || L::PARTIAL[product] {
                         let x = simd.splat(*x.add((p * N + product) * S::LANES));

@@ -13,7 +13,7 @@ use crate::kernels::panels::Panel;
 use crate::kernels::winograd::sides::LARGEST_INPUT;
 use crate::kernels::winograd::transform::OutputTile;
 
-/// What is asked of a geometry.
+/// How the windows of a geometry lie: what Winograd's algorithm asks of it.
 #[derive(Clone, Copy)]
 pub(super) struct Windows {
     /// Words of the input channels.
@@ -55,9 +55,12 @@ impl Windows {
     /// How many outputs the last tile of a side has, if it is the same for all phases; else it counts as whole.
     pub(super) fn last(&self, size: [usize; 2]) -> [usize; 2] {
         let output = self.tile().output();
-        std::array::from_fn(|axis| match size[axis].is_multiple_of(self.dilation[axis]) {
-            true => (size[axis] / self.dilation[axis] - 1) % output + 1,
-            false => output,
+        std::array::from_fn(|axis| {
+            if size[axis].is_multiple_of(self.dilation[axis]) {
+                (size[axis] / self.dilation[axis] - 1) % output + 1
+            } else {
+                output
+            }
         })
     }
 }
@@ -170,7 +173,9 @@ mod tests {
 
     #[test]
     fn tiles_have_every_output_once() {
-        for (size, dilation, stride) in (1..40).flat_map(|size| (1..9).map(move |d| (size, d, 1))).chain([(13, 1, 2)]) {
+        for (size, dilation, stride) in
+            (1..40).flat_map(|size| (1..9).map(move |d| (size, d, 1))).chain([(13, 1, 2)])
+        {
             let tile = Tile::of(stride);
             let mut outputs = Vec::new();
             for index in 0..tile.along(size, dilation) {

@@ -32,7 +32,7 @@ pub(crate) struct RowProduct<'a> {
     /// For each input channel the panel's, of the window's nine weights one after the other; or of the row's that are
     /// [made](super::made_row).
     pub(crate) weights: *const f32,
-    /// What is needed next, and the part of it that is not fetched yet: each group fetches [`LINES`] lines for each input channel, to be read once.
+    /// What is needed next, and the part of it that is not fetched yet: each group fetches [`LINES`] lines for each input channel.
     pub(crate) prefetch: *const f32,
     pub(crate) unfetched: Range<usize>,
     /// The row's sums of the first product; a panel's channels of one sum follow those of the other.
@@ -53,7 +53,7 @@ pub(super) const fn panel_vectors(tile: Tile) -> usize {
     tile.fused_panel() / VECTOR
 }
 
-/// A row of a group of up to `GROUP` tiles of 4x4.
+/// A row of all tiles of 4x4, group by group.
 ///
 /// # Safety
 /// Inputs, weights and sums are there for the tiles and channels, sums where nobody else reads or writes. The machine has the
@@ -65,7 +65,7 @@ pub(crate) unsafe fn row_of_four<S: Integers, const ROW: usize>(simd: S, task: &
     unsafe { groups::<S, Four, 6, 4, 6, 6, ROW, VECTORS>(simd, task) }
 }
 
-/// A row of a group of up to `GROUP` tiles of 2x2 with a stride of 2.
+/// A row of all tiles of 2x2 with a stride of 2, group by group.
 ///
 /// # Safety
 /// As [`row_of_four`].
@@ -97,7 +97,8 @@ unsafe fn groups<
 ) {
     let mut unfetched = task.unfetched.clone();
     for (group, y_offsets) in task.y_offsets.chunks(GROUP).enumerate() {
-        let fetched = if unfetched.is_empty() { task.weights } else { task.prefetch.wrapping_add(unfetched.start) };
+        let fetched =
+            if unfetched.is_empty() { task.weights } else { task.prefetch.wrapping_add(unfetched.start) };
         unfetched.start += task.depth * LINES * LINE;
         macro_rules! instance {
             ($tiles:literal, $whole:literal) => {
