@@ -2,7 +2,7 @@
 //! before they are written, and so can add a shortcut, too.
 //!
 //! That asks for the gate before the convolution is computed. What it is made of, the mean of the image, is computed of the mean of what
-//! the convolution reads, which has fewer channels: a 1x1 convolution of a mean is the mean of the convolution.
+//! the convolution reads, if that has no more channels: a 1x1 convolution of a mean is the mean of the convolution.
 //!
 //! ```text
 //! y = conv(x)                            m = average_pool(x)
@@ -30,12 +30,16 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let Some((conv, mean)) = gated(graph, image, value) else { continue };
         let x = graph.operands(image)[0];
         let (Some(x_type), Some(gate_type)) = (graph.node(x).ty, graph.node(gate).ty) else { continue };
-        if gate_type.dims[1..3] != [1, 1] {
+        // Slopes are a part of the layer's weights, which the mean's convolution could then not share.
+        if gate_type.dims[1..3] != [1, 1] || activation.slope.is_some() {
             continue;
         }
         let [batch, .., channels] = x_type.dims;
         let node = graph.node(mean).clone();
-        let name = format!("{}.input", node.name);
+        let mut name = format!("{}.mean-of-input", node.name);
+        while graph.topological().iter().any(|value| graph.node(*value).name == name) {
+            name.push('-');
+        }
         let before = Node { name, ty: Some(Type::f32([batch, 1, 1, channels])), ..node };
         let before = graph.add(before, &[x]);
         graph.node_mut(mean).op = Op::Conv2d(conv.clone());
@@ -43,8 +47,13 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         graph.node_mut(value).op = Op::Conv2d(Conv2d { gated: true, activation, ..conv });
         graph.set_operands(value, &[x, gate]);
         graph.remove(image);
-        if let Some(user) = graph.only_user(value) {
-            fuse_residual::fuse(graph, user);
+        // What is added is overwritten, so it cannot be what the convolution reads.
+        let adds = |sum: &Value| {
+            let has_slopes = matches!(&graph.node(*sum).op, Op::Add { activation } if activation.slope.is_some());
+            !has_slopes && !graph.operands(*sum).contains(&x)
+        };
+        if let Some(sum) = graph.only_user(value).filter(adds) {
+            fuse_residual::fuse(graph, sum);
         }
     }
     Ok(())
@@ -69,5 +78,6 @@ fn gated(graph: &Graph, image: Value, product: Value) -> Option<(Conv2d, Value)>
     let [_, height, width, _] = graph.node(image).ty?.dims;
     let channels = graph.node(graph.operands(image)[0]).ty?.dims[3];
     let mean_is_whole = pool.window == [height, width] && pool.padding == Padding::Sides(Sides::default());
-    (mean_is_whole && channels <= CHANNELS * height * width).then(|| (conv.clone(), mean))
+    let pays = channels <= conv.filters && channels <= CHANNELS * height * width;
+    (mean_is_whole && pays).then(|| (conv.clone(), mean))
 }
