@@ -34,6 +34,13 @@ pub struct Rows {
     pub pixel: usize,
 }
 
+/// Where a kernel has a dilation, at least 1, outputs that are so far apart are computed together, as if they were neighbours: the phases
+/// of a side, how many there are and how many outputs each has, the larger ones first.
+pub const fn phases(size: usize, dilation: usize) -> [(usize, usize); 2] {
+    let larger = size % dilation;
+    [(larger, size / dilation + 1), (dilation - larger, size / dilation)]
+}
+
 impl Tile {
     /// The tile for kernels of a stride.
     pub const fn of(stride: usize) -> Tile {
@@ -82,18 +89,17 @@ impl Tile {
         self.side_sums() * self.side_sums()
     }
 
-    /// Tiles of an output of this height and width, or [`usize::MAX`].
+    /// Tiles of an output of this height and width, of a kernel of this dilation, or [`usize::MAX`].
     pub const fn count(self, [height, width]: [usize; 2], [down, right]: [usize; 2]) -> usize {
-        times(self.along(height, down), self.along(width, right))
+        times(self.count_along(height, down), self.count_along(width, right))
     }
 
-    /// Tiles along a side of an output. Where the kernel has a dilation, at least 1, outputs so far apart are computed together, as if
-    /// they were neighbours: as many phases as that, each a smaller output.
-    pub const fn along(self, size: usize, dilation: usize) -> usize {
-        let larger = size % dilation;
+    /// Tiles along a side of an output, of all its [`phases`].
+    pub const fn count_along(self, size: usize, dilation: usize) -> usize {
+        let [larger, smaller] = phases(size, dilation);
         plus(
-            times(larger, (size / dilation + 1).div_ceil(self.output())),
-            times(dilation - larger, (size / dilation).div_ceil(self.output())),
+            times(larger.0, larger.1.div_ceil(self.output())),
+            times(smaller.0, smaller.1.div_ceil(self.output())),
         )
     }
 

@@ -10,7 +10,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use resnet_plan::{Plan, Step, Task, View, check};
+use resnet_plan::{Element, Plan, Step, Task, View, check};
 
 use crate::arena::{Arena, Place};
 use crate::batches::run_each;
@@ -60,17 +60,11 @@ struct Call {
     task: Task,
     /// Shape of the tensor that is written.
     dims: [usize; 4],
-    read: Source,
-    gate: Option<Part>,
+    /// Elements of a pass' part of the network's input, if that is what it reads.
+    input: Option<usize>,
+    /// What it reads, and its gate: [`Part::NOTHING`] if there is none.
+    reads: [Part; 2],
     write: Part,
-}
-
-/// What a step reads.
-enum Source {
-    /// A pass' part of the network's input, of so many elements.
-    Input(usize),
-    Arena(Part),
-    Nothing,
 }
 
 /// A tensor in the arena, and how far apart those of two passes are in bytes.
@@ -214,39 +208,26 @@ impl Call {
         let [_, height, width, channels] = plan.input;
         let input = [images, height, width, channels];
         let task = step.task(input).map_err(|fault| format!("{}: {fault}", step.name))?;
-        let read = match (&step.read, task) {
-            (Some(read), _) => Source::Arena(Part::of(plan, read)),
-            (None, Task::Copy(..)) => Source::Input(input.iter().product()),
-            (None, _) => Source::Nothing,
-        };
-        let gate = step.gate.map(|gate| Part::of(plan, &gate));
-        Ok(Call { task, dims: step.write.dims, read, gate, write: Part::of(plan, &step.write) })
+        let is_input = step.read.is_none() && matches!(task, Task::Copy(..));
+        let reads =
+            [step.read, step.gate].map(|view| view.map_or(Part::NOTHING, |view| Part::of(plan, &view)));
+        let (dims, write) = (step.write.dims, Part::of(plan, &step.write));
+        Ok(Call { task, dims, input: is_input.then(|| input.iter().product()), reads, write })
     }
 
     /// Calls the kernel, for a pass.
     fn run(&self, weights: &Weights, threads: &Threads, arena: &mut Arena, input: &[f32], pass: usize) {
         let write = self.write.of_pass(pass);
-        let nothing = Elements::F32(&[]);
-        let (x, gate, y) = match (&self.read, self.gate) {
-            (Source::Input(len), _) => {
-                (Elements::F32(&input[pass * len..][..*len]), nothing, arena.write(write))
-            }
-            (Source::Arena(read), None) => {
-                let ([x], y) = arena.reads([read.of_pass(pass)], write);
-                (x, nothing, y)
-            }
-            (Source::Arena(read), Some(gate)) => {
-                let ([x, gate], y) = arena.reads([read, &gate].map(|part| part.of_pass(pass)), write);
-                (x, gate, y)
-            }
-            (Source::Nothing, _) => (nothing, nothing, arena.write(write)),
-        };
+        let ([x, gate], y) = arena.reads(self.reads.map(|part| part.of_pass(pass)), write);
+        let x = self.input.map_or(x, |len| Elements::F32(&input[pass * len..][..len]));
         let Elements::F32(gate) = gate else { unreachable!("a task's gate is f32") };
         compute(&self.task, weights, [0, 0], threads, x, gate, y);
     }
 }
 
 impl Part {
+    const NOTHING: Part = Part { place: Place { offset: 0, len: 0, element: Element::F32 }, pass_bytes: 0 };
+
     fn of(plan: &Plan, view: &View) -> Part {
         let buffer = &plan.buffers[view.buffer];
         let place = Place { offset: buffer.offset, len: view.area().len(), element: view.element };

@@ -270,7 +270,7 @@ fn products_of(tile: Tile, size: usize, dilation: usize) -> usize {
     };
     let output = tile.output();
     if !size.is_multiple_of(dilation) {
-        return tile.along(size, dilation) * side(output);
+        return tile.count_along(size, dilation) * side(output);
     }
     let phase = size / dilation;
     dilation * (phase / output * side(output) + side(phase % output))

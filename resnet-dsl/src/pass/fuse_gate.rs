@@ -49,7 +49,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         graph.remove(image);
         // What is added is overwritten, so it cannot be what the convolution reads.
         let adds = |sum: &Value| {
-            let has_slopes = matches!(&graph.node(*sum).op, Op::Add { activation } if activation.slope.is_some());
+            let has_slopes =
+                matches!(&graph.node(*sum).op, Op::Add { activation } if activation.slope.is_some());
             !has_slopes && !graph.operands(*sum).contains(&x)
         };
         if let Some(sum) = graph.only_user(value).filter(adds) {

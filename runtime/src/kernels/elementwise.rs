@@ -29,6 +29,9 @@ pub(crate) struct ElementwiseTask<'a> {
     rows: Range<usize>,
 }
 
+/// Lanes of the scalar kernels, which are no vectors.
+const FEW_LANES: usize = 4;
+
 /// `y = activation(x operator ..)`, shared out over threads. `list` has the rows of weights that it needs.
 ///
 /// # Panics
@@ -83,20 +86,135 @@ pub fn elementwise(
 /// weights, if they are needed. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn run<S: Integers>(simd: S, task: &ElementwiseTask<'_>) {
-    let Elementwise { operator, activation, channels, held, scales, ref x, ref y, .. } = task.geometry;
+    let Elementwise { activation, channels, .. } = task.geometry;
+    // The scalar kernels do without code for each type of elements: it would be a third of theirs.
+    let is_plain = S::LANES > FEW_LANES && matches!(activation, Activation::None | Activation::Relu);
+    let whole = if is_plain { channels - channels % S::LANES } else { 0 };
+    // SAFETY: the caller's contract.
+    unsafe {
+        if is_plain {
+            plain(simd, task, whole);
+        }
+        others(simd, task, whole);
+    }
+}
+
+/// The channels before `end`, whole vectors, by code for their elements, if nothing but a ReLU is applied to them.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn plain<S: Integers>(simd: S, task: &ElementwiseTask<'_>, end: usize) {
+    macro_rules! of {
+        ($x:expr, $held:expr, $y:expr) => {
+            // SAFETY: the caller's contract.
+            unsafe { vectors(simd, task, [end, task.geometry.channels], $x.as_ptr(), $held.cast_const(), $y) }
+        };
+    }
+    macro_rules! of_bytes {
+        ($x:expr) => {
+            match (task.held, task.y) {
+                (Target::U8(held), Target::U8(y)) => of!($x, held, y),
+                (Target::U8(held), Target::I8(y)) => of!($x, held, y),
+                (Target::I8(held), Target::U8(y)) => of!($x, held, y),
+                (Target::I8(held), Target::I8(y)) => of!($x, held, y),
+                _ => unreachable!("there is no kernel for these elements"),
+            }
+        };
+    }
+    match (task.x, task.y) {
+        (Elements::F32(x), Target::F32(y)) => of!(x, y, y),
+        (Elements::F32(x), Target::Bf16(y)) => of!(x, y, y),
+        (Elements::F32(x), Target::U8(y)) => of!(x, y, y),
+        (Elements::F32(x), Target::I8(y)) => of!(x, y, y),
+        (Elements::Bf16(x), Target::Bf16(y)) => of!(x, y, y),
+        (Elements::U8(x), _) => of_bytes!(x),
+        (Elements::I8(x), _) => of_bytes!(x),
+        (Elements::Bf16(_), _) => unreachable!("there is no kernel for these elements"),
+    }
+}
+
+/// As [`plain`], of elements `X` to `Y`, which hold `H`.
+///
+/// # Safety
+/// As [`run`], for these pointers.
+#[inline(always)]
+unsafe fn vectors<S: Integers, X: Stored<S>, H: Stored<S>, Y: Stored<S>>(
+    simd: S,
+    task: &ElementwiseTask<'_>,
+    [end, channels]: [usize; 2],
+    from: *const X,
+    held: *const H,
+    to: *mut Y,
+) {
+    let Elementwise { operator, activation, ref x, ref y, .. } = task.geometry;
     let [height, width] = task.geometry.size;
-    let held_scale = match held {
-        Residual::Quantized { scale, .. } => simd.splat(scale),
-        _ => simd.splat(1.0),
+    let [x_scale, held_scale, y_scale] = factors(simd, &task.geometry);
+    let floor = simd.splat(if activation == Activation::Relu { 0.0 } else { f32::NEG_INFINITY });
+    let scales = task.list.as_ptr();
+    let shifts = scales.wrapping_add(channels.next_multiple_of(WIDTH));
+    // A loop for each operator: none of them has a branch inside.
+    macro_rules! each {
+        (|$value:ident, $place:ident, $channel:ident| $result:expr) => {
+            for line in task.rows.clone() {
+                let (image, row) = (line / height, line % height);
+                for column in 0..width {
+                    let (first, to_first) = (x.at(image, row, column), y.at(image, row, column));
+                    for $channel in (0..end).step_by(S::LANES) {
+                        let $place = to_first + $channel;
+                        // SAFETY: the pixel lies in both, and has so many channels; rows of weights have them, too.
+                        unsafe {
+                            let $value =
+                                simd.mul(X::load(simd, from.add(first + $channel), S::LANES), x_scale);
+                            let result = simd.mul(simd.at_least(floor, $result), y_scale);
+                            Y::store(simd, to.add(to_first + $channel), result, S::LANES);
+                        }
+                    }
+                }
+            }
+        };
+    }
+    macro_rules! held {
+        ($place:expr) => {
+            simd.mul(H::load(simd, held.add($place), S::LANES), held_scale)
+        };
+    }
+    match operator {
+        Operator::Identity => each!(|value, _place, _channel| value),
+        Operator::Add => each!(|value, place, _channel| simd.add(value, held!(place))),
+        Operator::Multiply => each!(|value, place, _channel| simd.mul(value, held!(place))),
+        Operator::Affine => each!(|value, _place, channel| {
+            simd.add(simd.mul(value, simd.load(scales.add(channel))), simd.load(shifts.add(channel)))
+        }),
+    }
+}
+
+/// What elements of `x`, what the output holds and results are multiplied with.
+#[inline(always)]
+fn factors<S: Integers>(simd: S, geometry: &Elementwise) -> [S::Vector; 3] {
+    let held = match geometry.held {
+        Residual::Quantized { scale, .. } => scale,
+        _ => 1.0,
     };
-    let (x_scale, y_scale) = (simd.splat(scales.x), simd.splat(scales.y));
+    [simd.splat(geometry.scales.x), simd.splat(held), simd.splat(geometry.scales.y)]
+}
+
+/// The channels from the `first` on.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn others<S: Integers>(simd: S, task: &ElementwiseTask<'_>, first: usize) {
+    let Elementwise { operator, activation, channels, scales, ref x, ref y, .. } = task.geometry;
+    let [height, width] = task.geometry.size;
+    let [x_scale, held_scale, y_scale] = factors(simd, &task.geometry);
     let row = channels.next_multiple_of(WIDTH);
     let slopes = task.list.as_ptr().wrapping_add(if operator == Operator::Affine { 2 * row } else { 0 });
     for line in task.rows.clone() {
         let (image, row_of_image) = (line / height, line % height);
         for column in 0..width {
             let (from, to) = (x.at(image, row_of_image, column), y.at(image, row_of_image, column));
-            for channel in (0..channels).step_by(S::LANES) {
+            for channel in (first..channels).step_by(S::LANES) {
                 let rest = (channels - channel).min(S::LANES);
                 // SAFETY: the pixel lies in both, and has `rest` channels from `channel` on; rows of weights have whole vectors.
                 unsafe {

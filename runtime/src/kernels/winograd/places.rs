@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use resnet_plan::winograd::Tile;
+use resnet_plan::winograd::{Tile, phases};
 use resnet_plan::{Activation, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::ConvTask;
@@ -78,24 +78,23 @@ pub(super) fn places(
 impl Place {
     fn of(tile: usize, windows: Windows, [height, width]: [usize; 2]) -> Place {
         let (of, [down, right]) = (windows.tile(), windows.dilation);
-        let (rows, columns) = (of.along(height, down), of.along(width, right));
-        let (row, below) = along(of, height, down, tile / columns % rows);
-        let (column, beside) = along(of, width, right, tile % columns);
+        let (rows, columns) = (of.count_along(height, down), of.count_along(width, right));
+        let (row, below) = first_and_count(of, height, down, tile / columns % rows);
+        let (column, beside) = first_and_count(of, width, right, tile % columns);
         Place { image: tile / columns / rows, row, column, inside: [below, beside] }
     }
 }
 
 /// The first output of a tile along a side, and how many it has: phase by phase, the larger ones first.
-fn along(tile: Tile, size: usize, dilation: usize, index: usize) -> (usize, usize) {
-    let (output, larger) = (tile.output(), size % dilation);
-    let of_larger = (size / dilation + 1).div_ceil(output);
-    let (phase, place, size) = if index < larger * of_larger {
-        (index / of_larger, index % of_larger, size / dilation + 1)
-    } else {
-        let (index, of_smaller) = (index - larger * of_larger, (size / dilation).div_ceil(output));
-        (larger + index / of_smaller, index % of_smaller, size / dilation)
+fn first_and_count(tile: Tile, size: usize, dilation: usize, index: usize) -> (usize, usize) {
+    let [(larger, of_larger), (_, of_smaller)] = phases(size, dilation);
+    let [tiles_of_larger, tiles_of_smaller] = [of_larger, of_smaller].map(|of| of.div_ceil(tile.output()));
+    let (phase, place, outputs) = match index.checked_sub(larger * tiles_of_larger) {
+        None => (index / tiles_of_larger, index % tiles_of_larger, of_larger),
+        Some(index) => (larger + index / tiles_of_smaller, index % tiles_of_smaller, of_smaller),
     };
-    (phase + dilation * place * output, output.min(size - place * output))
+    let first = place * tile.output();
+    (phase + dilation * first, tile.output().min(outputs - first))
 }
 
 /// A tile's pixels, row by row: those that are beyond the last window's are zeros.
@@ -178,8 +177,8 @@ mod tests {
         {
             let tile = Tile::of(stride);
             let mut outputs = Vec::new();
-            for index in 0..tile.along(size, dilation) {
-                let (first, inside) = along(tile, size, dilation, index);
+            for index in 0..tile.count_along(size, dilation) {
+                let (first, inside) = first_and_count(tile, size, dilation, index);
                 assert!((1..=tile.output()).contains(&inside));
                 outputs.extend((0..inside).map(|output| first + output * dilation));
             }
