@@ -15,7 +15,7 @@ use resnet_plan::{Activation, Elementwise, Operator, Residual};
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::activate::activated;
 use crate::kernels::{Kernels, Target, must_fit, share};
-use crate::simd::{Integers, Stored};
+use crate::simd::{FEW_LANES, Integers, Stored};
 use crate::threads::Threads;
 
 /// The rows, counted through all images, that one thread does.
@@ -28,9 +28,6 @@ pub(crate) struct ElementwiseTask<'a> {
     held: Target,
     rows: Range<usize>,
 }
-
-/// Lanes of the scalar kernels, which are no vectors.
-const FEW_LANES: usize = 4;
 
 /// `y = activation(x operator ..)`, shared out over threads. `list` has the rows of weights that it needs.
 ///

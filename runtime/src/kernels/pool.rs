@@ -20,7 +20,7 @@ use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::elementwise::{read, store};
 use crate::kernels::{Kernels, Target, must_fit, share};
-use crate::simd::{Integers, Simd, Stored};
+use crate::simd::{FEW_LANES, Integers, Simd, Stored};
 use crate::threads::Threads;
 
 /// The output rows, counted through all images, that one thread does.
@@ -204,20 +204,46 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                 _ => rows.len().saturating_mul(columns.len()),
             };
             let window = [rows.clone(), columns.clone()];
-            for channel in (0..channels).step_by(S::LANES) {
-                let rest = (channels - channel).min(S::LANES);
-                // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has `rest`
-                // channels from `channel` on.
-                unsafe {
-                    let from = from.add(x.at(image, 0, 0) + channel);
-                    let sum = match F::BLOCK {
-                        None => block::<S, F, T>(simd, from, x, &window, rest),
-                        Some(side) => blocks::<S, F, T>(simd, from, x, &window, rest, side),
-                    };
-                    let result = F::finish(simd, sum, count, scale);
-                    T::store(simd, to.add(y.at(image, row, column) + channel), result, rest);
+            let place = y.at(image, row, column);
+            // Whole vectors have no branch for their length.
+            let whole = if S::LANES > FEW_LANES { channels - channels % S::LANES } else { 0 };
+            // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has so many channels from
+            // `channel` on.
+            unsafe {
+                let from = from.add(x.at(image, 0, 0));
+                for channel in (0..whole).step_by(S::LANES) {
+                    let result = of_window::<S, F, T>(simd, from.add(channel), x, &window, S::LANES);
+                    let result = F::finish(simd, result, count, scale);
+                    T::store(simd, to.add(place + channel), result, S::LANES);
+                }
+                for channel in (whole..channels).step_by(S::LANES) {
+                    let rest = (channels - channel).min(S::LANES);
+                    let result = of_window::<S, F, T>(simd, from.add(channel), x, &window, rest);
+                    let result = F::finish(simd, result, count, scale);
+                    T::store(simd, to.add(place + channel), result, rest);
                 }
             }
+        }
+    }
+}
+
+/// What a window's pixels are folded to.
+///
+/// # Safety
+/// As [`block`].
+#[inline(always)]
+unsafe fn of_window<S: Simd, F: Fold, T: Stored<S>>(
+    simd: S,
+    from: *const T,
+    x: &Pixels,
+    window: &[Range<usize>; 2],
+    channels: usize,
+) -> S::Vector {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match F::BLOCK {
+            None => block::<S, F, T>(simd, from, x, window, channels),
+            Some(side) => blocks::<S, F, T>(simd, from, x, window, channels, side),
         }
     }
 }

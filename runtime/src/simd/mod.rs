@@ -16,6 +16,9 @@ use crate::elements::bf16;
 pub(crate) use integers::{Integers, Vnni};
 pub(crate) use stored::Stored;
 
+/// Lanes of the scalar kernels, which are no vectors: they do without code of their own for whole ones.
+pub(crate) const FEW_LANES: usize = 4;
+
 /// The vector operations that the algorithms are written in. A value of the type shows that the machine has them.
 pub(crate) trait Simd: Copy {
     /// A vector of [`Self::LANES`] elements.

@@ -7,7 +7,7 @@ use resnet_plan::winograd::Tile;
 use crate::kernels::wide::{Arithmetic, Float, Input, Integer, Kind, Weights};
 use crate::kernels::winograd::integer::FourOfIntegers;
 use crate::kernels::winograd::sides::{Four, LARGEST_SIDE, Side, TwoOfStride2};
-use crate::simd::{Integers, Simd};
+use crate::simd::{FEW_LANES, Integers, Simd};
 
 /// Windows to be transformed.
 pub(crate) struct KernelTile {
@@ -158,9 +158,6 @@ fn windows<
     }
     L::kernel(simd, [first, middle, last])
 }
-
-/// Lanes of the scalar kernels, which are no vectors.
-const FEW_LANES: usize = 4;
 
 /// `B^T d B`, all channels of a tile.
 ///
