@@ -24,7 +24,7 @@ pub struct Description {
     pub precision: Precision,
     /// int8: the fingerprint of the weights that the scales were made with.
     pub calibrated: Option<u64>,
-    /// The layers that have weights, in the order of use.
+    /// The layers that have weights, in the order of first use.
     pub layers: Cow<'static, [LayerWeights]>,
     /// The weights of other steps, in the order of use.
     pub lists: Cow<'static, [ListWeights]>,

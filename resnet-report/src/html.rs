@@ -1,6 +1,6 @@
 //! The report as a page: one file that needs no network, with what it shows as text first and the rest in the report, compressed.
 //!
-//! Figures, pictures and tables are HTML, there before any script runs; the script unfolds, sorts and filters, and shows of
+//! Figures, diagrams and tables are HTML, there before any script runs; the script unfolds, sorts and filters, and shows of
 //! the report what would make the page long: what each pass changed, and the generated Rust.
 
 mod embed;

@@ -72,7 +72,7 @@ impl<X: Shape, Y: Shape> Layer<X, Y> {
 }
 
 impl<X: Shape, Y: Shape, G: Shape<Element = f32>> Layer<X, Y, G> {
-    /// As [`Layer::new`], with a `gate`.
+    /// As [`Layer::new`], with a `gate` of `[N, 1, 1, C]`: an element for each channel of each image of the output.
     ///
     /// # Panics
     /// (In a constant: does not compile.) See [`Task::new`].

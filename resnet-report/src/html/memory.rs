@@ -53,7 +53,7 @@ fn legend(buffers: &[Buffer]) -> String {
     format!("<p class=\"legend\">{keys}</p>\n")
 }
 
-/// What a picture of memory is as wide and as high as, and where its peak is.
+/// What a diagram of memory is as wide and as high as, and where its peak is.
 struct Axes {
     /// One for each step, and one for what is left at the end.
     columns: usize,

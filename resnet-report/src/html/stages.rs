@@ -31,7 +31,7 @@ pub(super) fn of(report: &Report) -> Vec<Stage<'_>> {
 }
 
 pub(super) fn stages(report: &Report) -> String {
-    let pictures: HashMap<String, String> = stage_svgs(report).into_iter().collect();
+    let diagrams: HashMap<String, String> = stage_svgs(report).into_iter().collect();
     let total: f64 = report.layers.iter().map(|layer| layer.predicted_us).sum();
     let stage = |(index, stage): (usize, &Stage<'_>)| {
         let sum = |of: fn(&Layer) -> u64| count(stage.layers.iter().map(|layer| of(layer)).sum());
@@ -39,7 +39,7 @@ pub(super) fn stages(report: &Report) -> String {
         format!(
             "<details{open}><summary><b>{name}</b><span>{layers}</span><span>{shape}</span>\
              <span>{parameters} parameters</span><span>{macs} MACs</span>\
-             <span>{time}, {share}</span></summary>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"The graph of {name}\">{picture}</div></details>\n",
+             <span>{time}, {share}</span></summary>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"The graph of {name}\">{diagram}</div></details>\n",
             open = if index < 2 { " open" } else { "" },
             name = escape(stage.name),
             layers = several(stage.layers.len(), "layer"),
@@ -48,7 +48,7 @@ pub(super) fn stages(report: &Report) -> String {
             macs = sum(|layer| layer.macs),
             time = joined(time(us)),
             share = share(us / total),
-            picture = pictures.get(stage.name).map(String::as_str).unwrap_or_default(),
+            diagram = diagrams.get(stage.name).map(String::as_str).unwrap_or_default(),
         )
     };
     of(report).iter().enumerate().map(stage).collect()

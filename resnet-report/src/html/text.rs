@@ -64,7 +64,7 @@ fn significant(number: f64) -> String {
     }
 }
 
-/// A share of a whole in percent, for lengths and places in pictures.
+/// A share of a whole in percent, for lengths and places in diagrams.
 pub(super) fn percent(part: f64, whole: f64) -> String {
     let share = if whole > 0.0 { (100.0 * part / whole).clamp(0.0, 100.0) } else { 0.0 };
     format!("{}%", (share * 1e3).round() / 1e3)

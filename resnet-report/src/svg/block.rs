@@ -8,7 +8,7 @@ use super::route::{Edge, Spot, route};
 use super::scene::{Group, Text};
 use super::text::{Font, shape};
 
-/// A block's picture, and where its result's way crosses its border: in at the top, out at the bottom.
+/// A block's diagram, and where its result's way crosses its border: in at the top, out at the bottom.
 pub(crate) struct Drawn {
     pub(crate) group: Group,
     pub(crate) enters: Option<i32>,
@@ -19,7 +19,7 @@ pub(crate) const PADDING: i32 = 12;
 /// Where the name stands.
 pub(crate) const HEADER: i32 = 22;
 
-/// The picture of a block; `bare` is one that has no border and no name of its own.
+/// The diagram of a block; `bare` is one that has no border and no name of its own.
 pub(crate) fn block(graph: &Graph<'_>, block: &Block<'_>, bare: bool) -> Drawn {
     let mut items = items(graph, block);
     let edges = edges(block, &items);

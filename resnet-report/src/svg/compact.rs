@@ -1,4 +1,4 @@
-//! The small picture: stages beside each other, in them a box for each block, and one for equal blocks that follow each other.
+//! The small diagram: stages beside each other, in them a box for each block, and one for equal blocks that follow each other.
 
 use crate::report::{Layer, Report};
 
@@ -12,7 +12,7 @@ use super::text::{Font, count, parameters, shape};
 /// The most that a row of stages is wide.
 const LIMIT: i32 = 880;
 const MARGIN: i32 = 16;
-/// Under the picture's name.
+/// Under the diagram's name.
 const TOP: i32 = 52;
 const BETWEEN: i32 = 20;
 const PADDING: i32 = 8;
@@ -29,7 +29,7 @@ const WAY: i32 = 20;
 /// Where shortcuts begin and end, from a block.
 const BEND: i32 = 10;
 
-/// The picture of all blocks.
+/// The diagram of all blocks.
 pub(crate) fn compact(report: &Report, graph: &Graph<'_>) -> Group {
     let mut page = Group { class: "page".to_owned(), ..Group::default() };
     let [name, facts] = heading(report);

@@ -1,4 +1,4 @@
-//! The whole picture: stages beside and below each other, and the way from stage to stage.
+//! The whole diagram: stages beside and below each other, and the way from stage to stage.
 
 use crate::report::Report;
 
@@ -8,22 +8,22 @@ use super::scene::{Group, Line, Point, Text};
 use super::stage::{self, stage};
 use super::text::{Font, count, parameters, shape};
 
-/// The most that a stage's picture is wide in a page.
+/// The most that a stage's diagram is wide in a page.
 pub(crate) const STAGE_WIDTH: i32 = 1168;
-/// The one with the smallest picture is taken that is at most twice as high, else the one with the lowest picture.
+/// The one with the smallest diagram is taken that is at most twice as high, else the one with the lowest diagram.
 const WIDTHS: [i32; 3] = [STAGE_WIDTH, 1260, 1640];
 const MARGIN: i32 = 24;
 const HEADER: i32 = 56;
 const BETWEEN: i32 = 28;
 
-/// The picture of all layers.
+/// The diagram of all layers.
 pub(crate) fn full(report: &Report, graph: &Graph<'_>) -> Group {
-    let pictures = WIDTHS.map(|width| shelves(report, graph, width));
+    let diagrams = WIDTHS.map(|width| shelves(report, graph, width));
     let cost = |page: &Group| {
         let (width, height) = page.size;
         if height <= 2 * width { (false, width * height) } else { (true, height) }
     };
-    pictures.into_iter().min_by_key(cost).unwrap_or_default()
+    diagrams.into_iter().min_by_key(cost).unwrap_or_default()
 }
 
 /// A stage by itself, with its ways in and out.

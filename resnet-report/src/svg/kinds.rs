@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::Font;
 
-/// What operators have in common for someone who looks at a picture.
+/// What operators have in common for someone who looks at a diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Product,
@@ -105,7 +105,7 @@ pub(crate) fn file_style() -> String {
     style
 }
 
-/// The rules of pictures in a page: light or dark as the page is.
+/// The rules of diagrams in a page: light or dark as the page is.
 pub(crate) fn page_style() -> String {
     fonts() + &colors(&|color| format!("light-dark({}, {})", color.0, color.1))
 }

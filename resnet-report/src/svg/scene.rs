@@ -1,4 +1,4 @@
-//! What a picture is made of: boxes in boxes, with lines and text.
+//! What a diagram is made of: boxes in boxes, with lines and text.
 
 use std::fmt::Write as _;
 
@@ -71,8 +71,8 @@ impl Text {
 }
 
 impl Group {
-    /// A picture of this size and name, with what stands in `style`.
-    pub(crate) fn picture(&self, label: &str, style: &str) -> String {
+    /// A diagram of this size and name, with what stands in `style`.
+    pub(crate) fn diagram(&self, label: &str, style: &str) -> String {
         let (width, height) = self.size;
         let mut xml = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"graph\" width=\"{width}\" height=\"{height}\" \

@@ -5,7 +5,7 @@ use super::graph::{Graph, Stage};
 use super::scene::{Group, Line, Point, Text};
 use super::text::{Font, count, parameters, several, shape};
 
-/// A stage's picture. A value comes in from the left, and leaves below the last block.
+/// A stage's diagram. A value comes in from the left, and leaves below the last block.
 pub(crate) struct Drawn {
     pub(crate) group: Group,
     /// Where the way to the first block is complete but for a piece from the left.
@@ -20,7 +20,7 @@ const ENTRY: i32 = 18;
 const BETWEEN_COLUMNS: i32 = 24;
 const BETWEEN_ROWS: i32 = 22;
 
-/// The picture of a stage that is no wider than this, if a single block is not.
+/// The diagram of a stage that is no wider than this, if a single block is not.
 pub(crate) fn stage(graph: &Graph<'_>, of: &Stage<'_>, limit: i32) -> Drawn {
     let bare = of.is_block();
     let mut blocks: Vec<_> = of.blocks.iter().map(|one| block(graph, one, bare)).collect();

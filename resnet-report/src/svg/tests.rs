@@ -1,4 +1,4 @@
-//! Pictures of every spec that ships, and of specs that are harder to draw.
+//! Diagrams of every spec that ships, and of specs that are harder to draw.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ fn report(name: &str, text: &str) -> Report {
     Report::new(&spec, &mut |file| Err(format!("{file} is not there")), &Machine::reference()).unwrap()
 }
 
-/// A box of a picture, and what lies in it: left, top, right, bottom.
+/// A box of a diagram, and what lies in it: left, top, right, bottom.
 type Sides = [i32; 4];
 
 fn sides(group: &Group) -> Sides {
@@ -71,10 +71,10 @@ fn assert_tidy(group: &Group, name: &str) {
 }
 
 /// The values of an attribute, and of another one where it is given.
-fn values(pictures: &[String], attribute: &str, other: Option<&str>) -> Vec<(String, String)> {
+fn values(diagrams: &[String], attribute: &str, other: Option<&str>) -> Vec<(String, String)> {
     let mut values = Vec::new();
-    for picture in pictures {
-        let document = Document::parse(picture).unwrap();
+    for diagram in diagrams {
+        let document = Document::parse(diagram).unwrap();
         for node in document.descendants() {
             let second = other.map_or(Some(""), |other| node.attribute(other));
             if let (Some(value), Some(second)) = (node.attribute(attribute), second) {
@@ -86,24 +86,24 @@ fn values(pictures: &[String], attribute: &str, other: Option<&str>) -> Vec<(Str
     values
 }
 
-fn assert_complete(report: &Report, pictures: &[String], name: &str) {
+fn assert_complete(report: &Report, diagrams: &[String], name: &str) {
     let mut layers: Vec<_> = report.layers.iter().map(|layer| (layer.name.clone(), String::new())).collect();
     layers.sort_unstable();
-    assert_eq!(values(pictures, "data-layer", None), layers, "{name}");
+    assert_eq!(values(diagrams, "data-layer", None), layers, "{name}");
     let operands = |layer: &crate::report::Layer| -> Vec<(String, String)> {
         layer.operands.iter().map(|operand| (operand.clone(), layer.name.clone())).collect()
     };
     let mut edges: Vec<_> = report.layers.iter().flat_map(operands).collect();
     edges.sort_unstable();
-    assert_eq!(values(pictures, "data-from", Some("data-to")), edges, "{name}");
+    assert_eq!(values(diagrams, "data-from", Some("data-to")), edges, "{name}");
 }
 
 fn assert_sound(report: &Report, name: &str) {
     let whole = svg(report, Detail::Full);
     assert_eq!(whole, svg(report, Detail::Full), "{name}");
     assert_complete(report, &[whole], name);
-    let (stages, pictures): (Vec<String>, Vec<String>) = stage_svgs(report).into_iter().unzip();
-    assert_complete(report, &pictures, name);
+    let (stages, diagrams): (Vec<String>, Vec<String>) = stage_svgs(report).into_iter().unzip();
+    assert_complete(report, &diagrams, name);
     assert_eq!(stages.len(), stages.iter().collect::<HashSet<_>>().len(), "{name}");
     let small = svg(report, Detail::Compact);
     assert_eq!(Document::parse(&small).unwrap().root_element().attribute("role"), Some("img"));
@@ -115,7 +115,7 @@ fn assert_sound(report: &Report, name: &str) {
 }
 
 #[test]
-fn pictures_are_complete_and_tidy() {
+fn diagrams_are_complete_and_tidy() {
     for name in shipped::names() {
         let report = report(name, shipped::get(name).unwrap());
         assert_sound(&report, name);
@@ -178,12 +178,12 @@ fn reports_of_any_origin_are_drawn() {
 }
 
 #[test]
-fn the_picture_of_the_readme_is_up_to_date() {
+fn the_diagram_of_the_readme_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/resnet50.svg");
     let name = "torchvision/resnet50";
-    let picture = svg(&report(name, shipped::get(name).unwrap()), Detail::Compact);
+    let diagram = svg(&report(name, shipped::get(name).unwrap()), Detail::Compact);
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(path, &picture).unwrap();
+        std::fs::write(path, &diagram).unwrap();
     }
-    assert!(std::fs::read_to_string(path).unwrap_or_default() == picture, "BLESS=1 writes {path} anew");
+    assert!(std::fs::read_to_string(path).unwrap_or_default() == diagram, "BLESS=1 writes {path} anew");
 }

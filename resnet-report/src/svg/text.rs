@@ -1,9 +1,9 @@
-//! Text in pictures: how wide it is at most, what fits, and what XML makes of it.
+//! Text in diagrams: how wide it is at most, what fits, and what XML makes of it.
 
-/// A font that pictures use.
+/// A font that diagrams use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Font {
-    /// The picture's name.
+    /// The diagram's name.
     Title,
     /// Names of stages and blocks.
     Heading,

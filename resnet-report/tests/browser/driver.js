@@ -155,21 +155,21 @@
     for (const [where, text] of low) fault(`${when}: contrast of ${where} "${text}"`);
   }
 
-  // What is painted behind an element: of a picture's shapes before it the last one that holds its middle, else its ancestors.
+  // What is painted behind an element: of a diagram's shapes before it the last one that holds its middle, else its ancestors.
   function background(element) {
     const layers = [];
-    const picture = element instanceof SVGElement && element.closest("svg");
-    if (picture) {
+    const diagram = element instanceof SVGElement && element.closest("svg");
+    if (diagram) {
       const { left, right, top, bottom } = element.getBoundingClientRect();
       const [x, y] = [(left + right) / 2, (top + bottom) / 2];
-      const shapes = [...picture.querySelectorAll("rect, path, polygon, circle, ellipse")].filter((shape) => {
+      const shapes = [...diagram.querySelectorAll("rect, path, polygon, circle, ellipse")].filter((shape) => {
         const box = shape.getBoundingClientRect();
         const before = shape.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING;
         return before && box.left <= x && x <= box.right && box.top <= y && y <= box.bottom && getComputedStyle(shape).fill !== "none";
       });
       layers.push(...shapes.reverse().map((shape) => color(getComputedStyle(shape).fill)));
     }
-    for (let at = picture || element; at; at = at.parentElement) layers.push(color(getComputedStyle(at).backgroundColor));
+    for (let at = diagram || element; at; at = at.parentElement) layers.push(color(getComputedStyle(at).backgroundColor));
     return layers.reduceRight((below, layer) => over(layer, below), [255, 255, 255, 1]);
   }
 

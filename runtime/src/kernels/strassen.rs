@@ -24,18 +24,19 @@
 //! Each `y` is `(.. + bias) * gate? + y?`, cut off by a ReLU if there is one: products write them, so that all but the last are written
 //! while others are computed.
 
-use std::ops::Range;
+mod pairs;
 
 use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, SKEW, SUMS};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::blocks;
-use crate::kernels::conv::{ConvTask, NO_BIAS, locate, locate_gates};
+use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, LINE, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Arithmetic, InputRun, Kind, Weights};
 use crate::simd::Integers;
+use pairs::Pairs;
 
 /// What the seven products multiply with, one after the other, of the blocks `w00`, `w01`, `w10`, `w11`.
 #[inline(always)]
@@ -163,24 +164,6 @@ struct Planes<'a> {
     y: &'a mut [f32],
 }
 
-/// The pairs of a block: where their first and second pixels are in the input and in the output.
-struct Pairs {
-    count: usize,
-    /// Second pixels: as many, or one less. The last first pixel is then its own second one, which has nowhere to go.
-    seconds: usize,
-    /// Both pixels of each pair, one after the other.
-    x: [usize; 2 * LARGEST_PAIRS],
-    x_first: [usize; LARGEST_PAIRS],
-    x_second: [usize; LARGEST_PAIRS],
-    y_first: [usize; LARGEST_PAIRS],
-    y_second: [usize; LARGEST_PAIRS],
-    /// Where each pixel is in the output, pair by pair.
-    y: [usize; 2 * LARGEST_PAIRS],
-    /// Where their gates are, if there are any.
-    gate_first: [usize; LARGEST_PAIRS],
-    gate_second: [usize; LARGEST_PAIRS],
-}
-
 impl<'a> Planes<'a> {
     fn carve(part: &Part<'_>, block: usize, scratch: &'a mut [f32]) -> Self {
         let (v_plane, m_plane) = (block * part.inputs + SKEW, block * part.kernels.panel + SKEW);
@@ -192,51 +175,6 @@ impl<'a> Planes<'a> {
         let (x, rest) = rest.split_at_mut(4 * block * part.inputs);
         let (g, y) = rest.split_at_mut(PRODUCTS * part.inputs * part.kernels.panel);
         Planes { v, v_plane, m, m_plane, x, g, y }
-    }
-}
-
-impl Pairs {
-    const NONE: Pairs = Pairs {
-        count: 0,
-        seconds: 0,
-        x: [0; 2 * LARGEST_PAIRS],
-        x_first: [0; LARGEST_PAIRS],
-        x_second: [0; LARGEST_PAIRS],
-        y_first: [0; LARGEST_PAIRS],
-        y_second: [0; LARGEST_PAIRS],
-        y: [0; 2 * LARGEST_PAIRS],
-        gate_first: [0; LARGEST_PAIRS],
-        gate_second: [0; LARGEST_PAIRS],
-    };
-
-    /// Finds some pairs.
-    fn locate(&mut self, convolution: &Convolution, pairs: Range<usize>) {
-        let Convolution { geometry, gated, .. } = convolution;
-        let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
-        let (start, count) = (pairs.start, pairs.len());
-        let located = (2 * count).min(pixels - 2 * start);
-        locate(geometry, 2 * start, &mut self.x[..located], &mut self.y[..located]);
-        self.x[2 * count - 1] = self.x[located - 1];
-        for slot in 0..count {
-            [self.x_first[slot], self.x_second[slot]] = [self.x[2 * slot], self.x[2 * slot + 1]];
-            [self.y_first[slot], self.y_second[slot]] = [self.y[2 * slot], self.y[2 * slot + 1]];
-        }
-        if *gated {
-            let mut gates = [0; 2 * LARGEST_PAIRS];
-            locate_gates(geometry, 2 * start..2 * start + located, &mut gates);
-            for slot in 0..count {
-                [self.gate_first[slot], self.gate_second[slot]] = [gates[2 * slot], gates[2 * slot + 1]];
-            }
-        }
-        (self.count, self.seconds) = (count, located - count);
-    }
-
-    /// The sums of the two halves of a panel lie behind each other, those of one pixel after those of another.
-    fn place_sums(&mut self, panel: Panel) {
-        for slot in 0..self.count {
-            self.y_first[slot] = 4 * slot * panel.width;
-            self.y_second[slot] = (4 * slot + 2) * panel.width;
-        }
     }
 }
 
