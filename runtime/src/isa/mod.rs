@@ -28,6 +28,7 @@ use resnet_plan::{Class, Precision};
 
 pub use crate::error::IsaError;
 use crate::kernels::Kernels;
+use crate::simd::is_amd;
 
 /// What is known of each instruction set: a line here, and its file.
 macro_rules! instruction_sets {
@@ -96,9 +97,14 @@ impl Isa {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
-    /// The best that this machine has. [`Isa::Amx`] is not among them: it has been tested in emulation only, so it is chosen by name.
+    /// The best that this machine has. [`Isa::Amx`] is not among them: it has been tested in emulation only, so it is chosen by name. Nor is
+    /// [`Isa::Avx512Bf16`] on Intel's processors, whose instruction for bf16 takes four times as long as one for f32 (Emerald Rapids).
     pub fn best() -> Isa {
-        let proven = |isa: &Isa| !matches!(isa, Isa::Amx | Isa::AmxEmulated) && isa.is_available();
+        let proven = |isa: &Isa| match isa {
+            Isa::Amx | Isa::AmxEmulated => false,
+            Isa::Avx512Bf16 => isa.is_available() && is_amd(),
+            _ => isa.is_available(),
+        };
         Isa::ALL.into_iter().rfind(proven).unwrap_or(Isa::Scalar)
     }
 

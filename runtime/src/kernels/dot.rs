@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
-use crate::kernels::product::{LINE, next_tile};
+use crate::kernels::product::{LINE, next_tile, unrolled};
 use crate::simd::{Simd, Vnni};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
@@ -260,18 +260,22 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(
                 let place = row * pitch + column * tap;
                 let x: [*const u32; P] =
                     std::array::from_fn(|p| task.x.add(*x_offsets.get_unchecked(first + p) + place));
-                for k in 0..run {
-                    let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
-                    weights = weights.add(V * lanes);
-                    simd.prefetch(prefetch.cast());
-                    prefetch = prefetch.wrapping_add(LINE);
-                    for p in 0..P {
-                        let x = dot.input(x[p].add(k));
-                        for v in 0..V {
-                            sums[p][v] = dot.dot(x, w[v], sums[p][v]);
+                macro_rules! multiply {
+                    ($k:expr) => {
+                        let weights = weights.add($k * V * lanes);
+                        let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
+                        simd.prefetch(prefetch.wrapping_add($k * LINE).cast());
+                        for p in 0..P {
+                            let x = dot.input(x[p].add($k));
+                            for v in 0..V {
+                                sums[p][v] = dot.dot(x, w[v], sums[p][v]);
+                            }
                         }
-                    }
+                    };
                 }
+                unrolled!(run, multiply);
+                weights = weights.add(run * V * lanes);
+                prefetch = prefetch.wrapping_add(run * LINE);
             }
         }
         for p in 0..P {

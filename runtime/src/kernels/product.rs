@@ -90,6 +90,24 @@ impl Fetch {
 /// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
 
+/// Calls a macro for each row of weights of a run, four in one go. Where another program shares the core, what limits a tile is how many
+/// instructions it takes; so nothing but `k` changes from row to row, and the compiler keeps few addresses.
+macro_rules! unrolled {
+    ($run:expr, $multiply:ident) => {
+        let fours = $run - $run % 4;
+        for k in (0..fours).step_by(4) {
+            $multiply!(k);
+            $multiply!(k + 1);
+            $multiply!(k + 2);
+            $multiply!(k + 3);
+        }
+        for k in fours..$run {
+            $multiply!(k);
+        }
+    };
+}
+pub(crate) use unrolled;
+
 /// Pixels of the next tile, of so many that are left. The last three tiles are of nearly one size: with few pixels, a tile would wait for
 /// each of its sums, and for the weights.
 #[inline(always)]
@@ -189,24 +207,36 @@ unsafe fn tile<
                 let place = row * pitch + column * tap;
                 let x: [*const f32; P] =
                     std::array::from_fn(|p| product.x.add(*x_offsets.get_unchecked(first + p) + place));
-                for k in 0..run {
-                    let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
-                    weights = weights.add(V * S::LANES);
-                    for _ in 0..LINES {
-                        if ONCE {
-                            simd.prefetch_once(prefetch);
-                        } else {
-                            simd.prefetch(prefetch);
+                macro_rules! multiply {
+                    ($k:expr) => {
+                        let weights = weights.add($k * V * S::LANES);
+                        let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
+                        for line in 0..LINES {
+                            let prefetch = prefetch.wrapping_add(($k * LINES + line) * LINE);
+                            if ONCE {
+                                simd.prefetch_once(prefetch);
+                            } else {
+                                simd.prefetch(prefetch);
+                            }
                         }
-                        prefetch = prefetch.wrapping_add(LINE);
-                    }
-                    for p in 0..P {
-                        let x = simd.splat(*x[p].add(k));
-                        for v in 0..V {
-                            sums[p][v] = N::add_product(simd, x, w[v], sums[p][v]);
+                        for p in 0..P {
+                            let x = simd.splat(*x[p].add($k));
+                            for v in 0..V {
+                                sums[p][v] = N::add_product(simd, x, w[v], sums[p][v]);
+                            }
                         }
-                    }
+                    };
                 }
+                // Integers that are added in any order, the compiler adds up over several rows first, for which registers do not suffice.
+                if N::INTEGER {
+                    for k in 0..run {
+                        multiply!(k);
+                    }
+                } else {
+                    unrolled!(run, multiply);
+                }
+                weights = weights.add(run * V * S::LANES);
+                prefetch = prefetch.wrapping_add(run * LINES * LINE);
             }
         }
         macro_rules! combine {

@@ -243,8 +243,8 @@ macro_rules! kernels {
             unsafe {
                 match task.fetch {
                     _ if !<$simd>::FETCHES || task.channels.div_ceil(<$simd>::LANES) < $vectors => product_one(task),
-                    Fetch::Once => product_once(task),
-                    Fetch::One => product_one(task),
+                    Fetch::Once if <$simd>::fetches_once() => product_once(task),
+                    Fetch::Once | Fetch::One => product_one(task),
                     Fetch::Four if $vectors > 2 => product_four(task),
                     Fetch::Two | Fetch::Four => product_two(task),
                 }

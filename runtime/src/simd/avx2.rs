@@ -46,12 +46,6 @@ impl<const VNNI: bool> Simd for With<VNNI> {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
-    /// As [`Simd::prefetch`]: a line that is fetched past the L2 cache is often gone from the L1 cache before these small tiles read it.
-    #[inline(always)]
-    fn prefetch_once(self, from: *const f32) {
-        self.prefetch(from);
-    }
-
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {
         // SAFETY: `self` shows that the machine has AVX2 and FMA.

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::elements::bf16;
-use crate::simd::{Integers, Simd, Vnni, gather};
+use crate::simd::{Integers, Simd, Vnni, gather, is_amd};
 
 /// The machine has AVX-512F and BW; and VNNI, and the instructions for bf16, if the constants say so.
 #[derive(Clone, Copy)]
@@ -40,6 +40,12 @@ impl<const VNNI: bool, const BF16: bool> Simd for With<VNNI, BF16> {
     fn prefetch(self, from: *const f32) {
         // SAFETY: a prefetch reads nothing that the program could see, and does not fault.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    /// Intel's processors fetch such a line, slowly, into the L1 cache only, from where it is often gone before it is read.
+    #[inline(always)]
+    fn fetches_once() -> bool {
+        is_amd()
     }
 
     #[inline(always)]

@@ -19,6 +19,15 @@ pub(crate) use stored::Stored;
 /// Lanes of the scalar kernels, which are no vectors: they do without code of their own for whole ones.
 pub(crate) const FEW_LANES: usize = 4;
 
+/// Whether AMD made the processor: theirs alone have SSE4a. Two instructions that both makers have are fast on theirs only.
+pub(crate) fn is_amd() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let found = is_x86_feature_detected!("sse4a");
+    #[cfg(not(target_arch = "x86_64"))]
+    let found = false;
+    found
+}
+
 /// The vector operations that the algorithms are written in. A value of the type shows that the machine has them.
 pub(crate) trait Simd: Copy {
     /// A vector of [`Self::LANES`] elements.
@@ -37,9 +46,16 @@ pub(crate) trait Simd: Copy {
     /// Has the cache line at an address fetched into the L2 cache, if there is one; any address will do.
     fn prefetch(self, from: *const f32);
 
-    /// The same for what is read once: it is the first to give way, and does not go on to the next cache. Instruction sets for which that is
-    /// slower do as [`Simd::prefetch`] does.
-    fn prefetch_once(self, from: *const f32);
+    /// Whether this machine gains by [`Simd::prefetch_once`].
+    fn fetches_once() -> bool {
+        false
+    }
+
+    /// The same for what is read once: it is the first to give way, and does not go on to the next cache. Used only where that is faster:
+    /// see [`Simd::fetches_once`].
+    fn prefetch_once(self, from: *const f32) {
+        self.prefetch(from);
+    }
 
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::Vector;

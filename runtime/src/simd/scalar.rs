@@ -22,9 +22,6 @@ impl Simd for Scalar {
     fn prefetch(self, _: *const f32) {}
 
     #[inline(always)]
-    fn prefetch_once(self, _: *const f32) {}
-
-    #[inline(always)]
     fn splat(self, value: f32) -> [f32; 4] {
         [value; 4]
     }
