@@ -1,17 +1,19 @@
 //! `resnet inspect`: what the compiler makes of a spec, stage by stage.
 
+use std::iter;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use resnet::runtime::files;
-use resnet_dsl::Spec;
 use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::Graph;
 use resnet_dsl::ir::brief::Brief;
 use resnet_dsl::pass::{self, Done};
+use resnet_dsl::plan::choices::{Choice, choices};
 use resnet_dsl::plan::predict::Machine;
 use resnet_dsl::spec::ReadFile;
 use resnet_dsl::summary::Summary;
+use resnet_dsl::{Compiled, Spec};
 use resnet_report::{Detail, Report, html, svg};
 use serde_json::{Map, Value, json};
 
@@ -51,6 +53,8 @@ enum Stage {
     Spec,
     /// The graph
     Ir,
+    /// What each way to compute a convolution costs, by the model that chose
+    Algorithms,
     /// Buffers and steps
     Plan,
     /// The generated Rust
@@ -93,6 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
              --stage and --after go with text and JSON"
         );
     }
+    if *stage == Some(Stage::Algorithms) && format != Format::Text {
+        bail!("--stage algorithms is text: in JSON, `layers` and `plan` have the chosen ones");
+    }
     if *compact && format != Format::Svg {
         bail!("--compact goes with --format svg");
     }
@@ -131,6 +138,7 @@ fn of_spec(arguments: &Arguments, spec: &Spec<'_>, read: ReadFile<'_>) -> Result
             Ok(of_graph(arguments, &parsed.graph))
         }
         (Format::Text, Some(Stage::Spec), _) => Ok(Summary::new(&spec.parse(read)?)?.to_string()),
+        (Format::Text, Some(Stage::Algorithms), _) => Ok(algorithms(&spec.compile(read)?)),
         (Format::Text, Some(Stage::Plan), _) => Ok(spec.compile(read)?.plan.to_string()),
         (Format::Text, Some(Stage::Code), _) => Ok(Report::new(spec, read, &Machine::reference())?.code),
         (Format::Html, ..) => Ok(html(&Report::new(spec, read, &Machine::reference())?)),
@@ -153,12 +161,22 @@ fn of_graph(arguments: &Arguments, graph: &Graph) -> String {
     if arguments.full { graph.to_string() } else { Brief(graph).to_string() }
 }
 
+/// A line for each convolution and class of instruction sets.
+fn algorithms(compiled: &Compiled) -> String {
+    let precision = compiled.plan.description.precision;
+    let head = format!(
+        "algorithms of {}, {precision}: what each would cost, in millions of multiply-adds of f32 that take as long; * the one taken",
+        compiled.plan.description.name
+    );
+    iter::once(head).chain(choices(compiled).iter().map(Choice::to_string)).map(|line| line + "\n").collect()
+}
+
 /// What a stage is in the report; all of it without a stage.
 fn part(report: Value, stage: Option<Stage>) -> Value {
     let keys: &[&str] = match stage {
         None | Some(Stage::Ir) => return report,
         Some(Stage::Spec) => &["version", "spec"],
-        Some(Stage::Plan) => &["version", "layers", "plan", "memory", "costs"],
+        Some(Stage::Plan | Stage::Algorithms) => &["version", "layers", "plan", "memory", "costs"],
         Some(Stage::Code) => &["version", "code"],
     };
     let Value::Object(mut report) = report else { return report };

@@ -452,6 +452,20 @@ fn inspect_shows_every_stage() {
             .contains("conv1.weight, fold bn1")
     );
     assert!(stdout(&["inspect", "digits", "--stage", "plan"]).contains("arena "));
+    // What was chosen is among what was compared, and what costs least.
+    for precision in ["f32", "bf16"] {
+        let algorithms = stdout(&["inspect", "digits", "--stage", "algorithms", "--precision", precision]);
+        let lines: Vec<&str> = algorithms.lines().skip(1).collect();
+        assert!(lines.len() >= 3, "{algorithms}");
+        for line in lines {
+            let ways: Vec<&str> = line.split("  ").skip(2).filter(|part| !part.ends_with(':')).collect();
+            let cost = |way: &str| way.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
+            let chosen: Vec<&&str> = ways.iter().filter(|way| way.ends_with(" *")).collect();
+            assert!(chosen.len() == 1 && ways.iter().all(|way| cost(chosen[0]) <= cost(way)), "{line}");
+        }
+    }
+    let message = stderr(1, &["inspect", "digits", "--format", "json", "--stage", "algorithms"]);
+    assert!(message.contains("--stage algorithms is text"), "{message}");
     let int8 = stdout(&["inspect", "digits", "--precision", "int8", "--after", "assign-precision"]);
     assert!(int8.contains(" : u8(") && int8.contains(" : i8("), "{int8}");
     let code = stdout(&["inspect", "digits", "--stage", "code"]);

@@ -2,6 +2,7 @@
 //!
 //! `Graph -> schedule -> lower -> sections -> memory -> check`, one file each.
 
+pub mod choices;
 mod lower;
 mod memory;
 pub mod predict;

@@ -1,0 +1,96 @@
+//! Why convolutions are computed as they are: what each way to compute them costs by the model that chose.
+//!
+//! ```text
+//! layer1.0.relu2  3x3, 64 to 56x56x64  direct 115.61  winograd4:28x64 38.20 *  winograd4fused:28x32 72.95
+//! ```
+
+use std::fmt;
+
+use resnet_plan::{Algorithm, Class, Dims, Precision};
+
+use crate::Compiled;
+use crate::ir::{Node, Op};
+use crate::ops::cost::Layer;
+
+/// How a convolution could be computed on a class of instruction sets. `Display` is a line: costs in millions, and an asterisk behind the way
+/// that was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Name of the convolution, as in the plan.
+    pub name: String,
+    /// Height and width of the window.
+    pub kernel: [usize; 2],
+    /// Rows and columns from one window to the next.
+    pub stride: [usize; 2],
+    /// Groups of channels.
+    pub groups: usize,
+    /// Input channels.
+    pub channels: usize,
+    /// Shape of the output.
+    pub output: Dims,
+    /// The instruction sets. `None`: all, as for f32.
+    pub class: Option<Class>,
+    /// All ways to compute it, and what each costs: multiply-adds of f32 that take as long.
+    pub ways: Vec<(Algorithm, usize)>,
+    /// The one that was chosen: the cheapest, unless the spec or a layer with the same weights has chosen.
+    pub chosen: Algorithm,
+}
+
+/// The choices of all convolutions, in the graph's order.
+pub fn choices(Compiled { graph, plan }: &Compiled) -> Vec<Choice> {
+    let precision = plan.description.precision;
+    let classes: &[Option<Class>] = match precision {
+        Precision::F32 => &[None],
+        // Tiles compute direct sums only.
+        _ => &[Some(Class::Wide), Some(Class::Dots)],
+    };
+    let mut choices = Vec::new();
+    for value in graph.topological() {
+        let Node { name, op: Op::Conv2d(conv), ty: Some(y), .. } = graph.node(value) else { continue };
+        let x = graph.operands(value).first().and_then(|x| graph.node(*x).ty);
+        let (Some(x), Some(algorithms)) = (x, conv.algorithms) else { continue };
+        let layer = Layer { conv, precision: x.element.precision(), x: x.dims, y: y.dims };
+        for class in classes {
+            let of = class.unwrap_or(Class::Wide);
+            choices.push(Choice {
+                name: name.clone(),
+                kernel: conv.kernel,
+                stride: conv.stride,
+                groups: conv.groups,
+                channels: x.dims[3],
+                output: y.dims,
+                class: *class,
+                ways: layer.candidates().into_iter().map(|way| (way, layer.cost(way, of))).collect(),
+                chosen: algorithms.of(of),
+            });
+        }
+    }
+    choices
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Choice { name, kernel, stride, groups, channels, output: [_, height, width, filters], .. } = self;
+        write!(f, "{name}  {}x{}", kernel[0], kernel[1])?;
+        if *stride != [1, 1] {
+            write!(f, "/{}x{}", stride[0], stride[1])?;
+        }
+        write!(f, ", {channels} to {height}x{width}x{filters}")?;
+        if *groups > 1 {
+            write!(f, ", {groups} groups")?;
+        }
+        if let Some(class) = self.class {
+            let class = match class {
+                Class::Wide => "widened",
+                Class::Dots => "dots",
+                Class::Tiles => "tiles",
+            };
+            write!(f, "  {class}:")?;
+        }
+        for (way, cost) in &self.ways {
+            let chosen = if *way == self.chosen { " *" } else { "" };
+            write!(f, "  {way} {:.2}{chosen}", *cost as f64 / 1e6)?;
+        }
+        Ok(())
+    }
+}
