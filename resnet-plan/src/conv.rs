@@ -9,15 +9,20 @@ use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
-/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many. In f32, narrow groups of as many
-/// inputs as outputs are blocks of their own, of which kernels put several into a vector. Of others, as many neighbours are merged as have
-/// 16 outputs together, and whole words. 1: all, as zeros stand where a kernel has no weights.
+/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many. In f32 and int8, narrow groups of
+/// as many inputs as outputs are blocks of their own, or as many as fill a word are one; kernels put several into a vector. Of others, as many
+/// neighbours are merged as have 16 outputs together, and whole words. 1: all, as zeros stand where a kernel has no weights.
 pub const fn blocks(groups: usize, [inputs, outputs]: [usize; 2], precision: Precision) -> usize {
     /// Of more groups, most of a block would be zeros.
     const MOST_MERGED: usize = 64;
     let narrow = groups > 1 && inputs == outputs && outputs >= VECTOR && inputs.is_multiple_of(groups);
-    if narrow && matches!(precision, Precision::F32) && matches!(inputs / groups, 1 | 2 | 4 | 8) {
-        return groups;
+    if narrow && !matches!(precision, Precision::Bf16) && matches!(inputs / groups, 1 | 2 | 4 | 8) {
+        let whole_words = inputs / precision.per_word();
+        if whole_words >= groups {
+            return groups;
+        } else if whole_words * precision.per_word() == inputs {
+            return whole_words;
+        }
     }
     let mut merged = 1;
     while merged <= MOST_MERGED && merged < groups {
@@ -317,29 +322,29 @@ mod tests {
 
     #[test]
     fn blocks_fill_vectors_and_words() {
-        for (groups, channels, f32, int8) in [
-            (1, [64, 64], 1, 1),
+        for (groups, channels, f32, [bf16, int8]) in [
+            (1, [64, 64], 1, [1, 1]),
             // 32 groups of 4, 8, 16 and 32 channels.
-            (32, [128, 128], 32, 8),
-            (32, [256, 256], 32, 16),
-            (32, [512, 512], 32, 32),
-            (32, [1024, 1024], 32, 32),
+            (32, [128, 128], 32, [8, 32]),
+            (32, [256, 256], 32, [16, 32]),
+            (32, [512, 512], 32, [32, 32]),
+            (32, [1024, 1024], 32, [32, 32]),
             // Depthwise, and with more outputs.
-            (96, [96, 96], 96, 6),
-            (67, [67, 67], 67, 1),
-            (96, [96, 192], 12, 12),
+            (96, [96, 96], 96, [6, 24]),
+            (67, [67, 67], 67, [1, 1]),
+            (96, [96, 192], 12, [12, 12]),
             // Too few outputs, or groups that cannot be merged.
-            (2, [16, 16], 2, 1),
-            (2, [8, 8], 1, 1),
-            (3, [60, 60], 3, 3),
-            (67, [67, 134], 1, 1),
+            (2, [16, 16], 2, [1, 2]),
+            (2, [8, 8], 1, [1, 1]),
+            (3, [60, 60], 3, [3, 3]),
+            (67, [67, 134], 1, [1, 1]),
             // Pixels are whole words of int8.
-            (2, [36, 36], 1, 1),
-            (usize::MAX, [usize::MAX; 2], usize::MAX, 1),
-            (0, [0, 0], 1, 1),
+            (2, [36, 36], 1, [1, 1]),
+            (usize::MAX, [usize::MAX; 2], usize::MAX, [1, 1]),
+            (0, [0, 0], 1, [1, 1]),
         ] {
             for (precision, expected) in
-                [(Precision::F32, f32), (Precision::Bf16, int8), (Precision::Int8, int8)]
+                [(Precision::F32, f32), (Precision::Bf16, bf16), (Precision::Int8, int8)]
             {
                 let found = blocks(groups, channels, precision);
                 assert_eq!(found, expected, "{groups} groups of {channels:?} in {precision}");

@@ -169,7 +169,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = prop_oneof![19 => small.boxed(), 1 => large.boxed()];
     // A third by Winograd's algorithm, of as many channels as need several parts.
     let winograd = (1usize..4, 0usize..3, 1usize..20, prop::sample::select(vec![1usize, 7, 24, 25, 48, 70]));
-    let rest = (0usize..2, any::<bool>(), 1usize..4, dilation(), 1usize..4);
+    let rest = (0usize..2, any::<bool>(), 1usize..4, dilation(), 1usize..5);
     (sizes, rest, winograd).prop_map(|(sizes, (margin, by_channels, threads, dilation, blocks), winograd)| {
         let ((batch, height, width, words, outputs), kernel, stride) = sizes;
         let shape = Shape {
@@ -200,7 +200,13 @@ fn shapes() -> impl Strategy<Value = Shape> {
             return Shape { algorithm, kernel, ..shape };
         }
         if !(1..=2).contains(&step) || height * width > 100 {
-            let (inputs, outputs) = (shape.inputs * blocks, outputs.div_ceil(blocks) * blocks);
+            // Groups of four or eight, or few blocks.
+            let group = 4 + words % 2 * 4;
+            let channels = outputs.next_multiple_of(group);
+            let (blocks, inputs, outputs) = match blocks {
+                4 => (channels / group, channels, channels),
+                _ => (blocks, shape.inputs * blocks, outputs.div_ceil(blocks) * blocks),
+            };
             return Shape { dilation, blocks, inputs, outputs, ..shape };
         }
         let algorithm = Algorithm::Winograd { output: 4 / step, block, depth: 16 * depth, fused: false };
@@ -209,41 +215,17 @@ fn shapes() -> impl Strategy<Value = Shape> {
     })
 }
 
-/// The packed weights of a shape, block by block.
+/// The packed weights of a shape.
 fn packed(isa: Isa, shape: &Shape, kernel: Elements<'_>) -> Vec<f32> {
-    let Shape { outputs, blocks, .. } = *shape;
-    let of_block = outputs / blocks;
-    let pack = |block: usize| {
-        let precision = if matches!(kernel, Elements::Bf16(_)) { Precision::Bf16 } else { Precision::Int8 };
-        let words = shape.depth() / precision.per_word();
-        let mut panels = vec![0.0; pack::packed_len(isa.kernels(), precision, words, of_block)];
-        let columns = block * of_block..(block + 1) * of_block;
-        match kernel {
-            Elements::Bf16(kernel) => {
-                let part = part(kernel, outputs, columns);
-                pack::pack(isa.kernels(), Elements::Bf16(&part), shape.depth(), of_block, &mut panels);
-            }
-            Elements::I8(kernel) => {
-                let part = part(kernel, outputs, columns);
-                pack::pack(isa.kernels(), Elements::I8(&part), shape.depth(), of_block, &mut panels);
-            }
-            _ => unreachable!("kernels are bf16 or i8"),
-        }
-        panels
-    };
-    (0..blocks).flat_map(pack).collect()
+    let Shape { inputs, outputs, kernel: [height, width], blocks, .. } = *shape;
+    pack::pack_blocks(isa.kernels(), kernel, blocks, [height * width, inputs / blocks], outputs)
 }
 
-/// Some columns of a matrix.
-fn part<T: Copy>(matrix: &[T], width: usize, columns: std::ops::Range<usize>) -> Vec<T> {
-    matrix.chunks_exact(width).flat_map(|row| row[columns.clone()].iter().copied()).collect()
-}
-
-/// Where a list has the element of an output, and the list's length.
-fn places(isa: Isa, precision: Precision, shape: &Shape) -> (impl Fn(usize) -> usize + use<>, usize) {
-    let of_block = shape.outputs / shape.blocks;
-    let padded = pack::padded(isa.kernels(), precision, of_block);
-    (move |output| output / of_block * padded + output % of_block, shape.blocks * padded)
+/// Lists of an element for each output, one after the other.
+fn lists<const N: usize>(isa: Isa, precision: Precision, shape: &Shape, lists: [&[f32]; N]) -> Vec<f32> {
+    let block = [shape.inputs, shape.outputs].map(|channels| channels / shape.blocks);
+    let list = |list: &[f32]| pack::pack_list(isa.kernels(), precision, shape.blocks, block, list);
+    lists.map(list).concat()
 }
 
 /// For kernels that need no memory to work in.
@@ -368,18 +350,17 @@ impl Int8 {
     /// The same, computed by kernels.
     fn found(&self, isa: Isa) -> (Vec<u8>, Vec<f32>) {
         let Shape { outputs, .. } = self.shape;
-        let (place, padded) = places(isa, Precision::Int8, &self.shape);
         let panels = packed(isa, &self.shape, Elements::I8(&self.kernel));
-        let mut lists = vec![0.0f32; 4 * padded];
-        for (o, slope) in slopes(outputs).into_iter().enumerate() {
-            let column = self.kernel.iter().skip(o).step_by(outputs);
-            let moved = self.x_signed && pack::moves_signed(isa.kernels());
-            let start = if moved { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 };
-            let values = [f32::from_bits(start.cast_unsigned()), self.scale[o], self.bias[o], slope];
-            for (list, value) in values.into_iter().enumerate() {
-                lists[list * padded + place(o)] = value;
-            }
-        }
+        let block = [self.shape.inputs, outputs].map(|channels| channels / self.shape.blocks);
+        let moved = self.x_signed && pack::moves_signed(isa.kernels(), self.shape.blocks, block);
+        let start = |output: usize| {
+            let column = self.kernel.iter().skip(output).step_by(outputs);
+            if moved { -128 * column.map(|w| i32::from(*w)).sum::<i32>() } else { 0 }
+        };
+        let starts: Vec<f32> =
+            (0..outputs).map(|output| f32::from_bits(start(output).cast_unsigned())).collect();
+        let parts = [&starts[..], &self.scale, &self.bias, &slopes(outputs)];
+        let lists = lists(isa, Precision::Int8, &self.shape, parts);
         let weights = PackedConv { panels: &panels, bias: &lists };
         let x = signed(&self.x);
         let x = if self.x_signed { Elements::I8(&x) } else { Elements::U8(&self.x) };
@@ -457,12 +438,7 @@ fn bf16_convolution() {
         });
 
         let panels = packed(isa, &shape, Elements::Bf16(&kernel));
-        let (place, padded) = places(isa, Precision::Bf16, &shape);
-        let mut lists = vec![0.0f32; 2 * padded];
-        for o in 0..shape.outputs {
-            lists[place(o)] = bias[o];
-            lists[padded + place(o)] = slopes[o];
-        }
+        let lists = lists(isa, Precision::Bf16, &shape, [&bias, &slopes]);
         let weights = PackedConv { panels: &panels, bias: &lists };
         let residual = if accumulate { Residual::Same } else { Residual::None };
         let convolution = shape.convolution(Precision::Bf16, residual, activation, 1.0);

@@ -20,5 +20,6 @@ pub(super) const KERNELS: Kernels = Kernels {
     statistics: avx2::KERNELS.statistics,
     convert: avx2::KERNELS.convert,
     fold: avx2::KERNELS.fold,
+    groups_of_int8: avx2::KERNELS.groups_of_int8,
     ..kernels!("avx512", Avx512, ["avx512f,avx512bw"], tile: 6, vectors: 4)
 };

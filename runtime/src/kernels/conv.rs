@@ -138,7 +138,9 @@ pub fn convolve(
     let (x, words) = in_words(x);
     must_fit(geometry.fits(words, y.len()));
     assert!(x.is_aligned(), "the input does not begin with a whole word");
-    let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct);
+    let block = [geometry.run, geometry.block_channels()];
+    let in_groups = groups::compute_blocks(kernels, precision, geometry.blocks, block);
+    let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct && !in_groups);
     if *gated {
         let takes = kind == Kind::F32 && algorithm.gates() && geometry.blocks == 1;
         assert!(takes, "there is no kernel that takes a gate");
@@ -150,7 +152,7 @@ pub fn convolve(
             // Weights are packed for dots, where there are any.
             let alike = |dots: &DotKernel| dots.lanes == kernels.lanes && dots.panel == kernels.panel;
             let alike = kernels.dots(precision).is_none_or(alike);
-            assert!(alike, "weights that are packed for tiles are for direct sums only");
+            assert!(alike || in_groups, "weights that are packed for tiles are for direct sums only");
             Work::of(kernels, convolution, kind, algorithm, threads.scratch())
         }
     };
@@ -158,11 +160,9 @@ pub fn convolve(
     let panels = Panels::of(kernels, precision, geometry);
     let padded = panels.padded();
     assert!(weights.bias.len() >= padded.saturating_mul(lists), "the bias has another length");
-    if dots.is_none() && algorithm == Algorithm::Direct {
+    if dots.is_none() && algorithm == Algorithm::Direct && !in_groups {
         wide::direct::check(geometry, kind, threads.scratch());
     }
-    let block = [geometry.run, geometry.block_channels()];
-    let in_groups = groups::compute_blocks(kernels, precision, geometry.blocks, block);
     let shares = Shares::of(*split, threads, work.units, work.together, work.panels);
     let list = |index: usize| weights.bias[index.min(lists - 1) * padded..].as_ptr();
     let activator = match activation {

@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::product::{LINE, next_tile, unrolled};
-use crate::simd::{Simd, Vnni};
+use crate::simd::{Integers, Simd};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct DotTask<'a> {
@@ -111,12 +111,12 @@ pub(crate) trait Dot: Copy {
     fn dot(self, x: Self::Input, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
 }
 
-/// Words of four int8 by the instructions of VNNI, unsigned by signed. Signed inputs are moved by 128; the sums begin with what that adds
+/// Words of four int8 by the instruction of VNNI, unsigned by signed. Signed inputs are moved by 128; the sums begin with what that adds
 /// to them.
 #[derive(Clone, Copy)]
 pub(crate) struct Int8<S, const SIGNED: bool>(S);
 
-impl<S: Vnni, const SIGNED: bool> Dot for Int8<S, SIGNED> {
+impl<S: Integers, const SIGNED: bool> Dot for Int8<S, SIGNED> {
     type Simd = S;
     type Sum = S::Vector;
     type Weight = S::Vector;

@@ -1,30 +1,40 @@
-//! Direct sums of f32 in groups of few channels, as many inputs as outputs: without the zeros that a panel of several groups would have.
+//! Direct sums of f32 and int8 in groups of few channels, as many inputs as outputs: without the zeros that a panel of several groups
+//! would have.
 //!
 //! ```text
-//! y[p][lane] = bias + sum over the window, k in 0 .. C:  x[p][first channel of the lane's group + k] * w[k][lane]
+//! y[p][lane] = bias + sum over the window, k in 0 .. words of a group:  x[p][first word of the lane's group + k] * w[k][lane]
 //! ```
-//! A vector of outputs is several groups. Its inputs are the same channels of a pixel: a vector whose lanes are picked, or, where a group
-//! fills the vector, one of its elements in all lanes.
+//! A vector of outputs is several groups. Its inputs are the same channels of a pixel, a word of f32 or of four int8 in a lane: a vector
+//! whose lanes are picked, or, where a group of f32 fills the vector, one of its elements in all lanes.
 //!
 //! A tile is neighbours of one row. Where neighbours in the window are neighbours in the output, too, what was picked serves
 //! three positions of the window, as picking takes the place of products on most processors.
 //!
+//! Sums of f32 become outputs in registers. Those of int8 become them in memory, some tiles of a panel at a time: see
+//! [`epilogue`](crate::kernels::epilogue).
+//!
 //! The order of a sum's terms depends on the window alone, so bits do not depend on the tile.
+
+pub(crate) mod int8;
 
 use resnet_plan::algorithm::VECTOR;
 use resnet_plan::{Activation, ConvGeometry, Convolution, Precision, Residual};
 
 use crate::kernels::conv::{ConvTask, locate};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panels::Panels;
+use crate::kernels::wide::Kind;
 use crate::kernels::{Kernels, blocks};
 use crate::simd::Integers;
 
-/// Channels of a panel: a cache line, so that all of it is used when it is there.
-pub(crate) const PANEL: usize = VECTOR;
+/// Words of a panel's pixel: a cache line, so that all of it is used when it is there.
+const PANEL: usize = VECTOR;
 /// The most channels of a group. (16 fill a vector of AVX-512, which panels of one block do as well.)
 const LARGEST: usize = 8;
 /// Pixels of a tile. With three weights and three inputs, their sums fit 16 registers.
 const TILE: usize = 7;
+/// The most pixels whose sums of int8 are in memory, in the L1 cache: whole tiles.
+const SUMS: usize = 4 * TILE;
 /// The most pixels of a block, whose inputs stay in the L2 cache for all panels.
 const BLOCK: usize = 168;
 
@@ -41,9 +51,11 @@ pub(crate) struct GroupTask {
     taps: usize,
     pitch: usize,
     tap: usize,
-    /// Channels of a group, and for each lane of a vector the first of its group.
+    /// Words of a group, and for each lane of a vector the first of its group.
     run: usize,
     lanes: [u32; VECTOR],
+    /// Whether the input's int8 are signed.
+    signed: bool,
     /// Channels of the panel, and those filled up to whole vectors.
     channels: usize,
     width: usize,
@@ -51,26 +63,31 @@ pub(crate) struct GroupTask {
     weights: *const f32,
     /// The panel's, filled up to whole vectors.
     bias: *const f32,
-    /// The first pixel's channels of the panel.
+    /// The first pixel's channels of the panel; of int8, their sums.
     y: *mut f32,
-    /// Whether what the output holds is added.
+    /// f32: whether what the output holds is added.
     held: bool,
-    /// Cut negative results off.
+    /// f32: cut negative results off.
     relu: bool,
 }
 
-/// Whether a direct sum in so many blocks, each of so many inputs and outputs, is computed here.
+/// Channels of a panel.
+pub(crate) const fn panel(precision: Precision) -> usize {
+    PANEL * precision.per_word()
+}
+
+/// Whether a direct sum in so many blocks, each of so many words of inputs and so many outputs, is computed here.
 pub(crate) fn compute_blocks(
     kernels: &Kernels,
     precision: Precision,
     blocks: usize,
     [inputs, outputs]: [usize; 2],
 ) -> bool {
-    precision == Precision::F32
+    precision != Precision::Bf16
         && blocks > 1
-        && inputs == outputs
-        && inputs <= LARGEST
-        && kernels.lanes.is_multiple_of(inputs)
+        && inputs.saturating_mul(precision.per_word()) == outputs
+        && outputs <= LARGEST
+        && kernels.lanes.is_multiple_of(outputs)
         && blocks.saturating_mul(outputs) >= kernels.lanes
 }
 
@@ -82,9 +99,11 @@ pub(crate) fn compute_blocks(
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
     let Convolution { geometry, residual, activation, .. } = task.convolution;
     let ConvGeometry { rows, taps, pitch, tap, run, output: [_, columns], .. } = *geometry;
-    let (depth, panels) = (geometry.depth(), Panels::of(kernels, Precision::F32, geometry));
-    let output = task.y.of_f32();
-    let lanes = std::array::from_fn(|lane| (lane / run * run) as u32);
+    let precision = task.kind.precision();
+    let (depth, panels) = (geometry.depth(), Panels::of(kernels, precision, geometry));
+    let channels = run * precision.per_word();
+    let lanes = std::array::from_fn(|lane| (lane / channels * run) as u32);
+    let mut sums = Sums([0.0; SUMS * panel(Precision::Int8)]);
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     // Whole rows, if that is possible.
@@ -94,16 +113,16 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
         locate(geometry, pixels.start, x_offsets, y_offsets);
         for panel in task.panel_range.clone() {
             let panel = panels.at(panel);
+            let epilogue = task.epilogue(panel);
             let mut first = 0;
             while first < pixels.len() {
-                let left = columns - (pixels.start + first) % columns;
-                let count = left.min(pixels.len() - first);
-                // SAFETY: the caller's contract, for these pixels of one row and these channels. Panels are packed one after the
-                // other, each of `depth` times its width.
+                let left = (columns - (pixels.start + first) % columns).min(pixels.len() - first);
+                // SAFETY: the caller's contract, for pixels of one row and these channels. Panels are packed one after the other, each
+                // of `depth` times its width; that is at most what `sums` has for a pixel.
                 unsafe {
-                    (kernels.groups)(&GroupTask {
-                        x: task.x.add(x_offsets[first] + panel.first),
-                        pixels: count,
+                    let group = GroupTask {
+                        x: task.x.add(x_offsets[first] + panel.first / precision.per_word()),
+                        pixels: left,
                         x_step: geometry.x.pixel,
                         y_step: geometry.y.pixel,
                         rows,
@@ -112,24 +131,41 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
                         tap,
                         run,
                         lanes,
+                        signed: task.kind == Kind::I8,
                         channels: panel.channels,
                         width: panel.width,
                         weights: task.panels.add(panel.place * depth),
                         bias: task.start.add(panel.place),
-                        y: output.add(y_offsets[first] + panel.first),
+                        y: sums.0.as_mut_ptr(),
                         held: *residual == Residual::Same,
                         relu: *activation == Activation::Relu,
-                    });
+                    };
+                    if precision == Precision::F32 {
+                        let y = task.y.of_f32().add(y_offsets[first] + panel.first);
+                        (kernels.groups)(&GroupTask { y, ..group });
+                        first += left;
+                    } else {
+                        let pixels = left.div_ceil(left.div_ceil(SUMS));
+                        (kernels.groups_of_int8)(&GroupTask { pixels, y_step: panel.width, ..group });
+                        let y_offsets = &y_offsets[first..first + pixels];
+                        (task.finish)(&Epilogue { sums: group.y.cast(), y_offsets, ..epilogue });
+                        first += pixels;
+                    }
                 }
-                first += count;
             }
-            // SAFETY: the caller's contract, for these pixels and channels.
-            unsafe { task.activate(panel, y_offsets) };
+            if precision == Precision::F32 {
+                // SAFETY: the caller's contract, for these pixels and channels.
+                unsafe { task.activate(panel, y_offsets) };
+            }
         }
     }
 }
 
-/// Tiles of [`TILE`] pixels, or a little less, vector by vector.
+/// Sums of int8.
+#[repr(C, align(64))]
+struct Sums([f32; SUMS * panel(Precision::Int8)]);
+
+/// f32: tiles of [`TILE`] pixels, or a little less, vector by vector.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input, among at least a vector of channels up to the panel's last, and its channels in the output,

@@ -10,6 +10,7 @@ use resnet_plan::Precision;
 
 use crate::elements::Elements;
 use crate::kernels::Kernels;
+use crate::kernels::groups;
 use crate::kernels::panels::Panels;
 
 /// Words of a packed kernel of `depth` words of inputs and `channels` outputs.
@@ -23,9 +24,11 @@ pub fn padded(kernels: &Kernels, precision: Precision, channels: usize) -> usize
 }
 
 /// Whether signed int8 inputs are moved by 128 to be multiplied, so that the sums of an output must begin with
-/// -128 times the sum of its weights.
-pub fn moves_signed(kernels: &Kernels) -> bool {
-    kernels.int8.as_ref().is_none_or(|dots| dots.moves_signed)
+/// -128 times the sum of its weights: of so many blocks, each of so many inputs and outputs.
+pub fn moves_signed(kernels: &Kernels, blocks: usize, [inputs, outputs]: [usize; 2]) -> bool {
+    let words = inputs.div_ceil(Precision::Int8.per_word());
+    groups::compute_blocks(kernels, Precision::Int8, blocks, [words, outputs])
+        || kernels.int8.as_ref().is_none_or(|dots| dots.moves_signed)
 }
 
 /// Packs a kernel given as `[depth, channels]`, row by row: f32, bf16 or i8.

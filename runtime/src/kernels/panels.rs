@@ -49,8 +49,8 @@ impl Panels {
         let (lanes, panel) = kernels.shape(precision);
         if groups::compute_blocks(kernels, precision, blocks, block) {
             return Panels {
-                lanes,
-                panel: groups::PANEL,
+                lanes: kernels.lanes,
+                panel: groups::panel(precision),
                 blocks: 1,
                 channels: blocks.saturating_mul(channels),
             };

@@ -38,7 +38,9 @@ pub struct Kernels {
     pub(crate) float: WordKernels,
     /// Of words of two int16, which int8 are widened to.
     pub(crate) integer: WordKernels,
+    /// Groups of few channels, of f32 and of int8, in vectors of `lanes`.
     pub(crate) groups: unsafe fn(&GroupTask),
+    pub(crate) groups_of_int8: unsafe fn(&GroupTask),
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
     /// Winograd's algorithm with fused weights, for tiles of 4x4, and of 2x2 where the stride is 2.
@@ -209,6 +211,7 @@ macro_rules! kernels {
         compile!(product_four, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false>);
         compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 1, false>);
         compile!(compute_groups, groups::GroupTask, groups::compute);
+        compile!(compute_groups_of_int8, groups::GroupTask, groups::int8::compute);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         by_kind!($simd, [$($features)?], winograd_input, winograd::InputTile<'_>, winograd::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         compile!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Float>);
@@ -298,6 +301,7 @@ macro_rules! kernels {
                 peak: peak_of_pairs,
             },
             groups: compute_groups,
+            groups_of_int8: compute_groups_of_int8,
             widen_inputs,
             widen_weights,
             fused_four: if $vectors > 2 {
@@ -332,6 +336,18 @@ macro_rules! kernels {
     }};
 }
 pub(crate) use kernels;
+
+/// Sums of int8 in groups, by an instruction that multiplies words of four.
+macro_rules! groups_of_int8 {
+    ($simd:ty, [$features:literal]) => {{
+        use crate::kernels::{groups, table::compiled};
+        use crate::simd::Simd;
+
+        compiled!($simd, [$features], compute, groups::GroupTask, groups::int8::compute);
+        compute
+    }};
+}
+pub(crate) use groups_of_int8;
 
 /// The product of words of two int16 that an instruction set has an instruction for.
 macro_rules! product_of_pairs {

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::elements::bf16;
-use crate::simd::{Integers, Simd, Vnni, gather, is_amd};
+use crate::simd::{Integers, Simd, gather, is_amd};
 
 /// The machine has AVX-512F and BW; and VNNI, and the instructions for bf16, if the constants say so.
 #[derive(Clone, Copy)]
@@ -398,24 +398,34 @@ impl<const VNNI: bool, const BF16: bool> Integers for With<VNNI, BF16> {
             _mm512_castsi512_ps(_mm512_cvtepu8_epi16(bytes))
         }
     }
-}
 
-impl<const BF16: bool> Vnni for With<true, BF16> {
     #[inline(always)]
-    fn move_i8(self, words: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has AVX-512F.
-        unsafe {
-            let signs = _mm512_set1_epi32(0x8080_8080u32.cast_signed());
-            _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(words), signs))
-        }
+    unsafe fn load_quarter(self, from: *const f32) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW; the pointer is the caller's contract.
+        unsafe { _mm512_broadcast_f32x4(_mm_loadu_ps(from)) }
     }
 
     #[inline(always)]
+    fn xor(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` shows that the machine has AVX-512F and BW.
+        unsafe { _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    // Without the instruction: the first and third of four as int16, and the second and fourth.
+    #[inline(always)]
     fn add_quads(self, x: __m512, w: __m512, sum: __m512) -> __m512 {
-        // SAFETY: `self` shows that the machine has VNNI.
+        // SAFETY: `self` shows that the machine has AVX-512F and BW, and VNNI if it says so.
         unsafe {
             let (x, w) = (_mm512_castps_si512(x), _mm512_castps_si512(w));
-            _mm512_castsi512_ps(_mm512_dpbusd_epi32(_mm512_castps_si512(sum), x, w))
+            if VNNI {
+                return _mm512_castsi512_ps(_mm512_dpbusd_epi32(_mm512_castps_si512(sum), x, w));
+            }
+            let even = _mm512_madd_epi16(
+                _mm512_and_si512(x, _mm512_set1_epi16(0xFF)),
+                _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(w)),
+            );
+            let odd = _mm512_madd_epi16(_mm512_srli_epi16::<8>(x), _mm512_srai_epi16::<8>(w));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum), _mm512_add_epi32(even, odd)))
         }
     }
 }

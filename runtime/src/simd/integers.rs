@@ -1,9 +1,9 @@
-//! Vector operations on integers, int16 and int32, in the bits of vectors of words: what int8 is computed with where it is
-//! widened. All of them wrap.
+//! Vector operations on integers, int16 and int32, in the bits of vectors of words: what int8 is computed with. All of them
+//! wrap.
 
 use crate::simd::Simd;
 
-/// Two int16 or one int32 in each lane of a vector.
+/// Four int8, two int16 or one int32 in each lane of a vector.
 pub(crate) trait Integers: Simd {
     /// `a + b`, two int16 a lane.
     fn add_i16(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -46,13 +46,22 @@ pub(crate) trait Integers: Simd {
     /// # Safety
     /// `from` must be valid for reads of `2 * count` elements; `count <= LANES`.
     unsafe fn load_pairs<const MOVED: bool>(self, from: *const u8, count: usize) -> Self::Vector;
-}
 
-/// Vector operations on int8 as they are, four in each lane.
-pub(crate) trait Vnni: Integers {
-    /// Signed elements, moved by 128.
-    fn move_i8(self, words: Self::Vector) -> Self::Vector;
+    /// As many int8 as there are lanes, in words of four, four times over.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of a quarter of a vector.
+    unsafe fn load_quarter(self, from: *const f32) -> Self::Vector;
 
-    /// `sum` and the products of four unsigned elements and four signed ones a lane.
+    /// The bits that one of them has.
+    fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// Signed int8, four a lane, moved by 128.
+    #[inline(always)]
+    fn move_i8(self, words: Self::Vector) -> Self::Vector {
+        self.xor(words, self.splat(f32::from_bits(0x8080_8080)))
+    }
+
+    /// `sum` and the products of four unsigned int8 and four signed ones a lane.
     fn add_quads(self, x: Self::Vector, w: Self::Vector, sum: Self::Vector) -> Self::Vector;
 }

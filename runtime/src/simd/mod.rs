@@ -13,7 +13,7 @@ mod stored;
 
 use crate::elements::bf16;
 
-pub(crate) use integers::{Integers, Vnni};
+pub(crate) use integers::Integers;
 pub(crate) use stored::Stored;
 
 /// Lanes of the scalar kernels, which are no vectors: they do without code of their own for whole ones.

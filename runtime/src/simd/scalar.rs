@@ -236,6 +236,26 @@ impl Integers for Scalar {
         let bytes = unsafe { some::<_, 8>(from, 2 * count) };
         of_pairs(bytes.map(|byte| i16::from(if MOVED { byte ^ 0x80 } else { byte })))
     }
+
+    #[inline(always)]
+    unsafe fn load_quarter(self, from: *const f32) -> [f32; 4] {
+        // SAFETY: the caller's contract.
+        [unsafe { from.read_unaligned() }; 4]
+    }
+
+    #[inline(always)]
+    fn xor(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| f32::from_bits(a[lane].to_bits() ^ b[lane].to_bits()))
+    }
+
+    #[inline(always)]
+    fn add_quads(self, x: [f32; 4], w: [f32; 4], sum: [f32; 4]) -> [f32; 4] {
+        let halves = |first: u32| x.map(|word| f32::from_bits(word.to_bits() >> first & 0x00FF_00FF));
+        let weights = |first: u32| w.map(|word| whole(number(word) << (8 - first)));
+        let signed = |words| of_pairs(pairs(words).map(|half| half >> 8));
+        let sum = self.add_pairs(halves(0), signed(weights(0)), sum);
+        self.add_pairs(halves(8), signed(weights(8)), sum)
+    }
 }
 
 /// [`gather`], of a whole vector without a loop. What is left behind whole vectors is a call: inlined, it would be most of the code.

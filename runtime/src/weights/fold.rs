@@ -40,7 +40,8 @@ pub(super) fn fold(
     let slopes = if layer.slope.is_some() { lists.padded() } else { 0 };
     let (bias, slopes) = bias.split_at_mut(bias.len() - slopes);
     write_list(&lists, slopes, folded.slopes.iter().copied());
-    let moved = from.is_signed() && pack::moves_signed(kernels);
+    let block = [layer.shape[2], layer.shape[3]].map(|channels| channels / layer.blocks);
+    let moved = from.is_signed() && pack::moves_signed(kernels, layer.blocks, block);
     let starts = if moved { &mut *bias } else { &mut [] };
     let steps = write_panels(kernels, precision, layer, &folded, kernel, panels, (&lists, starts));
     if from.is_quantized() {

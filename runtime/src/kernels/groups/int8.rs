@@ -1,0 +1,112 @@
+//! The sums of int8 in groups: words of four inputs.
+//!
+//! ```text
+//! for each vector of the panel's channels, for each tile of neighbours in a row:       all sums in registers
+//!     for k in 0 .. words of a group, for each position of the window:
+//!         sums[p][lane] += dot(x[p][first word of the lane's group + k], w[lane])
+//! ```
+//! As many inputs as a vector has outputs are a quarter of one: it is loaded four times over, and lanes are picked among four neighbours.
+//!
+//! Sums are exact, so a tile may take the words of a group one after the other, for all of the window, and the pixels of another once more:
+//! the last tile of a row begins earlier. That keeps the code small.
+
+use super::{GroupTask, TILE};
+use crate::simd::{FEW_LANES, Integers};
+
+/// Writes the sums of all pixels, vector by vector.
+///
+/// # Safety
+/// As [`compute`](super::compute); whole vectors are written.
+#[inline(always)]
+pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
+    let three = S::LANES > FEW_LANES && task.taps == 3 && task.x_step == task.tap;
+    for channel in (0..task.channels).step_by(S::LANES) {
+        let mut done = 0;
+        while done < task.pixels {
+            // SAFETY: the caller's contract; all tiles lie among the pixels.
+            unsafe {
+                if task.pixels < TILE {
+                    tile::<S, 1, false>(simd, task, done, channel);
+                    done += 1;
+                    continue;
+                }
+                let first = done.min(task.pixels - TILE);
+                if three {
+                    tile::<S, TILE, true>(simd, task, first, channel);
+                } else {
+                    tile::<S, TILE, false>(simd, task, first, channel);
+                }
+                done = first + TILE;
+            }
+        }
+    }
+}
+
+/// Sums up `P` pixels from the `first` on, a vector of channels; if `THREE`, by three columns of the window, which are neighbours in the
+/// output, too, at a time.
+///
+/// They stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
+///
+/// # Safety
+/// As [`compute`], for these pixels and channels. If `THREE`, the window has three columns, as far apart as pixels.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // offsets, too
+unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
+    simd: S,
+    task: &GroupTask,
+    first: usize,
+    channel: usize,
+) {
+    let GroupTask { x_step, y_step, rows, taps, pitch, tap, run, width, .. } = *task;
+    // A vector of inputs ends with the last channel, though there may be fewer than fill one.
+    let before = channel.saturating_sub(task.channels - S::LANES.min(task.channels));
+    let word = |bits: u32| simd.splat(f32::from_bits(bits));
+    let moved = word(if task.signed { 0x8080_8080 } else { 0 });
+    // SAFETY: the caller's contract.
+    unsafe {
+        let start = task.x.add(first * x_step + (channel - before) / 4);
+        let lanes = simd.load(task.lanes.as_ptr().cast());
+        let mut from = simd.add_i32(lanes, word(before as u32 / 4));
+        let mut sums = [simd.load(task.bias.add(channel)); P];
+        macro_rules! input {
+            ($x:expr) => {
+                simd.pick_near(simd.xor(simd.load_quarter($x), moved), from)
+            };
+        }
+        for k in 0..run {
+            let mut weights = task.weights.add(k * width + channel);
+            let mut row = start;
+            for _ in 0..rows {
+                if THREE {
+                    let w = [0, 1, 2].map(|next| weights.add(next * run * width));
+                    let w = [simd.load(w[0]), simd.load(w[1]), simd.load(w[2])];
+                    let (mut a, mut b) = (input!(row), input!(row.add(x_step)));
+                    for p in 0..P {
+                        let c = input!(row.add((p + 2) * x_step));
+                        sums[p] = simd.add_quads(a, w[0], sums[p]);
+                        sums[p] = simd.add_quads(b, w[1], sums[p]);
+                        sums[p] = simd.add_quads(c, w[2], sums[p]);
+                        (a, b) = (b, c);
+                    }
+                    weights = weights.add(3 * run * width);
+                } else {
+                    let mut x = row;
+                    for _ in 0..taps {
+                        let w = simd.load(weights);
+                        for p in 0..P {
+                            sums[p] = simd.add_quads(input!(x.add(p * x_step)), w, sums[p]);
+                        }
+                        weights = weights.add(run * width);
+                        x = x.wrapping_add(tap);
+                    }
+                }
+                row = row.wrapping_add(pitch);
+            }
+            from = simd.add_i32(from, word(1));
+        }
+        let y = task.y.add(first * y_step + channel);
+        for p in 0..P {
+            simd.store(y.add(p * y_step), sums[p]);
+        }
+    }
+}
