@@ -2,24 +2,22 @@
 //!
 //! ```text
 //! for each span of an image's channels (whole groups, or a part of a wide one):
-//!     for each block of pixels: of each channel, in f32, the sums of x - mean and (x - mean)^2, of the mean of all blocks before;
-//!                               in f64, the mean and the squared differences to it with this block
-//!     of each group, in f64:    those of its channels become one mean and one deviation
-//! write both, or (x - mean) / deviation, from the last row to the first: the last ones read are in the cache
+//!     measure:    the mean of each channel and the squared differences to it, which become those of its group
+//! write both, or (x - mean) / deviation, from the last row to the first: those that were read last are in the cache
 //! ```
-//! How the moments of two sets become those of both: Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (The American
-//! Statistician 37, 1983). In all, blocks differ from the means before them at most twice as much, squared, as from the mean of all, so
-//! the variance is as exact as by a pass of its own behind one for the mean: also where the mean is large. (The first block has two.)
+
+mod measure;
 
 use std::ops::Range;
 
+use resnet_plan::Activation;
 use resnet_plan::list::WIDTH;
 use resnet_plan::moments::{GroupNorm, Reduce, Reduction};
-use resnet_plan::{Activation, Pixels};
 
 use crate::kernels::activate::activated;
-use crate::kernels::{Kernels, Shared, blocks, must_fit, share};
-use crate::simd::Integers;
+use crate::kernels::moments::measure::{Moments, SPAN, measure};
+use crate::kernels::{Kernels, Shared, must_fit, share};
+use crate::simd::{FEW_LANES, Integers};
 use crate::threads::Threads;
 
 /// Parts of group norms, counted through all images, that one thread does.
@@ -41,12 +39,8 @@ pub(crate) struct StatisticsTask<'a> {
     vectors: Range<usize>,
 }
 
-/// The most pixels of a block.
-const BLOCK: usize = 32;
 /// The most lanes of a vector.
 const LANES: usize = 16;
-/// The most channels of a span.
-const SPAN: usize = 256;
 
 /// Normalizes groups of channels, shared out over threads. `list` has the rows of weights that it needs.
 ///
@@ -212,182 +206,13 @@ pub(crate) unsafe fn normalize<S: Integers>(simd: S, task: &NormTask<'_>) {
                 continue;
             }
             let channels = first + groups.start * norm.width()..first + groups.end * norm.width();
-            let mut moments = [Moments { count: 0.0, mean: 0.0, squares: 0.0 }; SPAN];
+            let mut moments = [Moments::NONE; SPAN];
             for channel in channels.clone().step_by(SPAN) {
                 let from = task.x.as_ptr().add(norm.x.at(image, 0, 0) + channel);
                 let of_channels = measure(simd, from, &norm.x, norm.size, (channels.end - channel).min(SPAN));
                 of_channels.add_to(&mut moments, norm.width());
             }
             write_spans(simd, task, image, channels, Some(&moments));
-        }
-    }
-}
-
-/// Of a group: elements, their mean, and the sum of their squared differences to it.
-#[derive(Clone, Copy)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    /// `sqrt(variance + epsilon)`, of squared differences over `count`. (Rounded, those of equal elements may be below zero.)
-    fn deviation(squares: f64, count: f64, epsilon: f64) -> f64 {
-        (if squares < 0.0 { 0.0 } else { squares / count } + epsilon).sqrt()
-    }
-}
-
-/// The moments of each channel of a span.
-struct OfChannels {
-    channels: usize,
-    /// Elements of a channel.
-    count: f64,
-    mean: [f64; SPAN],
-    squares: [f64; SPAN],
-}
-
-impl OfChannels {
-    /// Adds a block of pixels: the sums of `x - shift` and of its square, where `shift` is the mean as f32.
-    #[inline(always)]
-    fn add(&mut self, pixels: f64, shift: &[f32; SPAN], [sums, squares]: &[[f32; SPAN]; 2]) {
-        self.count += pixels;
-        let part = 1.0 / self.count;
-        for channel in 0..self.channels.min(SPAN) {
-            let (sum, square) = (f64::from(sums[channel]), f64::from(squares[channel]));
-            let rest = self.mean[channel] - f64::from(shift[channel]);
-            // Of x - mean.
-            let difference = sum - pixels * rest;
-            self.mean[channel] += difference * part;
-            self.squares[channel] += square - rest * (sum + difference) - difference * difference * part;
-        }
-    }
-
-    /// Adds the channels to their groups.
-    #[inline(always)]
-    fn add_to(&self, groups: &mut [Moments; SPAN], width: usize) {
-        let of_groups = (0..self.channels).step_by(width);
-        for (first, group) in of_groups.zip(groups) {
-            let end = (first + width).min(self.channels);
-            let (means, squares) = (&self.mean[first..end], &self.squares[first..end]);
-            let mean = means.iter().sum::<f64>() / means.len() as f64;
-            let mut sum = 0.0;
-            for (of_channel, square) in means.iter().zip(squares) {
-                sum += square + self.count * (of_channel - mean) * (of_channel - mean);
-            }
-            let count = self.count * means.len() as f64;
-            let (before, difference) = (group.count, mean - group.mean);
-            group.count += count;
-            let part = count / group.count;
-            group.mean += difference * part;
-            group.squares += sum + difference * difference * part * before;
-        }
-    }
-}
-
-/// The moments of `channels <= SPAN` channels.
-///
-/// # Safety
-/// Behind `from`, each pixel has so many channels. The machine has the instructions of `S`.
-#[inline(always)]
-unsafe fn measure<S: Integers>(
-    simd: S,
-    from: *const f32,
-    x: &Pixels,
-    [height, width]: [usize; 2],
-    channels: usize,
-) -> OfChannels {
-    let mut moments = OfChannels { channels, count: 0.0, mean: [0.0; SPAN], squares: [0.0; SPAN] };
-    let (mut shift, mut sums) = ([0.0; SPAN], [[0.0; SPAN]; 2]);
-    for rows in blocks(0..height, (BLOCK / width).max(1), 1) {
-        for columns in blocks(0..width, BLOCK, 1) {
-            let size = [rows.len(), columns.len()];
-            let pixels = (rows.len() * columns.len()) as f64;
-            // SAFETY: the caller's contract.
-            unsafe {
-                let from = from.add(rows.start * x.row + columns.start * x.pixel);
-                if moments.count == 0.0 {
-                    add_up(simd, from, x, size, channels, &shift, &mut sums);
-                    for (mean, sum) in moments.mean.iter_mut().zip(&sums[0]).take(channels) {
-                        *mean = f64::from(*sum) / pixels;
-                    }
-                }
-                for (shift, mean) in shift.iter_mut().zip(&moments.mean).take(channels) {
-                    *shift = *mean as f32;
-                }
-                add_up(simd, from, x, size, channels, &shift, &mut sums);
-            }
-            moments.add(pixels, &shift, &sums);
-        }
-    }
-    moments
-}
-
-/// The sums of `x - shift` and of its square, of each channel of a block.
-///
-/// # Safety
-/// As [`measure`].
-#[inline(always)]
-unsafe fn add_up<S: Integers>(
-    simd: S,
-    from: *const f32,
-    x: &Pixels,
-    size: [usize; 2],
-    channels: usize,
-    shift: &[f32; SPAN],
-    sums: &mut [[f32; SPAN]; 2],
-) {
-    let (whole, four) = (channels - channels % S::LANES, channels - channels % (4 * S::LANES));
-    // SAFETY: the caller's contract; arrays have whole vectors.
-    unsafe {
-        for channel in (0..four).step_by(4 * S::LANES) {
-            add_vectors::<S, 4>(simd, from.add(channel), x, size, S::LANES, channel, shift, sums);
-        }
-        for channel in (four..whole).step_by(S::LANES) {
-            add_vectors::<S, 1>(simd, from.add(channel), x, size, S::LANES, channel, shift, sums);
-        }
-        if whole < channels {
-            add_vectors::<S, 1>(simd, from.add(whole), x, size, channels - whole, whole, shift, sums);
-        }
-    }
-}
-
-/// As [`add_up`], of `V` vectors of channels, whose sums are independent of each other; of one vector, `lanes` are there.
-///
-/// # Safety
-/// As [`measure`].
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "a part of `add_up`")]
-unsafe fn add_vectors<S: Integers, const V: usize>(
-    simd: S,
-    from: *const f32,
-    x: &Pixels,
-    [height, width]: [usize; 2],
-    lanes: usize,
-    channel: usize,
-    shift: &[f32; SPAN],
-    [sums, squares]: &mut [[f32; SPAN]; 2],
-) {
-    let mut shifts = [simd.splat(0.0); V];
-    let (mut sum, mut square) = (shifts, shifts);
-    // SAFETY: the caller's contract; arrays have whole vectors.
-    unsafe {
-        for (v, to) in shifts.iter_mut().enumerate() {
-            *to = simd.load(shift.as_ptr().add(channel + v * S::LANES));
-        }
-        for row in 0..height {
-            for column in 0..width {
-                let from = from.add(row * x.row + column * x.pixel);
-                for v in 0..V {
-                    let value = simd.sub(load(simd, from.add(v * S::LANES), lanes), shifts[v]);
-                    sum[v] = simd.add(sum[v], value);
-                    square[v] = simd.mul_add(value, value, square[v]);
-                }
-            }
-        }
-        for v in 0..V {
-            simd.store(sums.as_mut_ptr().add(channel + v * S::LANES), sum[v]);
-            simd.store(squares.as_mut_ptr().add(channel + v * S::LANES), square[v]);
         }
     }
 }
@@ -413,7 +238,8 @@ unsafe fn write_spans<S: Integers>(
     groups: Option<&[Moments; SPAN]>,
 ) {
     let norm = &task.norm;
-    let (affine, slopes) = task.list.split_at(if norm.affine { 2 * norm.channels.next_multiple_of(WIDTH) } else { 0 });
+    let (affine, slopes) =
+        task.list.split_at(if norm.affine { 2 * norm.channels.next_multiple_of(WIDTH) } else { 0 });
     let (gamma, beta) = affine.split_at(affine.len() / 2);
     for first in channels.clone().step_by(SPAN) {
         let count = (channels.end - first).min(SPAN);
@@ -440,7 +266,8 @@ unsafe fn write_spans<S: Integers>(
         }
         // SAFETY: the caller's contract.
         unsafe {
-            if matches!(norm.activation, Activation::None | Activation::Relu) {
+            // (The scalar kernels do without code of their own for these.)
+            if S::LANES > FEW_LANES && matches!(norm.activation, Activation::None | Activation::Relu) {
                 write::<S, true>(simd, task, image, first, count, &normal);
             } else {
                 write::<S, false>(simd, task, image, first, count, &normal);
@@ -518,14 +345,4 @@ pub(crate) unsafe fn statistics<S: Integers>(simd: S, task: &StatisticsTask<'_>)
             }
         }
     }
-}
-
-/// The first `count` elements, and zeros.
-///
-/// # Safety
-/// `from` must be valid for reads of `count <= LANES` elements.
-#[inline(always)]
-unsafe fn load<S: Integers>(simd: S, from: *const f32, count: usize) -> S::Vector {
-    // SAFETY: the caller's contract.
-    unsafe { if count == S::LANES { simd.load(from) } else { simd.load_partial(from, count) } }
 }
