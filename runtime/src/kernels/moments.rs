@@ -1,22 +1,23 @@
 //! Means and standard deviations of many pixels, and what is normalized by them.
 //!
 //! ```text
-//! for each image, for each part of its channels (whole groups, the same whatever the threads):
-//!     mean:       sum the pixels, a block in f32 and blocks in f64; of all channels of a group
-//!     variance:   the same of (x - mean)^2, and of x - mean for what the mean was rounded by
-//!     write both, or (x - mean) / deviation
+//! for each span of an image's channels (whole groups, or a part of a wide one):
+//!     measure:    the mean of each channel and the squared differences to it, which become those of its group
+//! write both, or (x - mean) / deviation, from the last row to the first: those that were read last are in the cache
 //! ```
-//! The variance is one of differences to the mean, and is as exact where the mean is large.
+
+mod measure;
 
 use std::ops::Range;
 
+use resnet_plan::Activation;
 use resnet_plan::list::WIDTH;
 use resnet_plan::moments::{GroupNorm, Reduce, Reduction};
-use resnet_plan::{Activation, Pixels};
 
 use crate::kernels::activate::activated;
+use crate::kernels::moments::measure::{Moments, SPAN, measure};
 use crate::kernels::{Kernels, Shared, must_fit, share};
-use crate::simd::Integers;
+use crate::simd::{FEW_LANES, Integers};
 use crate::threads::Threads;
 
 /// Parts of group norms, counted through all images, that one thread does.
@@ -38,8 +39,6 @@ pub(crate) struct StatisticsTask<'a> {
     vectors: Range<usize>,
 }
 
-/// Pixels that are summed in f32.
-const BLOCK: usize = 32;
 /// The most lanes of a vector.
 const LANES: usize = 16;
 
@@ -176,6 +175,13 @@ impl Parts {
         let copied = usize::from(norm.range != [0, norm.channels]);
         Parts { groups, normalized, count: normalized + copied }
     }
+
+    /// The end of the parts from `first` on that are one span of channels, or one group: no matter whose part it is, each group's mean and
+    /// deviation have the same bits.
+    fn together(&self, norm: &GroupNorm, first: usize, end: usize) -> usize {
+        let end = end.min(first - first % self.count + self.normalized);
+        end.min(first + SPAN / (self.groups * norm.width())).max(first + 1)
+    }
 }
 
 /// # Safety
@@ -185,167 +191,132 @@ impl Parts {
 pub(crate) unsafe fn normalize<S: Integers>(simd: S, task: &NormTask<'_>) {
     let norm = &task.norm;
     let (parts, [first, end]) = (Parts::of(norm), norm.range);
-    for part in task.parts.clone() {
-        let (image, part) = (part / parts.count, part % parts.count);
+    let mut part = task.parts.start;
+    while part < task.parts.end {
+        let next = parts.together(norm, part, task.parts.end);
+        let (image, of_image) = (part / parts.count, part % parts.count);
+        let groups = of_image * parts.groups..((of_image + next - part) * parts.groups).min(norm.groups);
+        part = next;
         // SAFETY: the caller's contract; each range is one of the channels.
         unsafe {
-            if part == parts.normalized {
-                let unchanged = Normal { mean: [0.0; LANES], rest: [0.0; LANES], factor: [1.0; LANES] };
-                write(simd, task, image, 0..first, &unchanged, false);
-                write(simd, task, image, end..norm.channels, &unchanged, false);
+            if of_image == parts.normalized {
+                for channels in [0..first, end..norm.channels] {
+                    write_spans(simd, task, image, channels, None);
+                }
                 continue;
             }
-            let groups = part * parts.groups..((part + 1) * parts.groups).min(norm.groups);
             let channels = first + groups.start * norm.width()..first + groups.end * norm.width();
-            let normal = measure(simd, task, image, channels.clone());
-            write(simd, task, image, channels, &normal, norm.affine);
+            let mut moments = [Moments::NONE; SPAN];
+            for channel in channels.clone().step_by(SPAN) {
+                let from = task.x.as_ptr().add(norm.x.at(image, 0, 0) + channel);
+                let of_channels = measure(simd, from, &norm.x, norm.size, (channels.end - channel).min(SPAN));
+                of_channels.add_to(&mut moments, norm.width());
+            }
+            write_spans(simd, task, image, channels, Some(&moments));
         }
     }
 }
 
-/// What each lane of a part's vectors is normalized with: `(x - mean - rest) * factor`.
+/// What the channels of a span become: `(x - mean) * scale + shift`.
 struct Normal {
-    mean: [f32; LANES],
-    /// What the mean was rounded by.
-    rest: [f32; LANES],
-    factor: [f32; LANES],
+    mean: [f32; SPAN],
+    scale: [f32; SPAN],
+    shift: [f32; SPAN],
+    slope: [f32; SPAN],
 }
 
-/// # Safety
-/// As [`normalize`], for channels that are whole groups: one, or as many as fit a vector.
-#[inline(always)]
-unsafe fn measure<S: Integers>(simd: S, task: &NormTask<'_>, image: usize, channels: Range<usize>) -> Normal {
-    let norm = &task.norm;
-    let count = norm.size[0] as f64 * norm.size[1] as f64 * norm.width() as f64;
-    let start = norm.x.at(image, 0, 0);
-    let mut normal = Normal { mean: [0.0; LANES], rest: [0.0; LANES], factor: [0.0; LANES] };
-    // First of the elements, then of their differences to the mean.
-    let mut totals = [[0.0f64; LANES]; 2];
-    for measured in 0..2 {
-        totals = [[0.0; LANES]; 2];
-        // Wider groups fill all lanes of their vectors: what is in a lane is summed, whatever its channel.
-        for channel in channels.clone().step_by(LANES) {
-            let lanes = (channels.end - channel).min(LANES);
-            // SAFETY: the caller's contract.
-            unsafe {
-                let from = task.x.as_ptr().add(start + channel);
-                add_sums(simd, from, &norm.x, norm.size, lanes, &normal.mean, &mut totals);
-            }
-        }
-        totals = [of_groups(totals[0], norm.width()), of_groups(totals[1], norm.width())];
-        let to = if measured == 0 { &mut normal.mean } else { &mut normal.rest };
-        for (to, sum) in to.iter_mut().zip(totals[0]) {
-            *to = (sum / count) as f32;
-        }
-    }
-    let [rests, squares] = totals;
-    for (lane, factor) in normal.factor.iter_mut().enumerate() {
-        let variance = (squares[lane] - rests[lane] * rests[lane] / count) / count;
-        *factor = (1.0 / (variance + norm.epsilon).sqrt()) as f32;
-    }
-    normal
-}
-
-/// Gives each lane the sum of its group's lanes. Groups that are wider than a vector are all lanes.
-#[inline(always)]
-fn of_groups(totals: [f64; LANES], width: usize) -> [f64; LANES] {
-    let mut sums = [0.0; LANES];
-    let width = width.min(LANES);
-    for (sums, totals) in sums.chunks_mut(width).zip(totals.chunks(width)) {
-        let sum: f64 = totals.iter().sum();
-        sums.fill(sum);
-    }
-    sums
-}
-
-/// Adds the sums of `x - shift` and of its square to those of each lane.
-///
-/// # Safety
-/// Behind `from`, each pixel has `lanes` channels. The machine has the instructions of `S`.
-#[inline(always)]
-unsafe fn add_sums<S: Integers>(
-    simd: S,
-    from: *const f32,
-    x: &Pixels,
-    [height, width]: [usize; 2],
-    lanes: usize,
-    shift: &[f32; LANES],
-    totals: &mut [[f64; LANES]; 2],
-) {
-    for first in (0..lanes).step_by(S::LANES) {
-        let count = (lanes - first).min(S::LANES);
-        // SAFETY: the caller's contract; arrays have whole vectors.
-        unsafe {
-            let shift = simd.load(shift.as_ptr().add(first));
-            for row in 0..height {
-                for block in (0..width).step_by(BLOCK) {
-                    let (mut sum, mut squares) = (simd.splat(0.0), simd.splat(0.0));
-                    for column in block..(block + BLOCK).min(width) {
-                        let place = from.add(row * x.row + column * x.pixel + first);
-                        let value = load(simd, place, count);
-                        let value = simd.sub(value, shift);
-                        sum = simd.add(sum, value);
-                        squares = simd.mul_add(value, value, squares);
-                    }
-                    let mut of_block = [[0.0f32; LANES]; 2];
-                    simd.store(of_block[0].as_mut_ptr(), sum);
-                    simd.store(of_block[1].as_mut_ptr(), squares);
-                    for (totals, of_block) in totals.iter_mut().zip(of_block) {
-                        for (total, sum) in totals[first..].iter_mut().zip(of_block).take(count) {
-                            *total += f64::from(sum);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Writes channels of all pixels of an image.
+/// Writes channels of all pixels of an image, normalized if there are moments of their groups.
 ///
 /// # Safety
 /// As [`normalize`], for these channels.
 #[inline(always)]
-unsafe fn write<S: Integers>(
+unsafe fn write_spans<S: Integers>(
     simd: S,
     task: &NormTask<'_>,
     image: usize,
     channels: Range<usize>,
-    normal: &Normal,
-    affine: bool,
+    groups: Option<&[Moments; SPAN]>,
 ) {
     let norm = &task.norm;
-    let row_of_weights = norm.channels.next_multiple_of(WIDTH);
-    let slopes = task.list.as_ptr().wrapping_add(if norm.affine { 2 * row_of_weights } else { 0 });
-    for channel in channels.clone().step_by(S::LANES) {
-        let count = (channels.end - channel).min(S::LANES);
-        let lane = (channel - channels.start) % LANES;
-        // SAFETY: the caller's contract; rows of weights have the channels.
-        unsafe {
-            let mean = simd.load(normal.mean.as_ptr().add(lane));
-            let mut scale = simd.load(normal.factor.as_ptr().add(lane));
-            let mut shift = simd.splat(0.0);
-            if affine {
-                scale = simd.mul(scale, load(simd, task.list.as_ptr().add(channel), count));
-                shift = load(simd, task.list.as_ptr().add(row_of_weights + channel), count);
+    let (affine, slopes) =
+        task.list.split_at(if norm.affine { 2 * norm.channels.next_multiple_of(WIDTH) } else { 0 });
+    let (gamma, beta) = affine.split_at(affine.len() / 2);
+    for first in channels.clone().step_by(SPAN) {
+        let count = (channels.end - first).min(SPAN);
+        let mut normal =
+            Normal { mean: [0.0; SPAN], scale: [1.0; SPAN], shift: [0.0; SPAN], slope: [0.0; SPAN] };
+        if let Some(groups) = groups {
+            for (start, group) in (0..count).step_by(norm.width()).zip(groups) {
+                let mean = group.mean as f32;
+                let rest = (group.mean - f64::from(mean)) as f32;
+                let factor = (1.0 / Moments::deviation(group.squares, group.count, norm.epsilon)) as f32;
+                for lane in start..(start + norm.width()).min(count) {
+                    let gamma = gamma.get(first + lane).copied().unwrap_or(1.0);
+                    let beta = beta.get(first + lane).copied().unwrap_or(0.0);
+                    normal.mean[lane] = mean;
+                    normal.scale[lane] = factor * gamma;
+                    normal.shift[lane] = beta - rest * normal.scale[lane];
+                }
             }
-            let shift = simd.sub(shift, simd.mul(simd.load(normal.rest.as_ptr().add(lane)), scale));
-            let slope = match norm.activation {
-                Activation::Prelu => load(simd, slopes.add(channel), count),
-                Activation::LeakyRelu(slope) => simd.splat(slope),
-                _ => simd.splat(0.0),
-            };
-            for row in 0..norm.size[0] {
-                for column in 0..norm.size[1] {
-                    let x = load(simd, task.x.as_ptr().add(norm.x.at(image, row, column) + channel), count);
-                    let value = simd.add(simd.mul(simd.sub(x, mean), scale), shift);
-                    let value = activated(simd, norm.activation, 1.0, slope, value);
-                    let to = task.y.add(norm.y.at(image, row, column) + channel);
-                    if count == S::LANES {
-                        simd.store(to, value);
-                    } else {
-                        simd.store_partial(to, value, count);
-                    }
+        }
+        match norm.activation {
+            Activation::Prelu => normal.slope[..count].copy_from_slice(&slopes[first..first + count]),
+            Activation::LeakyRelu(slope) => normal.slope = [slope; SPAN],
+            _ => {}
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            // (The scalar kernels do without code of their own for these.)
+            if S::LANES > FEW_LANES && matches!(norm.activation, Activation::None | Activation::Relu) {
+                write::<S, true>(simd, task, image, first, count, &normal);
+            } else {
+                write::<S, false>(simd, task, image, first, count, &normal);
+            }
+        }
+    }
+}
+
+/// Writes `count` channels from the `first` on. `PLAIN`: nothing but a ReLU is applied to them.
+///
+/// # Safety
+/// As [`normalize`], for these channels.
+#[inline(always)]
+unsafe fn write<S: Integers, const PLAIN: bool>(
+    simd: S,
+    task: &NormTask<'_>,
+    image: usize,
+    first: usize,
+    count: usize,
+    normal: &Normal,
+) {
+    let GroupNorm { size: [height, width], activation, ref x, ref y, .. } = task.norm;
+    let floor = simd.splat(if activation == Activation::Relu { 0.0 } else { f32::NEG_INFINITY });
+    let whole = count - count % S::LANES;
+    macro_rules! of {
+        ($x:expr, $channel:expr) => {{
+            let channel = $channel;
+            let difference = simd.sub($x, simd.load(normal.mean.as_ptr().add(channel)));
+            let (scale, shift) = (normal.scale.as_ptr().add(channel), normal.shift.as_ptr().add(channel));
+            let value = simd.mul_add(difference, simd.load(scale), simd.load(shift));
+            if PLAIN {
+                simd.at_least(floor, value)
+            } else {
+                activated(simd, activation, 1.0, simd.load(normal.slope.as_ptr().add(channel)), value)
+            }
+        }};
+    }
+    for row in (0..height).rev() {
+        for column in 0..width {
+            // SAFETY: the caller's contract; arrays have whole vectors.
+            unsafe {
+                let from = task.x.as_ptr().add(x.at(image, row, column) + first);
+                let to = task.y.add(y.at(image, row, column) + first);
+                for channel in (0..whole).step_by(S::LANES) {
+                    simd.store(to.add(channel), of!(simd.load(from.add(channel)), channel));
+                }
+                if whole < count {
+                    let value = of!(simd.load_partial(from.add(whole), count - whole), whole);
+                    simd.store_partial(to.add(whole), value, count - whole);
                 }
             }
         }
@@ -357,36 +328,21 @@ unsafe fn write<S: Integers>(
 #[inline(always)]
 pub(crate) unsafe fn statistics<S: Integers>(simd: S, task: &StatisticsTask<'_>) {
     let Reduce { size, channels, ref x, ref y, .. } = task.reduce;
-    let count = size[0] as f64 * size[1] as f64;
-    for vector in task.vectors.clone() {
-        let Place { image, part, channel, rest } = Place::of(&task.reduce, vector);
-        let [mut sums, mut differences] = [[[0.0; LANES]; 2]; 2];
+    let mut vector = task.vectors.start;
+    while vector < task.vectors.end {
+        let Place { image, part, channel, .. } = Place::of(&task.reduce, vector);
+        let count = ((task.vectors.end - vector) * LANES).min(channels - channel).min(SPAN);
+        vector += count.div_ceil(LANES);
         // SAFETY: the caller's contract.
         unsafe {
             let from = task.x.as_ptr().add(x.at(image, part * size[0], 0) + channel);
-            add_sums(simd, from, x, size, rest, &[0.0; LANES], &mut sums);
-            let mut shift = [0.0; LANES];
-            for (shift, sum) in shift.iter_mut().zip(sums[0]) {
-                *shift = (sum / count) as f32;
-            }
-            add_sums(simd, from, x, size, rest, &shift, &mut differences);
+            let moments = measure(simd, from, x, size, count);
             let to = task.y.add(y.at(image, part, 0) + channel);
-            for lane in 0..rest {
-                let [difference, squares] = [differences[0][lane], differences[1][lane]];
-                let variance = (squares - difference * difference / count) / (count - 1.0);
-                *to.add(lane) = (f64::from(shift[lane]) + difference / count) as f32;
-                *to.add(channels + lane) = (variance + task.epsilon).sqrt() as f32;
+            for lane in 0..count {
+                let deviation = Moments::deviation(moments.squares[lane], moments.count - 1.0, task.epsilon);
+                *to.add(lane) = moments.mean[lane] as f32;
+                *to.add(channels + lane) = deviation as f32;
             }
         }
     }
-}
-
-/// The first `count` elements, and zeros.
-///
-/// # Safety
-/// `from` must be valid for reads of `count <= LANES` elements.
-#[inline(always)]
-unsafe fn load<S: Integers>(simd: S, from: *const f32, count: usize) -> S::Vector {
-    // SAFETY: the caller's contract.
-    unsafe { if count == S::LANES { simd.load(from) } else { simd.load_partial(from, count) } }
 }
