@@ -378,6 +378,12 @@ fn group_norms() {
         let (mut array, from) = (y.array(UNTOUCHED), x.array(UNTOUCHED));
         let task = task(action, &x, &y);
         run(isa, count, &task, &packed(&rows), Elements::F32(&from), ElementsMut::F32(&mut array));
+        let mut alone = y.array(UNTOUCHED);
+        run(isa, 1, &task, &packed(&rows), Elements::F32(&from), ElementsMut::F32(&mut alone));
+        prop_assert!(
+            array.iter().map(|x| x.to_bits()).eq(alone.iter().map(|x| x.to_bits())),
+            "bits of {count} threads"
+        );
         let tolerance = near(&expected, 2e-5);
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });

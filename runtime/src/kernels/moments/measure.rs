@@ -6,8 +6,9 @@
 //!     in f64: the mean and the squared differences to it, now with this block
 //! ```
 //! How moments of two sets become those of both: Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (The American
-//! Statistician 37, 1983). There it follows as well that the squared differences of blocks to the means before them are, in all, at most
-//! twice those to the mean of all: the variance is as exact as by a pass for the mean and one for the differences, however large the mean.
+//! Statistician 37, 1983). A block of `n` pixels whose mean is off by `d` from that of the `N` before adds `d d n N / (N + n)` to the squared
+//! differences, and `d d n` to those about the mean before: at most twice as much, since `n <= N`. So squares are not much larger than what they
+//! come to, however large the mean.
 
 use resnet_plan::Pixels;
 
