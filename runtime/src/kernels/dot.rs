@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
-use crate::kernels::product::{LINE, next_tile, unrolled};
+use crate::kernels::product::{LINE, is_large, next_tile, unrolled};
 use crate::simd::{Integers, Simd};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
@@ -196,12 +196,12 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
                     let dot = <$dot>::assume();
                     match pixels {
                         0 => {}
-                        1 => tile::<$dot, 1, $vectors>(dot, task, first, prefetch, to),
-                        2 => tile::<$dot, 2, $vectors>(dot, task, first, prefetch, to),
-                        3 => tile::<$dot, 3, $vectors>(dot, task, first, prefetch, to),
-                        4 => tile::<$dot, 4, $vectors>(dot, task, first, prefetch, to),
-                        5 if TILE >= 5 => tile::<$dot, 5, $vectors>(dot, task, first, prefetch, to),
-                        6 if TILE >= 6 => tile::<$dot, 6, $vectors>(dot, task, first, prefetch, to),
+                        1 => tile::<$dot, 1, $vectors, VECTORS>(dot, task, first, prefetch, to),
+                        2 => tile::<$dot, 2, $vectors, VECTORS>(dot, task, first, prefetch, to),
+                        3 => tile::<$dot, 3, $vectors, VECTORS>(dot, task, first, prefetch, to),
+                        4 => tile::<$dot, 4, $vectors, VECTORS>(dot, task, first, prefetch, to),
+                        5 if TILE >= 5 => tile::<$dot, 5, $vectors, VECTORS>(dot, task, first, prefetch, to),
+                        6 if TILE >= 6 => tile::<$dot, 6, $vectors, VECTORS>(dot, task, first, prefetch, to),
                         pixels => unreachable!("a tile has at most {TILE} pixels, not {pixels}"),
                     }
                 }
@@ -234,14 +234,14 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
     }
 }
 
-/// Sums up `P` pixels from the `first` on by `V` vectors of channels. The sums stay in registers only if every loop over them is
+/// Sums up `P` pixels from the `first` on by `V` vectors of channels, of a panel's `VECTORS`. The sums stay in registers only if every loop over them is
 /// unrolled, so none of those has a branch inside.
 ///
 /// # Safety
 /// As [`compute`], for `P` pixels, and channels that fill `V` vectors; `to` must be valid for writes of that many words.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
-unsafe fn tile<D: Dot, const P: usize, const V: usize>(
+unsafe fn tile<D: Dot, const P: usize, const V: usize, const VECTORS: usize>(
     dot: D,
     task: &DotTask<'_>,
     first: usize,
@@ -273,7 +273,7 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(
                         }
                     };
                 }
-                unrolled!(run, multiply);
+                unrolled!(is_large(P, V, VECTORS, lanes), run, multiply);
                 weights = weights.add(run * V * lanes);
                 prefetch = prefetch.wrapping_add(run * LINE);
             }

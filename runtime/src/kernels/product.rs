@@ -14,7 +14,7 @@
 //! tile, so neither do its bits.
 
 use crate::kernels::wide::Arithmetic;
-use crate::simd::Integers;
+use crate::simd::{FEW_LANES, Integers};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct Product<'a> {
@@ -90,11 +90,11 @@ impl Fetch {
 /// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Calls a macro for each row of weights of a run, four in one go. Where another program shares the core, what limits a tile is how many
-/// instructions it takes; so nothing but `k` changes from row to row, and the compiler keeps few addresses.
+/// Calls a macro for each row of weights of a run, four in one go if they are to be unrolled. Where another program shares the core, what limits
+/// a tile is how many instructions it takes; so nothing but `k` changes from row to row, and the compiler keeps few addresses.
 macro_rules! unrolled {
-    ($run:expr, $multiply:ident) => {
-        let fours = $run - $run % 4;
+    ($if:expr, $run:expr, $multiply:ident) => {
+        let fours = if $if { $run - $run % 4 } else { 0 };
         for k in (0..fours).step_by(4) {
             $multiply!(k);
             $multiply!(k + 1);
@@ -107,6 +107,13 @@ macro_rules! unrolled {
     };
 }
 pub(crate) use unrolled;
+
+/// Whether a tile of so many pixels and vectors, of a panel of `whole` vectors, is one of those that most of the work is done by: the others do with
+/// less code.
+#[inline(always)]
+pub(crate) const fn is_large(pixels: usize, vectors: usize, whole: usize, lanes: usize) -> bool {
+    pixels >= 5 && vectors == whole && lanes > FEW_LANES
+}
 
 /// Pixels of the next tile, of so many that are left. The last three tiles are of nearly one size: with few pixels, a tile would wait for
 /// each of its sums, and for the weights.
@@ -146,15 +153,15 @@ pub(crate) unsafe fn compute<
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
-                        1 => tile::<N, S, 1, $vectors, LINES, ONCE>(simd, product, first, prefetch),
-                        2 => tile::<N, S, 2, $vectors, LINES, ONCE>(simd, product, first, prefetch),
-                        3 => tile::<N, S, 3, $vectors, LINES, ONCE>(simd, product, first, prefetch),
-                        4 => tile::<N, S, 4, $vectors, LINES, ONCE>(simd, product, first, prefetch),
+                        1 => tile::<N, S, 1, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
+                        2 => tile::<N, S, 2, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
+                        3 => tile::<N, S, 3, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
+                        4 => tile::<N, S, 4, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
                         5 if TILE > 4 => {
-                            tile::<N, S, 5, $vectors, LINES, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 5, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch)
                         }
                         6 if TILE > 4 => {
-                            tile::<N, S, 6, $vectors, LINES, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 6, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch)
                         }
                         size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
@@ -173,7 +180,7 @@ pub(crate) unsafe fn compute<
     }
 }
 
-/// Computes `P` pixels from the `first` on by `V` vectors of channels.
+/// Computes `P` pixels from the `first` on by `V` vectors of channels, of a panel's `VECTORS`.
 ///
 /// The sums stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
 ///
@@ -186,6 +193,7 @@ unsafe fn tile<
     S: Integers,
     const P: usize,
     const V: usize,
+    const VECTORS: usize,
     const LINES: usize,
     const ONCE: bool,
 >(
@@ -228,13 +236,7 @@ unsafe fn tile<
                     };
                 }
                 // Integers that are added in any order, the compiler adds up over several rows first, for which registers do not suffice.
-                if N::INTEGER {
-                    for k in 0..run {
-                        multiply!(k);
-                    }
-                } else {
-                    unrolled!(run, multiply);
-                }
+                unrolled!(!N::INTEGER && is_large(P, V, VECTORS, S::LANES), run, multiply);
                 weights = weights.add(run * V * S::LANES);
                 prefetch = prefetch.wrapping_add(run * LINES * LINE);
             }
