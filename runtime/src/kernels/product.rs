@@ -95,11 +95,10 @@ pub(crate) const LINE: usize = 16;
 macro_rules! unrolled {
     ($if:expr, $run:expr, $multiply:ident) => {
         let fours = if $if { $run - $run % 4 } else { 0 };
-        for k in (0..fours).step_by(4) {
-            $multiply!(k);
-            $multiply!(k + 1);
-            $multiply!(k + 2);
-            $multiply!(k + 3);
+        for four in (0..fours).step_by(4) {
+            for k in four..four + 4 {
+                $multiply!(k);
+            }
         }
         for k in fours..$run {
             $multiply!(k);
