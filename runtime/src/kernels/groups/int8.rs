@@ -58,13 +58,14 @@ unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
     channel: usize,
 ) {
     let GroupTask { x_step, y_step, rows, taps, pitch, tap, run, width, .. } = *task;
-    // A vector of inputs ends with the last channel, though there may be fewer than fill one.
-    let before = channel.saturating_sub(task.channels - S::LANES.min(task.channels));
+    // A vector of inputs ends with the panel's last channel, though there may be fewer than fill one: other panels' lie before.
+    let before = S::LANES - (task.channels - channel).min(S::LANES);
+    debug_assert!(channel + S::LANES <= task.channels + before, "no input behind the panel's is read");
     let word = |bits: u32| simd.splat(f32::from_bits(bits));
     let moved = word(if task.signed { 0x8080_8080 } else { 0 });
     // SAFETY: the caller's contract.
     unsafe {
-        let start = task.x.add(first * x_step + (channel - before) / 4);
+        let start = task.x.add(first * x_step + channel / 4).sub(before / 4);
         let lanes = simd.load(task.lanes.as_ptr().cast());
         let mut from = simd.add_i32(lanes, word(before as u32 / 4));
         let mut sums = [simd.load(task.bias.add(channel)); P];
