@@ -19,7 +19,7 @@ pub(crate) use stored::Stored;
 /// Lanes of the scalar kernels, which are no vectors: they do without code of their own for whole ones.
 pub(crate) const FEW_LANES: usize = 4;
 
-/// Whether AMD made the processor: theirs alone have SSE4a. Two instructions that both makers have are fast on theirs only.
+/// Whether the processor is AMD's or of its design: those have SSE4a, Intel's do not. `prefetchnta` and `vdpbf16ps` are fast on them only.
 pub(crate) fn is_amd() -> bool {
     #[cfg(target_arch = "x86_64")]
     let found = is_x86_feature_detected!("sse4a");
@@ -51,7 +51,7 @@ pub(crate) trait Simd: Copy {
         false
     }
 
-    /// The same for what is read once: it is the first to give way, and does not go on to the next cache. Used only where that is faster:
+    /// As [`Simd::prefetch`], for what is read once: it is the first to give way, and does not go on to the next cache. Used only where that is faster:
     /// see [`Simd::fetches_once`].
     fn prefetch_once(self, from: *const f32) {
         self.prefetch(from);

@@ -16,7 +16,7 @@ use crate::simd::{FEW_LANES, Integers};
 /// Writes the sums of all pixels, vector by vector.
 ///
 /// # Safety
-/// As [`compute`](super::compute); whole vectors are written.
+/// As [`compute`](super::compute), of words of four channels: there is a multiple of 4. `y` is valid for writes of `width` words of each pixel.
 #[inline(always)]
 pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
     let three = S::LANES > FEW_LANES && task.taps == 3 && task.x_step == task.tap;
@@ -58,9 +58,9 @@ unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
     channel: usize,
 ) {
     let GroupTask { x_step, y_step, rows, taps, pitch, tap, run, width, .. } = *task;
-    // A vector of inputs ends with the panel's last channel, though there may be fewer than fill one: other panels' lie before.
+    // A vector of inputs ends with the panel's last channel, though there may be fewer than fill one: other channels lie before.
     let before = S::LANES - (task.channels - channel).min(S::LANES);
-    debug_assert!(channel + S::LANES <= task.channels + before, "no input behind the panel's is read");
+    debug_assert!(task.channels.is_multiple_of(4), "channels are whole words");
     let word = |bits: u32| simd.splat(f32::from_bits(bits));
     let moved = word(if task.signed { 0x8080_8080 } else { 0 });
     // SAFETY: the caller's contract.

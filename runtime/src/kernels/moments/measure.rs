@@ -7,7 +7,7 @@
 //! ```
 //! How moments of two sets become those of both: Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (The American
 //! Statistician 37, 1983). A block of `n` pixels whose mean is off by `d` from that of the `N` before adds `d d n N / (N + n)` to the squared
-//! differences, and `d d n` to those about the mean before: at most twice as much, since `n <= N`. So squares are not much larger than what they
+//! differences, and `d d n` to those about the mean before: at most twice as much, since `n <= N` (the first block is as large as any). So squares are not much larger than what they
 //! come to, however large the mean.
 
 use resnet_plan::Pixels;
@@ -88,7 +88,7 @@ impl OfChannels {
 /// The moments of `channels <= SPAN` channels.
 ///
 /// # Safety
-/// Behind `from`, each pixel has so many channels. The machine has the instructions of `S`.
+/// `from` is valid for reads of so many channels at each pixel of the size, as far apart as `x` says, and `channels <= SPAN`. The machine has the instructions of `S`.
 #[inline(always)]
 pub(super) unsafe fn measure<S: Integers>(
     simd: S,
