@@ -149,7 +149,7 @@ pub fn convolve(
     let work = match dots {
         Some(dots) => words::work(dots, geometry),
         None => {
-            // Weights are packed for dots, where there are any.
+            // Weights are packed for dots, where there are any, but for groups.
             let alike = |dots: &DotKernel| dots.lanes == kernels.lanes && dots.panel == kernels.panel;
             let alike = kernels.dots(precision).is_none_or(alike);
             assert!(alike || in_groups, "weights that are packed for tiles are for direct sums only");

@@ -111,7 +111,7 @@ pub(crate) trait Dot: Copy {
     fn dot(self, x: Self::Input, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
 }
 
-/// Words of four int8 by the instruction of VNNI, unsigned by signed. Signed inputs are moved by 128; the sums begin with what that adds
+/// Words of four int8, unsigned by signed, as [`Integers::add_quads`] multiplies them: meant for VNNI. Signed inputs are moved by 128; the sums begin with what that adds
 /// to them.
 #[derive(Clone, Copy)]
 pub(crate) struct Int8<S, const SIGNED: bool>(S);
@@ -234,8 +234,8 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
     }
 }
 
-/// Sums up `P` pixels from the `first` on by `V` vectors of channels, of a panel's `VECTORS`. The sums stay in registers only if every loop over them is
-/// unrolled, so none of those has a branch inside.
+/// Sums up `P` pixels from the `first` on by `V` vectors of channels, of a panel's `VECTORS`. The sums stay in registers only if every loop
+/// over them is unrolled, so none of those has a branch inside.
 ///
 /// # Safety
 /// As [`compute`], for `P` pixels, and channels that fill `V` vectors; `to` must be valid for writes of that many words.

@@ -33,7 +33,7 @@ const PANEL: usize = VECTOR;
 const LARGEST: usize = 8;
 /// Pixels of a tile. With three weights and three inputs, their sums fit 16 registers.
 const TILE: usize = 7;
-/// The most pixels whose sums of int8 are in memory, in the L1 cache: whole tiles.
+/// The most pixels whose sums of int8 are in memory, in the L1 cache: whole tiles, as long as a row has them.
 const SUMS: usize = 4 * TILE;
 /// The most pixels of a block, whose inputs stay in the L2 cache for all panels.
 const BLOCK: usize = 168;
@@ -101,8 +101,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
     let ConvGeometry { rows, taps, pitch, tap, run, output: [_, columns], .. } = *geometry;
     let precision = task.kind.precision();
     let (depth, panels) = (geometry.depth(), Panels::of(kernels, precision, geometry));
-    let channels = run * precision.per_word();
-    let lanes = std::array::from_fn(|lane| (lane / channels * run) as u32);
+    let of_group = run * precision.per_word();
+    let lanes = std::array::from_fn(|lane| (lane / of_group * run) as u32);
     let mut sums = Sums([0.0; SUMS * panel(Precision::Int8)]);
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
@@ -118,7 +118,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
             while first < pixels.len() {
                 let left = (columns - (pixels.start + first) % columns).min(pixels.len() - first);
                 // SAFETY: the caller's contract, for pixels of one row and these channels. Panels are packed one after the other, each
-                // of `depth` times its width; that is at most what `sums` has for a pixel.
+                // of `depth` times its width. Of int8, `sums` holds as many pixels of the widest panel as a task has at most.
                 unsafe {
                     let group = GroupTask {
                         x: task.x.add(x_offsets[first] + panel.first / precision.per_word()),
@@ -145,7 +145,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
                         (kernels.groups)(&GroupTask { y, ..group });
                         first += left;
                     } else {
-                        let pixels = left.div_ceil(left.div_ceil(SUMS));
+                        let pixels = left.div_ceil(left.div_ceil(SUMS)).next_multiple_of(TILE).min(left);
                         (kernels.groups_of_int8)(&GroupTask { pixels, y_step: panel.width, ..group });
                         let y_offsets = &y_offsets[first..first + pixels];
                         (task.finish)(&Epilogue { sums: group.y.cast(), y_offsets, ..epilogue });

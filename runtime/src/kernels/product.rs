@@ -90,8 +90,8 @@ impl Fetch {
 /// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Calls a macro for each row of weights of a run, four in one go if they are to be unrolled. Where another program shares the core, what limits
-/// a tile is how many instructions it takes; so nothing but `k` changes from row to row, and the compiler keeps few addresses.
+/// Calls a macro for each row of weights of a run, four in one go if they are to be unrolled. Where another program shares the core, a tile
+/// is limited by how many instructions it takes; so nothing but `k` changes from row to row, and the compiler keeps few addresses.
 macro_rules! unrolled {
     ($if:expr, $run:expr, $multiply:ident) => {
         let fours = if $if { $run - $run % 4 } else { 0 };
@@ -107,8 +107,8 @@ macro_rules! unrolled {
 }
 pub(crate) use unrolled;
 
-/// Whether a tile of so many pixels and vectors, of a panel of `whole` vectors, is one of those that most of the work is done by: the others do with
-/// less code.
+/// Whether a tile of so many pixels and vectors, of a panel of `whole` vectors, is one of those that do most of the work: the others have less
+/// code.
 #[inline(always)]
 pub(crate) const fn is_large(pixels: usize, vectors: usize, whole: usize, lanes: usize) -> bool {
     pixels >= 5 && vectors == whole && lanes > FEW_LANES
@@ -234,7 +234,7 @@ unsafe fn tile<
                         }
                     };
                 }
-                // Integers that are added in any order, the compiler adds up over several rows first, for which registers do not suffice.
+                // Not integers, whose sums the compiler may reorder: it would add up products of several rows first, and run out of registers.
                 unrolled!(!N::INTEGER && is_large(P, V, VECTORS, S::LANES), run, multiply);
                 weights = weights.add(run * V * S::LANES);
                 prefetch = prefetch.wrapping_add(run * LINES * LINE);

@@ -38,8 +38,9 @@ pub struct Kernels {
     pub(crate) float: WordKernels,
     /// Of words of two int16, which int8 are widened to.
     pub(crate) integer: WordKernels,
-    /// Groups of few channels, of f32 and of int8, in vectors of `lanes`.
+    /// Groups of few channels, of f32, in vectors of `lanes`.
     pub(crate) groups: unsafe fn(&GroupTask),
+    /// The same of int8, to sums; perhaps in vectors of half as many lanes.
     pub(crate) groups_of_int8: unsafe fn(&GroupTask),
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),

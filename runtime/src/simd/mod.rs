@@ -51,8 +51,8 @@ pub(crate) trait Simd: Copy {
         false
     }
 
-    /// As [`Simd::prefetch`], for what is read once: it is the first to give way, and does not go on to the next cache. Used only where that is faster:
-    /// see [`Simd::fetches_once`].
+    /// As [`Simd::prefetch`], for what is read once: it is the first to give way, and does not go on to the next cache. Used only where that
+    /// is faster: see [`Simd::fetches_once`].
     fn prefetch_once(self, from: *const f32) {
         self.prefetch(from);
     }

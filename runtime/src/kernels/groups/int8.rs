@@ -7,8 +7,8 @@
 //! ```
 //! As many inputs as a vector has outputs are a quarter of one: it is loaded four times over, and lanes are picked among four neighbours.
 //!
-//! Sums are exact, so a tile may take the words of a group one after the other, for all of the window, and the pixels of another once more:
-//! the last tile of a row begins earlier. That keeps the code small.
+//! Sums are exact, so their terms may come in any order: word by word of a group. The last tile begins earlier, and computes some pixels of
+//! the one before again, so that there is code for one size of tile.
 
 use super::{GroupTask, TILE};
 use crate::simd::{FEW_LANES, Integers};
@@ -45,12 +45,12 @@ pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
 /// Sums up `P` pixels from the `first` on, a vector of channels; if `THREE`, by three columns of the window, which are neighbours in the
 /// output, too, at a time.
 ///
-/// They stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
+/// The sums stay in registers only if every loop over them is unrolled, so none of those has a branch inside.
 ///
 /// # Safety
 /// As [`compute`], for these pixels and channels. If `THREE`, the window has three columns, as far apart as pixels.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // offsets, too
+#[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
     simd: S,
     task: &GroupTask,
@@ -63,7 +63,8 @@ unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
     debug_assert!(task.channels.is_multiple_of(4), "channels are whole words");
     let word = |bits: u32| simd.splat(f32::from_bits(bits));
     let moved = word(if task.signed { 0x8080_8080 } else { 0 });
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract: a quarter of a vector of inputs ends with the panel's last channel or before it, and the width has whole
+    // vectors.
     unsafe {
         let start = task.x.add(first * x_step + channel / 4).sub(before / 4);
         let lanes = simd.load(task.lanes.as_ptr().cast());

@@ -1,14 +1,14 @@
-//! The mean of each channel and the squared differences to it, read once.
+//! The mean of each channel and the squared differences to it, in one pass.
 //!
 //! ```text
-//! for each block of pixels, about the mean of all blocks before (the first: about its own, which it is read for once more):
+//! for each block of pixels, about the mean of all blocks before (the first: about its own, for which it is read twice):
 //!     in f32: sum x - mean and (x - mean)^2 of each channel
 //!     in f64: the mean and the squared differences to it, now with this block
 //! ```
 //! How moments of two sets become those of both: Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (The American
 //! Statistician 37, 1983). A block of `n` pixels whose mean is off by `d` from that of the `N` before adds `d d n N / (N + n)` to the squared
-//! differences, and `d d n` to those about the mean before: at most twice as much, since `n <= N` (the first block is as large as any). So squares are not much larger than what they
-//! come to, however large the mean.
+//! differences, and `d d n` to those about the mean before: at most twice as much, since `n <= N` (the first block is as large as any). So
+//! squares are not much larger than what they come to, however large the mean.
 
 use resnet_plan::Pixels;
 
@@ -17,7 +17,7 @@ use crate::simd::Integers;
 
 /// The most pixels of a block.
 const BLOCK: usize = 32;
-/// The most channels of a span: pixels are read 1 KB at a time, and a block's lie in the L1 cache or nearly.
+/// The most channels of a span: pixels are read 1 KB at a time, a block is 32 KB.
 pub(super) const SPAN: usize = 256;
 
 /// Of a group: elements, their mean, and the sum of their squared differences to it.
@@ -88,7 +88,8 @@ impl OfChannels {
 /// The moments of `channels <= SPAN` channels.
 ///
 /// # Safety
-/// `from` is valid for reads of so many channels at each pixel of the size, as far apart as `x` says, and `channels <= SPAN`. The machine has the instructions of `S`.
+/// `from` is valid for reads of so many channels at each pixel of the size, as far apart as `x` says, and `channels <= SPAN`. The machine
+/// has the instructions of `S`.
 #[inline(always)]
 pub(super) unsafe fn measure<S: Integers>(
     simd: S,
@@ -125,7 +126,7 @@ pub(super) unsafe fn measure<S: Integers>(
 /// The sums of `x - shift` and of its square, of each channel of a block.
 ///
 /// # Safety
-/// As [`measure`].
+/// As [`measure`], for a block of that size.
 #[inline(always)]
 unsafe fn add_up<S: Integers>(
     simd: S,
@@ -152,7 +153,7 @@ unsafe fn add_up<S: Integers>(
 /// As [`add_up`], of `V` vectors of channels, whose sums are independent of each other; of one vector, `lanes` are there.
 ///
 /// # Safety
-/// As [`measure`].
+/// As [`add_up`], for these channels, which fit the arrays as whole vectors; `lanes` are at most a vector's, and a whole one's if `V > 1`.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "a part of `add_up`")]
 unsafe fn add_vectors<S: Integers, const V: usize>(
