@@ -18,7 +18,7 @@ use crate::kernels::activate::Activator;
 use crate::kernels::dot::DotKernel;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panels::{Panel, Panels};
-use crate::kernels::product::{Begun, Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
 use crate::kernels::{Shares, Target, blocks, groups, must_fit, strassen, winograd, winograd_rows, words};
@@ -342,6 +342,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
         let count = pixels.len();
         let tiles = count.div_ceil(kernels.tile);
+        let fetch = Fetch::of(task.kind, tiles);
         locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
         if *gated {
             locate_gates(geometry, pixels.clone(), &mut gate_offsets);
@@ -381,8 +382,8 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                         prefetch: task
                             .panels
                             .wrapping_add(part + if tiles == 1 { AHEAD } else { words * panel.width }),
-                        prefetch_apart: words * LINE,
-                        fetch: Fetch::all(tiles),
+                        prefetch_apart: fetch.words(words, kernels.panel),
+                        fetch,
                         bias: if first { task.start.add(panel.place) } else { NO_BIAS.as_ptr() },
                         y,
                         y_offsets: &y_offsets[..count],

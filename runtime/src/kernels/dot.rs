@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 
 use crate::kernels::conv::ConvTask;
 use crate::kernels::epilogue::{self, Epilogue};
-use crate::kernels::product::{LINE, is_large, next_tile, unrolled};
+use crate::kernels::product::{LINE, fetch_with_row, is_large, lines_of_four, next_tile, unrolled};
 use crate::simd::{Integers, Simd};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
@@ -165,6 +165,9 @@ impl<S: Integers, const SIGNED: bool> Dot for Int8<S, SIGNED> {
     }
 }
 
+/// Of so many parts of the next panel, a tile fetches one: see [`Fetch`](crate::kernels::product::Fetch).
+const PARTS: usize = 8;
+
 /// The most words of a tile: pixels by a panel's channels.
 const TILE_WORDS: usize = 6 * 64;
 
@@ -230,7 +233,8 @@ pub(crate) unsafe fn compute<D: Dot, const TILE: usize, const VECTORS: usize>(do
         }
         (before, first) = (first, first + pixels);
         (to, from) = (from, to);
-        prefetch = prefetch.wrapping_add(task.rows * task.taps * task.run * LINE);
+        let rows = task.rows * task.taps * task.run;
+        prefetch = prefetch.wrapping_add(rows * lines_of_four(PARTS, VECTORS * D::Simd::LANES) / 4 * LINE);
     }
 }
 
@@ -252,6 +256,8 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize, const VECTORS: usize>(
     let (simd, lanes) = (dot.simd(), D::Simd::LANES);
     // SAFETY: the caller's contract.
     unsafe {
+        // Few pixels are few tiles, most often.
+        let lines = const { lines_of_four(if P < 5 { 4 } else { PARTS }, VECTORS * D::Simd::LANES) };
         let start: [D::Sum; V] = std::array::from_fn(|v| dot.load(task.start.add(v * lanes)));
         let mut sums = [start; P];
         let mut weights = task.weights;
@@ -264,7 +270,7 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize, const VECTORS: usize>(
                     ($k:expr) => {
                         let weights = weights.add($k * V * lanes);
                         let w: [D::Weight; V] = std::array::from_fn(|v| dot.weight(weights.add(v * lanes)));
-                        simd.prefetch(prefetch.wrapping_add($k * LINE).cast());
+                        fetch_with_row::<_, false>(simd, prefetch.cast(), lines, $k);
                         for p in 0..P {
                             let x = dot.input(x[p].add($k));
                             for v in 0..V {
@@ -275,7 +281,7 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize, const VECTORS: usize>(
                 }
                 unrolled!(is_large(P, V, VECTORS, lanes), run, multiply);
                 weights = weights.add(run * V * lanes);
-                prefetch = prefetch.wrapping_add(run * LINE);
+                prefetch = prefetch.wrapping_add(run * lines / 4 * LINE);
             }
         }
         for p in 0..P {

@@ -25,7 +25,7 @@ use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panels::Panels;
 use crate::kernels::wide::Kind;
 use crate::kernels::{Kernels, blocks};
-use crate::simd::Integers;
+use crate::simd::{FEW_LANES, Integers};
 
 /// Words of a panel's pixel: a cache line, so that all of it is used when it is there.
 const PANEL: usize = VECTOR;
@@ -165,29 +165,32 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
 #[repr(C, align(64))]
 struct Sums([f32; SUMS * panel(Precision::Int8)]);
 
-/// f32: tiles of [`TILE`] pixels, or a little less, vector by vector.
+/// f32: tiles of [`TILE`] pixels, or a little less, vector by vector. (With few lanes, of two.)
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input, among at least a vector of channels up to the panel's last, and its channels in the output,
 /// where nobody else reads or writes; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
+    // Few lanes have few registers, and seven tiles much code.
+    let most = const { if S::LANES > FEW_LANES { TILE } else { 2 } };
     macro_rules! tiles {
         ($lanes:ident, $channel:ident) => {{
             let mut first = 0;
             while first < task.pixels {
                 let left = task.pixels - first;
-                let size = left.div_ceil(left.div_ceil(TILE));
+                let size = left.div_ceil(left.div_ceil(most));
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
                         1 => tile::<S, 1, $lanes>(simd, task, first, $channel),
                         2 => tile::<S, 2, $lanes>(simd, task, first, $channel),
-                        3 => tile::<S, 3, $lanes>(simd, task, first, $channel),
-                        4 => tile::<S, 4, $lanes>(simd, task, first, $channel),
-                        5 => tile::<S, 5, $lanes>(simd, task, first, $channel),
-                        6 => tile::<S, 6, $lanes>(simd, task, first, $channel),
-                        _ => tile::<S, TILE, $lanes>(simd, task, first, $channel),
+                        3 if most > 2 => tile::<S, 3, $lanes>(simd, task, first, $channel),
+                        4 if most > 2 => tile::<S, 4, $lanes>(simd, task, first, $channel),
+                        5 if most > 2 => tile::<S, 5, $lanes>(simd, task, first, $channel),
+                        6 if most > 2 => tile::<S, 6, $lanes>(simd, task, first, $channel),
+                        TILE if most > 2 => tile::<S, TILE, $lanes>(simd, task, first, $channel),
+                        size => unreachable!("a tile has 1 to {most} pixels, not {size}"),
                     }
                 }
                 first += size;

@@ -13,8 +13,8 @@
 //! A tile's pixels bring their own addresses, so they may lie anywhere. The order of a sum's terms never depends on the
 //! tile, so neither do its bits.
 
-use crate::kernels::wide::Arithmetic;
-use crate::simd::{FEW_LANES, Integers};
+use crate::kernels::wide::{Arithmetic, Kind};
+use crate::simd::{FEW_LANES, Integers, Simd};
 
 /// Tiles to be computed, one after the other: any number of pixels, at most a panel's channels.
 pub(crate) struct Product<'a> {
@@ -32,11 +32,9 @@ pub(crate) struct Product<'a> {
     pub(crate) tap: usize,
     /// `rows * taps * run` times the panel's channels, filled up to whole vectors.
     pub(crate) weights: *const f32,
-    /// What is needed next: for each tile, some of it is fetched for each row of the weights. And how far it is from one line of
-    /// all rows to the next.
+    /// What is needed next, of which each tile fetches a part; and how far it is from the part of a tile to that of the next.
     pub(crate) prefetch: *const f32,
     pub(crate) prefetch_apart: usize,
-    /// How many lines, and whether they are read again.
     pub(crate) fetch: Fetch,
     /// The panel's, filled up to whole vectors.
     pub(crate) bias: *const f32,
@@ -63,26 +61,56 @@ pub(crate) struct Begun<'a> {
     pub(crate) offsets: &'a [usize],
 }
 
-/// What a tile of a whole panel fetches for a row of the weights; those of the last panel, if it is narrower, fetch a line.
+/// The part of what is needed next that a tile fetches, row by row of its weights: with those of a panel that is not whole, a quarter.
 #[derive(Clone, Copy)]
 pub(crate) enum Fetch {
-    /// A line that is read once: by as many tiles as there are, and then no more.
+    /// An eighth that is read once: by as many tiles as there are, and then no more.
     Once,
-    /// A line.
-    One,
-    /// Two lines: where there are few tiles, one is not enough to have the next panel in time.
-    Two,
-    /// Four lines.
-    Four,
+    All,
+    Half,
+    Quarter,
+    Eighth,
 }
 
 impl Fetch {
-    /// What so many tiles fetch, to have all of the next panel.
-    pub(crate) fn all(tiles: usize) -> Fetch {
+    /// What so many tiles fetch, so that all together fetch everything, and as slowly as that allows. Where memory is slow to answer,
+    /// what a few tiles fetch at once makes them wait for their own weights.
+    pub(crate) fn of(kind: Kind, tiles: usize) -> Fetch {
         match tiles {
-            0 | 1 => Fetch::Four,
-            2 | 3 => Fetch::Two,
-            _ => Fetch::One,
+            // There is one kernel.
+            _ if kind.is_integer() => Fetch::Eighth,
+            0 | 1 => Fetch::All,
+            2 | 3 => Fetch::Half,
+            4..8 => Fetch::Quarter,
+            _ => Fetch::Eighth,
+        }
+    }
+
+    /// Words that a tile fetches in so many rows of weights of a panel.
+    pub(crate) fn words(self, rows: usize, panel: usize) -> usize {
+        let parts = match self {
+            Fetch::All => 1,
+            Fetch::Half => 2,
+            Fetch::Quarter => 4,
+            Fetch::Once | Fetch::Eighth => 8,
+        };
+        rows * lines_of_four(parts, panel) * LINE / 4
+    }
+}
+
+/// Lines that are fetched with four rows of weights, which are as many: at least one.
+pub(crate) const fn lines_of_four(parts: usize, panel: usize) -> usize {
+    let lines = 4 * panel / LINE / parts;
+    if lines == 0 { 1 } else { lines }
+}
+
+/// Fetches those of `lines`, of four rows each, that come with a row: 1, 2 or a multiple of 4.
+#[inline(always)]
+pub(crate) fn fetch_with_row<S: Simd, const ONCE: bool>(simd: S, from: *const f32, lines: usize, row: usize) {
+    if lines >= 4 || row.is_multiple_of(4 / lines) {
+        for line in 0..lines.div_ceil(4) {
+            let line = from.wrapping_add((row * lines / 4 + line) * LINE);
+            if ONCE { simd.prefetch_once(line) } else { simd.prefetch(line) }
         }
     }
 }
@@ -125,8 +153,8 @@ pub(crate) const fn next_tile(left: usize, tile: usize) -> usize {
     }
 }
 
-/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill: a whole panel's `VECTORS`, unless they fetch
-/// one line a row, to be read again. They fetch `LINES` lines a row, to be read `ONCE` or again.
+/// Tiles of `TILE` pixels and of what is left, of as many vectors as the channels fill: a whole panel's `VECTORS`, unless it is the kernel
+/// for `NARROW` panels, too. They fetch one of so many `PARTS`, to be read `ONCE` or again.
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input and its channels in the output, where nobody else reads or writes, and among gates and sums that
@@ -137,8 +165,9 @@ pub(crate) unsafe fn compute<
     S: Integers,
     const TILE: usize,
     const VECTORS: usize,
-    const LINES: usize,
+    const PARTS: usize,
     const ONCE: bool,
+    const NARROW: bool,
 >(
     simd: S,
     product: &Product<'_>,
@@ -152,28 +181,28 @@ pub(crate) unsafe fn compute<
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
-                        1 => tile::<N, S, 1, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
-                        2 => tile::<N, S, 2, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
-                        3 => tile::<N, S, 3, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
-                        4 => tile::<N, S, 4, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch),
+                        1 => tile::<N, S, 1, $vectors, VECTORS, PARTS, ONCE>(simd, product, first, prefetch),
+                        2 => tile::<N, S, 2, $vectors, VECTORS, PARTS, ONCE>(simd, product, first, prefetch),
+                        3 => tile::<N, S, 3, $vectors, VECTORS, PARTS, ONCE>(simd, product, first, prefetch),
+                        4 => tile::<N, S, 4, $vectors, VECTORS, PARTS, ONCE>(simd, product, first, prefetch),
                         5 if TILE > 4 => {
-                            tile::<N, S, 5, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 5, $vectors, VECTORS, PARTS, ONCE>(simd, product, first, prefetch)
                         }
                         6 if TILE > 4 => {
-                            tile::<N, S, 6, $vectors, VECTORS, LINES, ONCE>(simd, product, first, prefetch)
+                            tile::<N, S, 6, $vectors, VECTORS, PARTS, ONCE>(simd, product, first, prefetch)
                         }
                         size => unreachable!("a tile has 1 to {TILE} pixels, not {size}"),
                     }
                 }
-                prefetch = prefetch.wrapping_add(LINES * product.prefetch_apart);
+                prefetch = prefetch.wrapping_add(product.prefetch_apart);
                 first += size;
             }
         }};
     }
     match product.channels.div_ceil(S::LANES) {
-        1 if LINES == 1 && !ONCE => instance!(1),
-        2 if LINES == 1 && !ONCE || VECTORS == 2 => instance!(2),
-        3 if LINES == 1 && !ONCE && VECTORS > 3 => instance!(3),
+        1 if NARROW => instance!(1),
+        2 if NARROW || VECTORS == 2 => instance!(2),
+        3 if NARROW && VECTORS > 3 => instance!(3),
         4 if VECTORS == 4 => instance!(4),
         vectors => unreachable!("no kernel for {vectors} vectors of {VECTORS}"),
     }
@@ -193,7 +222,7 @@ unsafe fn tile<
     const P: usize,
     const V: usize,
     const VECTORS: usize,
-    const LINES: usize,
+    const PARTS: usize,
     const ONCE: bool,
 >(
     simd: S,
@@ -203,6 +232,7 @@ unsafe fn tile<
 ) {
     let Product { x_offsets, rows, taps, run, pitch, tap, y_offsets, channels, .. } = *product;
     let last = channels - (V - 1) * S::LANES;
+    let lines = const { lines_of_four(PARTS, VECTORS * S::LANES) };
     // SAFETY: the caller's contract: of the last vector only the channels that there are get read and written.
     unsafe {
         let bias: [S::Vector; V] = std::array::from_fn(|v| simd.load(product.bias.add(v * S::LANES)));
@@ -218,14 +248,7 @@ unsafe fn tile<
                     ($k:expr) => {
                         let weights = weights.add($k * V * S::LANES);
                         let w: [S::Vector; V] = std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
-                        for line in 0..LINES {
-                            let prefetch = prefetch.wrapping_add(($k * LINES + line) * LINE);
-                            if ONCE {
-                                simd.prefetch_once(prefetch);
-                            } else {
-                                simd.prefetch(prefetch);
-                            }
-                        }
+                        fetch_with_row::<S, ONCE>(simd, prefetch, lines, $k);
                         for p in 0..P {
                             let x = simd.splat(*x[p].add($k));
                             for v in 0..V {
@@ -237,7 +260,7 @@ unsafe fn tile<
                 // Not integers, whose sums the compiler may reorder: it would add up products of several rows first, and run out of registers.
                 unrolled!(!N::INTEGER && is_large(P, V, VECTORS, S::LANES), run, multiply);
                 weights = weights.add(run * V * S::LANES);
-                prefetch = prefetch.wrapping_add(run * LINES * LINE);
+                prefetch = prefetch.wrapping_add(run * lines / 4 * LINE);
             }
         }
         macro_rules! combine {

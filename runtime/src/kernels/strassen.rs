@@ -32,7 +32,7 @@ use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::panels::Panel;
-use crate::kernels::product::{Begun, Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Arithmetic, InputRun, Kind, Weights};
 use crate::simd::Integers;
@@ -246,6 +246,7 @@ impl<'a> Part<'a> {
         let Convolution { residual, activation, gated, .. } = *task.convolution;
         let relu = activation == Activation::Relu;
         let is_f32 = task.kind == Kind::F32;
+        let fetch = Fetch::of(task.kind, pairs.count.div_ceil(kernels.tile));
         let (residual, relu) = if is_f32 { (residual, relu) } else { (Residual::None, false) };
         let product = kernels.of(task.kind).product;
         let (x, y, apart) = self.places(panel, planes);
@@ -301,8 +302,8 @@ impl<'a> Part<'a> {
                     tap: 0,
                     weights,
                     prefetch: weights.wrapping_add(panel.width * inputs),
-                    prefetch_apart: inputs * LINE,
-                    fetch: Fetch::One,
+                    prefetch_apart: fetch.words(inputs, kernels.panel),
+                    fetch,
                     bias: half.map_or(NO_BIAS.as_ptr(), |half| task.start.add(half * outputs + panel.first)),
                     y,
                     y_offsets,

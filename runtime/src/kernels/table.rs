@@ -206,11 +206,12 @@ macro_rules! kernels {
                 make
             }};
         }
-        compile!(product_once, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 1, true>);
-        compile!(product_one, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 1, false>);
-        compile!(product_two, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 2, false>);
-        compile!(product_four, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false>);
-        compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 1, false>);
+        compile!(product_once, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 8, true, false>);
+        compile!(product_all, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 1, false, false>);
+        compile!(product_half, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 2, false, false>);
+        compile!(product_quarter, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false, true>);
+        compile!(product_eighth, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 8, false, false>);
+        compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 8, false, true>);
         compile!(compute_groups, groups::GroupTask, groups::compute);
         compile!(compute_groups_of_int8, groups::GroupTask, groups::int8::compute);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
@@ -246,11 +247,12 @@ macro_rules! kernels {
             // SAFETY: the caller's contract.
             unsafe {
                 match task.fetch {
-                    _ if !<$simd>::FETCHES || task.channels.div_ceil(<$simd>::LANES) < $vectors => product_one(task),
+                    _ if !<$simd>::FETCHES || task.channels.div_ceil(<$simd>::LANES) < $vectors => product_quarter(task),
                     Fetch::Once if <$simd>::fetches_once() => product_once(task),
-                    Fetch::Once | Fetch::One => product_one(task),
-                    Fetch::Four if $vectors > 2 => product_four(task),
-                    Fetch::Two | Fetch::Four => product_two(task),
+                    Fetch::All => product_all(task),
+                    Fetch::Half => product_half(task),
+                    Fetch::Once | Fetch::Eighth if $vectors > 2 => product_eighth(task),
+                    Fetch::Once | Fetch::Quarter | Fetch::Eighth => product_quarter(task),
                 }
             }
         }
@@ -362,7 +364,7 @@ macro_rules! product_of_pairs {
         unsafe fn product_of_pairs(task: &product::Product<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
-                product::compute::<Integer, $simd, $tile, $vectors, 1, false>(<$simd>::assume(), task);
+                product::compute::<Integer, $simd, $tile, $vectors, 8, false, true>(<$simd>::assume(), task);
             }
         }
         product_of_pairs

@@ -34,7 +34,7 @@ use resnet_plan::{Algorithm, ConvGeometry};
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::panels::Panel;
-use crate::kernels::product::{Begun, Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
 use places::{Windows, activate, output_row, outputs, pixels, places};
@@ -185,8 +185,13 @@ impl<'a> Part<'a> {
         let windows = Windows::of(geometry)?;
         let wide = task.kind.wide();
         let (channels, tile) = (windows.words * wide, windows.tile());
-        // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
-        let fetch = if task.units.len() <= block { Fetch::Once } else { Fetch::One };
+        // What the products of a block fetch are the window's nine positions.
+        let tiles = task.units.len().min(block).div_ceil(kernels.tile);
+        let fetch = match Fetch::of(task.kind, tile.products() * tiles / 9) {
+            // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
+            Fetch::Eighth if task.units.len() <= block => Fetch::Once,
+            fetch => fetch,
+        };
         let depth = depth.min(channels.next_multiple_of(VECTOR));
         let products = Factors::of(tile, task.kind, windows.last(geometry.output));
         Some(Part { kernels, task, windows, tile, channels, wide, block, depth, products, fetch })
@@ -261,12 +266,13 @@ impl<'a> Part<'a> {
                 unsafe { (kernels.winograd_kernel)(&kernel) };
             }
             // The same channels of the next panel follow the last ones of this.
+            let part = self.fetch.words(depth, kernels.panel);
             let ahead = if first + depth < channels { depth } else { 9 * channels - first };
             let upcoming = Upcoming {
                 next: g.wrapping_add(ahead / wide * width),
                 position: words * width,
-                part: depth * LINE,
-                parts: (width / wide).div_ceil(LINE),
+                part,
+                parts: (depth * width / wide).div_ceil(part),
                 fetched: [0, 0],
             };
             // SAFETY: the caller's contract; U holds these channels of the panel.

@@ -27,7 +27,7 @@ use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::panels::Panel;
-use crate::kernels::product::{Fetch, LINE, Product};
+use crate::kernels::product::{Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
 use transform::LARGEST_POINTS;
@@ -248,6 +248,7 @@ impl<'a> Part<'a> {
             Kind::F32 => (task.y.of_f32().wrapping_add(pixel), geometry.y.row),
             _ => (planes.y.as_mut_ptr(), self.block * panel.width),
         };
+        let fetch = Fetch::of(task.kind, columns.div_ceil(kernels.tile));
         for point in 0..points {
             // SAFETY: V holds the runs of all columns, U the weights of the panel, M the sums of all columns; the list of zeros is
             // as long as the widest panel.
@@ -263,8 +264,8 @@ impl<'a> Part<'a> {
                     weights: u.add(point * step * run * panel.width),
                     // The rows of the output that are written next.
                     prefetch: y.wrapping_add((point % BAND).wrapping_mul(apart)),
-                    prefetch_apart: step * run * LINE,
-                    fetch: Fetch::One,
+                    prefetch_apart: fetch.words(step * run, kernels.panel),
+                    fetch,
                     bias: NO_BIAS.as_ptr(),
                     y: planes.m[point * planes.m_plane..].as_mut_ptr(),
                     y_offsets: &self.m_offsets[..columns],

@@ -18,7 +18,7 @@ use resnet_plan::{Algorithm, ConvGeometry};
 use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
 use crate::kernels::panels::{Panel, Panels};
-use crate::kernels::product::{Begun, Fetch, LINE, Product};
+use crate::kernels::product::{Begun, Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{InputRun, Kind, WeightRows, finish};
 
@@ -137,6 +137,7 @@ impl<'a> Part<'a> {
         let Part { kernels, task, rows, run, .. } = *self;
         let (wide, count) = (task.kind.wide(), windows.count);
         let product = kernels.of(task.kind).product;
+        let fetch = Fetch::of(task.kind, count.div_ceil(kernels.tile));
         let y_offsets: [usize; LARGEST_WIDENED] = std::array::from_fn(|pixel| pixel * panel.width);
         let y = y.as_mut_ptr();
         let held = [Begun { sums: y, offsets: &y_offsets[..count] }];
@@ -166,8 +167,8 @@ impl<'a> Part<'a> {
                     tap: 0,
                     weights: g.as_ptr(),
                     prefetch: from.wrapping_add(next * panel.width),
-                    prefetch_apart: next * LINE,
-                    fetch: Fetch::One,
+                    prefetch_apart: fetch.words(next, kernels.panel),
+                    fetch,
                     bias: if first { task.start.add(panel.place) } else { NO_BIAS.as_ptr() },
                     y,
                     y_offsets: &y_offsets[..count],
