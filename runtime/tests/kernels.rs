@@ -182,7 +182,7 @@ fn convolved_as_the_reference(
 #[test]
 fn pooling() {
     let case = (
-        (1usize..3, 1usize..10, 1usize..10, 1usize..40),
+        (1usize..3, 1usize..10, 1usize..10, 1usize..140),
         prop::array::uniform2(1usize..5),
         prop::array::uniform2(1usize..4),
         (halo(), halo(), 0usize..3, any::<bool>(), 1usize..4),

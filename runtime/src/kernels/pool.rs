@@ -205,20 +205,33 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
             };
             let window = [rows.clone(), columns.clone()];
             let place = y.at(image, row, column);
-            // Whole vectors have no branch for their length.
-            let whole = if S::LANES > FEW_LANES { channels - channels % S::LANES } else { 0 };
+            let large = F::BLOCK.is_some_and(|side| rows.len() > side || columns.len() > side);
+            // Whole vectors have no branch for their length, and several share what a window's loops cost.
+            let whole = if S::LANES > FEW_LANES && !large { channels - channels % S::LANES } else { 0 };
+            let together = whole - whole % (TOGETHER * S::LANES);
             // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has so many channels from
             // `channel` on.
             unsafe {
                 let from = from.add(x.at(image, 0, 0));
-                for channel in (0..whole).step_by(S::LANES) {
-                    let result = of_window::<S, F, T>(simd, from.add(channel), x, &window, S::LANES);
-                    let result = F::finish(simd, result, count, scale);
-                    T::store(simd, to.add(place + channel), result, S::LANES);
+                for channel in (0..together).step_by(TOGETHER * S::LANES) {
+                    let results = block::<S, F, T, TOGETHER>(simd, from.add(channel), x, &window, S::LANES);
+                    for (index, result) in results.into_iter().enumerate() {
+                        let to = to.add(place + channel + index * S::LANES);
+                        T::store(simd, to, F::finish(simd, result, count, scale), S::LANES);
+                    }
+                }
+                for channel in (together..whole).step_by(S::LANES) {
+                    let [result] = block::<S, F, T, 1>(simd, from.add(channel), x, &window, S::LANES);
+                    T::store(simd, to.add(place + channel), F::finish(simd, result, count, scale), S::LANES);
                 }
                 for channel in (whole..channels).step_by(S::LANES) {
                     let rest = (channels - channel).min(S::LANES);
-                    let result = of_window::<S, F, T>(simd, from.add(channel), x, &window, rest);
+                    let result = if let Some(side) = F::BLOCK.filter(|_| large) {
+                        blocks::<S, F, T>(simd, from.add(channel), x, &window, rest, side)
+                    } else {
+                        let [result] = block::<S, F, T, 1>(simd, from.add(channel), x, &window, rest);
+                        result
+                    };
                     let result = F::finish(simd, result, count, scale);
                     T::store(simd, to.add(place + channel), result, rest);
                 }
@@ -227,55 +240,47 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
     }
 }
 
-/// What a window's pixels are folded to.
-///
-/// # Safety
-/// As [`block`].
-#[inline(always)]
-unsafe fn of_window<S: Simd, F: Fold, T: Stored<S>>(
-    simd: S,
-    from: *const T,
-    x: &Pixels,
-    window: &[Range<usize>; 2],
-    channels: usize,
-) -> S::Vector {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match F::BLOCK {
-            None => block::<S, F, T>(simd, from, x, window, channels),
-            Some(side) => blocks::<S, F, T>(simd, from, x, window, channels, side),
-        }
-    }
-}
+/// Vectors of channels that are folded together.
+const TOGETHER: usize = 4;
 
-/// The pixels of a block, row by row.
+/// The pixels of a block, row by row: `V` vectors, each of so many channels.
 ///
 /// # Safety
-/// `from` is an image's first pixel, at some channel; rows and columns lie in it, and have `channels` more.
+/// `from` is an image's first pixel, at some channel; rows and columns lie in it, and have `channels` more, for each vector behind the first
+/// those of whole vectors.
 #[inline(always)]
-unsafe fn block<S: Simd, F: Fold, T: Stored<S>>(
+unsafe fn block<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     simd: S,
     from: *const T,
     x: &Pixels,
     [rows, columns]: &[Range<usize>; 2],
     channels: usize,
-) -> S::Vector {
+) -> [S::Vector; V] {
     // SAFETY: the caller's contract.
     unsafe {
         let pixel = |row: usize, column: usize| from.add(row * x.row + column * x.pixel);
-        let mut sum = T::load(simd, pixel(rows.start, columns.start), channels);
+        let mut sums = [simd.splat(0.0); V];
         for row in rows.clone() {
-            let mut line = T::load(simd, pixel(row, columns.start), channels);
-            for column in columns.start + 1..columns.end {
-                line = F::fold(simd, line, T::load(simd, pixel(row, column), channels));
+            let mut line = [simd.splat(0.0); V];
+            let first = pixel(row, columns.start);
+            for (index, line) in line.iter_mut().enumerate() {
+                *line = T::load(simd, first.add(index * S::LANES), channels);
             }
-            sum = if row == rows.start { line } else { F::fold(simd, sum, line) };
+            for column in columns.start + 1..columns.end {
+                let pixel = pixel(row, column);
+                for (index, line) in line.iter_mut().enumerate() {
+                    *line = F::fold(simd, *line, T::load(simd, pixel.add(index * S::LANES), channels));
+                }
+            }
+            for (sum, line) in sums.iter_mut().zip(line) {
+                *sum = if row == rows.start { line } else { F::fold(simd, *sum, line) };
+            }
         }
-        sum
+        sums
     }
 }
 
-/// The sum of a window's blocks, at most so many rows and columns each; if there is one, it is all.
+/// The sum of a window's blocks, at most so many rows and columns each.
 ///
 /// # Safety
 /// As [`block`].
@@ -297,10 +302,7 @@ unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>>(
             let part = [top..rows.end.min(top + side), left..columns.end.min(left + side)];
             // SAFETY: the caller's contract, for a part of the window; a vector has at most so many lanes.
             unsafe {
-                let sum = block::<S, F, T>(simd, from, x, &part, channels);
-                if part == *window {
-                    return sum;
-                }
+                let [sum] = block::<S, F, T, 1>(simd, from, x, &part, channels);
                 simd.store(sums.as_mut_ptr(), sum);
             }
             for (total, sum) in totals.iter_mut().zip(sums) {
@@ -315,15 +317,15 @@ unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>>(
     unsafe { simd.load(sums.as_ptr()) }
 }
 
-/// Channels that are compared together, as an array that is compiled to vectors of bytes.
-const TOGETHER: usize = 64;
+/// Bytes that are compared together, as an array that is compiled to vectors.
+const BYTES: usize = 64;
 
 /// # Safety
 /// As [`max`], for these pointers.
 #[inline(always)]
 unsafe fn max_of_bytes<T: Copy + Ord>(task: &PoolTask<'_>, from: *const T, to: *mut T) {
     let PoolGeometry { output, channels, ref x, ref y, .. } = task.geometry;
-    let whole = channels - channels % TOGETHER;
+    let whole = channels - channels % BYTES;
     for line in task.rows.clone() {
         let (image, row) = (line / output[0], line % output[0]);
         let (rows, _) = cut(&task.geometry, 0, row);
@@ -334,8 +336,8 @@ unsafe fn max_of_bytes<T: Copy + Ord>(task: &PoolTask<'_>, from: *const T, to: *
                 let from = from.add(x.at(image, rows.start, columns.start));
                 let to = to.add(y.at(image, row, column));
                 let size = [rows.len(), columns.len()];
-                for channel in (0..whole).step_by(TOGETHER) {
-                    most::<T, TOGETHER>(from.add(channel), x, size, to.add(channel));
+                for channel in (0..whole).step_by(BYTES) {
+                    most::<T, BYTES>(from.add(channel), x, size, to.add(channel));
                 }
                 for channel in whole..channels {
                     most::<T, 1>(from.add(channel), x, size, to.add(channel));
