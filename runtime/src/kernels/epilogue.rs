@@ -232,7 +232,7 @@ unsafe fn store<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
                         finished::<S, V, R, Y>(simd, parameters[index], from, to, S::LANES, factor, floor);
                 }
                 Y::store_packed(simd, to, values);
-                from = from.add(task.width);
+                from = from.wrapping_add(task.width);
             }
         }
     }
@@ -246,7 +246,7 @@ unsafe fn store<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
                 let to = y.add(offset + channel);
                 let value = finished::<S, V, R, Y>(simd, parameters, from, to, count, factor, floor);
                 Y::store(simd, to, value, count);
-                from = from.add(task.width);
+                from = from.wrapping_add(task.width);
             }
         }
     }

@@ -263,7 +263,7 @@ unsafe fn tile<S: Integers, const P: usize, const LANES: usize>(
                         }
                         from = simd.add_i32(from, one);
                     }
-                    weights = weights.add(3 * run * width);
+                    weights = weights.wrapping_add(3 * run * width);
                     column += 3;
                 }
             }
@@ -272,7 +272,7 @@ unsafe fn tile<S: Integers, const P: usize, const LANES: usize>(
                 let mut from = picked;
                 for k in 0..run {
                     let w = simd.load(weights);
-                    weights = weights.add(width);
+                    weights = weights.wrapping_add(width);
                     for p in 0..P {
                         let x = input::<S, LANES>(simd, x.add(p * x_step), k, from);
                         sums[p] = simd.mul_add(x, w, sums[p]);

@@ -90,7 +90,7 @@ unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
                         sums[p] = simd.add_quads(c, w[2], sums[p]);
                         (a, b) = (b, c);
                     }
-                    weights = weights.add(3 * run * width);
+                    weights = weights.wrapping_add(3 * run * width);
                 } else {
                     let mut x = row;
                     for _ in 0..taps {
@@ -98,7 +98,7 @@ unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
                         for p in 0..P {
                             sums[p] = simd.add_quads(input!(x.add(p * x_step)), w, sums[p]);
                         }
-                        weights = weights.add(run * width);
+                        weights = weights.wrapping_add(run * width);
                         x = x.wrapping_add(tap);
                     }
                 }
