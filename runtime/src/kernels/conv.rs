@@ -390,6 +390,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
                         channels: panel.channels,
                         begun: &held[..usize::from(!first || *residual == Residual::Same)],
                         gate: gated.then_some((gate, 0)),
+                        held: *residual == Residual::Same && last,
                         relu: *activation == Activation::Relu && last,
                     });
                 }

@@ -39,7 +39,7 @@ const SUMS: usize = 4 * TILE;
 const BLOCK: usize = 168;
 
 /// Neighbours in a row of the output, to be computed for one panel.
-pub(crate) struct GroupTask {
+pub(crate) struct GroupTask<'a> {
     /// The first pixel's first run: the panel's inputs.
     x: *const f32,
     pixels: usize,
@@ -53,7 +53,7 @@ pub(crate) struct GroupTask {
     tap: usize,
     /// Words of a group, and for each lane of a vector the first of its group.
     run: usize,
-    lanes: [u32; VECTOR],
+    lanes: &'a [u32; VECTOR],
     /// Whether the input's int8 are signed.
     signed: bool,
     /// Channels of the panel, and those filled up to whole vectors.
@@ -130,7 +130,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
                         pitch,
                         tap,
                         run,
-                        lanes,
+                        lanes: &lanes,
                         signed: task.kind == Kind::I8,
                         channels: panel.channels,
                         width: panel.width,
@@ -171,7 +171,7 @@ struct Sums([f32; SUMS * panel(Precision::Int8)]);
 /// For each pixel, its runs lie in the input, among at least a vector of channels up to the panel's last, and its channels in the output,
 /// where nobody else reads or writes; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
+pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask<'_>) {
     // Few lanes have few registers, and seven tiles much code.
     let most = const { if S::LANES > FEW_LANES { TILE } else { 2 } };
     macro_rules! tiles {
@@ -223,7 +223,7 @@ pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tile<S: Integers, const P: usize, const LANES: usize>(
     simd: S,
-    task: &GroupTask,
+    task: &GroupTask<'_>,
     first: usize,
     channel: usize,
 ) {

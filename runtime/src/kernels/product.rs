@@ -48,6 +48,8 @@ pub(crate) struct Product<'a> {
     pub(crate) begun: &'a [Begun<'a>],
     /// What sums are multiplied with as soon as so many of those have been added: f32 only.
     pub(crate) gate: Option<(Begun<'a>, usize)>,
+    /// Whether the last of those is what the output holds.
+    pub(crate) held: bool,
     /// Cut negative results off.
     pub(crate) relu: bool,
 }
@@ -288,31 +290,34 @@ unsafe fn tile<
             combine!(begun, N::add_sums);
             added += 1;
         }
-        // What the next panel is added to, if that is the output: it lies behind this one's.
-        if !product.begun.is_empty() {
+        // What the next panel is added to lies behind this one's.
+        if product.held {
             for p in 0..P {
                 for line in 0..(V * S::LANES).div_ceil(LINE) {
                     simd.prefetch(y[p].wrapping_add(V * S::LANES + line * LINE));
                 }
             }
         }
-        let floor = simd.splat(if product.relu { 0.0 } else { f32::NEG_INFINITY });
+        if product.relu {
+            let zero = simd.splat(0.0);
+            for p in 0..P {
+                for v in 0..V {
+                    sums[p][v] = N::at_least(simd, zero, sums[p][v]);
+                }
+            }
+        }
         for p in 0..P {
             for v in 0..V - 1 {
-                simd.store(y[p].add(v * S::LANES), N::at_least(simd, floor, sums[p][v]));
+                simd.store(y[p].add(v * S::LANES), sums[p][v]);
             }
         }
         if last == S::LANES {
             for p in 0..P {
-                simd.store(y[p].add((V - 1) * S::LANES), N::at_least(simd, floor, sums[p][V - 1]));
+                simd.store(y[p].add((V - 1) * S::LANES), sums[p][V - 1]);
             }
         } else {
             for p in 0..P {
-                simd.store_partial(
-                    y[p].add((V - 1) * S::LANES),
-                    N::at_least(simd, floor, sums[p][V - 1]),
-                    last,
-                );
+                simd.store_partial(y[p].add((V - 1) * S::LANES), sums[p][V - 1], last);
             }
         }
     }

@@ -310,6 +310,7 @@ impl<'a> Part<'a> {
                     channels: panel.width,
                     begun,
                     gate,
+                    held: is_output && residual == Residual::Same,
                     relu: is_output && relu,
                 });
             }

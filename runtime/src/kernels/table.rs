@@ -39,9 +39,9 @@ pub struct Kernels {
     /// Of words of two int16, which int8 are widened to.
     pub(crate) integer: WordKernels,
     /// Groups of few channels, of f32, in vectors of `lanes`.
-    pub(crate) groups: unsafe fn(&GroupTask),
+    pub(crate) groups: unsafe fn(&GroupTask<'_>),
     /// The same of int8, to sums; perhaps in vectors of half as many lanes.
-    pub(crate) groups_of_int8: unsafe fn(&GroupTask),
+    pub(crate) groups_of_int8: unsafe fn(&GroupTask<'_>),
     pub(crate) widen_inputs: unsafe fn(&InputRun),
     pub(crate) widen_weights: unsafe fn(&WeightRows),
     /// Winograd's algorithm with fused weights, for tiles of 4x4, and of 2x2 where the stride is 2.
@@ -212,8 +212,8 @@ macro_rules! kernels {
         compile!(product_quarter, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false, true>);
         compile!(product_eighth, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 8, false, false>);
         compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 8, false, true>);
-        compile!(compute_groups, groups::GroupTask, groups::compute);
-        compile!(compute_groups_of_int8, groups::GroupTask, groups::int8::compute);
+        compile!(compute_groups, groups::GroupTask<'_>, groups::compute);
+        compile!(compute_groups_of_int8, groups::GroupTask<'_>, groups::int8::compute);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         by_kind!($simd, [$($features)?], winograd_input, winograd::InputTile<'_>, winograd::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         compile!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Float>);
@@ -346,7 +346,7 @@ macro_rules! groups_of_int8 {
         use crate::kernels::{groups, table::compiled};
         use crate::simd::Simd;
 
-        compiled!($simd, [$features], compute, groups::GroupTask, groups::int8::compute);
+        compiled!($simd, [$features], compute, groups::GroupTask<'_>, groups::int8::compute);
         compute
     }};
 }

@@ -346,6 +346,7 @@ impl<'a> Part<'a> {
                     channels: width,
                     begun: &held[..usize::from(accumulate)],
                     gate: None,
+                    held: false,
                     relu: false,
                 });
             }

@@ -272,6 +272,7 @@ impl<'a> Part<'a> {
                     channels: panel.width,
                     begun: &[],
                     gate: None,
+                    held: false,
                     relu: false,
                 });
             }

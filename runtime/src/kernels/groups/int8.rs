@@ -18,7 +18,7 @@ use crate::simd::{FEW_LANES, Integers};
 /// # Safety
 /// As [`compute`](super::compute), of words of four channels: there is a multiple of 4. `y` is valid for writes of `width` words of each pixel.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
+pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask<'_>) {
     let three = S::LANES > FEW_LANES && task.taps == 3 && task.x_step == task.tap;
     for channel in (0..task.channels).step_by(S::LANES) {
         let mut done = 0;
@@ -53,7 +53,7 @@ pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask) {
 #[allow(clippy::needless_range_loop)] // each loop runs over several arrays, and over offsets
 unsafe fn tile<S: Integers, const P: usize, const THREE: bool>(
     simd: S,
-    task: &GroupTask,
+    task: &GroupTask<'_>,
     first: usize,
     channel: usize,
 ) {

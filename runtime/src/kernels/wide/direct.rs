@@ -175,6 +175,7 @@ impl<'a> Part<'a> {
                     channels: panel.width,
                     begun: &held[..usize::from(!first)],
                     gate: None,
+                    held: false,
                     relu: false,
                 });
             }
