@@ -1,7 +1,7 @@
 //! The threads of a session: a fixed team that shares out one layer after another.
 //!
-//! A network is some fifty layers of 20 to 300 microseconds, cut into equal parts when it is compiled. There is nothing to
-//! balance, so there are no queues: the caller publishes one job, does part 0 itself and waits for the others.
+//! A network is some fifty layers of 20 to 300 microseconds, cut into equal parts. The caller publishes one job, does part 0 itself and
+//! waits for the others. What a job balances, it takes in small pieces, which are counted here.
 //!
 //! ```text
 //! run(work):   publish work, count up the generation, wake who sleeps; work(0); wait until nobody is at it
@@ -12,7 +12,7 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -32,6 +32,7 @@ pub struct Threads {
     /// The process that the workers belong to, and whether this is another one: a child that was forked has no workers.
     process: u32,
     forked: Cell<bool>,
+    taken: Vec<OwnLine<Taken>>,
     /// Whether there is a job. (The `Cell` also makes the type `!Sync`: it has one caller.)
     running: Cell<bool>,
 }
@@ -48,8 +49,12 @@ struct Shared {
 }
 
 /// What one thread watches while others write nearby: alone in its cache lines (two are fetched at a time).
+#[derive(Default)]
 #[repr(align(128))]
-struct OwnLine<T>(T);
+pub(crate) struct OwnLine<T>(pub(crate) T);
+
+/// Counts what is taken of a thread's part, by whoever takes it: see [`shares`](crate::kernels::shares).
+pub(crate) type Taken = AtomicU64;
 
 /// The work of one `run`; the lifetime is that of the call, which outlasts every use.
 type Job = *const (dyn Fn(usize) + Sync + 'static);
@@ -103,6 +108,7 @@ impl Threads {
             workers: Vec::new(),
             scratch: vec![scratch()?],
             scratch_len: scratch_bytes / size_of::<f32>(),
+            taken: vec![OwnLine::default()],
             process: 0,
             forked: Cell::new(false),
             running: Cell::new(false),
@@ -112,6 +118,7 @@ impl Threads {
             let Some(worker) = worker else { break };
             team.workers.push(worker);
             team.scratch.push(memory);
+            team.taken.push(OwnLine::default());
             team.process = std::process::id(); // not on systems without threads, where there is none
         }
         Ok(team)
@@ -134,6 +141,11 @@ impl Threads {
     /// Elements of scratch memory that each thread has.
     pub fn scratch(&self) -> usize {
         self.scratch_len
+    }
+
+    /// What is taken of each thread's part of a job.
+    pub(crate) fn taken(&self) -> &[OwnLine<Taken>] {
+        &self.taken[..self.count()]
     }
 
     /// How many there are, the caller's included.

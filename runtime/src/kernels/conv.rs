@@ -19,9 +19,10 @@ use crate::kernels::dot::DotKernel;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, Product};
+use crate::kernels::shares::{Share, Shares};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
-use crate::kernels::{Shares, Target, blocks, groups, must_fit, strassen, winograd, winograd_rows, words};
+use crate::kernels::{Target, groups, must_fit, strassen, winograd, winograd_rows, words};
 use crate::threads::Threads;
 
 /// A convolution's weights, packed by [`pack`](crate::kernels::pack) for some instruction set.
@@ -55,9 +56,8 @@ pub(crate) struct ConvTask<'a> {
     pub(crate) finish: unsafe fn(&Epilogue<'_>),
     /// The activation, if it is more than a ReLU.
     pub(crate) activator: Option<Activator>,
-    /// Pixels, or tiles, blocks or pairs of them.
-    pub(crate) units: Range<usize>,
-    pub(crate) panel_range: Range<usize>,
+    /// What it takes of pixels, or tiles, blocks or pairs of them, and of panels.
+    pub(crate) share: Share<'a>,
 }
 
 impl ConvTask<'_> {
@@ -183,13 +183,11 @@ pub fn convolve(
         gate: gate.as_ptr(),
         finish: kernels.of(kind).finish,
         activator,
-        units: 0..0,
-        panel_range: 0..0,
+        share: shares.of_thread(0),
     };
     let shared = SharedTask(&task);
     threads.run(|index, scratch| {
-        let (units, panel_range) = shares.part(index);
-        let task = ConvTask { units, panel_range, ..shared.task().clone() };
+        let task = ConvTask { share: shares.of_thread(index), ..shared.task().clone() };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions above hold for every pixel and panel of
         // the geometry; the pixels and channels of two threads do not meet, and `y` is borrowed exclusively.
         unsafe {
@@ -322,12 +320,7 @@ impl Work {
 /// `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has; `gate` holds those
 /// of each image, if there is one.
 unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
-    let ConvTask {
-        convolution: Convolution { geometry, residual, activation, gated, .. },
-        units,
-        panel_range,
-        ..
-    } = task;
+    let ConvTask { convolution: Convolution { geometry, residual, activation, gated, .. }, share, .. } = task;
     let output = task.y.of_f32();
     let (depth, panels) = (geometry.depth(), Panels::of(kernels, Precision::F32, geometry));
     // A panel that outgrows the L2 cache would be read anew for each tile: its parts do not.
@@ -339,7 +332,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     let mut gate_offsets = [0usize; BLOCK];
-    for pixels in blocks(units.clone(), BLOCK, kernels.tile) {
+    for pixels in share.blocks(BLOCK, kernels.tile) {
         let count = pixels.len();
         let tiles = count.div_ceil(kernels.tile);
         let fetch = Fetch::of(task.kind, tiles);
@@ -347,7 +340,7 @@ unsafe fn run_direct(kernels: &Kernels, task: &ConvTask<'_>) {
         if *gated {
             locate_gates(geometry, pixels.clone(), &mut gate_offsets);
         }
-        for panel in panel_range.clone() {
+        for panel in share.panels(&pixels) {
             let panel = panels.at(panel);
             let y = output.wrapping_add(panel.first);
             let held = [Begun { sums: y, offsets: &y_offsets[..count] }];

@@ -20,11 +20,11 @@ pub(crate) mod int8;
 use resnet_plan::algorithm::VECTOR;
 use resnet_plan::{Activation, ConvGeometry, Convolution, Precision, Residual};
 
+use crate::kernels::Kernels;
 use crate::kernels::conv::{ConvTask, locate};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panels::Panels;
 use crate::kernels::wide::Kind;
-use crate::kernels::{Kernels, blocks};
 use crate::simd::{FEW_LANES, Integers};
 
 /// Words of a panel's pixel: a cache line, so that all of it is used when it is there.
@@ -108,10 +108,10 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
     let mut y_offsets = [0usize; BLOCK];
     // Whole rows, if that is possible.
     let most = if columns > BLOCK { BLOCK } else { BLOCK / columns * columns };
-    for pixels in blocks(task.units.clone(), most, columns.min(BLOCK)) {
+    for pixels in task.share.blocks(most, columns.min(BLOCK)) {
         let (x_offsets, y_offsets) = (&mut x_offsets[..pixels.len()], &mut y_offsets[..pixels.len()]);
         locate(geometry, pixels.start, x_offsets, y_offsets);
-        for panel in task.panel_range.clone() {
+        for panel in task.share.panels(&pixels) {
             let panel = panels.at(panel);
             let epilogue = task.epilogue(panel);
             let mut first = 0;

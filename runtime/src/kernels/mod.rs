@@ -34,6 +34,7 @@ pub(crate) mod panels;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod product;
+pub(crate) mod shares;
 pub mod strassen;
 pub(crate) mod table;
 pub(crate) mod tiles;
@@ -42,12 +43,9 @@ pub mod winograd;
 pub(crate) mod winograd_rows;
 pub(crate) mod words;
 
-use std::ops::Range;
-
-use resnet_plan::{Fault, Split};
+use resnet_plan::Fault;
 
 use crate::elements::{ElementsMut, bf16};
-use crate::threads::Threads;
 
 pub use channels::*;
 pub use conv::{PackedConv, convolve};
@@ -58,47 +56,8 @@ pub(crate) use fold::{FoldTask, fold_panel};
 pub use moments::{group_norm, reduce};
 pub use peak::{peak_gflops, peak_gops};
 pub use pool::pool;
+pub(crate) use shares::{blocks, share};
 pub use table::Kernels;
-
-/// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.
-#[inline(always)]
-pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
-    total * index / count..total * (index + 1) / count
-}
-
-/// How the threads share a convolution out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
-pub(crate) struct Shares {
-    units: usize,
-    /// Units that stay together.
-    together: usize,
-    panels: usize,
-    by_panels: bool,
-    threads: usize,
-}
-
-impl Shares {
-    pub(crate) fn of(split: Split, threads: &Threads, units: usize, together: usize, panels: usize) -> Self {
-        let threads = threads.count();
-        Shares { units, together, panels, by_panels: split == Split::Channels && panels >= threads, threads }
-    }
-
-    /// The units and panels of a thread.
-    pub(crate) fn part(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        let Shares { units, together, panels, by_panels, threads } = *self;
-        if by_panels {
-            return (0..units, share(panels, index, threads));
-        }
-        let groups = share(units.div_ceil(together), index, threads);
-        (groups.start * together..(groups.end * together).min(units), 0..panels)
-    }
-}
-
-/// Cuts a range into as few blocks of at most `most` as can be, of nearly one size, which is a multiple of `unit` if that fits.
-pub(crate) fn blocks(range: Range<usize>, most: usize, unit: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = range.len().div_ceil(most).max(1);
-    let size = range.len().div_ceil(count).next_multiple_of(unit).clamp(1, most);
-    range.clone().step_by(size).map(move |start| start..(start + size).min(range.end))
-}
 
 /// # Panics
 /// If a geometry does not fit its slices: nothing behind it may be read or written.

@@ -29,7 +29,6 @@ mod pairs;
 use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, SKEW, SUMS};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
-use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, Product};
@@ -113,8 +112,8 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
     let mut planes = Planes::carve(&part, block, scratch);
     let mut pairs = Pairs::NONE;
     let narrow = task.kind != Kind::F32;
-    for range in blocks(task.units.clone(), block, kernels.tile) {
-        pairs.locate(task.convolution, range);
+    for range in task.share.blocks(block, kernels.tile) {
+        pairs.locate(task.convolution, range.clone());
         // SAFETY: the caller's contract, for these pairs.
         unsafe {
             if narrow {
@@ -122,7 +121,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
             }
             part.add_inputs(&pairs, &mut planes);
         }
-        for panel in task.panel_range.clone() {
+        for panel in task.share.panels(&range) {
             let panel = kernels.panel_at(panel, part.outputs);
             if narrow {
                 pairs.place_sums(panel);

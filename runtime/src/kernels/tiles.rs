@@ -271,13 +271,13 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
     let sums = sums.as_mut_ptr().cast::<u32>();
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [NOWHERE; BLOCK * ROWS];
-    for first in task.units.clone().step_by(block) {
-        let count = block.min(task.units.end - first);
+    for tiles in task.share.blocks(block, block) {
+        let (first, count) = (tiles.start, tiles.len());
         for (index, x_offset) in x_offsets[..count].iter_mut().enumerate() {
             *x_offset = tiling.locate(geometry, first + index, &mut y_offsets[index * pixels..][..pixels]);
         }
         let pairs = count.div_ceil(2);
-        for panel in task.panel_range.clone() {
+        for panel in task.share.panels(&tiles) {
             let panel = panels.at(panel);
             let finish = task.finish;
             let epilogue = task.epilogue(panel);

@@ -31,7 +31,6 @@ use resnet_plan::algorithm::{LARGEST_BLOCK, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
 use resnet_plan::{Algorithm, ConvGeometry};
 
-use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS};
 use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, Product};
@@ -69,13 +68,13 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
     let mut slots = [Slots::NONE; 4];
-    for tiles in blocks(task.units.clone(), part.block, 1) {
+    for tiles in task.share.blocks(part.block, 1) {
         for (lasts, slots) in slots.iter_mut().enumerate() {
             slots.find(&part, &tiles, lasts);
         }
         // SAFETY: the caller's contract, for these tiles.
         unsafe { part.transform_inputs(&tiles, &mut planes) };
-        for panel in task.panel_range.clone() {
+        for panel in task.share.panels(&tiles) {
             let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
@@ -186,10 +185,11 @@ impl<'a> Part<'a> {
         let wide = task.kind.wide();
         let (channels, tile) = (windows.words * wide, windows.tile());
         // What the products of a block fetch are the window's nine positions.
-        let tiles = task.units.len().min(block).div_ceil(kernels.tile);
+        let units = task.share.units().len();
+        let tiles = units.min(block).div_ceil(kernels.tile);
         let fetch = match Fetch::of(task.kind, tile.products() * tiles / 9) {
             // Weights that no other block reads again: fetched as such, they leave V in the L2 cache.
-            Fetch::Eighth if task.units.len() <= block => Fetch::Once,
+            Fetch::Eighth if units <= block => Fetch::Once,
             fetch => fetch,
         };
         let depth = depth.min(channels.next_multiple_of(VECTOR));

@@ -79,7 +79,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
         // SAFETY: the caller's contract, for this panel.
         unsafe { part.transform_weights(panel, &mut planes) };
     }
-    for unit in task.units.clone() {
+    for unit in task.share.blocks(1, 1).flatten() {
         let place = part.place(unit);
         // SAFETY: the caller's contract, for this block.
         unsafe { part.transform_inputs(&place, &mut planes) };
@@ -157,7 +157,7 @@ impl<'a> Part<'a> {
 
     fn panels(&self) -> impl Iterator<Item = Panel> {
         let channels = self.task.convolution.geometry.channels;
-        self.task.panel_range.clone().map(move |panel| self.kernels.panel_at(panel, channels))
+        self.task.share.own_panels().map(move |panel| self.kernels.panel_at(panel, channels))
     }
 
     fn place(&self, unit: usize) -> Place {
@@ -170,7 +170,7 @@ impl<'a> Part<'a> {
 
     /// Where a panel begins in U: those before it are all full.
     fn transformed(&self, panel: Panel) -> usize {
-        let first = self.task.panel_range.start * self.kernels.panel;
+        let first = self.task.share.own_panels().start * self.kernels.panel;
         self.windows.runs * self.windows.run * (panel.first - first)
     }
 

@@ -47,10 +47,10 @@ unsafe fn run_vectors(kernel: &DotKernel, compute: unsafe fn(&DotTask<'_>), task
     let (depth, panels) = (geometry.depth(), Panels::of_words(kernel.lanes, kernel.panel, geometry));
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
-    for start in task.units.clone().step_by(BLOCK) {
-        let count = BLOCK.min(task.units.end - start);
-        locate(geometry, start, &mut x_offsets[..count], &mut y_offsets[..count]);
-        for panel in task.panel_range.clone() {
+    for pixels in task.share.blocks(BLOCK, BLOCK) {
+        let count = pixels.len();
+        locate(geometry, pixels.start, &mut x_offsets[..count], &mut y_offsets[..count]);
+        for panel in task.share.panels(&pixels) {
             let panel = panels.at(panel);
             let epilogue = task.epilogue(panel);
             let weights = task.panels.cast::<u32>().wrapping_add(panel.place * depth);

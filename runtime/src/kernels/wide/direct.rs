@@ -15,7 +15,6 @@ use std::ops::Range;
 use resnet_plan::algorithm::{LARGEST_PART, LARGEST_WIDENED, PANEL, widened_block};
 use resnet_plan::{Algorithm, ConvGeometry};
 
-use crate::kernels::blocks;
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
 use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, Product};
@@ -44,11 +43,11 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scr
     let (x, rest) = scratch.split_at_mut(part.block * part.rows * part.span);
     let (g, y) = rest.split_at_mut(LARGEST_PART * PANEL);
     let mut windows = Windows::NONE;
-    for pixels in blocks(task.units.clone(), part.block, kernels.tile) {
+    for pixels in task.share.blocks(part.block, kernels.tile) {
         // SAFETY: the caller's contract, for these pixels, and for each panel.
         unsafe {
-            windows.widen(&part, pixels, x);
-            for panel in task.panel_range.clone() {
+            windows.widen(&part, pixels.clone(), x);
+            for panel in task.share.panels(&pixels) {
                 let panel = panels.at(panel);
                 part.multiply(panel, &windows, x, g, y);
                 finish(task, panel, &windows.y[..windows.count], y.as_mut_ptr(), panel.width);

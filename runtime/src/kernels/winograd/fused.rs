@@ -19,6 +19,7 @@ use resnet_plan::Algorithm;
 use resnet_plan::algorithm::{GROUP, LARGEST_BLOCK};
 use resnet_plan::winograd::Tile;
 
+use crate::kernels::Kernels;
 use crate::kernels::conv::ConvTask;
 use crate::kernels::panels::Panel;
 use crate::kernels::product::LINE;
@@ -28,7 +29,6 @@ use crate::kernels::winograd::places::{Windows, activate, outputs, pixels, place
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::sides;
 use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::{Kernels, blocks};
 
 /// Output channels of a panel, for tiles of so many outputs a side.
 pub fn panel(kernels: &Kernels, output: usize) -> usize {
@@ -55,11 +55,11 @@ fn tile(output: usize) -> Tile {
 pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
-    for tiles in blocks(task.units.clone(), part.block, 1) {
+    for tiles in task.share.blocks(part.block, 1) {
         let slots = [false, true].map(|whole| Slots::find(&part, &tiles, whole));
         // SAFETY: the caller's contract, for these tiles.
         unsafe { part.transform_inputs(&tiles, &slots, &mut planes) };
-        for panel in task.panel_range.clone() {
+        for panel in task.share.panels(&tiles) {
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
                 part.multiply(panel, &slots, &mut planes);
