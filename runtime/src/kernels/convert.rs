@@ -9,7 +9,7 @@ use std::ops::Range;
 use resnet_plan::CopyGeometry;
 
 use crate::elements::{Elements, ElementsMut};
-use crate::kernels::{Kernels, Target, copy, must_fit, share};
+use crate::kernels::{Kernels, Target, copy, must_fit, share_out};
 use crate::simd::{Simd, Stored};
 use crate::threads::Threads;
 
@@ -48,16 +48,14 @@ pub fn convert(
             must_fit(geometry.fits(x.len(), y.len()));
             assert!(geometry.times == [1, 1], "elements of another type are copied once");
             let y = Target::of(y);
-            let count = threads.count();
-            threads.run(|index, _| {
-                let part = share(geometry.batch * geometry.size[0], index, count);
+            share_out(threads, geometry.batch * geometry.size[0], |part| {
                 let convert = |first, count, y| {
                     let task = ConvertTask { x, first, count, scale, y };
                     // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; a line has room
                     // for so many elements.
                     unsafe { (kernels.convert)(&task) }
                 };
-                // SAFETY: the assertions hold for every pixel; the rows of two threads do not meet, and `y` is borrowed exclusively.
+                // SAFETY: the assertions hold for every pixel; the rows of two calls do not meet, and `y` is borrowed exclusively.
                 unsafe {
                     match y {
                         Target::F32(y) => rows(geometry, part, convert, Target::F32, y),

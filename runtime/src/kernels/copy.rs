@@ -8,7 +8,7 @@
 use resnet_plan::{Area, CopyGeometry};
 
 use crate::elements::{Element, ElementsMut, each};
-use crate::kernels::{Shared, must_fit, share};
+use crate::kernels::{Shared, must_fit, share_out};
 use crate::threads::Threads;
 
 /// `y = x`, shared out over threads.
@@ -25,14 +25,13 @@ pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: 
     let whole_rows = front + back == 0 && times == [1, 1] && from.pixel == channels && to.pixel == channels;
     let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
     let shared = Shared(y.as_mut_ptr());
-    let count = threads.count();
-    threads.run(|index, _| {
-        for row in share(batch * height, index, count) {
+    share_out(threads, batch * height, |rows| {
+        for row in rows {
             let (image, row) = (row / height, row % height);
             for column in 0..steps {
                 let x = &x[from.at(image, row / times[0], column / times[1])..][..length];
                 let y = shared.pointer().wrapping_add(to.at(image, row, column));
-                // SAFETY: the assertion holds for every pixel; the rows of two threads do not meet, and `y` is borrowed
+                // SAFETY: the assertion holds for every pixel; the rows of two calls do not meet, and `y` is borrowed
                 // exclusively.
                 let y = unsafe { std::slice::from_raw_parts_mut(y, front + length + back) };
                 y[..front].fill(T::default());

@@ -14,7 +14,7 @@ use resnet_plan::{Activation, Elementwise, Operator, Residual};
 
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::activate::activated;
-use crate::kernels::{Kernels, Target, must_fit, share};
+use crate::kernels::{Kernels, Target, must_fit, share_out};
 use crate::simd::{FEW_LANES, Integers, Stored};
 use crate::threads::Threads;
 
@@ -68,11 +68,9 @@ pub fn elementwise(
         (Elements::U8(_) | Elements::I8(_), Target::U8(_) | Target::I8(_), Residual::Quantized { .. }) => y,
         _ => panic!("there is no kernel for these elements"),
     };
-    let count = threads.count();
-    threads.run(|index, _| {
-        let rows = share(geometry.batch * geometry.size[0], index, count);
+    share_out(threads, geometry.batch * geometry.size[0], |rows| {
         let task = ElementwiseTask { geometry: *geometry, list, x, y, held, rows };
-        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two threads do
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two calls do
         // not meet, and `y` is borrowed exclusively.
         unsafe { (kernels.elementwise)(&task) }
     });

@@ -56,7 +56,7 @@ pub(crate) use fold::{FoldTask, fold_panel};
 pub use moments::{group_norm, reduce};
 pub use peak::{peak_gflops, peak_gops};
 pub use pool::pool;
-pub(crate) use shares::{blocks, share};
+pub(crate) use shares::{blocks, share_out};
 pub use table::Kernels;
 
 /// # Panics

@@ -16,7 +16,7 @@ use resnet_plan::moments::{GroupNorm, Reduce, Reduction};
 
 use crate::kernels::activate::activated;
 use crate::kernels::moments::measure::{Moments, SPAN, measure};
-use crate::kernels::{Kernels, Shared, must_fit, share};
+use crate::kernels::{Kernels, Shared, must_fit, share_out};
 use crate::simd::{FEW_LANES, Integers};
 use crate::threads::Threads;
 
@@ -61,12 +61,11 @@ pub fn group_norm(
     let width = norm.channels.checked_next_multiple_of(WIDTH);
     let needed = width.and_then(|width| width.checked_mul(norm.rows()));
     assert!(needed.is_some_and(|needed| list.len() >= needed), "there are too few weights");
-    let (parts, count) = (norm.batch * Parts::of(norm).count, threads.count());
+    let parts = norm.batch * Parts::of(norm).count;
     let y = Shared(y.as_mut_ptr());
-    threads.run(|index, _| {
-        let parts = share(parts, index, count);
+    share_out(threads, parts, |parts| {
         let task = NormTask { norm: *norm, list, x, y: y.pointer(), parts };
-        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the parts of two threads do
+        // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the parts of two calls do
         // not meet, and `y` is borrowed exclusively.
         unsafe { (kernels.group_norm)(&task) }
     });
@@ -88,13 +87,11 @@ pub fn reduce(
         return;
     }
     must_fit(reduce.fits(x.len(), y.len()));
-    let count = threads.count();
     let y = Shared(y.as_mut_ptr());
     match reduce.reduction {
         Reduction::Statistics { epsilon } => {
             let vectors = reduce.batch * reduce.parts * reduce.channels.div_ceil(LANES);
-            threads.run(|index, _| {
-                let vectors = share(vectors, index, count);
+            share_out(threads, vectors, |vectors| {
                 let task = StatisticsTask { reduce: *reduce, epsilon, x, y: y.pointer(), vectors };
                 // SAFETY: as in `group_norm`.
                 unsafe { (kernels.statistics)(&task) }
@@ -103,11 +100,11 @@ pub fn reduce(
         Reduction::Gem { epsilon, exponent: fixed } => {
             let exponent = fixed.or(exponent.map(f64::from)).expect("a generalized mean has an exponent");
             let vectors = reduce.batch * reduce.parts * reduce.channels.div_ceil(LANES);
-            threads.run(|index, _| {
-                for vector in share(vectors, index, count) {
+            share_out(threads, vectors, |vectors| {
+                for vector in vectors {
                     let (to, means, rest) = generalized_means(reduce, epsilon, exponent, x, vector);
                     for (lane, mean) in means.into_iter().enumerate().take(rest) {
-                        // SAFETY: the assertions hold for every pixel that is written; the vectors of two threads do not meet, and `y` is
+                        // SAFETY: the assertions hold for every pixel that is written; the vectors of two calls do not meet, and `y` is
                         // borrowed exclusively.
                         unsafe { *y.pointer().add(to + lane) = mean };
                     }

@@ -19,7 +19,7 @@ use resnet_plan::{Pixels, PoolGeometry, PoolKind};
 
 use crate::elements::{Elements, ElementsMut};
 use crate::kernels::elementwise::{read, store};
-use crate::kernels::{Kernels, Target, must_fit, share};
+use crate::kernels::{Kernels, Target, must_fit, share_out};
 use crate::simd::{FEW_LANES, Integers, Simd, Stored};
 use crate::threads::Threads;
 
@@ -53,12 +53,10 @@ pub fn pool(
         PoolKind::Blur => kernels.blur,
     };
     let y = Target::of(y);
-    let count = threads.count();
-    threads.run(|index, _| {
-        let rows = share(geometry.batch * geometry.output[0], index, count);
+    share_out(threads, geometry.batch * geometry.output[0], |rows| {
         let task = PoolTask { geometry: *geometry, x, y, rows };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
-        // output; the rows of two threads do not meet, and `y` is borrowed exclusively.
+        // output; the rows of two calls do not meet, and `y` is borrowed exclusively.
         unsafe { kernel(&task) }
     });
 }

@@ -1,4 +1,4 @@
-//! How the threads share a convolution out.
+//! How the threads share a job out.
 //!
 //! ```text
 //! each thread has an equal part, cut into blocks:    it takes its own, from the first on;
@@ -13,11 +13,8 @@ use resnet_plan::Split;
 
 use crate::threads::{OwnLine, Taken, Threads};
 
-/// The part of `total` that thread `index` of `count` takes: whole units, as equal as possible.
-#[inline(always)]
-pub(crate) fn share(total: usize, index: usize, count: usize) -> Range<usize> {
-    total * index / count..total * (index + 1) / count
-}
+/// Blocks of a thread's part of what is not a convolution.
+const BLOCKS: usize = 4;
 
 /// Cuts a range into as few blocks of at most `most` as can be, of nearly one size, which is a multiple of `unit` if that fits.
 pub(crate) fn blocks(range: Range<usize>, most: usize, unit: usize) -> impl Iterator<Item = Range<usize>> {
@@ -28,6 +25,16 @@ pub(crate) fn blocks(range: Range<usize>, most: usize, unit: usize) -> impl Iter
 /// The size of such blocks.
 fn block(len: usize, most: usize, unit: usize) -> usize {
     len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(unit).clamp(1, most)
+}
+
+/// Does some work, of which units do not depend on each other: some of them at a time.
+pub(crate) fn share_out(threads: &Threads, units: usize, work: impl Fn(Range<usize>) + Sync) {
+    let shares = Shares::of(Split::Pixels, threads, units, 1, 1);
+    let most = match threads.count() {
+        1 => units,
+        count => units.div_ceil(BLOCKS * count),
+    };
+    threads.run(|index, _| shares.of_thread(index).blocks(most.max(1), 1).for_each(&work));
 }
 
 /// A convolution that is shared out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
@@ -125,6 +132,11 @@ impl<'a> Share<'a> {
             })
         })
     }
+}
+
+/// The part of `total` that thread `index` of `count` has: whole units, as equal as possible.
+fn share(total: usize, index: usize, count: usize) -> Range<usize> {
+    total * index / count..total * (index + 1) / count
 }
 
 /// Takes a block of so many: the next of the first ones, counted in the lower half, or of the last ones, counted in the upper one.
