@@ -63,7 +63,7 @@ pub fn group_norm(
     assert!(needed.is_some_and(|needed| list.len() >= needed), "there are too few weights");
     let parts = norm.batch * Parts::of(norm).count;
     let y = Shared(y.as_mut_ptr());
-    share_out(threads, parts, |parts| {
+    share_out(threads, parts, &|parts| {
         let task = NormTask { norm: *norm, list, x, y: y.pointer(), parts };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the parts of two calls do
         // not meet, and `y` is borrowed exclusively.
@@ -91,7 +91,7 @@ pub fn reduce(
     match reduce.reduction {
         Reduction::Statistics { epsilon } => {
             let vectors = reduce.batch * reduce.parts * reduce.channels.div_ceil(LANES);
-            share_out(threads, vectors, |vectors| {
+            share_out(threads, vectors, &|vectors| {
                 let task = StatisticsTask { reduce: *reduce, epsilon, x, y: y.pointer(), vectors };
                 // SAFETY: as in `group_norm`.
                 unsafe { (kernels.statistics)(&task) }
@@ -100,7 +100,7 @@ pub fn reduce(
         Reduction::Gem { epsilon, exponent: fixed } => {
             let exponent = fixed.or(exponent.map(f64::from)).expect("a generalized mean has an exponent");
             let vectors = reduce.batch * reduce.parts * reduce.channels.div_ceil(LANES);
-            share_out(threads, vectors, |vectors| {
+            share_out(threads, vectors, &|vectors| {
                 for vector in vectors {
                     let (to, means, rest) = generalized_means(reduce, epsilon, exponent, x, vector);
                     for (lane, mean) in means.into_iter().enumerate().take(rest) {

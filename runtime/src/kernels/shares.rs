@@ -27,14 +27,14 @@ fn block(len: usize, most: usize, unit: usize) -> usize {
     len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(unit).clamp(1, most)
 }
 
-/// Does some work, of which units do not depend on each other: some of them at a time.
-pub(crate) fn share_out(threads: &Threads, units: usize, work: impl Fn(Range<usize>) + Sync) {
+/// Does some work, of which units do not depend on each other: some of them at a time. (Not generic, which keeps code small.)
+pub(crate) fn share_out(threads: &Threads, units: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
     let shares = Shares::of(Split::Pixels, threads, units, 1, 1);
     let most = match threads.count() {
         1 => units,
         count => units.div_ceil(BLOCKS * count),
     };
-    threads.run(|index, _| shares.of_thread(index).blocks(most.max(1), 1).for_each(&work));
+    threads.run(|index, _| shares.of_thread(index).blocks(most.max(1), 1).for_each(work));
 }
 
 /// A convolution that is shared out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
@@ -100,11 +100,9 @@ impl<'a> Share<'a> {
         if self.shares.by_panels { self.shares.part(self.index) } else { 0..self.shares.panels }
     }
 
-    /// Blocks of units, as [`blocks`] cuts them.
-    pub(crate) fn blocks(self, most: usize, unit: usize) -> impl Iterator<Item = Range<usize>> + use<'a> {
-        let balanced = self.shares.balanced && !self.shares.by_panels;
-        let own = if balanced { 0..0 } else { self.units() };
-        blocks(own, most, unit).chain(balanced.then(|| self.take(most, unit)).into_iter().flatten())
+    /// Blocks of at most so many units, of nearly one size, which is a multiple of `unit` if that fits.
+    pub(crate) fn blocks(self, most: usize, unit: usize) -> Blocks<'a> {
+        self.parts(self.shares.balanced && !self.shares.by_panels, self.units(), most, unit)
     }
 
     /// The panels that are multiplied with a block.
@@ -112,31 +110,50 @@ impl<'a> Share<'a> {
         // With one count for all blocks, only those of a single one can be taken.
         let Shares { balanced, by_panels, units, .. } = *self.shares;
         let balanced = balanced && by_panels && block.len() == units;
-        let own = if balanced { 0..0 } else { self.own_panels() };
-        own.chain(balanced.then(|| self.take(1, 1)).into_iter().flatten().flatten())
+        self.parts(balanced, self.own_panels(), 1, 1).map(|panel| panel.start)
     }
 
-    /// Blocks of the thread's part, and then of others'.
-    fn take(self, most: usize, unit: usize) -> impl Iterator<Item = Range<usize>> + use<'a> {
-        let Share { shares, index } = self;
-        let threads = shares.taken.len();
-        (0..threads).flat_map(move |next| {
-            let of = (index + next) % threads;
-            let part = shares.part(of);
-            let size = block(part.len(), most, unit);
-            let count = part.len().div_ceil(size);
-            std::iter::from_fn(move || {
-                let place = take(&shares.taken[of].0, count, next == 0)?;
-                let start = part.start + place * size;
-                Some(start..(start + size).min(part.end))
-            })
-        })
+    fn parts(self, balanced: bool, own: Range<usize>, most: usize, unit: usize) -> Blocks<'a> {
+        let threads = if balanced { self.shares.taken.len() } else { 0 };
+        Blocks { share: self, most, unit, owners: 0..threads, own: if balanced { 0..0 } else { own } }
     }
 }
 
-/// The part of `total` that thread `index` of `count` has: whole units, as equal as possible.
-fn share(total: usize, index: usize, count: usize) -> Range<usize> {
-    total * index / count..total * (index + 1) / count
+/// Blocks of a range of one's own, or of all threads' parts.
+pub(crate) struct Blocks<'a> {
+    share: Share<'a>,
+    most: usize,
+    unit: usize,
+    /// Those that may have blocks left, counted from the thread itself on.
+    owners: Range<usize>,
+    own: Range<usize>,
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = Range<usize>;
+
+    /// (Code of its own: there are many that ask.)
+    #[inline(never)]
+    fn next(&mut self) -> Option<Range<usize>> {
+        let Share { shares, index } = self.share;
+        while !self.owners.is_empty() {
+            let owner = (index + self.owners.start) % shares.taken.len();
+            let part = shares.part(owner);
+            let size = block(part.len(), self.most, self.unit);
+            let count = part.len().div_ceil(size);
+            if let Some(place) = take(&shares.taken[owner].0, count, owner == index) {
+                let start = part.start + place * size;
+                return Some(start..(start + size).min(part.end));
+            }
+            self.owners.start += 1;
+        }
+        if self.own.is_empty() {
+            return None;
+        }
+        let start = self.own.start;
+        self.own.start = (start + block(self.own.len(), self.most, self.unit)).min(self.own.end);
+        Some(start..self.own.start)
+    }
 }
 
 /// Takes a block of so many: the next of the first ones, counted in the lower half, or of the last ones, counted in the upper one.
@@ -146,6 +163,11 @@ fn take(taken: &Taken, count: usize, first: bool) -> Option<usize> {
     let left = |taken: u64| (halves(taken).iter().sum::<usize>() < count).then_some(taken + more);
     let [front, back] = halves(taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).ok()?);
     Some(if first { front } else { count - 1 - back })
+}
+
+/// The part of `total` that thread `index` of `count` has: whole units, as equal as possible.
+fn share(total: usize, index: usize, count: usize) -> Range<usize> {
+    total * index / count..total * (index + 1) / count
 }
 
 #[cfg(test)]
