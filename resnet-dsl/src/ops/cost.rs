@@ -19,6 +19,8 @@ const MAKE: usize = 6;
 /// Rapids, VNNI and AVX-VNNI).
 const TRANSFORM_BESIDE_DOTS: usize = 13;
 const MAKE_BESIDE_DOTS: usize = 16;
+/// The first of the two where only rows are transformed: against a stem's direct sum, whose runs are short.
+const ROWS_BESIDE_DOTS: usize = 5;
 /// A wide word of the weights or inputs, widened: read from, and written to, the L2 cache.
 const WIDEN: usize = 6;
 /// A number of the weights, transformed in a register for a group of tiles, in hundredths: it waits for what it is made of.
@@ -115,13 +117,16 @@ impl Layer<'_> {
         // While products are computed, weights come from memory: whichever takes longer.
         let read = READ * self.weights(algorithm) / precision.per_word();
         let narrow = precision != Precision::F32;
-        let (transform, make) = match (precision, class) {
-            (Precision::Int8, Class::Dots) => (TRANSFORM_BESIDE_DOTS, MAKE_BESIDE_DOTS),
+        let (transform, make) = match (precision, class, algorithm) {
+            (Precision::Int8, Class::Dots, Algorithm::WinogradRows { .. }) => {
+                (ROWS_BESIDE_DOTS, MAKE_BESIDE_DOTS)
+            }
+            (Precision::Int8, Class::Dots, _) => (TRANSFORM_BESIDE_DOTS, MAKE_BESIDE_DOTS),
             _ => (TRANSFORM, MAKE),
         };
         match algorithm {
             Algorithm::Direct => {
-                let products = read.max(pixels * self.multiplied() / rate);
+                let products = read.max(pixels * self.multiplied(class) / rate);
                 // What is widened: weights, once a block, and inputs, once a row of the window.
                 let depth = conv.kernel[0] * conv.kernel[1] * words;
                 let blocks = pixels.div_ceil(widened_block(depth));
@@ -176,11 +181,15 @@ impl Layer<'_> {
         }
     }
 
-    /// Numbers of the kernel as a direct sum multiplies it: with the zeros between the groups of a block.
-    fn multiplied(&self) -> usize {
+    /// Numbers of the kernel as a direct sum multiplies it: with the zeros between the groups of a block, and those that fill a word.
+    fn multiplied(&self, class: Class) -> usize {
         let Conv2d { kernel, filters, groups, .. } = self.conv;
-        let blocks = blocks(*groups, [self.x[3], *filters], self.precision);
-        kernel[0] * kernel[1] * (self.x[3] / blocks) * filters
+        let inputs = self.x[3] / blocks(*groups, [self.x[3], *filters], self.precision);
+        let inputs = match (self.precision, class) {
+            (Precision::Int8, Class::Dots) => inputs.next_multiple_of(self.precision.per_word()),
+            _ => inputs,
+        };
+        kernel[0] * kernel[1] * inputs * filters
     }
 
     /// Words of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are

@@ -48,7 +48,7 @@ pub fn convert(
             must_fit(geometry.fits(x.len(), y.len()));
             assert!(geometry.times == [1, 1], "elements of another type are copied once");
             let y = Target::of(y);
-            share_out(threads, geometry.batch * geometry.size[0], &|part| {
+            share_out(threads, geometry.batch * geometry.size[0], 1, &|part| {
                 let convert = |first, count, y| {
                     let task = ConvertTask { x, first, count, scale, y };
                     // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; a line has room

@@ -25,7 +25,7 @@ pub fn copy<T: Element>(threads: &Threads, geometry: &CopyGeometry, x: &[T], y: 
     let whole_rows = front + back == 0 && times == [1, 1] && from.pixel == channels && to.pixel == channels;
     let (steps, length) = if whole_rows { (1, width * channels) } else { (width, channels) };
     let shared = Shared(y.as_mut_ptr());
-    share_out(threads, batch * height, &|rows| {
+    share_out(threads, batch * height, 1, &|rows| {
         for row in rows {
             let (image, row) = (row / height, row % height);
             for column in 0..steps {

@@ -68,7 +68,7 @@ pub fn elementwise(
         (Elements::U8(_) | Elements::I8(_), Target::U8(_) | Target::I8(_), Residual::Quantized { .. }) => y,
         _ => panic!("there is no kernel for these elements"),
     };
-    share_out(threads, geometry.batch * geometry.size[0], &|rows| {
+    share_out(threads, geometry.batch * geometry.size[0], 1, &|rows| {
         let task = ElementwiseTask { geometry: *geometry, list, x, y, held, rows };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the rows of two calls do
         // not meet, and `y` is borrowed exclusively.

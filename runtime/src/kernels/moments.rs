@@ -61,9 +61,9 @@ pub fn group_norm(
     let width = norm.channels.checked_next_multiple_of(WIDTH);
     let needed = width.and_then(|width| width.checked_mul(norm.rows()));
     assert!(needed.is_some_and(|needed| list.len() >= needed), "there are too few weights");
-    let parts = norm.batch * Parts::of(norm).count;
+    let parts = Parts::of(norm);
     let y = Shared(y.as_mut_ptr());
-    share_out(threads, parts, &|parts| {
+    share_out(threads, norm.batch * parts.count, parts.most(norm), &|parts| {
         let task = NormTask { norm: *norm, list, x, y: y.pointer(), parts };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel; the parts of two calls do
         // not meet, and `y` is borrowed exclusively.
@@ -91,7 +91,7 @@ pub fn reduce(
     match reduce.reduction {
         Reduction::Statistics { epsilon } => {
             let vectors = reduce.batch * reduce.parts * reduce.channels.div_ceil(LANES);
-            share_out(threads, vectors, &|vectors| {
+            share_out(threads, vectors, SPAN / LANES, &|vectors| {
                 let task = StatisticsTask { reduce: *reduce, epsilon, x, y: y.pointer(), vectors };
                 // SAFETY: as in `group_norm`.
                 unsafe { (kernels.statistics)(&task) }
@@ -100,7 +100,7 @@ pub fn reduce(
         Reduction::Gem { epsilon, exponent: fixed } => {
             let exponent = fixed.or(exponent.map(f64::from)).expect("a generalized mean has an exponent");
             let vectors = reduce.batch * reduce.parts * reduce.channels.div_ceil(LANES);
-            share_out(threads, vectors, &|vectors| {
+            share_out(threads, vectors, 1, &|vectors| {
                 for vector in vectors {
                     let (to, means, rest) = generalized_means(reduce, epsilon, exponent, x, vector);
                     for (lane, mean) in means.into_iter().enumerate().take(rest) {
@@ -177,7 +177,12 @@ impl Parts {
     /// deviation have the same bits.
     fn together(&self, norm: &GroupNorm, first: usize, end: usize) -> usize {
         let end = end.min(first - first % self.count + self.normalized);
-        end.min(first + SPAN / (self.groups * norm.width())).max(first + 1)
+        end.min(first + self.most(norm)).max(first + 1)
+    }
+
+    /// The most parts that are one span, or one.
+    fn most(&self, norm: &GroupNorm) -> usize {
+        (SPAN / (self.groups * norm.width())).max(1)
     }
 }
 

@@ -53,7 +53,7 @@ pub fn pool(
         PoolKind::Blur => kernels.blur,
     };
     let y = Target::of(y);
-    share_out(threads, geometry.batch * geometry.output[0], &|rows| {
+    share_out(threads, geometry.batch * geometry.output[0], 1, &|rows| {
         let task = PoolTask { geometry: *geometry, x, y, rows };
         // SAFETY: `kernels` shows that the machine has the instruction set; the assertions hold for every pixel of the geometry, input and
         // output; the rows of two calls do not meet, and `y` is borrowed exclusively.

@@ -4,7 +4,8 @@
 //! each thread has an equal part, cut into blocks:    it takes its own, from the first on;
 //!                                                    then those that others have not begun, from their last on
 //! ```
-//! So a core that is slower, or busy with another program too, computes less. Which blocks there are does not depend on who takes them.
+//! So a core that is slower, or whose other half is busy, computes less. (A thread that the system has put aside is waited for: it is at a
+//! block.) Which blocks there are does not depend on who takes them.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -27,12 +28,18 @@ fn block(len: usize, most: usize, unit: usize) -> usize {
     len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(unit).clamp(1, most)
 }
 
-/// Does some work, of which units do not depend on each other: some of them at a time. (Not generic, which keeps code small.)
-pub(crate) fn share_out(threads: &Threads, units: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+/// Does some work, of which units do not depend on each other: some of them at a time, and so many of a part `together`, as far as
+/// possible. (Not generic, which keeps code small.)
+pub(crate) fn share_out(
+    threads: &Threads,
+    units: usize,
+    together: usize,
+    work: &(dyn Fn(Range<usize>) + Sync),
+) {
     let shares = Shares::of(Split::Pixels, threads, units, 1, 1);
     let most = match threads.count() {
         1 => units,
-        count => units.div_ceil(BLOCKS * count),
+        count => units.div_ceil(BLOCKS * count).max(together),
     };
     threads.run(|index, _| shares.of_thread(index).blocks(most.max(1), 1).for_each(work));
 }
