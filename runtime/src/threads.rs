@@ -32,6 +32,7 @@ pub struct Threads {
     /// The process that the workers belong to, and whether this is another one: a child that was forked has no workers.
     process: u32,
     forked: Cell<bool>,
+    /// For each thread, what is taken of its part of a job.
     taken: Vec<OwnLine<Taken>>,
     /// Whether there is a job. (The `Cell` also makes the type `!Sync`: it has one caller.)
     running: Cell<bool>,

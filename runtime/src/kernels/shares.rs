@@ -44,7 +44,7 @@ pub(crate) fn share_out(
     threads.run(|index, _| shares.of_thread(index).blocks(most.max(1), 1).for_each(work));
 }
 
-/// A convolution that is shared out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
+/// A job that is shared out: by units (pixels, or tiles or pairs of them), or by panels of output channels.
 pub(crate) struct Shares<'a> {
     taken: &'a [OwnLine<Taken>],
     units: usize,
@@ -56,7 +56,7 @@ pub(crate) struct Shares<'a> {
     balanced: bool,
 }
 
-/// What a thread takes of it. All threads ask for blocks once, and for the same; by panels, for those of each block once.
+/// What a thread takes of a job. All threads ask for blocks once, and for the same; by panels, for those of each block once.
 #[derive(Clone, Copy)]
 pub(crate) struct Share<'a> {
     shares: &'a Shares<'a>,
