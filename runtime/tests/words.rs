@@ -144,10 +144,10 @@ impl Int8 {
                 let scale = f64::from(if self.activation.is_homogeneous() { 1.0 } else { scale });
                 (self.activation.apply(f64::from(value) * scale, f64::from(slopes[o])) / scale) as f32
             };
-            let mut value = sum as f32 * self.scale[o] + self.bias[o];
+            let mut value = (sum as f32).mul_add(self.scale[o], self.bias[o]);
             values[1][place] = Some(activated(value, 1.0));
             if let Residual::Quantized { signed, scale } = self.residual {
-                value += number(self.before[place], signed) as f32 * scale;
+                value = (number(self.before[place], signed) as f32).mul_add(scale, value);
             }
             values[0][place] = Some(activated(value, self.quantization));
         });

@@ -125,7 +125,8 @@ unsafe fn rows<Y: Copy + Default>(
     // A run of elements that lie next to each other in the input: as many whole pixels as fit, or a part of one.
     let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
     let quads = front == 0 && channels < QUAD && channels + back == QUAD;
-    let mut line = [Y::default(); LINE];
+    // The last pixel, too, is read as a quad.
+    let mut line = [Y::default(); LINE + QUAD];
     for number in part {
         let (image, row) = (number / height, number % height);
         for column in (0..width).step_by(together) {
@@ -172,13 +173,17 @@ unsafe fn rows<Y: Copy + Default>(
 /// Writes pixels of `C` channels as ones of a quad, with zeros behind.
 ///
 /// # Safety
-/// The line has so many pixels; `to` must be valid for writes of as many quads, so far apart.
+/// The line has so many pixels, and elements for a quad from the last one on; `to` must be valid for writes of as many quads, so far
+/// apart.
 #[inline(always)]
 unsafe fn spread<T: Copy + Default, const C: usize>(line: &[T], pixels: usize, to: *mut T, step: usize) {
-    for (pixel, numbers) in line.chunks_exact(C).take(pixels).enumerate() {
-        let mut quad = [T::default(); QUAD];
-        quad[..C].copy_from_slice(numbers);
+    let from = line.as_ptr();
+    for pixel in 0..pixels {
         // SAFETY: the caller's contract; an array is as aligned as its elements.
-        unsafe { *to.add(pixel * step).cast::<[T; QUAD]>() = quad };
+        unsafe {
+            let mut quad: [T; QUAD] = *from.add(pixel * C).cast();
+            quad[C..].fill(T::default());
+            *to.add(pixel * step).cast() = quad;
+        }
     }
 }

@@ -212,10 +212,16 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
             unsafe {
                 let from = from.add(x.at(image, 0, 0));
                 for channel in (0..together).step_by(TOGETHER * S::LANES) {
-                    let results = block::<S, F, T, TOGETHER>(simd, from.add(channel), x, &window, S::LANES);
-                    for (index, result) in results.into_iter().enumerate() {
-                        let to = to.add(place + channel + index * S::LANES);
-                        T::store(simd, to, F::finish(simd, result, count, scale), S::LANES);
+                    let mut results =
+                        block::<S, F, T, TOGETHER>(simd, from.add(channel), x, &window, S::LANES);
+                    for result in &mut results {
+                        *result = F::finish(simd, *result, count, scale);
+                    }
+                    let to = to.add(place + channel);
+                    for first in (0..TOGETHER).step_by(S::PACKED) {
+                        let mut packed = [results[first]; 4];
+                        packed[..S::PACKED].copy_from_slice(&results[first..first + S::PACKED]);
+                        T::store_packed(simd, to.add(first * S::LANES), packed);
                     }
                 }
                 for channel in (together..whole).step_by(S::LANES) {

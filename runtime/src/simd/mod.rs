@@ -95,6 +95,12 @@ pub(crate) trait Simd: Copy {
     /// `a * b + c`, rounded once where the machine can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
+    /// `a * b + c`, rounded once: the same bits on every machine, but slow where it has no instruction for it.
+    #[inline(always)]
+    fn fused(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        self.mul_add(a, b, c)
+    }
+
     /// The larger of each pair; NaN if either is.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 

@@ -77,6 +77,21 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn fused(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        // Products are exact in double precision. A sum that is rounded to it may be rounded again, unless it then lies in the middle of
+        // two f32, or below the normal ones.
+        let sums: [f64; 4] =
+            std::array::from_fn(|lane| f64::from(a[lane]) * f64::from(b[lane]) + f64::from(c[lane]));
+        let is_middle = |sum: f64| sum.to_bits() << 35 == 1 << 63;
+        let is_small = |sum: f64| sum != 0.0 && sum.abs() < f64::from(f32::MIN_POSITIVE);
+        // (Without a branch for each.)
+        if sums.iter().fold(false, |any, sum| any | is_middle(*sum) | is_small(*sum)) {
+            return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
+        }
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
     fn max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|lane| if a[lane] > b[lane] || a[lane].is_nan() { a[lane] } else { b[lane] })
     }
@@ -332,4 +347,39 @@ fn rounded(number: f32, least: f32, most: f32) -> f32 {
     // no instruction for it.)
     const INTEGER: f32 = 12_582_912.0;
     (cut + INTEGER) - INTEGER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where double precision alone would round twice, and anywhere.
+    #[test]
+    fn fused_rounds_once() {
+        // SAFETY: every machine has the scalar instruction set.
+        let simd = unsafe { Scalar::assume() };
+        let check = |[a, b, c]: [f32; 3]| {
+            let found = simd.fused([1.0, a, 0.0, a], [2.0, b, b, -b], [0.5, c, c, c]);
+            let expected = [2.5, a.mul_add(b, c), 0.0f32.mul_add(b, c), a.mul_add(-b, c)];
+            let bits = |numbers: [f32; 4]| numbers.map(|n| Some(n.to_bits()).filter(|_| !n.is_nan()));
+            assert_eq!(bits(found), bits(expected), "{a:e} * {b:e} + {c:e}");
+        };
+        // 1 + 2^-11 + 2^-24 lies between two f32, and there are more of them above 2^-126 than below.
+        let (tiny, middle) = (2f32.powi(-80), 1.0 + 2f32.powi(-12));
+        for c in [0.0, tiny, -tiny, f32::INFINITY, f32::NAN] {
+            check([middle, middle, c]);
+            check([middle * 2f32.powi(-70), middle * 2f32.powi(-70), c * 2f32.powi(-60)]);
+        }
+        let mut state = 1u64;
+        for _ in 0..200_000 {
+            let numbers = std::array::from_fn(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                f32::from_bits((state >> 32) as u32)
+            });
+            check(numbers);
+            // As epilogues have them: integers, and numbers of about their size.
+            let [a, b, c] = numbers.map(|number| number.to_bits());
+            check([(a % 512) as f32, 1.0 + b as f32 / 2f32.powi(32), (c as i32 >> 20) as f32 / 8.0]);
+        }
+    }
 }
