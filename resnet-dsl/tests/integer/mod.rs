@@ -10,7 +10,8 @@
 //! then:         ReLU; if y is quantized, cut to its range and rounded, half to even
 //! others:       the operator's definition in f64, of elements times their scales; kernels may be a step away
 //! ```
-//! Sums of products are exact; each operation of the other lines is rounded to f32 by itself. The scale of f32 is 1.
+//! Sums of products are exact. A convolution's `.. * .. + ..` is rounded to f32 once; each operation of the other lines by itself. The
+//! scale of f32 is 1.
 
 use std::collections::HashMap;
 
@@ -162,9 +163,9 @@ fn convolve(
         let output = index % outputs;
         let factor = (x_scale * kernel_scales[output] / y_scale) as f32;
         let bias = (bias[output] / y_scale) as f32;
-        let mut value = *sum as f32 * factor + bias;
+        let mut value = (*sum as f32).mul_add(factor, bias);
         if let Some(residual) = residual {
-            value += residual.array.data[index] as f32 * ratio(residual.element, element);
+            value = (residual.array.data[index] as f32).mul_add(ratio(residual.element, element), value);
         }
         largest = largest.max(f64::from(value.abs()));
         let slope = slopes.get(output).copied().unwrap_or_default();

@@ -1,8 +1,9 @@
 //! Activations, in place. The cut-off of a ReLU is part of the micro-kernels; all others are computed here, for the outputs of a
 //! block that was just written and lies in the nearest caches.
 //!
-//! No operation is fused, so all instruction sets compute the same bits: int8 depend on that. Their values are in units of the output's
-//! quantization scale `s`, so that is `f(s * x) / s`. (Where `f` only multiplies with slopes, the scale does not matter.)
+//! Each operation is rounded by itself, without [`Simd::mul_add`], so all instruction sets compute the same bits: int8 depend on that.
+//! Their values are in units of the output's quantization scale `s`, so that is `f(s * x) / s`. (Where `f` only multiplies with slopes, the
+//! scale does not matter.)
 
 use resnet_plan::Activation;
 

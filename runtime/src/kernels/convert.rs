@@ -125,7 +125,7 @@ unsafe fn rows<Y: Copy + Default>(
     // A run of elements that lie next to each other in the input: as many whole pixels as fit, or a part of one.
     let together = if from.pixel == channels { (LINE / channels).max(1) } else { 1 };
     let quads = front == 0 && channels < QUAD && channels + back == QUAD;
-    // The last pixel, too, is read as a quad.
+    // Pixels are read as whole quads, which is one instruction: the last one reaches beyond the run.
     let mut line = [Y::default(); LINE + QUAD];
     for number in part {
         let (image, row) = (number / height, number % height);
@@ -135,7 +135,7 @@ unsafe fn rows<Y: Copy + Default>(
             for first in (0..total).step_by(LINE) {
                 let part = LINE.min(total - first);
                 convert(from.at(image, row, column) + first, part, target(line.as_mut_ptr()));
-                // SAFETY: the pixels lie in the output; the line has the part.
+                // SAFETY: the pixels lie in the output; the line has the part, and room for a quad behind it.
                 unsafe {
                     if quads {
                         let y = y.add(to.at(image, row, column));
@@ -173,8 +173,8 @@ unsafe fn rows<Y: Copy + Default>(
 /// Writes pixels of `C` channels as ones of a quad, with zeros behind.
 ///
 /// # Safety
-/// The line has so many pixels, and elements for a quad from the last one on; `to` must be valid for writes of as many quads, so far
-/// apart.
+/// `line` holds so many pixels, and a whole quad from the last one's first element on; `to` must be valid for writes of as many quads,
+/// `step` elements apart.
 #[inline(always)]
 unsafe fn spread<T: Copy + Default, const C: usize>(line: &[T], pixels: usize, to: *mut T, step: usize) {
     let from = line.as_ptr();

@@ -5,7 +5,7 @@
 //!     x times its scale;  plus or times what y holds, times its scale;  or times the channel's scale, plus its shift
 //!     the activation;  times y's scale, rounded to what y holds
 //! ```
-//! No operation is fused, so that int8 have the same bits on all instruction sets.
+//! Each operation is rounded by itself, without `Simd::mul_add`, so that int8 have the same bits on all instruction sets.
 
 use std::ops::Range;
 

@@ -7,7 +7,7 @@
 //! value = value + residual * its scale
 //! y     = rounded(activation(value))           to nearest, even if in the middle; int8: cut to the range
 //! ```
-//! A product and the sum that it is added to are rounded once, also where the machine has no such instruction.
+//! Each `.. * .. + ..` is rounded once ([`Simd::fused_mul_add`]): [`Simd::mul_add`] would give other bits in scalar code.
 //!
 //! A ReLU is a part of the last step. Before any other activation, values take the place of their sums, in f32; they are activated there,
 //! and then rounded.
@@ -144,7 +144,7 @@ impl<S: Simd> Sums<S> for Scaled {
     #[inline(always)]
     unsafe fn value(simd: S, [scale, bias]: [S::Vector; 2], from: *const u32) -> S::Vector {
         // SAFETY: the caller's contract.
-        unsafe { simd.fused(simd.load_i32(from.cast()), scale, bias) }
+        unsafe { simd.fused_mul_add(simd.load_i32(from.cast()), scale, bias) }
     }
 }
 
@@ -192,7 +192,7 @@ unsafe fn activate<S: Simd, V: Sums<S>, R: Stored<S>>(
                 if residual.is_some() {
                     let count = (task.channels - channel).min(S::LANES);
                     let before = R::load(simd, before.add(offset + channel), count);
-                    value = simd.fused(before, factor, value);
+                    value = simd.fused_mul_add(before, factor, value);
                 }
                 simd.store(place.cast(), value);
             }
@@ -270,7 +270,7 @@ unsafe fn finished<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     unsafe {
         let mut value = V::value(simd, parameters, from);
         if let Some(factor) = factor {
-            value = simd.fused(R::load(simd, to.cast(), count), factor, value);
+            value = simd.fused_mul_add(R::load(simd, to.cast(), count), factor, value);
         }
         if Y::POSITIVE { value } else { simd.at_least(floor, value) }
     }

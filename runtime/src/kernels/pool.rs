@@ -218,9 +218,9 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                         *result = F::finish(simd, *result, count, scale);
                     }
                     let to = to.add(place + channel);
+                    const { assert!(TOGETHER.is_multiple_of(S::PACKED)) };
                     for first in (0..TOGETHER).step_by(S::PACKED) {
-                        let mut packed = [results[first]; 4];
-                        packed[..S::PACKED].copy_from_slice(&results[first..first + S::PACKED]);
+                        let packed = std::array::from_fn(|index| results[first + index.min(S::PACKED - 1)]);
                         T::store_packed(simd, to.add(first * S::LANES), packed);
                     }
                 }

@@ -92,12 +92,13 @@ pub(crate) trait Simd: Copy {
     /// `a / b`
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
-    /// `a * b + c`, rounded once where the machine can.
+    /// `a * b + c`, rounded once if the instruction set has an instruction for it, else twice.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// `a * b + c`, rounded once: the same bits on every machine, but slow where it has no instruction for it.
+    /// `a * b + c`, rounded once on every instruction set, slowly where there is no instruction for it. Whoever rounds twice in
+    /// [`Simd::mul_add`] must define this.
     #[inline(always)]
-    fn fused(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+    fn fused_mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         self.mul_add(a, b, c)
     }
 

@@ -77,14 +77,16 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn fused(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        // Products are exact in double precision. A sum that is rounded to it may be rounded again, unless it then lies in the middle of
-        // two f32, or below the normal ones.
+    fn fused_mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        // In double precision the product is exact; the sum is rounded there, and then to f32. That is the same as one rounding, unless the
+        // first gives the middle of two f32. Subnormal f32 have other middles, so all such sums count as doubtful; but not zero, which is
+        // always exact.
+        const FINER: u32 = f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS;
         let sums: [f64; 4] =
             std::array::from_fn(|lane| f64::from(a[lane]) * f64::from(b[lane]) + f64::from(c[lane]));
-        let is_middle = |sum: f64| sum.to_bits() << 35 == 1 << 63;
+        let is_middle = |sum: f64| sum.to_bits() << (64 - FINER) == 1 << 63;
         let is_small = |sum: f64| sum != 0.0 && sum.abs() < f64::from(f32::MIN_POSITIVE);
-        // (Without a branch for each.)
+        // (`|` and not `||`: one branch for all lanes.)
         if sums.iter().fold(false, |any, sum| any | is_middle(*sum) | is_small(*sum)) {
             return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
         }
@@ -355,21 +357,23 @@ mod tests {
 
     /// Where double precision alone would round twice, and anywhere.
     #[test]
-    fn fused_rounds_once() {
+    fn fused_mul_add_rounds_once() {
         // SAFETY: every machine has the scalar instruction set.
         let simd = unsafe { Scalar::assume() };
         let check = |[a, b, c]: [f32; 3]| {
-            let found = simd.fused([1.0, a, 0.0, a], [2.0, b, b, -b], [0.5, c, c, c]);
+            let found = simd.fused_mul_add([1.0, a, 0.0, a], [2.0, b, b, -b], [0.5, c, c, c]);
             let expected = [2.5, a.mul_add(b, c), 0.0f32.mul_add(b, c), a.mul_add(-b, c)];
             let bits = |numbers: [f32; 4]| numbers.map(|n| Some(n.to_bits()).filter(|_| !n.is_nan()));
             assert_eq!(bits(found), bits(expected), "{a:e} * {b:e} + {c:e}");
         };
-        // 1 + 2^-11 + 2^-24 lies between two f32, and there are more of them above 2^-126 than below.
-        let (tiny, middle) = (2f32.powi(-80), 1.0 + 2f32.powi(-12));
+        // The product is the middle of two f32; double precision loses what is added to it.
+        let (middle, tiny) = (1.0 + 2f32.powi(-12), 2f32.powi(-80));
         for c in [0.0, tiny, -tiny, f32::INFINITY, f32::NAN] {
             check([middle, middle, c]);
-            check([middle * 2f32.powi(-70), middle * 2f32.powi(-70), c * 2f32.powi(-60)]);
         }
+        // Subnormal: an odd number, and a product just below half of its last place.
+        let root = 2f32.powi(-75);
+        check([root * (1.0 + f32::EPSILON), root * (1.0 - f32::EPSILON), f32::from_bits(0x0040_0001)]);
         let mut state = 1u64;
         for _ in 0..200_000 {
             let numbers = std::array::from_fn(|_| {
