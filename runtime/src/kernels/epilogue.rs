@@ -192,7 +192,7 @@ unsafe fn activate<S: Simd, V: Sums<S>, R: Stored<S>>(
                 if residual.is_some() {
                     let count = (task.channels - channel).min(S::LANES);
                     let before = R::load(simd, before.add(offset + channel), count);
-                    value = simd.fused_mul_add(before, factor, value);
+                    value = with_residual::<S, R>(simd, value, before, factor);
                 }
                 simd.store(place.cast(), value);
             }
@@ -270,8 +270,19 @@ unsafe fn finished<S: Simd, V: Sums<S>, R: Stored<S>, Y: Stored<S>>(
     unsafe {
         let mut value = V::value(simd, parameters, from);
         if let Some(factor) = factor {
-            value = simd.fused_mul_add(R::load(simd, to.cast(), count), factor, value);
+            value = with_residual::<S, R>(simd, value, R::load(simd, to.cast(), count), factor);
         }
         if Y::POSITIVE { value } else { simd.at_least(floor, value) }
     }
+}
+
+/// A value and what the output held. Others than int8 have no factor.
+#[inline(always)]
+fn with_residual<S: Simd, R: Stored<S>>(
+    simd: S,
+    value: S::Vector,
+    before: S::Vector,
+    factor: S::Vector,
+) -> S::Vector {
+    if R::INT8 { simd.fused_mul_add(before, factor, value) } else { simd.add(value, before) }
 }

@@ -78,17 +78,20 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn fused_mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
+        }
         // In double precision the product is exact; the sum is rounded there, and then to f32. That is the same as one rounding, unless the
         // first gives the middle of two f32. Subnormal f32 have other middles, so all such sums count as doubtful; but not zero, which is
         // always exact.
         const FINER: u32 = f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS;
-        let sums: [f64; 4] =
-            std::array::from_fn(|lane| f64::from(a[lane]) * f64::from(b[lane]) + f64::from(c[lane]));
+        let product = |lane: usize| f64::from(a[lane]) * f64::from(b[lane]);
+        let sums: [f64; 4] = std::array::from_fn(|lane| product(lane) + f64::from(c[lane]));
         let is_middle = |sum: f64| sum.to_bits() << (64 - FINER) == 1 << 63;
         let is_small = |sum: f64| sum != 0.0 && sum.abs() < f64::from(f32::MIN_POSITIVE);
         // (`|` and not `||`: one branch for all lanes.)
         if sums.iter().fold(false, |any, sum| any | is_middle(*sum) | is_small(*sum)) {
-            return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
+            return std::array::from_fn(|lane| odd_sum(product(lane), f64::from(c[lane])) as f32);
         }
         sums.map(|sum| sum as f32)
     }
@@ -311,6 +314,21 @@ unsafe fn put<T: Copy, const N: usize>(to: *mut T, numbers: [T; N], count: usize
 #[inline(always)]
 fn number(lane: f32) -> i32 {
     lane.to_bits().cast_signed()
+}
+
+/// `a + b`, rounded to the one of two neighbours whose last bit is 1, unless it is exact: f32 that are made of it are rounded as if of the exact
+/// sum (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd").
+fn odd_sum(a: f64, b: f64) -> f64 {
+    let sum = a + b;
+    // What rounding took away, exactly (Knuth, The Art of Computer Programming, volume 2, section 4.2.2).
+    let of_b = sum - a;
+    let error = (a - (sum - of_b)) + (b - of_b);
+    // (NaN, of what is not finite, is no error.)
+    match sum.to_bits() {
+        bits if bits & 1 == 1 || error.is_nan() || error == 0.0 => sum,
+        bits if (error > 0.0) == (sum > 0.0) => f64::from_bits(bits + 1),
+        bits => f64::from_bits(bits - 1),
+    }
 }
 
 /// An int32 as a lane.

@@ -7,6 +7,8 @@ use crate::simd::Simd;
 pub(crate) trait Stored<S: Simd>: Copy {
     /// Whether there are no elements below zero, so that storing cuts them off.
     const POSITIVE: bool = false;
+    /// Whether elements are int8, which have a quantization scale.
+    const INT8: bool = size_of::<Self>() == 1;
 
     /// The first `count` elements, and zeros.
     ///
