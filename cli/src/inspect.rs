@@ -97,9 +97,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
              --stage and --after go with text and JSON"
         );
     }
-    if *stage == Some(Stage::Algorithms) && format != Format::Text {
-        bail!("--stage algorithms is text: in JSON, `layers` and `plan` have the chosen ones");
-    }
     if *compact && format != Format::Svg {
         bail!("--compact goes with --format svg");
     }
@@ -165,7 +162,8 @@ fn of_graph(arguments: &Arguments, graph: &Graph) -> String {
 fn algorithms(compiled: &Compiled) -> String {
     let precision = compiled.plan.description.precision;
     let head = format!(
-        "algorithms of {}, {precision}: what each would cost, in millions of multiply-adds of f32 that take as long; * the one taken",
+        "algorithms of {}, {precision}: what each would cost, in millions of multiply-adds of f32 that take as long; * the one taken; \
+         which do not compute the layer, and why",
         compiled.plan.description.name
     );
     iter::once(head).chain(choices(compiled).iter().map(Choice::to_string)).map(|line| line + "\n").collect()
@@ -176,7 +174,8 @@ fn part(report: Value, stage: Option<Stage>) -> Value {
     let keys: &[&str] = match stage {
         None | Some(Stage::Ir) => return report,
         Some(Stage::Spec) => &["version", "spec"],
-        Some(Stage::Plan | Stage::Algorithms) => &["version", "layers", "plan", "memory", "costs"],
+        Some(Stage::Algorithms) => &["version", "choices"],
+        Some(Stage::Plan) => &["version", "layers", "plan", "memory", "costs"],
         Some(Stage::Code) => &["version", "code"],
     };
     let Value::Object(mut report) = report else { return report };

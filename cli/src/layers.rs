@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use resnet::runtime::kernels::peak_gops;
 use resnet::runtime::{Isa, Plan, Program};
-use resnet_plan::{Action, Class, Step};
+use resnet_plan::{Action, Algorithms, Class, Conv, Step};
 use resnet_report::Measured;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(crate) struct StepTime {
     pub(crate) name: String,
     /// The block of the spec that it belongs to.
     pub(crate) block: String,
-    /// What it does.
+    /// What it does, a convolution by the algorithm of the instruction set.
     pub(crate) action: String,
     /// What computes it: see [`algorithm`].
     pub(crate) algorithm: String,
@@ -73,7 +73,7 @@ impl Layers {
         let step = |(step, times): (&Step, &Vec<f64>)| StepTime {
             name: step.name.clone(),
             block: step.block.clone(),
-            action: step.action.to_string(),
+            action: of_class(step.action, class).to_string(),
             algorithm: algorithm(step, class),
             us: median(times),
             macs: products(&plan, step),
@@ -166,11 +166,21 @@ impl StepTime {
 /// What a step is computed by, on instruction sets of a class: the algorithm of a convolution, without the sizes of its blocks; of other
 /// steps, what they do.
 pub(crate) fn algorithm(step: &Step, class: Class) -> String {
-    let (text, end) = match step.action {
-        Action::Conv { conv, .. } => (conv.algorithms.of(class).to_string(), ':'),
-        action => (action.to_string(), ','),
-    };
-    text.split(end).next().unwrap_or_default().to_owned()
+    match step.action {
+        Action::Conv { conv, .. } => conv.algorithms.of(class).name(),
+        action => action.to_string().split(',').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// An action whose algorithm is the one of a class.
+fn of_class(action: Action, class: Class) -> Action {
+    match action {
+        Action::Conv { layer, conv } => {
+            let algorithms = Algorithms::all(conv.algorithms.of(class));
+            Action::Conv { layer, conv: Conv { algorithms, ..conv } }
+        }
+        other => other,
+    }
 }
 
 /// Multiply-adds of a step as a direct sum, for the whole batch.

@@ -41,7 +41,7 @@ pub(crate) struct Settings {
     /// int8: the calibration table [default: the spec's, else the one that ships with the spec]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
-    /// Whether convolutions may be computed by Winograd's algorithm
+    /// Whether convolutions may be computed with fewer products than a direct sum has: by Winograd's and Strassen's algorithms
     #[arg(long, value_name = "on|off", value_enum)]
     winograd: Option<Switch>,
 }

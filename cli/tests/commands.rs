@@ -458,14 +458,24 @@ fn inspect_shows_every_stage() {
         let lines: Vec<&str> = algorithms.lines().skip(1).collect();
         assert!(lines.len() >= 3, "{algorithms}");
         for line in lines {
-            let ways: Vec<&str> = line.split("  ").skip(2).filter(|part| !part.ends_with(':')).collect();
+            let is_way = |part: &&str| !part.ends_with(':') && !part.starts_with("no ");
+            let ways: Vec<&str> = line.split("  ").skip(2).filter(is_way).collect();
             let cost = |way: &str| way.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
             let chosen: Vec<&&str> = ways.iter().filter(|way| way.ends_with(" *")).collect();
             assert!(chosen.len() == 1 && ways.iter().all(|way| cost(chosen[0]) <= cost(way)), "{line}");
         }
     }
-    let message = stderr(1, &["inspect", "digits", "--format", "json", "--stage", "algorithms"]);
-    assert!(message.contains("--stage algorithms is text"), "{message}");
+    let resnext = stdout(&["inspect", "torchvision/resnext50_32x4d", "--stage", "algorithms"]);
+    for (layer, refused) in [
+        ("layer1.0.relu2", "no winograd4, winograd4fused, winograd4rows (groups)"),
+        ("layer4.2", "no strassen (weights 6.3 MB larger)"),
+    ] {
+        let line = resnext.lines().find(|line| line.starts_with(&format!("{layer}  ")));
+        assert!(line.is_some_and(|line| line.ends_with(refused)), "{line:?}");
+    }
+    let choices = stdout(&["inspect", "digits", "--format", "json", "--stage", "algorithms"]);
+    let choices: Value = serde_json::from_str(&choices).unwrap();
+    assert!(choices["choices"][0]["ways"].as_array().is_some_and(|ways| ways.len() > 1), "{choices}");
     let int8 = stdout(&["inspect", "digits", "--precision", "int8", "--after", "assign-precision"]);
     assert!(int8.contains(" : u8(") && int8.contains(" : i8("), "{int8}");
     let code = stdout(&["inspect", "digits", "--stage", "code"]);

@@ -60,7 +60,12 @@ pub(crate) fn likely(name: &str) -> String {
     let known: Vec<&str> = names().collect();
     // The name without its folder is what people remember.
     let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    let same: Vec<&str> = known.iter().copied().filter(|known| last(known) == last(name)).collect();
+    // So are those without what stands behind the first `_`: `resnext50` of `resnext50_32x4d`.
+    let begins = |known: &str| last(known).split('_').next() == Some(&*last(name));
+    let mut same: Vec<&str> = known.iter().copied().filter(|known| last(known) == last(name)).collect();
+    if same.is_empty() {
+        same = known.iter().copied().filter(|known| begins(known)).collect();
+    }
     let folder = name.rsplit_once('/').map(|(folder, _)| folder.to_lowercase());
     let near = |known: &&&str| {
         let found = known.rsplit_once('/').map(|(folder, _)| folder);
@@ -87,6 +92,8 @@ fn an_unknown_name_has_a_nearest_one() {
         ("tensorflow/resnet34", "`timm/resnet34` or `torchvision/resnet34` or `wespeaker/resnet34`"),
         ("torchvision/ResNet50", "`torchvision/resnet50`"),
         ("digitz", "`digits`"),
+        ("resnext50", "`timm/resnext50_32x4d` or `torchvision/resnext50_32x4d`"),
+        ("torchvision/resnext50", "`torchvision/resnext50_32x4d`"),
     ] {
         assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean {likely}?"));
     }

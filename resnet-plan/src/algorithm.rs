@@ -176,6 +176,12 @@ impl Algorithm {
         }
     }
 
+    /// Its name without the sizes of its blocks: `winograd4fused`.
+    pub fn name(self) -> String {
+        let text = self.to_string();
+        text.split(':').next().map_or_else(String::new, str::to_owned)
+    }
+
     /// Whether it multiplies its sums with a gate.
     pub const fn gates(self) -> bool {
         matches!(self, Algorithm::Direct | Algorithm::Strassen { .. })

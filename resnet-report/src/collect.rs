@@ -6,16 +6,17 @@ use resnet_dsl::diag::Diagnostics;
 use resnet_dsl::ir::brief;
 use resnet_dsl::ir::{self, Op, Value, diff};
 use resnet_dsl::ops::{Dims, Sides};
+use resnet_dsl::plan::choices;
 use resnet_dsl::plan::predict::{Machine, Prediction, predict};
 use resnet_dsl::spec::{Parsed, ReadFile};
 use resnet_dsl::summary::{self, Summary};
 use resnet_dsl::{Compiled, codegen, pass};
-use resnet_plan::{Element, LayerWeights};
+use resnet_plan::{Algorithm, Element, LayerWeights};
 
 use crate::fused::fused;
 use crate::report::{
-    self, Buffer, Change, ChangeKind, Costs, Graph, GraphValue, Layer, Memory, Output, Pass, Plan,
-    Preprocessing, Report, Resize, Section, Spec, SpecLayer, Step, VERSION, View, WeightBytes,
+    self, Buffer, Change, ChangeKind, Choice, Costs, Graph, GraphValue, Layer, Memory, Output, Pass, Plan,
+    Preprocessing, Refused, Report, Resize, Section, Spec, SpecLayer, Step, VERSION, View, Way, WeightBytes,
 };
 
 impl Report {
@@ -37,6 +38,7 @@ impl Report {
             passes: passes(&parsed)?,
             layers: layers(&compiled, &parsed.stages, &predictions),
             plan: plan(&compiled.plan, &predictions),
+            choices: choices::choices(&compiled).into_iter().map(choice).collect(),
             memory: memory(&compiled.plan),
             costs: costs(&compiled.plan, machine, &predictions),
             code: code(&compiled.plan),
@@ -264,6 +266,24 @@ fn memory(plan: &resnet_plan::Plan) -> Memory {
         peak_bytes: plan.description.peak_bytes,
         scratch_bytes: plan.description.scratch_bytes,
         buffers: buffers.collect(),
+    }
+}
+
+fn choice(of: choices::Choice) -> Choice {
+    let way = |(algorithm, cost): &(Algorithm, usize)| Way {
+        algorithm: algorithm.to_string(),
+        cost: *cost,
+        chosen: *algorithm == of.chosen,
+    };
+    let refused = of
+        .refused
+        .iter()
+        .map(|(algorithm, why)| Refused { algorithm: algorithm.name(), why: why.to_string() });
+    Choice {
+        ways: of.ways.iter().map(way).collect(),
+        refused: refused.collect(),
+        class: of.class_name().map(str::to_owned),
+        layer: of.name,
     }
 }
 

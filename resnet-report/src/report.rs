@@ -20,6 +20,9 @@ pub struct Report {
     pub layers: Vec<Layer>,
     /// What a run does.
     pub plan: Plan,
+    /// How convolutions could be computed: one for each convolution and class of instruction sets, in the graph's order.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
     /// Where activations lie.
     pub memory: Memory,
     /// What the network costs.
@@ -332,6 +335,40 @@ pub struct Buffer {
     pub live: [usize; 2],
     /// Whether it holds something of all images, and not of a pass'.
     pub whole: bool,
+}
+
+/// How a convolution could be computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The convolution.
+    pub layer: String,
+    /// The instruction sets: `widened` (elements are widened) or `dots` (an instruction multiplies words of them); all, as for f32, if there
+    /// is none.
+    pub class: Option<String>,
+    /// All ways to compute it.
+    pub ways: Vec<Way>,
+    /// Algorithms for such windows that do not compute it.
+    pub refused: Vec<Refused>,
+}
+
+/// A way to compute a convolution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// The algorithm and its sizes, as in the plan.
+    pub algorithm: String,
+    /// Multiply-adds of f32 that take as long.
+    pub cost: usize,
+    /// Whether it was taken.
+    pub chosen: bool,
+}
+
+/// An algorithm that does not compute a convolution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The algorithm.
+    pub algorithm: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// What the network costs.

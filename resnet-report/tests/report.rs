@@ -32,7 +32,7 @@ fn every_report_follows_the_schema_and_adds_up() {
         let report = report(name, &Overrides::default());
         let value = json!(report);
         fits(&validator, &value, name);
-        for part in ["spec", "passes", "layers", "plan", "memory", "costs", "code"] {
+        for part in ["spec", "passes", "layers", "plan", "choices", "memory", "costs", "code"] {
             assert!(value.get(part).is_some(), "{name}: {part}");
         }
         assert_eq!(serde_json::from_value::<Report>(value).unwrap(), report, "{name}");
@@ -41,7 +41,7 @@ fn every_report_follows_the_schema_and_adds_up() {
 }
 
 fn adds_up(name: &str, report: &Report) {
-    let Report { spec, passes, layers, plan, memory, costs, .. } = report;
+    let Report { spec, passes, layers, plan, choices, memory, costs, .. } = report;
     let sum = |of: fn(&resnet_report::Layer) -> u64| layers.iter().map(of).sum::<u64>();
     assert_eq!(sum(|layer| layer.parameters), costs.parameters, "{name}");
     assert_eq!(spec.parameters, costs.parameters, "{name}");
@@ -51,6 +51,9 @@ fn adds_up(name: &str, report: &Report) {
     assert_eq!(steps.len(), plan.steps.len(), "{name}: each step is a layer's");
     let predicted: f64 = plan.steps.iter().map(|step| step.predicted_us).sum();
     assert!((predicted / 1e3 - costs.predicted_ms).abs() < 1e-3, "{name}: {predicted} us");
+    for choice in choices {
+        assert_eq!(choice.ways.iter().filter(|way| way.chosen).count(), 1, "{name}: {}", choice.layer);
+    }
     let mut seen = HashSet::new();
     for layer in layers {
         assert!(

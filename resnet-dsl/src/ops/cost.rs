@@ -1,5 +1,7 @@
 //! What the ways to compute a convolution cost.
 
+use std::fmt;
+
 use resnet_plan::algorithm::{
     GROUP, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, PLANES, PRODUCTS, SUMS, VECTOR,
     largest_depth, wide_words, widened_block,
@@ -54,9 +56,43 @@ pub(crate) struct Layer<'a> {
     pub(crate) y: Dims,
 }
 
+/// Why an algorithm that is made for windows as these does not compute a convolution. `Display`: in a few words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The convolution has groups.
+    Groups,
+    /// It has a dilation.
+    Dilation,
+    /// It has a gate.
+    Gate,
+    /// Its channels do not fill whole vectors, or the halves of some.
+    Channels,
+    /// Elements are narrower than f32.
+    Narrow,
+    /// Sums could be larger than integers can be.
+    Range,
+    /// Weights would be stored in so many bytes more.
+    Growth(usize),
+    /// Transformed weights take so many bytes.
+    Transformed(usize),
+}
+
 impl Layer<'_> {
     /// All that can compute it, the direct sum first.
     pub(crate) fn candidates(&self) -> Vec<Algorithm> {
+        self.proposed().into_iter().filter(|algorithm| self.refusal(*algorithm).is_none()).collect()
+    }
+
+    /// What is made for such windows and does not compute it all the same, and why.
+    pub(crate) fn refused(&self) -> Vec<(Algorithm, Refusal)> {
+        self.proposed()
+            .into_iter()
+            .filter_map(|algorithm| Some((algorithm, self.refusal(algorithm)?)))
+            .collect()
+    }
+
+    /// What is made for such windows.
+    fn proposed(&self) -> Vec<Algorithm> {
         let Layer { conv, precision, x, y } = *self;
         let (words, pixels) = (self.words(x[3]), self.pixels());
         let mut candidates = vec![Algorithm::Direct];
@@ -84,28 +120,53 @@ impl Layer<'_> {
                 fused: true,
             });
         }
-        let rows = Rows::of(conv.kernel, conv.stride, words);
-        if rows.is_some_and(|rows| size_of::<f32>() * rows.runs * rows.run * conv.filters <= MADE_BYTES) {
+        if Rows::of(conv.kernel, conv.stride, words).is_some() {
             let block = y[2].div_ceil(y[2].div_ceil(LARGEST_COLUMNS));
             candidates.push(Algorithm::WinogradRows { block });
         }
-        let strassen = self.weights(Algorithm::Strassen { block: 1 });
-        let growth = strassen.saturating_sub(self.weights(Algorithm::Direct));
-        if size_of::<f32>() * growth <= LARGEST_GROWTH {
+        if conv.kernel == [1, 1] {
             let most = BLOCK_BYTES / (size_of::<f32>() * 2 * words) / PAIRS * PAIRS;
             let pairs = pixels.div_ceil(2);
             let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
             candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
         }
+        candidates
+    }
+
+    /// Why it is not computed so, if it is not.
+    fn refusal(&self, algorithm: Algorithm) -> Option<Refusal> {
+        let Layer { conv, precision, x, .. } = *self;
+        if !conv.allows(algorithm) {
+            return Some(match (conv.groups, conv.dilation) {
+                (2.., _) => Refusal::Groups,
+                (_, [1, 1]) => Refusal::Gate,
+                _ => Refusal::Dilation,
+            });
+        }
         // As the graph has them, and filled up to whole words, as kernels do.
         let graph = [x[3], conv.filters];
         let stored = [x[3].next_multiple_of(precision.per_word()), conv.filters];
-        candidates.retain(|algorithm| {
-            conv.allows(*algorithm)
-                && algorithm.computes(conv.kernel, conv.stride, graph)
-                && algorithm.computes_in(precision, conv.kernel, conv.stride, stored)
-        });
-        candidates
+        if !algorithm.computes(conv.kernel, conv.stride, graph) {
+            return Some(Refusal::Channels);
+        }
+        if !algorithm.computes_in(precision, conv.kernel, conv.stride, stored) {
+            return Some(match algorithm {
+                Algorithm::Winograd { .. } => Refusal::Narrow,
+                Algorithm::WinogradRows { .. } => Refusal::Range,
+                Algorithm::Direct | Algorithm::Strassen { .. } => Refusal::Channels,
+            });
+        }
+        let bytes = |weights: usize| size_of::<f32>() * weights;
+        let growth = bytes(self.weights(algorithm).saturating_sub(self.weights(Algorithm::Direct)));
+        if growth > LARGEST_GROWTH {
+            return Some(Refusal::Growth(growth));
+        }
+        match algorithm {
+            Algorithm::WinogradRows { .. } => Some(bytes(self.made_weights(algorithm)))
+                .filter(|bytes| *bytes > MADE_BYTES)
+                .map(Refusal::Transformed),
+            _ => None,
+        }
     }
 
     /// What it costs on a class of instruction sets, in multiply-adds of f32: products, transforms, and weights that are transformed
@@ -268,6 +329,22 @@ impl Layer<'_> {
             (Precision::F32, Tile::Four) => tile.kernels() - 4,
             (Precision::F32, Tile::TwoOfStride2) => tile.kernels() - 9,
             _ => tile.kernels(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = |bytes: usize| bytes as f64 / 1e6;
+        match *self {
+            Refusal::Groups => f.write_str("groups"),
+            Refusal::Dilation => f.write_str("dilation"),
+            Refusal::Gate => f.write_str("gate"),
+            Refusal::Channels => f.write_str("channels fill no vectors"),
+            Refusal::Narrow => f.write_str("f32 only"),
+            Refusal::Range => f.write_str("sums too large"),
+            Refusal::Growth(bytes) => write!(f, "weights {:.1} MB larger", megabytes(bytes)),
+            Refusal::Transformed(bytes) => write!(f, "transformed weights of {:.1} MB", megabytes(bytes)),
         }
     }
 }

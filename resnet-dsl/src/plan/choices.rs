@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! layer1.0.relu2  3x3, 64 to 56x56x64  direct 115.61  winograd4:28x64 37.13 *  winograd4fused:98x32 51.18
+//! layer4.0.relu1  1x1, 1024 to 14x14x512  direct 102.76 *  no strassen (weights 1.6 MB larger)
 //! ```
 
 use std::fmt;
@@ -11,6 +12,7 @@ use resnet_plan::{Algorithm, Class, Dims, Precision};
 use crate::Compiled;
 use crate::ir::{Node, Op};
 use crate::ops::cost::Layer;
+pub use crate::ops::cost::Refusal;
 
 /// How a convolution could be computed on a class of instruction sets. `Display` is a line: costs in millions, and an asterisk behind the way
 /// that was chosen.
@@ -32,6 +34,8 @@ pub struct Choice {
     pub class: Option<Class>,
     /// All ways to compute it, and what each costs: multiply-adds of f32 that take as long.
     pub ways: Vec<(Algorithm, usize)>,
+    /// What is made for such windows and does not compute it all the same, and why.
+    pub refused: Vec<(Algorithm, Refusal)>,
     /// The one that was chosen: the cheapest, unless the spec or a layer with the same weights has chosen.
     pub chosen: Algorithm,
 }
@@ -52,6 +56,12 @@ pub fn choices(Compiled { graph, plan }: &Compiled) -> Vec<Choice> {
         let layer = Layer { conv, precision: x.element.precision(), x: x.dims, y: y.dims };
         for class in classes {
             let of = class.unwrap_or(Class::Wide);
+            let chosen = algorithms.of(of);
+            let mut ways = layer.candidates();
+            // The spec, or a layer with the same weights, may have chosen blocks of other sizes.
+            if !ways.contains(&chosen) {
+                ways.push(chosen);
+            }
             choices.push(Choice {
                 name: name.clone(),
                 kernel: conv.kernel,
@@ -60,12 +70,24 @@ pub fn choices(Compiled { graph, plan }: &Compiled) -> Vec<Choice> {
                 channels: x.dims[3],
                 output: y.dims,
                 class: *class,
-                ways: layer.candidates().into_iter().map(|way| (way, layer.cost(way, of))).collect(),
-                chosen: algorithms.of(of),
+                ways: ways.into_iter().map(|way| (way, layer.cost(way, of))).collect(),
+                refused: layer.refused(),
+                chosen,
             });
         }
     }
     choices
+}
+
+impl Choice {
+    /// What its instruction sets do with elements.
+    pub fn class_name(&self) -> Option<&'static str> {
+        self.class.map(|class| match class {
+            Class::Wide => "widened",
+            Class::Dots => "dots",
+            Class::Tiles => "tiles",
+        })
+    }
 }
 
 impl fmt::Display for Choice {
@@ -79,17 +101,16 @@ impl fmt::Display for Choice {
         if *groups > 1 {
             write!(f, ", {groups} groups")?;
         }
-        if let Some(class) = self.class {
-            let class = match class {
-                Class::Wide => "widened",
-                Class::Dots => "dots",
-                Class::Tiles => "tiles",
-            };
+        if let Some(class) = self.class_name() {
             write!(f, "  {class}:")?;
         }
         for (way, cost) in &self.ways {
             let chosen = if *way == self.chosen { " *" } else { "" };
             write!(f, "  {way} {:.2}{chosen}", *cost as f64 / 1e6)?;
+        }
+        for same in self.refused.chunk_by(|a, b| a.1 == b.1) {
+            let names: Vec<String> = same.iter().map(|(way, _)| way.name()).collect();
+            write!(f, "  no {} ({})", names.join(", "), same[0].1)?;
         }
         Ok(())
     }
