@@ -17,6 +17,12 @@
 //!         u += s3 t3                      y(q)0 = u + q1 t4
 //!                                         y(q)1 = u + v              without a product
 //! ```
+//! An image of a single pixel `p`, as the mean is that a gate is made of, takes four products, and reads four of the seven factors:
+//!
+//! ```text
+//!         v = p0 t1
+//!         u = p0 w00                      y(p)0 = u + p1 w10      y(p)1 = u + v + p1 w11
+//! ```
 //! Narrow elements: inputs are widened into memory, factors are made for each block and panel, and all `y` go to memory and then to the
 //! epilogue. int8 stay exact: sums of inputs are at most 510 in magnitude and factors at most 508, both int16; sums of products wrap
 //! modulo 2^32, and what they come to fits.
@@ -67,6 +73,12 @@ pub(crate) struct SumsTask<'a> {
     v: *mut f32,
     plane: usize,
 }
+
+/// Sums of products, and where each pair's are.
+type Sums<'a> = (*mut f32, &'a [usize]);
+
+/// A product: its factor, the inputs, sums that it is added to, where it goes, and which half of the output that is, if it is one.
+type Term<'a> = (usize, (*const f32, &'a [usize]), &'a [Sums<'a>], Sums<'a>, Option<usize>);
 
 /// Blocks of packed weights to be added up and subtracted, widened.
 pub(crate) struct FactorTask {
@@ -119,7 +131,9 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
             if narrow {
                 part.widen_inputs(&mut pairs, &mut planes);
             }
-            part.add_inputs(&pairs, &mut planes);
+            if !pairs.alone {
+                part.add_inputs(&pairs, &mut planes);
+            }
         }
         for panel in task.share.panels(&range) {
             let panel = kernels.panel_at(panel, part.outputs);
@@ -257,25 +271,36 @@ impl<'a> Part<'a> {
         let m = planes.m.as_mut_ptr();
         let plane = |index: usize| (m.wrapping_add(index * planes.m_plane), &self.m_offsets[..pairs.count]);
         let [u, v] = std::array::from_fn(plane);
-        let upper = x.wrapping_add(inputs);
         let half = |half: usize, offsets| (y.wrapping_add(half * apart), offsets);
-        // Inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
-        let products: [(_, &[_], _, Option<usize>); PRODUCTS] = [
-            (sum(0), &[], v, None),
-            ((x, x_first), &[], u, None),
-            ((upper, x_first), &[u], half(0, y_first), Some(0)),
-            (sum(1), &[u], u, None),
-            (sum(3), &[u, v], half(1, y_first), Some(1)),
-            (sum(2), &[u], u, None),
-            ((upper, x_second), &[u], half(0, y_second), Some(0)),
+        // Factors, inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
+        let (lower, upper) = ((x, x_first), (x.wrapping_add(inputs), x_first));
+        let of_pairs: [Term<'_>; PRODUCTS] = [
+            (0, sum(0), &[], v, None),
+            (1, lower, &[], u, None),
+            (2, upper, &[u], half(0, y_first), Some(0)),
+            (3, sum(1), &[u], u, None),
+            (4, sum(3), &[u, v], half(1, y_first), Some(1)),
+            (5, sum(2), &[u], u, None),
+            (6, (upper.0, x_second), &[u], half(0, y_second), Some(0)),
         ];
-        for (index, ((x, x_offsets), others, (y, y_offsets), half)) in products.into_iter().enumerate() {
-            // Earlier panels are all full.
-            let place = (panel.first * PRODUCTS + index * panel.width) * inputs;
-            let weights = match task.kind {
-                Kind::F32 => task.panels.wrapping_add(place),
-                _ => g.wrapping_add(index * panel.width * inputs),
+        let of_one: [Term<'_>; 4] = [
+            (0, lower, &[], v, None),
+            (1, lower, &[], u, None),
+            (2, upper, &[u], half(0, y_first), Some(0)),
+            (4, upper, &[u, v], half(1, y_first), Some(1)),
+        ];
+        let products = if pairs.alone { &of_one[..] } else { &of_pairs[..] };
+        for (index, (factor, (x, x_offsets), others, (y, y_offsets), half)) in
+            products.iter().copied().enumerate()
+        {
+            let weights = |factor: usize| match task.kind {
+                // Earlier panels are all full.
+                Kind::F32 => {
+                    task.panels.wrapping_add((panel.first * PRODUCTS + factor * panel.width) * inputs)
+                }
+                _ => g.wrapping_add(factor * panel.width * inputs),
             };
+            let next = products.get(index + 1).map_or(PRODUCTS, |(factor, ..)| *factor);
             let is_output = half.is_some();
             // The other sums, and behind them what the output holds.
             let mut begun = [Begun { sums: y, offsets: y_offsets }; 3];
@@ -285,7 +310,7 @@ impl<'a> Part<'a> {
             let begun = &begun[..others.len() + usize::from(is_output && residual == Residual::Same)];
             let gate = half.filter(|_| gated).map(|half| {
                 let sums = task.gate.wrapping_add(half * outputs + panel.first);
-                let offsets = if index + 1 < PRODUCTS { &pairs.gate_first } else { &pairs.gate_second };
+                let offsets = if factor + 1 < PRODUCTS { &pairs.gate_first } else { &pairs.gate_second };
                 (Begun { sums, offsets }, others.len())
             });
             // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
@@ -299,8 +324,8 @@ impl<'a> Part<'a> {
                     taps: 1,
                     pitch: 0,
                     tap: 0,
-                    weights,
-                    prefetch: weights.wrapping_add(panel.width * inputs),
+                    weights: weights(factor),
+                    prefetch: weights(next),
                     prefetch_apart: fetch.words(inputs, kernels.panel),
                     fetch,
                     bias: half.map_or(NO_BIAS.as_ptr(), |half| task.start.add(half * outputs + panel.first)),

@@ -159,7 +159,9 @@ pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
         if step == 0 && height * width > 20 && words <= 25 {
             let algorithm = Algorithm::Strassen { block };
             let inputs = 64 * words.min(3);
-            return Shape { algorithm, inputs, outputs: 128 * depth.min(2), kernel: [1, 1], ..shape };
+            let (batch, output) = if depth == 1 { (1, [1, 1]) } else { (batch, shape.output) };
+            let outputs = 128 * depth.min(2);
+            return Shape { algorithm, batch, output, inputs, outputs, kernel: [1, 1], ..shape };
         }
         if step == 0 && height * width <= 20 {
             // Three or four rows of each phase, and no more products than are exact in int8.

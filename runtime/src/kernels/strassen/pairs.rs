@@ -13,6 +13,8 @@ pub(super) struct Pairs {
     pub(super) count: usize,
     /// Second pixels: as many, or one less. The last first pixel is then its own second one, which has nowhere to go.
     pub(super) seconds: usize,
+    /// Whether there is but one pixel in all.
+    pub(super) alone: bool,
     /// Both pixels of each pair, one after the other.
     pub(super) x: [usize; 2 * LARGEST_PAIRS],
     pub(super) x_first: [usize; LARGEST_PAIRS],
@@ -30,6 +32,7 @@ impl Pairs {
     pub(super) const NONE: Pairs = Pairs {
         count: 0,
         seconds: 0,
+        alone: false,
         x: [0; 2 * LARGEST_PAIRS],
         x_first: [0; LARGEST_PAIRS],
         x_second: [0; LARGEST_PAIRS],
@@ -59,7 +62,7 @@ impl Pairs {
                 [self.gate_first[slot], self.gate_second[slot]] = [gates[2 * slot], gates[2 * slot + 1]];
             }
         }
-        (self.count, self.seconds) = (count, located - count);
+        (self.count, self.seconds, self.alone) = (count, located - count, pixels == 1);
     }
 
     /// The sums of the two halves of a panel lie behind each other, those of one pixel after those of another.
