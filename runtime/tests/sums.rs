@@ -16,9 +16,10 @@ use resnet_runtime::threads::Threads;
 use resnet_runtime::{Isa, Precision, bf16};
 
 /// An image's height, width and channels, and the window's height and width.
-const CASES: [([usize; 3], [usize; 2]); 8] = [
+const CASES: [([usize; 3], [usize; 2]); 9] = [
     ([7, 7, 33], [7, 7]),
     ([8, 8, 64], [8, 8]),
+    ([20, 15, 85], [20, 15]),
     ([44, 27, 5], [44, 27]),
     ([512, 512, 1], [512, 512]),
     ([3, 4099, 17], [3, 4099]),

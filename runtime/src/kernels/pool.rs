@@ -203,9 +203,9 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
             };
             let window = [rows.clone(), columns.clone()];
             let place = y.at(image, row, column);
-            let large = F::BLOCK.is_some_and(|side| rows.len() > side || columns.len() > side);
+            let large = F::BLOCK.filter(|side| rows.len() > *side || columns.len() > *side);
             // Whole vectors have no branch for their length, and several share what a window's loops cost.
-            let whole = if S::LANES > FEW_LANES && !large { channels - channels % S::LANES } else { 0 };
+            let whole = if S::LANES > FEW_LANES { channels - channels % S::LANES } else { 0 };
             let together = whole - whole % (TOGETHER * S::LANES);
             // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has so many channels from
             // `channel` on.
@@ -213,7 +213,7 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                 let from = from.add(x.at(image, 0, 0));
                 for channel in (0..together).step_by(TOGETHER * S::LANES) {
                     let mut results =
-                        block::<S, F, T, TOGETHER>(simd, from.add(channel), x, &window, S::LANES);
+                        folded::<S, F, T, TOGETHER>(simd, from.add(channel), x, &window, S::LANES, large);
                     for result in &mut results {
                         *result = F::finish(simd, *result, count, scale);
                     }
@@ -225,17 +225,12 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                     }
                 }
                 for channel in (together..whole).step_by(S::LANES) {
-                    let [result] = block::<S, F, T, 1>(simd, from.add(channel), x, &window, S::LANES);
+                    let [result] = folded::<S, F, T, 1>(simd, from.add(channel), x, &window, S::LANES, large);
                     T::store(simd, to.add(place + channel), F::finish(simd, result, count, scale), S::LANES);
                 }
                 for channel in (whole..channels).step_by(S::LANES) {
                     let rest = (channels - channel).min(S::LANES);
-                    let result = if let Some(side) = F::BLOCK.filter(|_| large) {
-                        blocks::<S, F, T>(simd, from.add(channel), x, &window, rest, side)
-                    } else {
-                        let [result] = block::<S, F, T, 1>(simd, from.add(channel), x, &window, rest);
-                        result
-                    };
+                    let [result] = folded::<S, F, T, 1>(simd, from.add(channel), x, &window, rest, large);
                     let result = F::finish(simd, result, count, scale);
                     T::store(simd, to.add(place + channel), result, rest);
                 }
@@ -246,6 +241,28 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
 
 /// Vectors of channels that are folded together.
 const TOGETHER: usize = 4;
+
+/// The pixels of a window: `V` vectors, each of so many channels; by blocks of so many rows and columns, if it is large.
+///
+/// # Safety
+/// As [`block`].
+#[inline(always)]
+unsafe fn folded<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
+    simd: S,
+    from: *const T,
+    x: &Pixels,
+    window: &[Range<usize>; 2],
+    channels: usize,
+    large: Option<usize>,
+) -> [S::Vector; V] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match large {
+            Some(side) if F::BLOCK.is_some() => blocks::<S, F, T, V>(simd, from, x, window, channels, side),
+            _ => block::<S, F, T, V>(simd, from, x, window, channels),
+        }
+    }
+}
 
 /// The pixels of a block, row by row: `V` vectors, each of so many channels.
 ///
@@ -284,41 +301,46 @@ unsafe fn block<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     }
 }
 
-/// The sum of a window's blocks, at most so many rows and columns each.
+/// The sums of a window's blocks, at most so many rows and columns each.
 ///
 /// # Safety
 /// As [`block`].
 #[inline(always)]
-unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>>(
+unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     simd: S,
     from: *const T,
     x: &Pixels,
     window: &[Range<usize>; 2],
     channels: usize,
     side: usize,
-) -> S::Vector {
+) -> [S::Vector; V] {
     const LANES: usize = 16;
     const { assert!(S::LANES <= LANES) };
     let [rows, columns] = window;
-    let (mut totals, mut sums) = ([0.0f64; LANES], [0.0f32; LANES]);
+    let (mut totals, mut sums) = ([[0.0f64; LANES]; V], [[0.0f32; LANES]; V]);
     for top in rows.clone().step_by(side) {
         for left in columns.clone().step_by(side) {
             let part = [top..rows.end.min(top + side), left..columns.end.min(left + side)];
-            // SAFETY: the caller's contract, for a part of the window; a vector has at most so many lanes.
-            unsafe {
-                let [sum] = block::<S, F, T, 1>(simd, from, x, &part, channels);
-                simd.store(sums.as_mut_ptr(), sum);
-            }
-            for (total, sum) in totals.iter_mut().zip(sums) {
-                *total += f64::from(sum);
+            // SAFETY: the caller's contract, for a part of the window.
+            let of_part = unsafe { block::<S, F, T, V>(simd, from, x, &part, channels) };
+            for ((totals, sums), of_part) in totals.iter_mut().zip(&mut sums).zip(of_part) {
+                // SAFETY: a vector has at most so many lanes.
+                unsafe { simd.store(sums.as_mut_ptr(), of_part) };
+                for (total, sum) in totals.iter_mut().zip(sums) {
+                    *total += f64::from(*sum);
+                }
             }
         }
     }
-    for (sum, total) in sums.iter_mut().zip(totals) {
-        *sum = total as f32;
+    let mut results = [simd.splat(0.0); V];
+    for ((result, sums), totals) in results.iter_mut().zip(&mut sums).zip(totals) {
+        for (sum, total) in sums.iter_mut().zip(totals) {
+            *sum = total as f32;
+        }
+        // SAFETY: a vector has at most so many lanes.
+        *result = unsafe { simd.load(sums.as_ptr()) };
     }
-    // SAFETY: a vector has at most so many lanes.
-    unsafe { simd.load(sums.as_ptr()) }
+    results
 }
 
 /// Bytes that are compared together, as an array that is compiled to vectors.
