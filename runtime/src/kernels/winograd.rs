@@ -36,7 +36,7 @@ use crate::kernels::panels::Panel;
 use crate::kernels::product::{Begun, Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
-use places::{Windows, activate, output_row, outputs, pixels, places};
+use places::{Place, Windows, activate, find_pixels, output_row, outputs};
 use sides::{Factor, LARGEST_INPUT};
 use transform::{InputTile, KernelTile, OutputTile};
 
@@ -68,17 +68,19 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
     let mut slots = [Slots::NONE; 4];
+    let mut found = [Place::NONE; LARGEST_BLOCK];
     for tiles in task.share.blocks(part.block, 1) {
+        let places = places::find(&task.convolution.geometry, part.windows, &tiles, &mut found);
         for (lasts, slots) in slots.iter_mut().enumerate() {
-            slots.find(&part, &tiles, lasts);
+            slots.find(&part, places, lasts);
         }
         // SAFETY: the caller's contract, for these tiles.
-        unsafe { part.transform_inputs(&tiles, &mut planes) };
+        unsafe { part.transform_inputs(places, &mut planes) };
         for panel in task.share.panels(&tiles) {
             let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
-                part.multiply(&tiles, panel, &slots, &mut planes);
+                part.multiply(places, panel, &slots, &mut planes);
             }
         }
     }
@@ -160,10 +162,10 @@ impl Slots {
         Slots { count: 0, x: [0; LARGEST_BLOCK], v: [0; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] };
 
     /// Finds the tiles of a block that have all their rows inside, if `lasts` has bit 0, and all their columns, if it has bit 1.
-    fn find(&mut self, part: &Part<'_>, tiles: &Range<usize>, lasts: usize) {
+    fn find(&mut self, part: &Part<'_>, places: &[Place], lasts: usize) {
         let output = part.tile.output();
         self.count = 0;
-        for (slot, place) in places(&part.task.convolution.geometry, part.windows, tiles).enumerate() {
+        for (slot, place) in places.iter().enumerate() {
             if (lasts & 1 == 0 || place.inside[0] == output) && (lasts & 2 == 0 || place.inside[1] == output)
             {
                 let x = &part.task.convolution.geometry.x;
@@ -201,10 +203,11 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for these tiles.
-    unsafe fn transform_inputs(&self, tiles: &Range<usize>, planes: &mut Planes<'_>) {
+    unsafe fn transform_inputs(&self, places: &[Place], planes: &mut Planes<'_>) {
         let Part { kernels, task, windows, tile, channels, block, depth, .. } = *self;
-        for (slot, place) in places(&task.convolution.geometry, windows, tiles).enumerate() {
-            let pixels = pixels(task, windows, &place, planes.zeros);
+        let mut pixels = [std::ptr::null(); LARGEST_INPUT];
+        for (slot, place) in places.iter().enumerate() {
+            find_pixels(task, windows, place, planes.zeros.as_ptr(), &mut pixels);
             let v = planes.v.as_mut_ptr();
             for first in (0..channels).step_by(depth) {
                 let input = InputTile {
@@ -233,13 +236,7 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for the panel and the tiles, which are in `slots` and transformed.
-    unsafe fn multiply(
-        &self,
-        tiles: &Range<usize>,
-        panel: Panel,
-        slots: &[Slots; 4],
-        planes: &mut Planes<'_>,
-    ) {
+    unsafe fn multiply(&self, places: &[Place], panel: Panel, slots: &[Slots; 4], planes: &mut Planes<'_>) {
         let Part { kernels, task, tile, channels, wide, .. } = *self;
         let (width, words) = (panel.width, channels / wide);
         // Earlier panels are all full, each of `9 * words` times its width.
@@ -281,7 +278,7 @@ impl<'a> Part<'a> {
             let integer = task.kind.is_integer();
             if last || integer {
                 // SAFETY: the caller's contract; all sums that there are, are in M.
-                unsafe { self.transform_sums(tiles, panel, integer && first > 0, last, planes) };
+                unsafe { self.transform_sums(places, panel, integer && first > 0, last, planes) };
             }
         }
     }
@@ -360,7 +357,7 @@ impl<'a> Part<'a> {
     /// As [`run`], for these tiles and the panel, whose sums are in M.
     unsafe fn transform_sums(
         &self,
-        tiles: &Range<usize>,
+        places: &[Place],
         panel: Panel,
         begun: bool,
         last: bool,
@@ -368,14 +365,14 @@ impl<'a> Part<'a> {
     ) {
         let Part { kernels, task, windows, tile, .. } = *self;
         let (geometry, side) = (&task.convolution.geometry, tile.output());
-        for (slot, place) in places(geometry, windows, tiles).enumerate() {
+        for (slot, place) in places.iter().enumerate() {
             let sums = planes.m[slot * kernels.panel..].as_ptr();
             if task.kind == Kind::F32 {
-                let output = outputs(task, windows, &place, sums, planes.m_plane, panel);
+                let output = outputs(task, windows, place, sums, planes.m_plane, panel);
                 // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
                 unsafe {
                     (kernels.float.winograd_output)(&output);
-                    activate(task, windows, &place, panel);
+                    activate(task, windows, place, panel);
                 }
                 continue;
             }
@@ -400,7 +397,7 @@ impl<'a> Part<'a> {
                 continue;
             }
             for inside in 0..place.inside[0] {
-                let y_offsets = &output_row(geometry, windows, &place, inside)[..place.inside[1]];
+                let y_offsets = &output_row(geometry, windows, place, inside)[..place.inside[1]];
                 let sums = y.wrapping_add(inside * row);
                 // SAFETY: the caller's contract, for the pixels of a row of the tile that are inside and the panel's channels.
                 unsafe { wide::finish(task, panel, y_offsets, sums, panel.width) };

@@ -13,7 +13,6 @@
 //! in the middle of its sides are multiplied with what the transform begins with.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 use resnet_plan::Algorithm;
 use resnet_plan::algorithm::{GROUP, LARGEST_BLOCK};
@@ -25,9 +24,9 @@ use crate::kernels::panels::Panel;
 use crate::kernels::product::LINE;
 use crate::kernels::table::FusedKernels;
 use crate::kernels::winograd::made_row::{LARGEST_ROW, RowWeights};
-use crate::kernels::winograd::places::{Windows, activate, outputs, pixels, places};
+use crate::kernels::winograd::places::{self, Place, Windows, activate, find_pixels, outputs};
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
-use crate::kernels::winograd::sides;
+use crate::kernels::winograd::sides::{self, LARGEST_INPUT};
 use crate::kernels::winograd::transform::InputTile;
 
 /// Output channels of a panel, for tiles of so many outputs a side.
@@ -55,15 +54,17 @@ fn tile(output: usize) -> Tile {
 pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [f32]) {
     let Some(part) = Part::of(kernels, task) else { return };
     let mut planes = Planes::carve(&part, scratch);
+    let mut found = [Place::NONE; LARGEST_BLOCK];
     for tiles in task.share.blocks(part.block, 1) {
-        let slots = [false, true].map(|whole| Slots::find(&part, &tiles, whole));
+        let places = places::find(&task.convolution.geometry, part.windows, &tiles, &mut found);
+        let slots = [false, true].map(|whole| Slots::find(&part, places, whole));
         // SAFETY: the caller's contract, for these tiles.
-        unsafe { part.transform_inputs(&tiles, &slots, &mut planes) };
+        unsafe { part.transform_inputs(places, &slots, &mut planes) };
         for panel in task.share.panels(&tiles) {
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
                 part.multiply(panel, &slots, &mut planes);
-                part.transform_sums(&tiles, panel, &planes);
+                part.transform_sums(places, panel, &planes);
             }
         }
     }
@@ -138,12 +139,12 @@ impl<'a> Planes<'a> {
 
 impl Slots {
     /// Finds all tiles of a block, or those that have all their rows inside. Those of which all columns are inside come first.
-    fn find(part: &Part<'_>, tiles: &Range<usize>, all_rows: bool) -> Self {
+    fn find(part: &Part<'_>, places: &[Place], all_rows: bool) -> Self {
         let (output, group) = (part.tile.output(), GROUP);
         let Layout { v_tile, v_group, m_tile, .. } = part.layout;
         let mut slots = Slots { count: 0, whole: 0, v: [None; LARGEST_BLOCK], m: [0; LARGEST_BLOCK] };
         for columns in [true, false] {
-            for (index, place) in places(&part.task.convolution.geometry, part.windows, tiles).enumerate() {
+            for (index, place) in places.iter().enumerate() {
                 if (!all_rows || place.inside[0] == output) && (place.inside[1] == output) == columns {
                     slots.v[index] = Some(slots.count / group * v_group + slots.count % group * v_tile);
                     slots.m[slots.count] = index * m_tile;
@@ -182,10 +183,11 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for these tiles.
-    unsafe fn transform_inputs(&self, tiles: &Range<usize>, slots: &[Slots; 2], planes: &mut Planes<'_>) {
+    unsafe fn transform_inputs(&self, places: &[Place], slots: &[Slots; 2], planes: &mut Planes<'_>) {
         let Part { kernels, task, windows, tile, channels, ref layout, .. } = *self;
-        for (index, place) in places(&task.convolution.geometry, windows, tiles).enumerate() {
-            let pixels = pixels(task, windows, &place, planes.zeros);
+        let mut pixels = [std::ptr::null(); LARGEST_INPUT];
+        for (index, place) in places.iter().enumerate() {
+            find_pixels(task, windows, place, planes.zeros.as_ptr(), &mut pixels);
             let v = planes.v.as_mut_ptr();
             let mut rows = [std::ptr::null_mut(); sides::LARGEST_SIDE];
             for (row, to) in rows[..tile.side()].iter_mut().enumerate() {
@@ -275,17 +277,17 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for these tiles and the panel, whose sums are in M.
-    unsafe fn transform_sums(&self, tiles: &Range<usize>, panel: usize, planes: &Planes<'_>) {
+    unsafe fn transform_sums(&self, places: &[Place], panel: usize, planes: &Planes<'_>) {
         let (first, width) = (panel * self.width, self.width);
         let panel = Panel { block: 0, first, channels: width, width, place: first };
         let (task, windows) = (self.task, self.windows);
-        for (index, place) in places(&task.convolution.geometry, windows, tiles).enumerate() {
+        for (index, place) in places.iter().enumerate() {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
-            let output = outputs(task, windows, &place, sums, self.width, panel);
+            let output = outputs(task, windows, place, sums, self.width, panel);
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
             unsafe {
                 (self.kernels.float.winograd_output)(&output);
-                activate(task, windows, &place, panel);
+                activate(task, windows, place, panel);
             }
         }
     }

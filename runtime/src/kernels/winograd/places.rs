@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use resnet_plan::algorithm::LARGEST_BLOCK;
 use resnet_plan::winograd::{Tile, phases};
 use resnet_plan::{Activation, ConvGeometry, Convolution, Residual};
 
@@ -23,6 +24,7 @@ pub(super) struct Windows {
 }
 
 /// A tile's image, the row and column of its first output, and how many rows and columns of outputs lie in the image.
+#[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) image: usize,
     pub(super) row: usize,
@@ -65,56 +67,105 @@ impl Windows {
     }
 }
 
-/// The places of some tiles.
-pub(super) fn places(
+/// Finds the places of a block's tiles.
+pub(super) fn find<'a>(
     geometry: &ConvGeometry,
     windows: Windows,
     tiles: &Range<usize>,
-) -> impl Iterator<Item = Place> + use<> {
-    let size = geometry.output;
-    tiles.clone().map(move |index| Place::of(index, windows, size))
+    places: &'a mut [Place; LARGEST_BLOCK],
+) -> &'a [Place] {
+    let [rows, columns] = [0, 1].map(|axis| Side::of(windows, geometry.output, axis));
+    let places = &mut places[..tiles.len()];
+    for (place, tile) in places.iter_mut().zip(tiles.clone()) {
+        let line = tile / columns.count;
+        let (row, below) = rows.place(line % rows.count);
+        let (column, beside) = columns.place(tile % columns.count);
+        *place = Place { image: line / rows.count, row, column, inside: [below, beside] };
+    }
+    places
 }
 
 impl Place {
-    fn of(tile: usize, windows: Windows, [height, width]: [usize; 2]) -> Place {
-        let (of, [down, right]) = (windows.tile(), windows.dilation);
-        let (rows, columns) = (of.count_along(height, down), of.count_along(width, right));
-        let (row, below) = first_and_count(of, height, down, tile / columns % rows);
-        let (column, beside) = first_and_count(of, width, right, tile % columns);
-        Place { image: tile / columns / rows, row, column, inside: [below, beside] }
+    pub(super) const NONE: Place = Place { image: 0, row: 0, column: 0, inside: [0; 2] };
+}
+
+/// The tiles along a side of the output, phase by phase: first the larger phases, then those that have an output less.
+struct Side {
+    count: usize,
+    dilation: usize,
+    /// Outputs of a tile.
+    output: usize,
+    /// Tiles of all larger phases.
+    of_larger: usize,
+    /// Outputs and tiles of a larger phase, and of another.
+    phases: [[usize; 2]; 2],
+    larger: usize,
+}
+
+impl Side {
+    fn of(windows: Windows, size: [usize; 2], axis: usize) -> Side {
+        let (tile, dilation) = (windows.tile(), windows.dilation[axis]);
+        let both = phases(size[axis], dilation);
+        let [larger, _] = both;
+        let phases = both.map(|(_, outputs)| [outputs, outputs.div_ceil(tile.output())]);
+        Side {
+            count: tile.count_along(size[axis], dilation),
+            dilation,
+            output: tile.output(),
+            of_larger: larger.0 * phases[0][1],
+            phases,
+            larger: larger.0,
+        }
+    }
+
+    /// The first output of a tile, and how many it has.
+    fn place(&self, index: usize) -> (usize, usize) {
+        let (first_phase, index, [outputs, tiles]) = match index.checked_sub(self.of_larger) {
+            None => (0, index, self.phases[0]),
+            Some(index) => (self.larger, index, self.phases[1]),
+        };
+        let first = index % tiles * self.output;
+        (first_phase + index / tiles + self.dilation * first, self.output.min(outputs - first))
     }
 }
 
-/// The first output of a tile along a side, and how many it has: phase by phase, the larger ones first.
-fn first_and_count(tile: Tile, size: usize, dilation: usize, index: usize) -> (usize, usize) {
-    let [(larger, of_larger), (_, of_smaller)] = phases(size, dilation);
-    let [tiles_of_larger, tiles_of_smaller] = [of_larger, of_smaller].map(|of| of.div_ceil(tile.output()));
-    let (phase, place, outputs) = match index.checked_sub(larger * tiles_of_larger) {
-        None => (index / tiles_of_larger, index % tiles_of_larger, of_larger),
-        Some(index) => (larger + index / tiles_of_smaller, index % tiles_of_smaller, of_smaller),
-    };
-    let first = place * tile.output();
-    (phase + dilation * first, tile.output().min(outputs - first))
-}
-
-/// A tile's pixels, row by row: those that are beyond the last window's are zeros.
-pub(super) fn pixels(
+/// Finds a tile's pixels, row by row: those that are beyond the last window's are zeros.
+pub(super) fn find_pixels(
     task: &ConvTask<'_>,
     windows: Windows,
     place: &Place,
-    zeros: &[f32],
-) -> [*const f32; LARGEST_INPUT] {
+    zeros: *const f32,
+    pixels: &mut [*const f32; LARGEST_INPUT],
+) {
     let (geometry, side) = (&task.convolution.geometry, windows.tile().side());
-    let mut pixels = [zeros.as_ptr(); LARGEST_INPUT];
     let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
+    let (down, right) = (geometry.pitch, windows.dilation[1] * windows.words);
+    // Loops of fixed lengths for nearly all tiles, and few steps for those that hang over an edge.
+    match windows.tile() {
+        Tile::Four => find_square::<6>(x, down, right, pixels),
+        Tile::TwoOfStride2 => find_square::<5>(x, down, right, pixels),
+    }
     let count = |axis: usize| side.min(windows.stride * (place.inside[axis] - 1) + 3);
-    for row in 0..count(0) {
-        for column in 0..count(1) {
-            pixels[row * side + column] =
-                x.wrapping_add(row * geometry.pitch + column * windows.dilation[1] * windows.words);
+    let (rows, columns) = (count(0), count(1));
+    for row in pixels[..rows * side].chunks_exact_mut(side) {
+        row[columns..].fill(zeros);
+    }
+    pixels[rows * side..].fill(zeros);
+}
+
+/// The pixels of a square, row by row, from the first one on.
+#[inline(always)]
+fn find_square<const SIDE: usize>(
+    first: *const f32,
+    down: usize,
+    right: usize,
+    pixels: &mut [*const f32; LARGEST_INPUT],
+) {
+    for row in 0..SIDE {
+        for column in 0..SIDE {
+            pixels[row * SIDE + column] = first.wrapping_add(row * down + column * right);
         }
     }
-    pixels
 }
 
 /// Where the pixels of a row of a tile are in the output.
@@ -175,11 +226,11 @@ mod tests {
         for (size, dilation, stride) in
             (1..40).flat_map(|size| (1..9).map(move |d| (size, d, 1))).chain([(13, 1, 2)])
         {
-            let tile = Tile::of(stride);
+            let side = Side::of(Windows { words: 1, stride, dilation: [dilation; 2] }, [size; 2], 0);
             let mut outputs = Vec::new();
-            for index in 0..tile.count_along(size, dilation) {
-                let (first, inside) = first_and_count(tile, size, dilation, index);
-                assert!((1..=tile.output()).contains(&inside));
+            for index in 0..side.count {
+                let (first, inside) = side.place(index);
+                assert!((1..=side.output).contains(&inside));
                 outputs.extend((0..inside).map(|output| first + output * dilation));
             }
             outputs.sort_unstable();
