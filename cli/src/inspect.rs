@@ -1,6 +1,5 @@
 //! `resnet inspect`: what the compiler makes of a spec, stage by stage.
 
-use std::iter;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -14,6 +13,7 @@ use resnet_dsl::plan::predict::Machine;
 use resnet_dsl::spec::ReadFile;
 use resnet_dsl::summary::Summary;
 use resnet_dsl::{Compiled, Spec};
+use resnet_plan::Precision;
 use resnet_report::{Detail, Report, html, svg};
 use serde_json::{Map, Value, json};
 
@@ -158,15 +158,27 @@ fn of_graph(arguments: &Arguments, graph: &Graph) -> String {
     if arguments.full { graph.to_string() } else { Brief(graph).to_string() }
 }
 
-/// A line for each convolution and class of instruction sets.
+/// A line for each convolution and class of instruction sets, behind lines that say what it means.
 fn algorithms(compiled: &Compiled) -> String {
-    let precision = compiled.plan.description.precision;
-    let head = format!(
-        "algorithms of {}, {precision}: what each would cost, in millions of multiply-adds of f32 that take as long; * the one taken; \
-         which do not compute the layer, and why",
-        compiled.plan.description.name
-    );
-    iter::once(head).chain(choices(compiled).iter().map(Choice::to_string)).map(|line| line + "\n").collect()
+    let description = &compiled.plan.description;
+    let (name, precision) = (&description.name, description.precision);
+    let mut head = vec![
+        format!("algorithms of {name}, {precision}, batch {}", compiled.plan.input[0]),
+        "  costs: millions of multiply-adds of f32 that take as long, by the model that chose".to_owned(),
+        "  *: the one taken; no: algorithms that are refused, and why".to_owned(),
+    ];
+    let dots = match precision {
+        Precision::F32 => None,
+        Precision::Bf16 => Some("avx512bf16"),
+        Precision::Int8 => Some("avxvnni and avx512vnni"),
+    };
+    if let Some(dots) = dots {
+        head.push(format!(
+            "  dots: on {dots}; widened: on all others but amx, which computes direct sums only"
+        ));
+    }
+    head.extend(choices(compiled).iter().map(Choice::to_string));
+    head.join("\n")
 }
 
 /// What a stage is in the report; all of it without a stage.

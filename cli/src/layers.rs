@@ -31,7 +31,7 @@ pub(crate) struct StepTime {
     pub(crate) name: String,
     /// The block of the spec that it belongs to.
     pub(crate) block: String,
-    /// What it does, a convolution by the algorithm of the instruction set.
+    /// What it does; a convolution names only the algorithm for this instruction set.
     pub(crate) action: String,
     /// What computes it: see [`algorithm`].
     pub(crate) algorithm: String,
@@ -151,7 +151,7 @@ impl Layers {
         let gflops = 2e-3 * plan.description.macs as f64 / total;
         say!("{total:>9.1} {:>6} {gflops:>8.0} {:>5.0}%  all", "", 100.0 * gflops / peak)?;
         say!(
-            "GFLOP/s count the products of a direct sum; more than the peak is what Winograd's algorithm saves."
+            "GFLOP/s count the products of a direct sum; what exceeds the peak is saved by Winograd's and Strassen's algorithms."
         )
     }
 }
@@ -172,7 +172,7 @@ pub(crate) fn algorithm(step: &Step, class: Class) -> String {
     }
 }
 
-/// An action whose algorithm is the one of a class.
+/// The action, with only the algorithm for a class in place of one for each.
 fn of_class(action: Action, class: Class) -> Action {
     match action {
         Action::Conv { layer, conv } => {

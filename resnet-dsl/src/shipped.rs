@@ -55,26 +55,33 @@ pub fn unknown(name: &str) -> String {
     format!("no spec `{name}` ships; {}", likely(name))
 }
 
+/// The most specs that are suggested because they begin with a name.
+const MOST: usize = 4;
+
 /// Which spec was probably meant by a name that none has, or else which there are.
 pub(crate) fn likely(name: &str) -> String {
     let known: Vec<&str> = names().collect();
     // The name without its folder is what people remember.
     let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    // So are those without what stands behind the first `_`: `resnext50` of `resnext50_32x4d`.
-    let begins = |known: &str| last(known).split('_').next() == Some(&*last(name));
     let mut same: Vec<&str> = known.iter().copied().filter(|known| last(known) == last(name)).collect();
     if same.is_empty() {
-        same = known.iter().copied().filter(|known| begins(known)).collect();
+        // Beginnings, too, but for those that many have.
+        let begins = |known: &&str| !last(name).is_empty() && last(known).starts_with(&last(name));
+        same = known.iter().copied().filter(begins).collect();
+        if same.len() > MOST {
+            same.clear();
+        }
     }
     let folder = name.rsplit_once('/').map(|(folder, _)| folder.to_lowercase());
     let near = |known: &&&str| {
         let found = known.rsplit_once('/').map(|(folder, _)| folder);
         folder.is_some() && nearest(folder.as_deref().unwrap_or_default(), found.as_slice()).is_some()
     };
-    let likely = match same.iter().find(near) {
-        Some(one) => vec![*one],
-        None if same.is_empty() => nearest(name, &known).into_iter().collect(),
-        None => same,
+    let in_folder: Vec<&str> = same.iter().filter(near).copied().collect();
+    let likely = match (in_folder.is_empty(), same.is_empty()) {
+        (false, _) => in_folder,
+        (_, false) => same,
+        _ => nearest(name, &known).into_iter().collect(),
     };
     if likely.is_empty() {
         return format!("there are {}", known.join(", "));
@@ -94,6 +101,7 @@ fn an_unknown_name_has_a_nearest_one() {
         ("digitz", "`digits`"),
         ("resnext50", "`timm/resnext50_32x4d` or `torchvision/resnext50_32x4d`"),
         ("torchvision/resnext50", "`torchvision/resnext50_32x4d`"),
+        ("timm/resnext", "`timm/resnext101_32x8d` or `timm/resnext50_32x4d`"),
     ] {
         assert_eq!(unknown(name), format!("no spec `{name}` ships; did you mean {likely}?"));
     }

@@ -85,6 +85,8 @@ const WIDENED_WORDS: usize = 1 << 17;
 const LEAST_WIDENED: usize = 12;
 /// Products of Strassen's algorithm, for two pixels and the halves of their channels.
 pub const PRODUCTS: usize = 7;
+/// Products of it for a single pixel.
+pub const PRODUCTS_OF_ONE: usize = 4;
 /// Sums of inputs that it makes.
 pub const SUMS: usize = 4;
 /// Sums of products that it keeps.
@@ -119,27 +121,21 @@ impl Algorithm {
                 let side = stride[0];
                 let square =
                     kernel[0] == 3 && kernel[1] == 3 && stride[1] == side && (side == 1 || side == 2);
-                let tile = Tile::of(side);
-                // What is fused has whole vectors of inputs and whole panels of outputs.
-                let whole =
-                    channels[0].is_multiple_of(VECTOR) && channels[1].is_multiple_of(tile.fused_panel());
                 square
-                    && output == tile.output()
+                    && output == Tile::of(side).output()
                     && within(block, LARGEST_BLOCK)
                     && within(depth, LARGEST_DEPTH)
                     && depth.is_multiple_of(VECTOR)
-                    && (whole || !fused)
+                    && (self.fills(Precision::F32, side, channels) || !fused)
             }
             Algorithm::WinogradRows { block } => {
                 within(block, LARGEST_COLUMNS) && Rows::of(kernel, stride, channels[0]).is_some()
             }
             Algorithm::Strassen { block } => {
-                // Halves are whole vectors.
                 within(block, LARGEST_PAIRS)
                     && kernel[0] == 1
                     && kernel[1] == 1
-                    && channels[0].is_multiple_of(2 * VECTOR)
-                    && channels[1].is_multiple_of(2 * VECTOR)
+                    && self.fills(Precision::F32, stride[0], channels)
             }
         }
     }
@@ -155,16 +151,31 @@ impl Algorithm {
         let widens = match (precision, self) {
             (Precision::F32, _) | (_, Algorithm::Direct) => true,
             (_, Algorithm::Winograd { fused, depth, .. }) => !fused && depth <= largest_depth(precision),
-            // Halves are whole vectors of words. Weights are packed as for a direct sum, and no panel has channels of both halves.
-            (_, Algorithm::Strassen { .. }) => {
-                channels[0].is_multiple_of(4 * VECTOR) && channels[1].is_multiple_of(2 * PANEL)
-            }
+            (_, Algorithm::Strassen { .. }) => self.fills(precision, stride[0], channels),
             (Precision::Bf16, Algorithm::WinogradRows { .. }) => true,
             (Precision::Int8, Algorithm::WinogradRows { .. }) => {
                 times(times(kernel[0], kernel[1]), channels[0]) <= MOST_PRODUCTS
             }
         };
         widens && self.computes(kernel, stride, channels)
+    }
+
+    /// What its input and output channels have to be multiples of, in a precision and with a stride.
+    pub const fn multiples(self, precision: Precision, stride: usize) -> [usize; 2] {
+        match (self, precision) {
+            // Whole vectors of inputs and whole panels of outputs.
+            (Algorithm::Winograd { fused: true, .. }, _) => [VECTOR, Tile::of(stride).fused_panel()],
+            // Halves are whole vectors.
+            (Algorithm::Strassen { .. }, Precision::F32) => [2 * VECTOR, 2 * VECTOR],
+            // Halves are whole vectors of words. Weights are packed as for a direct sum, and no panel has channels of both halves.
+            (Algorithm::Strassen { .. }, _) => [4 * VECTOR, 2 * PANEL],
+            _ => [1, 1],
+        }
+    }
+
+    const fn fills(self, precision: Precision, stride: usize, channels: [usize; 2]) -> bool {
+        let [inputs, outputs] = self.multiples(precision, stride);
+        channels[0].is_multiple_of(inputs) && channels[1].is_multiple_of(outputs)
     }
 
     /// Whether it computes convolutions with a dilation: Winograd's of a stride of 2 would take two phases at once.
@@ -178,8 +189,7 @@ impl Algorithm {
 
     /// Its name without the sizes of its blocks: `winograd4fused`.
     pub fn name(self) -> String {
-        let text = self.to_string();
-        text.split(':').next().map_or_else(String::new, str::to_owned)
+        self.to_string().split(':').take(1).collect()
     }
 
     /// Whether it multiplies its sums with a gate.

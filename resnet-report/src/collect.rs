@@ -281,6 +281,7 @@ fn choice(of: choices::Choice) -> Choice {
         .map(|(algorithm, why)| Refused { algorithm: algorithm.name(), why: why.to_string() });
     Choice {
         ways: of.ways.iter().map(way).collect(),
+        because: of.because.as_ref().map(ToString::to_string),
         refused: refused.collect(),
         class: of.class_name().map(str::to_owned),
         layer: of.name,

@@ -20,7 +20,8 @@ pub struct Report {
     pub layers: Vec<Layer>,
     /// What a run does.
     pub plan: Plan,
-    /// How convolutions could be computed: one for each convolution and class of instruction sets, in the graph's order.
+    /// How convolutions could be computed: one for each convolution, of bf16 and int8 one for each of two classes of instruction sets, in the
+    /// graph's order. (Reports that were written before it are read, too.)
     #[serde(default)]
     pub choices: Vec<Choice>,
     /// Where activations lie.
@@ -342,12 +343,14 @@ pub struct Buffer {
 pub struct Choice {
     /// The convolution.
     pub layer: String,
-    /// The instruction sets: `widened` (elements are widened) or `dots` (an instruction multiplies words of them); all, as for f32, if there
-    /// is none.
+    /// The instruction sets: `widened` (elements are widened) or `dots` (an instruction multiplies words of them; AMX computes direct sums only);
+    /// all, as for f32, if there is none.
     pub class: Option<String>,
     /// All ways to compute it.
     pub ways: Vec<Way>,
-    /// Algorithms for such windows that do not compute it.
+    /// Why the one that was taken is not the cheapest, if it is not.
+    pub because: Option<String>,
+    /// Algorithms for such windows that are refused.
     pub refused: Vec<Refused>,
 }
 
@@ -362,7 +365,7 @@ pub struct Way {
     pub chosen: bool,
 }
 
-/// An algorithm that does not compute a convolution.
+/// An algorithm that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The algorithm.

@@ -1,10 +1,7 @@
 //! What the ways to compute a convolution cost.
 
-use std::fmt;
-
 use resnet_plan::algorithm::{
-    GROUP, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, PLANES, PRODUCTS, SUMS, VECTOR,
-    largest_depth, wide_words, widened_block,
+    GROUP, PANEL, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SUMS, wide_words, widened_block,
 };
 use resnet_plan::conv::blocks;
 use resnet_plan::winograd::{BAND, Rows, Tile};
@@ -30,22 +27,8 @@ const FUSE: usize = 125;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
-/// The most bytes of a block's transformed inputs: an L2 cache. Where weights are transformed once and for all blocks, those,
-/// the inputs and the sums of products stay in it together.
-const BLOCK_BYTES: usize = 1 << 20;
-/// The same for Winograd's inputs: each is read once a panel and in order, which the L3 cache is fast enough for, and the
-/// larger the block, the less often all weights are transformed.
-const TILES_BYTES: usize = 3 << 20;
 /// The most bytes of the weights that are transformed once and for all blocks: half of an L2 cache.
-const MADE_BYTES: usize = 1 << 19;
-/// Input channels whose weights are transformed at a time where products transform them: all nine weights of a window stay in the
-/// L1 cache.
-const FUSED_DEPTH: usize = 32;
-/// What Strassen's algorithm may add to the weights of a layer, in bytes: they are stored, so this much memory is the price.
-const LARGEST_GROWTH: usize = 3 << 19;
-
-/// What blocks of pairs of pixels are made of: a multiple of the tiles of all instruction sets.
-const PAIRS: usize = 12;
+pub(crate) const MADE_BYTES: usize = 1 << 19;
 
 /// A convolution that is to be computed.
 pub(crate) struct Layer<'a> {
@@ -56,119 +39,7 @@ pub(crate) struct Layer<'a> {
     pub(crate) y: Dims,
 }
 
-/// Why an algorithm that is made for windows as these does not compute a convolution. `Display`: in a few words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The convolution has groups.
-    Groups,
-    /// It has a dilation.
-    Dilation,
-    /// It has a gate.
-    Gate,
-    /// Its channels do not fill whole vectors, or the halves of some.
-    Channels,
-    /// Elements are narrower than f32.
-    Narrow,
-    /// Sums could be larger than integers can be.
-    Range,
-    /// Weights would be stored in so many bytes more.
-    Growth(usize),
-    /// Transformed weights take so many bytes.
-    Transformed(usize),
-}
-
 impl Layer<'_> {
-    /// All that can compute it, the direct sum first.
-    pub(crate) fn candidates(&self) -> Vec<Algorithm> {
-        self.proposed().into_iter().filter(|algorithm| self.refusal(*algorithm).is_none()).collect()
-    }
-
-    /// What is made for such windows and does not compute it all the same, and why.
-    pub(crate) fn refused(&self) -> Vec<(Algorithm, Refusal)> {
-        self.proposed()
-            .into_iter()
-            .filter_map(|algorithm| Some((algorithm, self.refusal(algorithm)?)))
-            .collect()
-    }
-
-    /// What is made for such windows.
-    fn proposed(&self) -> Vec<Algorithm> {
-        let Layer { conv, precision, x, y } = *self;
-        let (words, pixels) = (self.words(x[3]), self.pixels());
-        let mut candidates = vec![Algorithm::Direct];
-        if conv.kernel == [3, 3] && matches!(conv.stride, [1, 1] | [2, 2]) {
-            let tile = Tile::of(conv.stride[0]);
-            let tiles = tiles_of(conv, tile, y);
-            // Blocks of one size, so that none is nearly empty.
-            let block = |most: usize| tiles.div_ceil(tiles.div_ceil(most.clamp(1, LARGEST_BLOCK)));
-            // As many words at a time as may be, in parts of one size.
-            let depth = words.div_ceil(words.div_ceil(largest_depth(precision))).next_multiple_of(VECTOR);
-            let inputs = size_of::<f32>() * self.made_inputs_of(tile) * words;
-            let most = if self.made_once(depth) {
-                let sums = size_of::<f32>() * tile.sums() * PANEL;
-                (BLOCK_BYTES - MADE_BYTES) / (inputs + sums)
-            } else {
-                TILES_BYTES / inputs
-            };
-            let output = tile.output();
-            candidates.push(Algorithm::Winograd { output, block: block(most), depth, fused: false });
-            let most = BLOCK_BYTES / (size_of::<f32>() * tile.products() * words);
-            candidates.push(Algorithm::Winograd {
-                output,
-                block: block(most),
-                depth: FUSED_DEPTH,
-                fused: true,
-            });
-        }
-        if Rows::of(conv.kernel, conv.stride, words).is_some() {
-            let block = y[2].div_ceil(y[2].div_ceil(LARGEST_COLUMNS));
-            candidates.push(Algorithm::WinogradRows { block });
-        }
-        if conv.kernel == [1, 1] {
-            let most = BLOCK_BYTES / (size_of::<f32>() * 2 * words) / PAIRS * PAIRS;
-            let pairs = pixels.div_ceil(2);
-            let block = pairs.div_ceil(pairs.div_ceil(most.clamp(PAIRS, LARGEST_PAIRS)));
-            candidates.push(Algorithm::Strassen { block: block.next_multiple_of(PAIRS) });
-        }
-        candidates
-    }
-
-    /// Why it is not computed so, if it is not.
-    fn refusal(&self, algorithm: Algorithm) -> Option<Refusal> {
-        let Layer { conv, precision, x, .. } = *self;
-        if !conv.allows(algorithm) {
-            return Some(match (conv.groups, conv.dilation) {
-                (2.., _) => Refusal::Groups,
-                (_, [1, 1]) => Refusal::Gate,
-                _ => Refusal::Dilation,
-            });
-        }
-        // As the graph has them, and filled up to whole words, as kernels do.
-        let graph = [x[3], conv.filters];
-        let stored = [x[3].next_multiple_of(precision.per_word()), conv.filters];
-        if !algorithm.computes(conv.kernel, conv.stride, graph) {
-            return Some(Refusal::Channels);
-        }
-        if !algorithm.computes_in(precision, conv.kernel, conv.stride, stored) {
-            return Some(match algorithm {
-                Algorithm::Winograd { .. } => Refusal::Narrow,
-                Algorithm::WinogradRows { .. } => Refusal::Range,
-                Algorithm::Direct | Algorithm::Strassen { .. } => Refusal::Channels,
-            });
-        }
-        let bytes = |weights: usize| size_of::<f32>() * weights;
-        let growth = bytes(self.weights(algorithm).saturating_sub(self.weights(Algorithm::Direct)));
-        if growth > LARGEST_GROWTH {
-            return Some(Refusal::Growth(growth));
-        }
-        match algorithm {
-            Algorithm::WinogradRows { .. } => Some(bytes(self.made_weights(algorithm)))
-                .filter(|bytes| *bytes > MADE_BYTES)
-                .map(Refusal::Transformed),
-            _ => None,
-        }
-    }
-
     /// What it costs on a class of instruction sets, in multiply-adds of f32: products, transforms, and weights that are transformed
     /// or read from memory.
     pub(crate) fn cost(&self, algorithm: Algorithm, class: Class) -> usize {
@@ -188,10 +59,11 @@ impl Layer<'_> {
         match algorithm {
             Algorithm::Direct => {
                 let products = read.max(pixels * self.multiplied(class) / rate);
-                // What is widened: weights, once a block, and inputs, once a row of the window.
-                let depth = conv.kernel[0] * conv.kernel[1] * words;
-                let blocks = pixels.div_ceil(widened_block(depth));
-                let widened = blocks * depth * filters + pixels * conv.kernel[0] * words;
+                // What is widened: weights, once for some pixels, and inputs, once a row of the window.
+                let window = conv.kernel[0] * conv.kernel[1];
+                let times = pixels.div_ceil(widened_block(window * words));
+                let weights = window * self.words(x[3] / self.blocks()) * filters;
+                let widened = times * weights + pixels * conv.kernel[0] * words;
                 products + if narrow && class == Class::Wide { WIDEN * widened } else { 0 }
             }
             Algorithm::Winograd { block, depth, fused, .. } => {
@@ -222,7 +94,10 @@ impl Layer<'_> {
             }
             Algorithm::Strassen { block } => {
                 let pairs = pixels.div_ceil(2);
-                let products = pairs * (x[3] * filters / 4 * PRODUCTS);
+                let taken = if pixels == 1 { PRODUCTS_OF_ONE } else { PRODUCTS };
+                let products = pairs * (x[3] * filters / 4 * taken);
+                // Factors that are stored are read only if their products are taken.
+                let read = if narrow { read } else { read / PRODUCTS * taken };
                 // Those that are kept, and the outputs that are made of them without a product.
                 let sums = pairs * (PLANES + 1) * (filters / 2);
                 let factors = pairs.div_ceil(block) * self.made_weights(algorithm);
@@ -244,8 +119,8 @@ impl Layer<'_> {
 
     /// Numbers of the kernel as a direct sum multiplies it: with the zeros between the groups of a block, and those that fill a word.
     fn multiplied(&self, class: Class) -> usize {
-        let Conv2d { kernel, filters, groups, .. } = self.conv;
-        let inputs = self.x[3] / blocks(*groups, [self.x[3], *filters], self.precision);
+        let Conv2d { kernel, filters, .. } = self.conv;
+        let inputs = self.x[3] / self.blocks();
         let inputs = match (self.precision, class) {
             (Precision::Int8, Class::Dots) => inputs.next_multiple_of(self.precision.per_word()),
             _ => inputs,
@@ -300,23 +175,28 @@ impl Layer<'_> {
     }
 
     /// Words that so many elements are computed in.
-    fn words(&self, numbers: usize) -> usize {
+    pub(super) fn words(&self, numbers: usize) -> usize {
         wide_words(self.precision, numbers)
     }
 
+    /// Blocks that its groups are computed in.
+    fn blocks(&self) -> usize {
+        blocks(self.conv.groups, [self.x[3], self.conv.filters], self.precision)
+    }
+
     /// Output pixels.
-    fn pixels(&self) -> usize {
+    pub(super) fn pixels(&self) -> usize {
         self.y[..3].iter().product()
     }
 
     /// Whether all transformed weights are there at the same time, to be used by one block after the other, if so many words are
     /// transformed at a time.
-    fn made_once(&self, depth: usize) -> bool {
+    pub(super) fn made_once(&self, depth: usize) -> bool {
         depth >= self.words(self.x[3]) && self.conv.filters <= PANEL
     }
 
     /// Inputs of a tile that are transformed: f32 of stride 2 take nine as they are.
-    fn made_inputs_of(&self, tile: Tile) -> usize {
+    pub(super) fn made_inputs_of(&self, tile: Tile) -> usize {
         match (self.precision, tile) {
             (Precision::F32, Tile::TwoOfStride2) => tile.products() - 9,
             _ => tile.products(),
@@ -333,24 +213,8 @@ impl Layer<'_> {
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let megabytes = |bytes: usize| bytes as f64 / 1e6;
-        match *self {
-            Refusal::Groups => f.write_str("groups"),
-            Refusal::Dilation => f.write_str("dilation"),
-            Refusal::Gate => f.write_str("gate"),
-            Refusal::Channels => f.write_str("channels fill no vectors"),
-            Refusal::Narrow => f.write_str("f32 only"),
-            Refusal::Range => f.write_str("sums too large"),
-            Refusal::Growth(bytes) => write!(f, "weights {:.1} MB larger", megabytes(bytes)),
-            Refusal::Transformed(bytes) => write!(f, "transformed weights of {:.1} MB", megabytes(bytes)),
-        }
-    }
-}
-
 /// Tiles of an output.
-fn tiles_of(conv: &Conv2d, tile: Tile, [batch, height, width, _]: Dims) -> usize {
+pub(super) fn tiles_of(conv: &Conv2d, tile: Tile, [batch, height, width, _]: Dims) -> usize {
     batch * tile.count([height, width], conv.dilation)
 }
 

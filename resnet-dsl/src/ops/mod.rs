@@ -5,6 +5,7 @@
 mod activation;
 mod attributes;
 mod blur;
+mod candidates;
 mod channel_conv;
 mod conv;
 pub(crate) mod cost;
@@ -19,6 +20,7 @@ mod window;
 pub use activation::Activation;
 pub use attributes::{Attributes, Text};
 pub use blur::Blur;
+pub use candidates::Refusal;
 pub use channel_conv::ChannelConv;
 pub use conv::Conv2d;
 pub use dense::Dense;

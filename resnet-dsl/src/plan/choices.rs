@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! layer1.0.relu2  3x3, 64 to 56x56x64  direct 115.61  winograd4:28x64 37.13 *  winograd4fused:98x32 51.18
-//! layer4.0.relu1  1x1, 1024 to 14x14x512  direct 102.76 *  no strassen (weights 1.6 MB larger)
+//! layer4.0  1x1, 512 to 7x7x2048  direct 51.38 *  no strassen (weights would take 3.1 MB more, the limit is 1.6)
 //! ```
 
 use std::fmt;
@@ -11,11 +11,11 @@ use resnet_plan::{Algorithm, Class, Dims, Precision};
 
 use crate::Compiled;
 use crate::ir::{Node, Op};
+pub use crate::ops::Refusal;
 use crate::ops::cost::Layer;
-pub use crate::ops::cost::Refusal;
 
-/// How a convolution could be computed on a class of instruction sets. `Display` is a line: costs in millions, and an asterisk behind the way
-/// that was chosen.
+/// How a convolution could be computed on a class of instruction sets. `Display` is a line: costs in millions, an asterisk behind the way
+/// that was chosen, and the algorithms that were refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Name of the convolution, as in the plan.
@@ -34,10 +34,21 @@ pub struct Choice {
     pub class: Option<Class>,
     /// All ways to compute it, and what each costs: multiply-adds of f32 that take as long.
     pub ways: Vec<(Algorithm, usize)>,
-    /// What is made for such windows and does not compute it all the same, and why.
+    /// Algorithms for such windows that are refused, and why.
     pub refused: Vec<(Algorithm, Refusal)>,
-    /// The one that was chosen: the cheapest, unless the spec or a layer with the same weights has chosen.
+    /// The one that was chosen.
     pub chosen: Algorithm,
+    /// Why, if it is not the cheapest, or the first of those.
+    pub because: Option<Because>,
+}
+
+/// Why a convolution is not computed in the cheapest way. `Display`: in a few words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The spec says so.
+    Spec,
+    /// This convolution has the same weights, which are packed once.
+    Weights(String),
 }
 
 /// The choices of all convolutions, in the graph's order.
@@ -58,10 +69,21 @@ pub fn choices(Compiled { graph, plan }: &Compiled) -> Vec<Choice> {
             let of = class.unwrap_or(Class::Wide);
             let chosen = algorithms.of(of);
             let mut ways = layer.candidates();
-            // The spec, or a layer with the same weights, may have chosen blocks of other sizes.
-            if !ways.contains(&chosen) {
-                ways.push(chosen);
+            // The same algorithm with blocks of other sizes: what was taken is always listed.
+            match ways.iter_mut().find(|way| way.name() == chosen.name()) {
+                Some(way) => *way = chosen,
+                None => ways.push(chosen),
             }
+            let ways: Vec<_> = ways.into_iter().map(|way| (way, layer.cost(way, of))).collect();
+            let cheapest = ways.iter().min_by_key(|(_, cost)| *cost).map(|(way, _)| *way);
+            let because = (cheapest != Some(chosen)).then(|| {
+                let same = |(other, node): (_, &Node)| match &node.op {
+                    Op::Conv2d(of) if other != value && of.weights == conv.weights => Some(node.name.clone()),
+                    _ => None,
+                };
+                let mut nodes = graph.topological().into_iter().map(|other| (other, graph.node(other)));
+                nodes.find_map(same).map_or(Because::Spec, Because::Weights)
+            });
             choices.push(Choice {
                 name: name.clone(),
                 kernel: conv.kernel,
@@ -70,9 +92,10 @@ pub fn choices(Compiled { graph, plan }: &Compiled) -> Vec<Choice> {
                 channels: x.dims[3],
                 output: y.dims,
                 class: *class,
-                ways: ways.into_iter().map(|way| (way, layer.cost(way, of))).collect(),
+                ways,
                 refused: layer.refused(),
                 chosen,
+                because,
             });
         }
     }
@@ -80,7 +103,7 @@ pub fn choices(Compiled { graph, plan }: &Compiled) -> Vec<Choice> {
 }
 
 impl Choice {
-    /// What its instruction sets do with elements.
+    /// The name of its instruction sets' class: `widened`, `dots` or `tiles`. `None`: all.
     pub fn class_name(&self) -> Option<&'static str> {
         self.class.map(|class| match class {
             Class::Wide => "widened",
@@ -105,13 +128,25 @@ impl fmt::Display for Choice {
             write!(f, "  {class}:")?;
         }
         for (way, cost) in &self.ways {
-            let chosen = if *way == self.chosen { " *" } else { "" };
-            write!(f, "  {way} {:.2}{chosen}", *cost as f64 / 1e6)?;
+            write!(f, "  {way} {:.2}", *cost as f64 / 1e6)?;
+            if *way == self.chosen {
+                f.write_str(" *")?;
+                self.because.iter().try_for_each(|because| write!(f, " ({because})"))?;
+            }
         }
         for same in self.refused.chunk_by(|a, b| a.1 == b.1) {
             let names: Vec<String> = same.iter().map(|(way, _)| way.name()).collect();
             write!(f, "  no {} ({})", names.join(", "), same[0].1)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Because::Spec => f.write_str("as the spec says"),
+            Because::Weights(other) => write!(f, "shares the weights of {other}"),
+        }
     }
 }

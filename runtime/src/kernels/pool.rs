@@ -203,17 +203,23 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
             };
             let window = [rows.clone(), columns.clone()];
             let place = y.at(image, row, column);
-            let large = F::BLOCK.filter(|side| rows.len() > *side || columns.len() > *side);
-            // Whole vectors have no branch for their length, and several share what a window's loops cost.
-            let whole = if S::LANES > FEW_LANES { channels - channels % S::LANES } else { 0 };
-            let together = whole - whole % (TOGETHER * S::LANES);
+            let large = F::BLOCK.is_some_and(|side| rows.len() > side || columns.len() > side);
+            // Vectors that are folded together share what a window's loops cost, and have no branch for their length.
+            let together = TOGETHER * S::LANES;
+            let whole = if S::LANES > FEW_LANES { channels - channels % together } else { 0 };
             // SAFETY: the window is cut to the image, whose pixels lie in `x`; the output pixel lies in `y`; each has so many channels from
             // `channel` on.
             unsafe {
                 let from = from.add(x.at(image, 0, 0));
-                for channel in (0..together).step_by(TOGETHER * S::LANES) {
-                    let mut results =
-                        folded::<S, F, T, TOGETHER>(simd, from.add(channel), x, &window, S::LANES, large);
+                for channel in (0..whole).step_by(together) {
+                    let mut results = fold_window::<S, F, T, TOGETHER>(
+                        simd,
+                        from.add(channel),
+                        x,
+                        &window,
+                        S::LANES,
+                        large,
+                    );
                     for result in &mut results {
                         *result = F::finish(simd, *result, count, scale);
                     }
@@ -224,13 +230,10 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
                         T::store_packed(simd, to.add(first * S::LANES), packed);
                     }
                 }
-                for channel in (together..whole).step_by(S::LANES) {
-                    let [result] = folded::<S, F, T, 1>(simd, from.add(channel), x, &window, S::LANES, large);
-                    T::store(simd, to.add(place + channel), F::finish(simd, result, count, scale), S::LANES);
-                }
                 for channel in (whole..channels).step_by(S::LANES) {
                     let rest = (channels - channel).min(S::LANES);
-                    let [result] = folded::<S, F, T, 1>(simd, from.add(channel), x, &window, rest, large);
+                    let [result] =
+                        fold_window::<S, F, T, 1>(simd, from.add(channel), x, &window, rest, large);
                     let result = F::finish(simd, result, count, scale);
                     T::store(simd, to.add(place + channel), result, rest);
                 }
@@ -242,23 +245,23 @@ unsafe fn run<S: Simd, F: Fold, T: Stored<S>>(simd: S, task: &PoolTask<'_>, from
 /// Vectors of channels that are folded together.
 const TOGETHER: usize = 4;
 
-/// The pixels of a window: `V` vectors, each of so many channels; by blocks of so many rows and columns, if it is large.
+/// Folds a window, a large one block by block: `V` vectors, each of so many channels.
 ///
 /// # Safety
 /// As [`block`].
 #[inline(always)]
-unsafe fn folded<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
+unsafe fn fold_window<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     simd: S,
     from: *const T,
     x: &Pixels,
     window: &[Range<usize>; 2],
     channels: usize,
-    large: Option<usize>,
+    large: bool,
 ) -> [S::Vector; V] {
     // SAFETY: the caller's contract.
     unsafe {
-        match large {
-            Some(side) if F::BLOCK.is_some() => blocks::<S, F, T, V>(simd, from, x, window, channels, side),
+        match F::BLOCK {
+            Some(side) if large => blocks::<S, F, T, V>(simd, from, x, window, channels, side),
             _ => block::<S, F, T, V>(simd, from, x, window, channels),
         }
     }
@@ -267,8 +270,8 @@ unsafe fn folded<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
 /// The pixels of a block, row by row: `V` vectors, each of so many channels.
 ///
 /// # Safety
-/// `from` is an image's first pixel, at some channel; rows and columns lie in it, and have `channels` more, for each vector behind the first
-/// those of whole vectors.
+/// `from` is an image's first pixel, at some channel; rows and columns lie in the image; each pixel has `(V - 1) * S::LANES + channels`
+/// channels from there on.
 #[inline(always)]
 unsafe fn block<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     simd: S,
@@ -301,7 +304,7 @@ unsafe fn block<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     }
 }
 
-/// The sums of a window's blocks, at most so many rows and columns each.
+/// The sum of a window, block by block of at most `side` rows and columns; blocks are added up in double precision.
 ///
 /// # Safety
 /// As [`block`].
@@ -317,28 +320,28 @@ unsafe fn blocks<S: Simd, F: Fold, T: Stored<S>, const V: usize>(
     const LANES: usize = 16;
     const { assert!(S::LANES <= LANES) };
     let [rows, columns] = window;
-    let (mut totals, mut sums) = ([[0.0f64; LANES]; V], [[0.0f32; LANES]; V]);
+    let (mut totals, mut lanes) = ([[0.0f64; LANES]; V], [0.0f32; LANES]);
     for top in rows.clone().step_by(side) {
         for left in columns.clone().step_by(side) {
             let part = [top..rows.end.min(top + side), left..columns.end.min(left + side)];
             // SAFETY: the caller's contract, for a part of the window.
             let of_part = unsafe { block::<S, F, T, V>(simd, from, x, &part, channels) };
-            for ((totals, sums), of_part) in totals.iter_mut().zip(&mut sums).zip(of_part) {
+            for (totals, of_part) in totals.iter_mut().zip(of_part) {
                 // SAFETY: a vector has at most so many lanes.
-                unsafe { simd.store(sums.as_mut_ptr(), of_part) };
-                for (total, sum) in totals.iter_mut().zip(sums) {
-                    *total += f64::from(*sum);
+                unsafe { simd.store(lanes.as_mut_ptr(), of_part) };
+                for (total, lane) in totals.iter_mut().zip(lanes) {
+                    *total += f64::from(lane);
                 }
             }
         }
     }
     let mut results = [simd.splat(0.0); V];
-    for ((result, sums), totals) in results.iter_mut().zip(&mut sums).zip(totals) {
-        for (sum, total) in sums.iter_mut().zip(totals) {
-            *sum = total as f32;
+    for (result, totals) in results.iter_mut().zip(totals) {
+        for (lane, total) in lanes.iter_mut().zip(totals) {
+            *lane = total as f32;
         }
         // SAFETY: a vector has at most so many lanes.
-        *result = unsafe { simd.load(sums.as_ptr()) };
+        *result = unsafe { simd.load(lanes.as_ptr()) };
     }
     results
 }

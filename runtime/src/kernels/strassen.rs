@@ -17,7 +17,7 @@
 //!         u += s3 t3                      y(q)0 = u + q1 t4
 //!                                         y(q)1 = u + v              without a product
 //! ```
-//! An image of a single pixel `p`, as the mean is that a gate is made of, takes four products, and reads four of the seven factors:
+//! If the output is a single pixel `p` (a gate is computed from the mean of an image), four products do, with four of the seven factors:
 //!
 //! ```text
 //!         v = p0 t1
@@ -32,7 +32,7 @@
 
 mod pairs;
 
-use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, SKEW, SUMS};
+use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SKEW, SUMS};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
@@ -73,12 +73,6 @@ pub(crate) struct SumsTask<'a> {
     v: *mut f32,
     plane: usize,
 }
-
-/// Sums of products, and where each pair's are.
-type Sums<'a> = (*mut f32, &'a [usize]);
-
-/// A product: its factor, the inputs, sums that it is added to, where it goes, and which half of the output that is, if it is one.
-type Term<'a> = (usize, (*const f32, &'a [usize]), &'a [Sums<'a>], Sums<'a>, Option<usize>);
 
 /// Blocks of packed weights to be added up and subtracted, widened.
 pub(crate) struct FactorTask {
@@ -177,6 +171,14 @@ struct Planes<'a> {
     y: &'a mut [f32],
 }
 
+/// Products, and where each pair's are.
+type Products<'a> = (*mut f32, &'a [usize]);
+
+/// A product: its factor, its inputs, the products that it is added to, where it goes; of an output, which half it is and where its pixels'
+/// gates are.
+type Term<'a> =
+    (usize, (*const f32, &'a [usize]), &'a [Products<'a>], Products<'a>, Option<(usize, &'a [usize])>);
+
 impl<'a> Planes<'a> {
     fn carve(part: &Part<'_>, block: usize, scratch: &'a mut [f32]) -> Self {
         let (v_plane, m_plane) = (block * part.inputs + SKEW, block * part.kernels.panel + SKEW);
@@ -250,10 +252,10 @@ impl<'a> Part<'a> {
         unsafe { (self.kernels.of(self.task.kind).strassen_sums)(&sums) };
     }
 
-    /// The seven products of a panel, of which three are outputs.
+    /// The products of a panel: seven, of which three are outputs, or the four of a single pixel, of which two are.
     ///
     /// # Safety
-    /// As [`run`], for these pairs, whose inputs are added up, and the panel.
+    /// As [`run`], for the panel and these pairs, whose inputs are widened if they are narrow, and added up unless they are a single pixel.
     unsafe fn multiply(&self, panel: Panel, pairs: &Pairs, planes: &mut Planes<'_>) {
         let Part { kernels, task, inputs, outputs, .. } = *self;
         let Convolution { residual, activation, gated, .. } = *task.convolution;
@@ -272,45 +274,42 @@ impl<'a> Part<'a> {
         let plane = |index: usize| (m.wrapping_add(index * planes.m_plane), &self.m_offsets[..pairs.count]);
         let [u, v] = std::array::from_fn(plane);
         let half = |half: usize, offsets| (y.wrapping_add(half * apart), offsets);
-        // Factors, inputs, sums that have begun, and where the products go: among other sums, or to a half of the output.
         let (lower, upper) = ((x, x_first), (x.wrapping_add(inputs), x_first));
+        let gates = [&pairs.gate_first[..], &pairs.gate_second[..]];
         let of_pairs: [Term<'_>; PRODUCTS] = [
             (0, sum(0), &[], v, None),
             (1, lower, &[], u, None),
-            (2, upper, &[u], half(0, y_first), Some(0)),
+            (2, upper, &[u], half(0, y_first), Some((0, gates[0]))),
             (3, sum(1), &[u], u, None),
-            (4, sum(3), &[u, v], half(1, y_first), Some(1)),
+            (4, sum(3), &[u, v], half(1, y_first), Some((1, gates[0]))),
             (5, sum(2), &[u], u, None),
-            (6, (upper.0, x_second), &[u], half(0, y_second), Some(0)),
+            (6, (upper.0, x_second), &[u], half(0, y_second), Some((0, gates[1]))),
         ];
-        let of_one: [Term<'_>; 4] = [
+        let of_one: [Term<'_>; PRODUCTS_OF_ONE] = [
             (0, lower, &[], v, None),
             (1, lower, &[], u, None),
-            (2, upper, &[u], half(0, y_first), Some(0)),
-            (4, upper, &[u, v], half(1, y_first), Some(1)),
+            (2, upper, &[u], half(0, y_first), Some((0, gates[0]))),
+            (4, upper, &[u, v], half(1, y_first), Some((1, gates[0]))),
         ];
         let products = if pairs.alone { &of_one[..] } else { &of_pairs[..] };
-        for (index, (factor, (x, x_offsets), others, (y, y_offsets), half)) in
+        let weights = |factor: usize| match task.kind {
+            // Earlier panels are all full.
+            Kind::F32 => task.panels.wrapping_add((panel.first * PRODUCTS + factor * panel.width) * inputs),
+            _ => g.wrapping_add(factor * panel.width * inputs),
+        };
+        for (index, (factor, (x, x_offsets), others, (y, y_offsets), output)) in
             products.iter().copied().enumerate()
         {
-            let weights = |factor: usize| match task.kind {
-                // Earlier panels are all full.
-                Kind::F32 => {
-                    task.panels.wrapping_add((panel.first * PRODUCTS + factor * panel.width) * inputs)
-                }
-                _ => g.wrapping_add(factor * panel.width * inputs),
-            };
+            // After the last product: the first factor of the next panel, which lies behind this one's.
             let next = products.get(index + 1).map_or(PRODUCTS, |(factor, ..)| *factor);
-            let is_output = half.is_some();
             // The other sums, and behind them what the output holds.
             let mut begun = [Begun { sums: y, offsets: y_offsets }; 3];
             for (begun, (sums, offsets)) in begun.iter_mut().zip(others) {
                 *begun = Begun { sums: *sums, offsets };
             }
-            let begun = &begun[..others.len() + usize::from(is_output && residual == Residual::Same)];
-            let gate = half.filter(|_| gated).map(|half| {
+            let begun = &begun[..others.len() + usize::from(output.is_some() && residual == Residual::Same)];
+            let gate = output.filter(|_| gated).map(|(half, offsets)| {
                 let sums = task.gate.wrapping_add(half * outputs + panel.first);
-                let offsets = if factor + 1 < PRODUCTS { &pairs.gate_first } else { &pairs.gate_second };
                 (Begun { sums, offsets }, others.len())
             });
             // SAFETY: the caller's contract, for the pixels of the pairs; slots lie in V and M; earlier panels are all full; the
@@ -328,14 +327,15 @@ impl<'a> Part<'a> {
                     prefetch: weights(next),
                     prefetch_apart: fetch.words(inputs, kernels.panel),
                     fetch,
-                    bias: half.map_or(NO_BIAS.as_ptr(), |half| task.start.add(half * outputs + panel.first)),
+                    bias: output
+                        .map_or(NO_BIAS.as_ptr(), |(half, _)| task.start.add(half * outputs + panel.first)),
                     y,
                     y_offsets,
                     channels: panel.width,
                     begun,
                     gate,
-                    held: is_output && residual == Residual::Same,
-                    relu: is_output && relu,
+                    held: output.is_some() && residual == Residual::Same,
+                    relu: output.is_some() && relu,
                 });
             }
         }

@@ -13,7 +13,7 @@ pub(super) struct Pairs {
     pub(super) count: usize,
     /// Second pixels: as many, or one less. The last first pixel is then its own second one, which has nowhere to go.
     pub(super) seconds: usize,
-    /// Whether there is but one pixel in all.
+    /// Whether the whole output is a single pixel. (Not whether the block is: blocks depend on the number of threads, and rounding must not.)
     pub(super) alone: bool,
     /// Both pixels of each pair, one after the other.
     pub(super) x: [usize; 2 * LARGEST_PAIRS],

@@ -32,6 +32,10 @@ pub(super) struct Place {
     pub(super) inside: [usize; 2],
 }
 
+impl Place {
+    pub(super) const NONE: Place = Place { image: 0, row: 0, column: 0, inside: [0; 2] };
+}
+
 impl Windows {
     /// `None` if windows are not 3x3, or have other strides or dilations than Winograd's algorithm computes.
     pub(super) fn of(geometry: &ConvGeometry) -> Option<Windows> {
@@ -74,7 +78,8 @@ pub(super) fn find<'a>(
     tiles: &Range<usize>,
     places: &'a mut [Place; LARGEST_BLOCK],
 ) -> &'a [Place] {
-    let [rows, columns] = [0, 1].map(|axis| Side::of(windows, geometry.output, axis));
+    let [rows, columns] =
+        [0, 1].map(|axis| Axis::of(windows.tile(), geometry.output[axis], windows.dilation[axis]));
     let places = &mut places[..tiles.len()];
     for (place, tile) in places.iter_mut().zip(tiles.clone()) {
         let line = tile / columns.count;
@@ -83,50 +88,6 @@ pub(super) fn find<'a>(
         *place = Place { image: line / rows.count, row, column, inside: [below, beside] };
     }
     places
-}
-
-impl Place {
-    pub(super) const NONE: Place = Place { image: 0, row: 0, column: 0, inside: [0; 2] };
-}
-
-/// The tiles along a side of the output, phase by phase: first the larger phases, then those that have an output less.
-struct Side {
-    count: usize,
-    dilation: usize,
-    /// Outputs of a tile.
-    output: usize,
-    /// Tiles of all larger phases.
-    of_larger: usize,
-    /// Outputs and tiles of a larger phase, and of another.
-    phases: [[usize; 2]; 2],
-    larger: usize,
-}
-
-impl Side {
-    fn of(windows: Windows, size: [usize; 2], axis: usize) -> Side {
-        let (tile, dilation) = (windows.tile(), windows.dilation[axis]);
-        let both = phases(size[axis], dilation);
-        let [larger, _] = both;
-        let phases = both.map(|(_, outputs)| [outputs, outputs.div_ceil(tile.output())]);
-        Side {
-            count: tile.count_along(size[axis], dilation),
-            dilation,
-            output: tile.output(),
-            of_larger: larger.0 * phases[0][1],
-            phases,
-            larger: larger.0,
-        }
-    }
-
-    /// The first output of a tile, and how many it has.
-    fn place(&self, index: usize) -> (usize, usize) {
-        let (first_phase, index, [outputs, tiles]) = match index.checked_sub(self.of_larger) {
-            None => (0, index, self.phases[0]),
-            Some(index) => (self.larger, index, self.phases[1]),
-        };
-        let first = index % tiles * self.output;
-        (first_phase + index / tiles + self.dilation * first, self.output.min(outputs - first))
-    }
 }
 
 /// Finds a tile's pixels, row by row: those that are beyond the last window's are zeros.
@@ -140,10 +101,10 @@ pub(super) fn find_pixels(
     let (geometry, side) = (&task.convolution.geometry, windows.tile().side());
     let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
     let (down, right) = (geometry.pitch, windows.dilation[1] * windows.words);
-    // Loops of fixed lengths for nearly all tiles, and few steps for those that hang over an edge.
+    // Loops of fixed length for all tiles; then zeros over what hangs over an edge, which few tiles do.
     match windows.tile() {
-        Tile::Four => find_square::<6>(x, down, right, pixels),
-        Tile::TwoOfStride2 => find_square::<5>(x, down, right, pixels),
+        Tile::Four => find_square::<{ Tile::Four.side() }>(x, down, right, pixels),
+        Tile::TwoOfStride2 => find_square::<{ Tile::TwoOfStride2.side() }>(x, down, right, pixels),
     }
     let count = |axis: usize| side.min(windows.stride * (place.inside[axis] - 1) + 3);
     let (rows, columns) = (count(0), count(1));
@@ -151,21 +112,6 @@ pub(super) fn find_pixels(
         row[columns..].fill(zeros);
     }
     pixels[rows * side..].fill(zeros);
-}
-
-/// The pixels of a square, row by row, from the first one on.
-#[inline(always)]
-fn find_square<const SIDE: usize>(
-    first: *const f32,
-    down: usize,
-    right: usize,
-    pixels: &mut [*const f32; LARGEST_INPUT],
-) {
-    for row in 0..SIDE {
-        for column in 0..SIDE {
-            pixels[row * SIDE + column] = first.wrapping_add(row * down + column * right);
-        }
-    }
 }
 
 /// Where the pixels of a row of a tile are in the output.
@@ -217,6 +163,56 @@ pub(super) fn outputs(
     }
 }
 
+/// The tiles along an axis of the output: first those of the larger phases, then those of phases that have one output less.
+struct Axis {
+    /// Outputs of a tile.
+    output: usize,
+    /// From an output of a phase to the next.
+    dilation: usize,
+    /// All tiles.
+    count: usize,
+    /// Larger phases, and the tiles of all of them.
+    larger: usize,
+    of_larger: usize,
+    /// Outputs and tiles of a larger phase, and of a smaller one.
+    phases: [[usize; 2]; 2],
+}
+
+impl Axis {
+    fn of(tile: Tile, size: usize, dilation: usize) -> Axis {
+        let [(larger, most), (_, least)] = phases(size, dilation);
+        let output = tile.output();
+        let phases = [most, least].map(|outputs| [outputs, outputs.div_ceil(output)]);
+        let count = tile.count_along(size, dilation);
+        Axis { output, dilation, count, larger, of_larger: larger * phases[0][1], phases }
+    }
+
+    /// The first output of a tile, and how many it has.
+    fn place(&self, index: usize) -> (usize, usize) {
+        let (first_phase, index, [outputs, tiles]) = match index.checked_sub(self.of_larger) {
+            None => (0, index, self.phases[0]),
+            Some(index) => (self.larger, index, self.phases[1]),
+        };
+        let first = index % tiles * self.output;
+        (first_phase + index / tiles + self.dilation * first, self.output.min(outputs - first))
+    }
+}
+
+/// The pixels of a square, row by row, from the first one on.
+#[inline(always)]
+fn find_square<const SIDE: usize>(
+    first: *const f32,
+    down: usize,
+    right: usize,
+    pixels: &mut [*const f32; LARGEST_INPUT],
+) {
+    for row in 0..SIDE {
+        for column in 0..SIDE {
+            pixels[row * SIDE + column] = first.wrapping_add(row * down + column * right);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,11 +222,11 @@ mod tests {
         for (size, dilation, stride) in
             (1..40).flat_map(|size| (1..9).map(move |d| (size, d, 1))).chain([(13, 1, 2)])
         {
-            let side = Side::of(Windows { words: 1, stride, dilation: [dilation; 2] }, [size; 2], 0);
+            let axis = Axis::of(Tile::of(stride), size, dilation);
             let mut outputs = Vec::new();
-            for index in 0..side.count {
-                let (first, inside) = side.place(index);
-                assert!((1..=side.output).contains(&inside));
+            for index in 0..axis.count {
+                let (first, inside) = axis.place(index);
+                assert!((1..=axis.output).contains(&inside));
                 outputs.extend((0..inside).map(|output| first + output * dilation));
             }
             outputs.sort_unstable();
