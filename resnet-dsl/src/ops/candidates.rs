@@ -23,9 +23,9 @@ pub enum Refusal {
     Narrow,
     /// Sums of products could overflow their integers.
     Range,
-    /// Stored weights would take so many more bytes than a direct sum's: more than [`LARGEST_GROWTH`].
+    /// Stored weights would take so many more bytes than a direct sum's: more than the limit.
     Growth(usize),
-    /// Transformed weights would take so many bytes: more than [`MADE_BYTES`].
+    /// Transformed weights would take so many bytes: more than the limit.
     Transformed(usize),
 }
 
