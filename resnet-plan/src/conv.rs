@@ -9,14 +9,14 @@ use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
 
-/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many. In f32 and int8, narrow groups of
+/// Blocks of channels that a convolution of so many groups is computed in, from so many channels to so many. Narrow groups of
 /// as many inputs as outputs are blocks of their own, or as many as fill a word are one; kernels put several into a vector. Of others, as many
 /// neighbours are merged as have 16 outputs together, and whole words. 1: all, as zeros stand where a kernel has no weights.
 pub const fn blocks(groups: usize, [inputs, outputs]: [usize; 2], precision: Precision) -> usize {
     /// Of more groups, most of a block would be zeros.
     const MOST_MERGED: usize = 64;
     let narrow = groups > 1 && inputs == outputs && outputs >= VECTOR && inputs.is_multiple_of(groups);
-    if narrow && !matches!(precision, Precision::Bf16) && matches!(inputs / groups, 1 | 2 | 4 | 8) {
+    if narrow && matches!(inputs / groups, 1 | 2 | 4 | 8) {
         let whole_words = inputs / precision.per_word();
         if whole_words >= groups {
             return groups;
@@ -325,16 +325,16 @@ mod tests {
         for (groups, channels, f32, [bf16, int8]) in [
             (1, [64, 64], 1, [1, 1]),
             // 32 groups of 4, 8, 16 and 32 channels.
-            (32, [128, 128], 32, [8, 32]),
-            (32, [256, 256], 32, [16, 32]),
+            (32, [128, 128], 32, [32, 32]),
+            (32, [256, 256], 32, [32, 32]),
             (32, [512, 512], 32, [32, 32]),
             (32, [1024, 1024], 32, [32, 32]),
             // Depthwise, and with more outputs.
-            (96, [96, 96], 96, [6, 24]),
+            (96, [96, 96], 96, [48, 24]),
             (67, [67, 67], 67, [1, 1]),
             (96, [96, 192], 12, [12, 12]),
             // Too few outputs, or groups that cannot be merged.
-            (2, [16, 16], 2, [1, 2]),
+            (2, [16, 16], 2, [2, 2]),
             (2, [8, 8], 1, [1, 1]),
             (3, [60, 60], 3, [3, 3]),
             (67, [67, 134], 1, [1, 1]),

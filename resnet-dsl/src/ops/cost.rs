@@ -1,7 +1,7 @@
 //! What the ways to compute a convolution cost.
 
 use resnet_plan::algorithm::{
-    GROUP, PANEL, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SUMS, wide_words, widened_block,
+    GROUP, PANEL, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SUMS, VECTOR, wide_words, widened_block,
 };
 use resnet_plan::conv::blocks;
 use resnet_plan::winograd::{BAND, Rows, Tile};
@@ -64,7 +64,8 @@ impl Layer<'_> {
                 let times = pixels.div_ceil(widened_block(window * words));
                 let weights = window * self.words(x[3] / self.blocks()) * filters;
                 let widened = times * weights + pixels * conv.kernel[0] * words;
-                products + if narrow && class == Class::Wide { WIDEN * widened } else { 0 }
+                let widens = narrow && class == Class::Wide && !self.shares_vectors();
+                products + if widens { WIDEN * widened } else { 0 }
             }
             Algorithm::Winograd { block, depth, fused, .. } => {
                 let tile = Tile::of(conv.stride[0]);
@@ -170,7 +171,9 @@ impl Layer<'_> {
     /// tiles, which compute direct sums only.)
     fn rate(&self, algorithm: Algorithm, class: Class) -> usize {
         let wide = if self.precision == Precision::Int8 { 2 } else { 1 };
-        let dots = class == Class::Dots && self.precision != Precision::F32;
+        // Groups of bf16 that share vectors are widened, whatever instructions there are.
+        let widened = self.precision == Precision::Bf16 && self.shares_vectors();
+        let dots = class == Class::Dots && self.precision != Precision::F32 && !widened;
         if dots && algorithm == Algorithm::Direct { 2 * wide } else { wide }
     }
 
@@ -182,6 +185,11 @@ impl Layer<'_> {
     /// Blocks that its groups are computed in.
     fn blocks(&self) -> usize {
         blocks(self.conv.groups, [self.x[3], self.conv.filters], self.precision)
+    }
+
+    /// Whether several blocks share a vector.
+    fn shares_vectors(&self) -> bool {
+        self.blocks() > 1 && self.conv.filters / self.blocks() < VECTOR
     }
 
     /// Output pixels.

@@ -1,21 +1,21 @@
-//! Direct sums of f32 and int8 in groups of few channels, as many inputs as outputs: without the zeros that a panel of several groups
+//! Direct sums in groups of few channels, as many inputs as outputs: without the zeros that a panel of several groups
 //! would have.
 //!
 //! ```text
 //! y[p][lane] = bias + sum over the window, k in 0 .. words of a group:  x[p][first word of the lane's group + k] * w[k][lane]
 //! ```
-//! A vector of outputs is several groups. Its inputs are the same channels of a pixel, a word of f32 or of four int8 in a lane: a vector
+//! A vector of outputs is several groups. Its inputs are the same channels of a pixel, a word of one f32, two bf16 or four int8 in a lane: a vector
 //! whose lanes are picked, or, where a group of f32 fills the vector, one of its elements in all lanes.
 //!
 //! A tile is neighbours of one row. Where neighbours in the window are neighbours in the output, too, what was picked serves
 //! three positions of the window, as picking takes the place of products on most processors.
 //!
-//! Sums of f32 become outputs in registers. Those of int8 become them in memory, some tiles of a panel at a time: see
+//! Sums of f32 become outputs in registers. Those of bf16 and int8 become them in memory, some tiles of a panel at a time: see
 //! [`epilogue`](crate::kernels::epilogue).
 //!
 //! The order of a sum's terms depends on the window alone, so bits do not depend on the tile.
 
-pub(crate) mod int8;
+pub(crate) mod words;
 
 use resnet_plan::algorithm::VECTOR;
 use resnet_plan::{Activation, ConvGeometry, Convolution, Precision, Residual};
@@ -33,7 +33,7 @@ const PANEL: usize = VECTOR;
 const LARGEST: usize = 8;
 /// Pixels of a tile. With three weights and three inputs, their sums fit 16 registers.
 const TILE: usize = 7;
-/// The most pixels whose sums of int8 are in memory, in the L1 cache: whole tiles, as long as a row has them.
+/// The most pixels whose sums of bf16 or int8 are in memory, in the L1 cache: whole tiles, as long as a row has them.
 const SUMS: usize = 4 * TILE;
 /// The most pixels of a block, whose inputs stay in the L2 cache for all panels.
 const BLOCK: usize = 168;
@@ -63,7 +63,7 @@ pub(crate) struct GroupTask<'a> {
     weights: *const f32,
     /// The panel's, filled up to whole vectors.
     bias: *const f32,
-    /// The first pixel's channels of the panel; of int8, their sums.
+    /// The first pixel's channels of the panel; of bf16 and int8, their sums.
     y: *mut f32,
     /// f32: whether what the output holds is added.
     held: bool,
@@ -83,8 +83,7 @@ pub(crate) fn compute_blocks(
     blocks: usize,
     [inputs, outputs]: [usize; 2],
 ) -> bool {
-    precision != Precision::Bf16
-        && blocks > 1
+    blocks > 1
         && inputs.saturating_mul(precision.per_word()) == outputs
         && outputs <= LARGEST
         && kernels.lanes.is_multiple_of(outputs)
@@ -118,7 +117,7 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
             while first < pixels.len() {
                 let left = (columns - (pixels.start + first) % columns).min(pixels.len() - first);
                 // SAFETY: the caller's contract, for pixels of one row and these channels. Panels are packed one after the other, each
-                // of `depth` times its width. Of int8, `sums` holds as many pixels of the widest panel as a task has at most.
+                // of `depth` times its width. Of bf16 and int8, `sums` holds as many pixels of the widest panel as a task has at most.
                 unsafe {
                     let group = GroupTask {
                         x: task.x.add(x_offsets[first] + panel.first / precision.per_word()),
@@ -146,7 +145,11 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
                         first += left;
                     } else {
                         let pixels = left.div_ceil(left.div_ceil(SUMS)).next_multiple_of(TILE).min(left);
-                        (kernels.groups_of_int8)(&GroupTask { pixels, y_step: panel.width, ..group });
+                        let compute = match precision {
+                            Precision::Bf16 => kernels.groups_of_bf16,
+                            _ => kernels.groups_of_int8,
+                        };
+                        compute(&GroupTask { pixels, y_step: panel.width, ..group });
                         let y_offsets = &y_offsets[first..first + pixels];
                         (task.finish)(&Epilogue { sums: group.y.cast(), y_offsets, ..epilogue });
                         first += pixels;
@@ -161,36 +164,37 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
     }
 }
 
-/// Sums of int8.
+/// Sums of bf16 or int8.
 #[repr(C, align(64))]
 struct Sums([f32; SUMS * panel(Precision::Int8)]);
 
-/// f32: tiles of [`TILE`] pixels, or a little less, vector by vector. (With few lanes, of two.)
+/// f32: tiles of [`TILE`] pixels, of 4, 2 and 1, vector by vector. (With few lanes, of 2 and 1.)
 ///
 /// # Safety
 /// For each pixel, its runs lie in the input, among at least a vector of channels up to the panel's last, and its channels in the output,
 /// where nobody else reads or writes; weights and bias hold what they say. The machine has the instructions of `S`.
 #[inline(always)]
 pub(crate) unsafe fn compute<S: Integers>(simd: S, task: &GroupTask<'_>) {
-    // Few lanes have few registers, and seven tiles much code.
+    // Few lanes have few registers. Of other sizes than these there is no code: seven pixels divide the rows of most networks.
     let most = const { if S::LANES > FEW_LANES { TILE } else { 2 } };
     macro_rules! tiles {
         ($lanes:ident, $channel:ident) => {{
             let mut first = 0;
             while first < task.pixels {
-                let left = task.pixels - first;
-                let size = left.div_ceil(left.div_ceil(most));
+                let size = match task.pixels - first {
+                    left if left >= most => most,
+                    1 => 1,
+                    2 | 3 => 2,
+                    _ => 4,
+                };
                 // SAFETY: the caller's contract; all tiles together have as many pixels as there are.
                 unsafe {
                     match size {
                         1 => tile::<S, 1, $lanes>(simd, task, first, $channel),
                         2 => tile::<S, 2, $lanes>(simd, task, first, $channel),
-                        3 if most > 2 => tile::<S, 3, $lanes>(simd, task, first, $channel),
                         4 if most > 2 => tile::<S, 4, $lanes>(simd, task, first, $channel),
-                        5 if most > 2 => tile::<S, 5, $lanes>(simd, task, first, $channel),
-                        6 if most > 2 => tile::<S, 6, $lanes>(simd, task, first, $channel),
                         TILE if most > 2 => tile::<S, TILE, $lanes>(simd, task, first, $channel),
-                        size => unreachable!("a tile has 1 to {most} pixels, not {size}"),
+                        size => unreachable!("there is no tile of {size} pixels"),
                     }
                 }
                 first += size;

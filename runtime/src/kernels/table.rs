@@ -40,6 +40,8 @@ pub struct Kernels {
     pub(crate) integer: WordKernels,
     /// Groups of few channels, of f32, in vectors of `lanes`.
     pub(crate) groups: unsafe fn(&GroupTask<'_>),
+    /// The same of bf16, to sums.
+    pub(crate) groups_of_bf16: unsafe fn(&GroupTask<'_>),
     /// The same of int8, to sums; perhaps in vectors of half as many lanes.
     pub(crate) groups_of_int8: unsafe fn(&GroupTask<'_>),
     pub(crate) widen_inputs: unsafe fn(&InputRun),
@@ -213,7 +215,8 @@ macro_rules! kernels {
         compile!(product_eighth, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 8, false, false>);
         compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 8, false, true>);
         compile!(compute_groups, groups::GroupTask<'_>, groups::compute);
-        compile!(compute_groups_of_int8, groups::GroupTask<'_>, groups::int8::compute);
+        compile!(compute_groups_of_bf16, groups::GroupTask<'_>, groups::words::compute::<$simd, groups::words::Bf16>);
+        compile!(compute_groups_of_int8, groups::GroupTask<'_>, groups::words::compute::<$simd, groups::words::Int8>);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});
         by_kind!($simd, [$($features)?], winograd_input, winograd::InputTile<'_>, winograd::input, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 => U8, Kind::I8 => I8});
         compile!(winograd_output_of_floats, winograd::OutputTile, winograd::output::<$simd, Float>);
@@ -304,6 +307,7 @@ macro_rules! kernels {
                 peak: peak_of_pairs,
             },
             groups: compute_groups,
+            groups_of_bf16: compute_groups_of_bf16,
             groups_of_int8: compute_groups_of_int8,
             widen_inputs,
             widen_weights,
@@ -346,7 +350,13 @@ macro_rules! groups_of_int8 {
         use crate::kernels::{groups, table::compiled};
         use crate::simd::Simd;
 
-        compiled!($simd, [$features], compute, groups::GroupTask<'_>, groups::int8::compute);
+        compiled!(
+            $simd,
+            [$features],
+            compute,
+            groups::GroupTask<'_>,
+            groups::words::compute::<$simd, groups::words::Int8>
+        );
         compute
     }};
 }
