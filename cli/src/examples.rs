@@ -46,7 +46,6 @@ Examples:
 
 pub(crate) const INSPECT: &str = "\
 Examples:
-  resnet inspect torchvision/resnet50 --stage spec
   resnet inspect torchvision/resnet50 --diff
   resnet inspect torchvision/resnet50 --stage algorithms
   resnet inspect pets.yaml --output report.html";
