@@ -9,7 +9,7 @@
 //! then, and multiplied one after the other.
 //!
 //! Terms are added up word by word of a group. The last tile begins earlier, and computes some pixels of the one before again, to the same
-//! bits, so that there is code for one size of tile.
+//! bits, so that there is code for few sizes of tiles.
 
 use super::{GroupTask, TILE};
 use crate::simd::{FEW_LANES, Integers};
@@ -19,16 +19,16 @@ pub(crate) trait Words<S: Integers> {
     /// Elements of a word.
     const EACH: usize;
 
-    /// The words of as many channels as there are lanes. Each bit of signed elements that `moved` has is changed.
+    /// The words of as many channels as there are lanes; of int8, with the bits of `moved` inverted.
     ///
     /// # Safety
     /// `from` must be valid for reads of as many words.
     unsafe fn load(simd: S, from: *const f32, moved: S::Vector) -> S::Vector;
 
-    /// Words of those, in any lane.
+    /// For each lane, the word that `from` names.
     fn pick(simd: S, words: S::Vector, from: S::Vector) -> S::Vector;
 
-    /// `sum` and the products of the elements of two words a lane.
+    /// `sum` and the products of the elements of `x` and `w`, lane by lane.
     fn add_products(simd: S, x: S::Vector, w: S::Vector, sum: S::Vector) -> S::Vector;
 }
 
