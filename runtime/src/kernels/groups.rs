@@ -83,7 +83,10 @@ pub(crate) fn compute_blocks(
     blocks: usize,
     [inputs, outputs]: [usize; 2],
 ) -> bool {
-    blocks > 1
+    // Picking words of bf16 takes longer than products by zero where vectors are short.
+    let picks = precision != Precision::Bf16 || kernels.lanes > FEW_LANES;
+    picks
+        && blocks > 1
         && inputs.saturating_mul(precision.per_word()) == outputs
         && outputs <= LARGEST
         && kernels.lanes.is_multiple_of(outputs)

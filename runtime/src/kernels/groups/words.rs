@@ -9,7 +9,7 @@
 //! then, and multiplied one after the other.
 //!
 //! Terms are added up word by word of a group. The last tile begins earlier, and computes some pixels of the one before again, to the same
-//! bits, so that there is code for few sizes of tiles.
+//! bits, so that there is code for one size of tile.
 
 use super::{GroupTask, TILE};
 use crate::simd::{FEW_LANES, Integers};
@@ -85,29 +85,29 @@ impl<S: Integers> Words<S> for Int8 {
 /// As [`compute`](super::compute), of words: channels are whole ones. `y` is valid for writes of `width` words of each pixel.
 #[inline(always)]
 pub(crate) unsafe fn compute<S: Integers, W: Words<S>>(simd: S, task: &GroupTask<'_>) {
-    // Few lanes have few registers, and seven pixels much code.
     let few = const { S::LANES <= FEW_LANES };
-    let most = if few { 2 } else { TILE };
-    let three = task.taps == 3 && task.x_step == task.tap;
+    if few && W::EACH == 2 {
+        // Less code: see `compute_blocks`.
+        unreachable!("short vectors do not pick words of bf16");
+    }
+    let three = !few && task.taps == 3 && task.x_step == task.tap;
     for channel in (0..task.channels).step_by(S::LANES) {
         let mut done = 0;
         while done < task.pixels {
             // SAFETY: the caller's contract; all tiles lie among the pixels.
             unsafe {
-                if task.pixels < most {
+                if task.pixels < TILE {
                     tile::<S, W, 1, false>(simd, task, done, channel);
                     done += 1;
                     continue;
                 }
-                let first = done.min(task.pixels - most);
-                if few {
-                    tile::<S, W, 2, false>(simd, task, first, channel);
-                } else if three {
+                let first = done.min(task.pixels - TILE);
+                if three {
                     tile::<S, W, TILE, true>(simd, task, first, channel);
                 } else {
                     tile::<S, W, TILE, false>(simd, task, first, channel);
                 }
-                done = first + most;
+                done = first + TILE;
             }
         }
     }
