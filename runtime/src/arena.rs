@@ -14,8 +14,8 @@ use crate::tensor::Shape;
 
 pub use resnet_plan::check::{ALIGNMENT, MAX_VIEWS};
 
-/// From this size on memory is asked for in huge pages: a network reads all of its weights each run, and the processor
-/// looks up the place of each page.
+/// From half of this size on memory is asked for in huge pages: a network reads all of its weights each run, and the processor
+/// looks up the place of each page. And scratch memory in one piece spreads evenly over the sets of an L2 cache.
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Zeroed memory, aligned to [`ALIGNMENT`]: activations of a session, packed weights of a network.
@@ -76,7 +76,7 @@ impl Arena {
     /// # Errors
     /// [`Error::Memory`] if the system does not give so many.
     pub fn zeroed(bytes: usize) -> Result<Self, Error> {
-        if bytes >= HUGE_PAGE
+        if bytes >= HUGE_PAGE / 2
             && let Some(arena) = Self::huge(bytes)
         {
             return Ok(arena);

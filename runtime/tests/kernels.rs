@@ -40,7 +40,7 @@ enum Blocks {
 fn blocks() -> impl Strategy<Value = Blocks> {
     prop_oneof![
         (1usize..4).prop_map(Blocks::Any),
-        prop::sample::select(vec![1, 2, 4, 8, 16]).prop_map(Blocks::Groups),
+        prop::sample::select(vec![1, 2, 4, 8, 16, 32]).prop_map(Blocks::Groups),
     ]
 }
 
@@ -61,11 +61,13 @@ fn convolution() {
 #[test]
 fn groups_in_long_rows() {
     for isa in Isa::available() {
-        for (size, stride) in [(1, 1), (2, 1), (4, 1), (4, 2), (8, 1)] {
-            let rest = ([1, 0, 0, 1], true, Activation::Relu, false, 3);
-            let case =
-                ((1, 2, 340, 1, 36), [3, 3], [1, stride], ([1, 1], Blocks::Groups(size), false), rest, 2);
-            convolved_as_the_reference(isa, case).unwrap();
+        for (size, stride) in [(1, 1), (2, 1), (4, 1), (4, 2), (8, 1), (16, 1), (16, 2), (32, 1)] {
+            for accumulate in [false, true] {
+                let rest = ([1, 0, 0, 1], accumulate, Activation::Relu, false, 3);
+                let sizes = (1, 2, 340, 1, if size < 16 { 36 } else { 64 });
+                let case = (sizes, [3, 3], [1, stride], ([1, 1], Blocks::Groups(size), false), rest, 2);
+                convolved_as_the_reference(isa, case).unwrap();
+            }
         }
     }
 }

@@ -139,7 +139,7 @@ pub fn convolve(
     must_fit(geometry.fits(words, y.len()));
     assert!(x.is_aligned(), "the input does not begin with a whole word");
     let block = [geometry.run, geometry.block_channels()];
-    let in_groups = groups::compute_blocks(kernels, precision, geometry.blocks, block);
+    let in_groups = groups::panel(kernels, precision, geometry.blocks, block).is_some();
     let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct && !in_groups);
     if *gated {
         let takes = kind == Kind::F32 && algorithm.gates() && geometry.blocks == 1;

@@ -27,7 +27,7 @@ pub fn padded(kernels: &Kernels, precision: Precision, channels: usize) -> usize
 /// -128 times the sum of its weights: of so many blocks, each of so many inputs and outputs.
 pub fn moves_signed(kernels: &Kernels, blocks: usize, [inputs, outputs]: [usize; 2]) -> bool {
     let words = inputs.div_ceil(Precision::Int8.per_word());
-    groups::compute_blocks(kernels, Precision::Int8, blocks, [words, outputs])
+    groups::panel(kernels, Precision::Int8, blocks, [words, outputs]).is_some()
         || kernels.int8.as_ref().is_none_or(|dots| dots.moves_signed)
 }
 

@@ -47,10 +47,10 @@ impl Panels {
         block @ [_, channels]: [usize; 2],
     ) -> Self {
         let (lanes, panel) = kernels.shape(precision);
-        if groups::compute_blocks(kernels, precision, blocks, block) {
+        if let Some(panel) = groups::panel(kernels, precision, blocks, block) {
             return Panels {
                 lanes: kernels.lanes,
-                panel: groups::panel(precision),
+                panel,
                 blocks: 1,
                 channels: blocks.saturating_mul(channels),
             };

@@ -214,7 +214,7 @@ macro_rules! kernels {
         compile!(product_quarter, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 4, false, true>);
         compile!(product_eighth, Product<'_>, product::compute::<Float, $simd, $tile, $vectors, 8, false, false>);
         compile!(product_of_pairs, Product<'_>, product::compute::<Integer, $simd, $tile, $vectors, 8, false, true>);
-        compile!(compute_groups, groups::GroupTask<'_>, groups::compute);
+        compile!(compute_groups, groups::GroupTask<'_>, groups::floats::compute);
         compile!(compute_groups_of_bf16, groups::GroupTask<'_>, groups::words::compute::<$simd, groups::words::Bf16>);
         compile!(compute_groups_of_int8, groups::GroupTask<'_>, groups::words::compute::<$simd, groups::words::Int8>);
         by_kind!($simd, [$($features)?], winograd_kernel, winograd::KernelTile, winograd::kernel, {Kind::F32 => F32, Kind::Bf16 => Bf16, Kind::U8 | Kind::I8 => I8});

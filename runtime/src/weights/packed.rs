@@ -15,7 +15,7 @@ use crate::files::replace;
 use crate::isa::Isa;
 
 /// Changes with everything that changes the order or the meaning of packed elements.
-const LAYOUT: &str = "8";
+const LAYOUT: &str = "9";
 /// What the elements are aligned to in the file: a page, as the system maps them.
 const PAGE: usize = 4096;
 /// The tensor's name.

@@ -82,12 +82,12 @@ impl<S: Integers> Words<S> for Int8 {
 /// Writes the sums of all pixels, vector by vector.
 ///
 /// # Safety
-/// As [`compute`](super::compute), of words: channels are whole ones. `y` is valid for writes of `width` words of each pixel.
+/// As [`compute`](super::floats::compute), of words: channels are whole ones. `y` is valid for writes of `width` words of each pixel.
 #[inline(always)]
 pub(crate) unsafe fn compute<S: Integers, W: Words<S>>(simd: S, task: &GroupTask<'_>) {
     let few = const { S::LANES <= FEW_LANES };
     if few && W::EACH == 2 {
-        // Less code: see `compute_blocks`.
+        // Less code: see `panel`.
         unreachable!("short vectors do not pick words of bf16");
     }
     let three = !few && task.taps == 3 && task.x_step == task.tap;
