@@ -138,8 +138,7 @@ pub fn convolve(
     let (x, words) = in_words(x);
     must_fit(geometry.fits(words, y.len()));
     assert!(x.is_aligned(), "the input does not begin with a whole word");
-    let block = [geometry.run, geometry.block_channels()];
-    let in_groups = groups::panel(kernels, precision, geometry.blocks, block).is_some();
+    let in_groups = groups::compute(kernels, precision, geometry);
     let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct && !in_groups);
     if *gated {
         let takes = kind == Kind::F32 && algorithm.gates() && geometry.blocks == 1;

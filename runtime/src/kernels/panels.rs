@@ -36,7 +36,11 @@ pub(crate) struct Panel {
 impl Panels {
     /// For the kernels of f32 and widened elements, of a geometry that fits.
     pub(crate) fn of(kernels: &Kernels, precision: Precision, geometry: &ConvGeometry) -> Self {
-        Panels::new(kernels, precision, geometry.blocks, [geometry.run, geometry.block_channels()])
+        let (blocks, channels) = (geometry.blocks, geometry.block_channels());
+        if groups::compute(kernels, precision, geometry) {
+            return Panels::new(kernels, precision, blocks, [geometry.run, channels]);
+        }
+        Panels::of_blocks(kernels, precision, blocks, channels)
     }
 
     /// Of so many blocks, each of so many words of inputs and so many outputs.
@@ -46,7 +50,6 @@ impl Panels {
         blocks: usize,
         block @ [_, channels]: [usize; 2],
     ) -> Self {
-        let (lanes, panel) = kernels.shape(precision);
         if let Some(panel) = groups::panel(kernels, precision, blocks, block) {
             return Panels {
                 lanes: kernels.lanes,
@@ -55,6 +58,12 @@ impl Panels {
                 channels: blocks.saturating_mul(channels),
             };
         }
+        Panels::of_blocks(kernels, precision, blocks, channels)
+    }
+
+    /// Of blocks of so many channels, each with panels of its own.
+    fn of_blocks(kernels: &Kernels, precision: Precision, blocks: usize, channels: usize) -> Self {
+        let (lanes, panel) = kernels.shape(precision);
         Panels { lanes, panel, blocks, channels }
     }
 
