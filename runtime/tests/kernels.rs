@@ -72,6 +72,47 @@ fn groups_in_long_rows() {
     }
 }
 
+/// A window without rows, of groups and of one block: the sums are the bias.
+#[test]
+fn windows_without_rows() {
+    let channels = 64;
+    let bias: Vec<f32> = (0..channels).map(|channel| channel as f32).collect();
+    let pixels = Pixels { start: 0, image: 8 * channels, row: 8 * channels, pixel: channels };
+    for isa in Isa::available() {
+        for blocks in [1, 2, 4, 8, 16, 64] {
+            let run = channels / blocks;
+            let geometry = ConvGeometry {
+                batch: 1,
+                output: [1, 8],
+                rows: 0,
+                taps: 1,
+                run,
+                pitch: 0,
+                tap: channels,
+                blocks,
+                channels,
+                x: pixels,
+                y: pixels,
+            };
+            let convolution = Convolution {
+                geometry,
+                algorithms: Algorithms::all(Algorithm::Direct),
+                residual: Residual::None,
+                activation: Activation::None,
+                scale: 1.0,
+                split: Split::Pixels,
+                gated: false,
+            };
+            let list = pack::pack_list(isa.kernels(), Precision::F32, blocks, [run, run], &bias);
+            let weights = PackedConv { panels: &[], bias: &list };
+            let (x, mut y) = (vec![1.0; 8 * channels], vec![UNTOUCHED; 8 * channels]);
+            let (elements, output) = (Elements::F32(&x), ElementsMut::F32(&mut y));
+            kernels::convolve(isa.kernels(), &threads(1), &convolution, elements, weights, &[], output);
+            assert!(y.chunks(channels).all(|y| y == bias), "{isa}, {blocks} blocks: {y:?}");
+        }
+    }
+}
+
 /// Batch, output, inputs and outputs; kernel; stride; dilation, blocks and whether there is a gate; and what is done with the sums.
 type Case = (
     (usize, usize, usize, usize, usize),
