@@ -136,8 +136,9 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
             let epilogue = task.epilogue(panel);
             // Weights of the next panel, in equal parts.
             let mut next = task.panels.wrapping_add((panel.place + panel.width) * depth);
-            let tiles = pixels.len().div_ceil(columns) * columns.div_ceil(TILE) * rows;
-            let lines = (depth * panel.width).div_ceil((LINE * tiles).max(1));
+            let tiles = pixels.len().div_ceil(columns) * columns.div_ceil(TILE);
+            let lines =
+                (depth * panel.width).div_ceil(tiles.saturating_mul(rows).saturating_mul(LINE).max(1));
             let mut first = 0;
             while first < pixels.len() {
                 let left = (columns - (pixels.start + first) % columns).min(pixels.len() - first);
