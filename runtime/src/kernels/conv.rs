@@ -138,7 +138,7 @@ pub fn convolve(
     let (x, words) = in_words(x);
     must_fit(geometry.fits(words, y.len()));
     assert!(x.is_aligned(), "the input does not begin with a whole word");
-    let in_groups = groups::compute(kernels, precision, geometry);
+    let in_groups = groups::computes(kernels, precision, geometry);
     let dots = kernels.dots(precision).filter(|_| algorithm == Algorithm::Direct && !in_groups);
     if *gated {
         let takes = kind == Kind::F32 && algorithm.gates() && geometry.blocks == 1;

@@ -80,7 +80,7 @@ pub(crate) struct GroupTask<'a> {
 
 /// Whether a direct sum is computed here. Groups that fill two vectors lie as panels of one block do, whose tiles go on in the next row: better
 /// where a row has no whole tile.
-pub(crate) fn compute(kernels: &Kernels, precision: Precision, geometry: &ConvGeometry) -> bool {
+pub(crate) fn computes(kernels: &Kernels, precision: Precision, geometry: &ConvGeometry) -> bool {
     let block = [geometry.run, geometry.block_channels()];
     let short = geometry.output[1] < TILE && block[1] > kernels.lanes;
     !short && panel(kernels, precision, geometry.blocks, block).is_some()
@@ -114,7 +114,7 @@ pub(crate) fn panel(
 /// One thread's part.
 ///
 /// # Safety
-/// For all pixels and panels of the task, whose sums are [computed here](compute): windows lie in `x`, outputs in `y` where nobody else reads or writes,
+/// For all pixels and panels of the task, whose sums are [computed here](computes): windows lie in `x`, outputs in `y` where nobody else reads or writes,
 /// and `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
     let Convolution { geometry, residual, activation, .. } = task.convolution;

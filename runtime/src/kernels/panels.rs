@@ -37,7 +37,7 @@ impl Panels {
     /// For the kernels of f32 and widened elements, of a geometry that fits.
     pub(crate) fn of(kernels: &Kernels, precision: Precision, geometry: &ConvGeometry) -> Self {
         let (blocks, channels) = (geometry.blocks, geometry.block_channels());
-        if groups::compute(kernels, precision, geometry) {
+        if groups::computes(kernels, precision, geometry) {
             return Panels::new(kernels, precision, blocks, [geometry.run, channels]);
         }
         Panels::of_blocks(kernels, precision, blocks, channels)
