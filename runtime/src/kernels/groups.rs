@@ -38,7 +38,7 @@ const TILE: usize = 7;
 /// The most pixels whose sums of bf16 or int8 are in memory, in the L1 cache: whole tiles, as long as a row has them.
 const SUMS: usize = 4 * TILE;
 /// The most channels of a panel: of int8.
-const WIDEST: usize = 4 * PANEL;
+const WIDEST: usize = PANEL * Precision::Int8.per_word();
 /// The most pixels of a block, whose inputs stay in the L2 cache for all panels.
 const BLOCK: usize = 168;
 
@@ -114,8 +114,8 @@ pub(crate) fn panel(
 /// One thread's part.
 ///
 /// # Safety
-/// For all pixels and panels of the task, whose sums are [computed here](computes): windows lie in `x`, outputs in `y` where nobody else reads or writes,
-/// and `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
+/// For all pixels and panels of the task, whose sums are [computed here](computes): windows lie in `x`, outputs in `y` where nobody else reads or
+/// writes, and `panels` and `bias` hold all channels as `pack` lays them out for these kernels, whose instruction set the machine has.
 pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>) {
     let Convolution { geometry, residual, activation, .. } = task.convolution;
     let ConvGeometry { rows, taps, pitch, tap, run, output: [_, columns], .. } = *geometry;
