@@ -37,8 +37,7 @@ fn convolution(criterion: &mut Criterion, model: &str) {
     for (conv, read, write, layer) in distinct(&plan) {
         let [height, width, inputs, filters] = layer.shape;
         let algorithms = conv.algorithms;
-        let scratch = algorithms.scratch_len(Precision::F32, conv.kernel, conv.stride, [inputs, filters]);
-        let scratch = scratch * size_of::<f32>();
+        let scratch = conv.scratch_len(Precision::F32, [inputs, filters]) * size_of::<f32>();
         let threads = Threads::new(NonZeroUsize::MIN, scratch).expect("memory");
         let convolution = Convolution::new(conv, read.area(), Precision::F32, write.area(), 1.0)
             .expect("a step of a checked plan");

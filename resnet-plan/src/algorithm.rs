@@ -37,6 +37,15 @@ pub enum Algorithm {
     },
 }
 
+/// Channels of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// Inputs and outputs of all blocks.
+    pub all: [usize; 2],
+    /// Blocks, each of which is computed from as large a part of the inputs: see [`blocks`](crate::conv::blocks).
+    pub blocks: usize,
+}
+
 /// What an instruction set does with elements narrower than f32. Which algorithm is the fastest depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -67,6 +76,9 @@ pub const VECTOR: usize = 16;
 pub const SKEW: usize = 16;
 /// Tiles whose products are computed together, where they transform their weights.
 pub const GROUP: usize = 4;
+/// The least outputs of one of several blocks of channels that Winograd's algorithm computes: weights of wider ones are packed a block after
+/// the other on all instruction sets.
+const LEAST_OF_BLOCK: usize = 2 * VECTOR;
 /// The most tiles of a block.
 pub const LARGEST_BLOCK: usize = 128;
 /// The most wide words of the input channels whose weights are transformed at a time.
@@ -112,9 +124,23 @@ impl Constant for Algorithms {
     }
 }
 
+impl Channels {
+    /// Of one block.
+    pub const fn dense(all: [usize; 2]) -> Self {
+        Channels { all, blocks: 1 }
+    }
+
+    /// Inputs and outputs of a block; of all, if there are no blocks.
+    pub const fn of_block(self) -> [usize; 2] {
+        let blocks = if self.blocks == 0 { 1 } else { self.blocks };
+        [self.all[0] / blocks, self.all[1] / blocks]
+    }
+}
+
 impl Algorithm {
-    /// Whether it computes convolutions of such kernels, from so many channels to so many, and its own sizes are within bounds.
-    pub const fn computes(self, kernel: [usize; 2], stride: [usize; 2], channels: [usize; 2]) -> bool {
+    /// Whether it computes convolutions of such kernels and channels, and its own sizes are within bounds.
+    pub const fn computes(self, kernel: [usize; 2], stride: [usize; 2], channels: Channels) -> bool {
+        let (Channels { blocks, .. }, [inputs, outputs]) = (channels, channels.of_block());
         match self {
             Algorithm::Direct => true,
             Algorithm::Winograd { output, block, depth, fused } => {
@@ -126,13 +152,15 @@ impl Algorithm {
                     && within(block, LARGEST_BLOCK)
                     && within(depth, LARGEST_DEPTH)
                     && depth.is_multiple_of(VECTOR)
-                    && (self.fills(Precision::F32, side, channels) || !fused)
+                    && (blocks == 1 || outputs >= LEAST_OF_BLOCK)
+                    && (!fused || self.fills(Precision::F32, side, channels))
             }
             Algorithm::WinogradRows { block } => {
-                within(block, LARGEST_COLUMNS) && Rows::of(kernel, stride, channels[0]).is_some()
+                blocks == 1 && within(block, LARGEST_COLUMNS) && Rows::of(kernel, stride, inputs).is_some()
             }
             Algorithm::Strassen { block } => {
-                within(block, LARGEST_PAIRS)
+                blocks == 1
+                    && within(block, LARGEST_PAIRS)
                     && kernel[0] == 1
                     && kernel[1] == 1
                     && self.fills(Precision::F32, stride[0], channels)
@@ -146,7 +174,7 @@ impl Algorithm {
         precision: Precision,
         kernel: [usize; 2],
         stride: [usize; 2],
-        channels: [usize; 2],
+        channels: Channels,
     ) -> bool {
         let widens = match (precision, self) {
             (Precision::F32, _) | (_, Algorithm::Direct) => true,
@@ -154,13 +182,13 @@ impl Algorithm {
             (_, Algorithm::Strassen { .. }) => self.fills(precision, stride[0], channels),
             (Precision::Bf16, Algorithm::WinogradRows { .. }) => true,
             (Precision::Int8, Algorithm::WinogradRows { .. }) => {
-                times(times(kernel[0], kernel[1]), channels[0]) <= MOST_PRODUCTS
+                times(times(kernel[0], kernel[1]), channels.all[0]) <= MOST_PRODUCTS
             }
         };
         widens && self.computes(kernel, stride, channels)
     }
 
-    /// What its input and output channels have to be multiples of, in a precision and with a stride.
+    /// What the input and output channels of a block have to be multiples of, in a precision and with a stride.
     pub const fn multiples(self, precision: Precision, stride: usize) -> [usize; 2] {
         match (self, precision) {
             // Whole vectors of inputs and whole panels of outputs.
@@ -173,9 +201,9 @@ impl Algorithm {
         }
     }
 
-    const fn fills(self, precision: Precision, stride: usize, channels: [usize; 2]) -> bool {
-        let [inputs, outputs] = self.multiples(precision, stride);
-        channels[0].is_multiple_of(inputs) && channels[1].is_multiple_of(outputs)
+    const fn fills(self, precision: Precision, stride: usize, channels: Channels) -> bool {
+        let ([inputs, outputs], of_block) = (self.multiples(precision, stride), channels.of_block());
+        of_block[0].is_multiple_of(inputs) && of_block[1].is_multiple_of(outputs)
     }
 
     /// Whether it computes convolutions with a dilation: Winograd's of a stride of 2 would take two phases at once.
@@ -197,22 +225,23 @@ impl Algorithm {
         matches!(self, Algorithm::Direct | Algorithm::Strassen { .. })
     }
 
-    /// Words of four bytes that each thread needs to work in, for such kernels, from so many channels to so many; or
-    /// [`usize::MAX`].
+    /// Words of four bytes that each thread needs to work in, for such kernels and channels; or [`usize::MAX`]. Direct sums widen the
+    /// inputs of all blocks of channels at once; other algorithms compute a block after the other.
     pub const fn scratch_len(
         self,
         precision: Precision,
         kernel: [usize; 2],
         stride: [usize; 2],
-        channels: [usize; 2],
+        channels: Channels,
     ) -> usize {
-        let [inputs, outputs] = [wide_words(precision, channels[0]), channels[1]];
+        let [inputs, outputs] = channels.of_block();
+        let inputs = wide_words(precision, inputs);
         match self {
             Algorithm::Direct => match precision {
                 Precision::F32 => 0,
                 // Widened inputs, widened weights, sums.
                 Precision::Bf16 | Precision::Int8 => {
-                    let depth = times(times(kernel[0], kernel[1]), inputs);
+                    let depth = times(times(kernel[0], kernel[1]), wide_words(precision, channels.all[0]));
                     let block = widened_block(depth);
                     plus(times(block, depth), plus(plane(LARGEST_PART), times(block, PANEL)))
                 }
@@ -299,14 +328,6 @@ impl Algorithms {
         }
     }
 
-    /// Whether all are direct sums.
-    pub const fn are_direct(&self) -> bool {
-        matches!(
-            (self.wide, self.dots, self.tiles),
-            (Algorithm::Direct, Algorithm::Direct, Algorithm::Direct)
-        )
-    }
-
     /// Whether each computes convolutions with a dilation.
     pub const fn dilate(&self) -> bool {
         self.wide.dilates() && self.dots.dilates() && self.tiles.dilates()
@@ -323,7 +344,7 @@ impl Algorithms {
         precision: Precision,
         kernel: [usize; 2],
         stride: [usize; 2],
-        channels: [usize; 2],
+        channels: Channels,
     ) -> bool {
         let direct = matches!(precision, Precision::F32) || matches!(self.tiles, Algorithm::Direct);
         direct
@@ -339,7 +360,7 @@ impl Algorithms {
         precision: Precision,
         kernel: [usize; 2],
         stride: [usize; 2],
-        channels: [usize; 2],
+        channels: Channels,
     ) -> usize {
         let wide = self.wide.scratch_len(precision, kernel, stride, channels);
         let dots = self.dots.scratch_len(precision, kernel, stride, channels);

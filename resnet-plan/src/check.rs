@@ -149,8 +149,7 @@ fn has_weights(plan: &Plan, layer: usize, conv: Conv, [read, write]: [&View; 2])
         shape: [height, width, inputs, outputs], algorithm, elements, blocks, ref slope, ..
     } = *weights;
     let precision = plan.description.precision;
-    let scratch =
-        conv.algorithms.scratch_len(precision, conv.kernel, conv.stride, [read.dims[3], write.dims[3]]);
+    let scratch = conv.scratch_len(precision, [read.dims[3], write.dims[3]]);
     read.element.precision() == precision
         && elements == [read.element, write.element]
         && blocks == conv.blocks

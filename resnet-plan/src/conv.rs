@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::activation::Activation;
-use crate::algorithm::{Algorithms, VECTOR};
+use crate::algorithm::{Algorithms, Channels, VECTOR};
 use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::pixels::{Area, Fault, Pixels, plus, same_batch, times, try_const};
@@ -168,6 +168,12 @@ impl Conv {
         [from[0], bottom, from[1], right]
     }
 
+    /// Words of four bytes that each thread needs to work in, from so many channels to so many; or [`usize::MAX`].
+    pub const fn scratch_len(&self, precision: Precision, channels: [usize; 2]) -> usize {
+        let channels = Channels { all: channels, blocks: self.blocks };
+        self.algorithms.scratch_len(precision, self.kernel, self.stride, channels)
+    }
+
     /// Rows or columns from the first of a window to the end of its last.
     const fn covered(&self, axis: usize) -> usize {
         plus(times(self.kernel[axis].saturating_sub(1), self.dilation[axis]), 1)
@@ -195,6 +201,7 @@ impl Convolution {
             return Err(Fault::new("a dilation is 0"));
         }
         let (inputs, outputs) = (x.dims[3], y.dims[3]);
+        let channels = Channels { all: [inputs, outputs], blocks };
         if blocks == 0 || !inputs.is_multiple_of(times(blocks, per_word)) || !outputs.is_multiple_of(blocks) {
             return Err(Fault::new("the channels are not as many blocks of whole words"));
         }
@@ -205,9 +212,8 @@ impl Convolution {
         if right > x.dims[2] {
             return Err(Fault::new("a window reaches beyond the right edge of the input"));
         }
-        if blocks > 1 && !algorithms.are_direct()
-            || (dilation[0] > 1 || dilation[1] > 1) && !algorithms.dilate()
-            || !algorithms.compute(precision, kernel, stride, [inputs, outputs])
+        if (dilation[0] > 1 || dilation[1] > 1) && !algorithms.dilate()
+            || !algorithms.compute(precision, kernel, stride, channels)
         {
             return Err(Fault::new("the algorithm does not compute this convolution"));
         }

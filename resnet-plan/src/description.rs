@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::algorithm::{Algorithm, PRODUCTS};
+use crate::algorithm::{Algorithm, Channels, PRODUCTS};
 use crate::constant::constant;
 use crate::element::{Element, Precision};
 use crate::list::ListWeights;
@@ -343,8 +343,8 @@ impl LayerWeights {
             return Err(Fault::new("groups do not divide the channels, or blocks not the groups"));
         }
         let whole_words = (inputs / blocks).is_multiple_of(precision.per_word());
-        if blocks > 1 && (!whole_words || self.algorithm != Algorithm::Direct) {
-            return Err(Fault::new("blocks are not whole words, or not computed by direct sums"));
+        if blocks > 1 && !whole_words {
+            return Err(Fault::new("blocks are not whole words"));
         }
         let within = |(norm, channels): (&BatchNorm, usize)| {
             norm.channels.is_none_or(|[first, end]| first < end && end <= channels)
@@ -361,8 +361,9 @@ impl LayerWeights {
             Algorithm::Winograd { output, .. } => Some(if output == Tile::Four.output() { 1 } else { 2 }),
             Algorithm::Strassen { .. } => Some(1),
         };
-        let computes = stride
-            .is_none_or(|stride| self.algorithm.computes([height, width], [stride; 2], [inputs, outputs]));
+        let channels = Channels { all: [inputs, outputs], blocks };
+        let computes =
+            stride.is_none_or(|stride| self.algorithm.computes([height, width], [stride; 2], channels));
         if !computes || self.algorithm != Algorithm::Direct && precision != Precision::F32 {
             return Err(Fault::new("the algorithm does not compute with such a kernel"));
         }

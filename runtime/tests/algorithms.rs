@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use common::placed::{Placed, UNTOUCHED, check, halo, image};
 use common::{activation, on_every_isa, slopes};
 use proptest::prelude::*;
+use resnet_plan::algorithm::Channels;
 use resnet_plan::{Activation, Algorithm, Algorithms, ConvGeometry, Convolution, Residual, Split};
 use resnet_runtime::elements::{Elements, ElementsMut};
 use resnet_runtime::kernels::{self, PackedConv, pack};
@@ -29,7 +30,7 @@ fn a_large_panel() {
             Window { size: [side; 2], stride: [1, 1], dilation: [1, 1], padding: [0; 4], output: [5, 5] };
         let activations = [Activation::None, Activation::Relu, Activation::Prelu, Activation::Silu];
         for (accumulate, activation) in [false, true].into_iter().flat_map(|a| activations.map(|b| (a, b))) {
-            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
+            let expected = sums(&x, &kernel, &bias, 1, &window, &y, (accumulate, activation));
             let geometry = ConvGeometry {
                 batch: 1,
                 output: [5, 5],
@@ -54,7 +55,7 @@ fn a_large_panel() {
             };
             let depth = side * side * inputs;
             for isa in Isa::available() {
-                let weights = packed(isa, &kernel, depth, &bias);
+                let weights = packed(isa, &kernel, 1, depth, &bias);
                 let array = convolved(isa, 2, 0, &convolution, &x, &weights, &y);
                 let tolerance = vec![3e-7 * depth as f32; expected.data.len()];
                 let expected = Placed { image: expected.clone(), halo: y.halo };
@@ -64,7 +65,7 @@ fn a_large_panel() {
     }
 }
 
-/// Winograd's algorithm: strides of 1 and 2, dilations, weights transformed in memory and in registers.
+/// Winograd's algorithm: strides of 1 and 2, dilations, blocks of channels, weights transformed in memory and in registers.
 #[test]
 fn winograd() {
     let case = (
@@ -76,48 +77,53 @@ fn winograd() {
             1usize..20,
             1usize..4,
             prop::array::uniform2(1usize..4),
+            prop_oneof![2 => Just(1), 1 => 2usize..5],
         ),
         any::<u64>(),
     );
     on_every_isa("winograd", &case, |isa, ((batch, height, width, inputs, outputs), rest, tile, seed)| {
         let (to_halo, accumulate, activation, by_channels, count) = rest;
-        let ((step, output), fused, block, depth, dilation) = tile;
+        let ((step, output), fused, block, depth, dilation, blocks) = tile;
         let depth = 16 * depth;
         let dilation = if step == 1 { dilation } else { [1, 1] };
         let [down, right] = dilation;
         // What is fused fills vectors and panels.
         let inputs = if fused { inputs.next_multiple_of(16) } else { inputs };
         let outputs = if fused { outputs.next_multiple_of(16 * step) } else { outputs };
+        // Blocks of fewer channels are for direct sums only.
+        let outputs = if blocks == 1 { outputs } else { outputs.max(32) };
+        let (group_inputs, inputs, outputs) = (inputs, blocks * inputs, blocks * outputs);
         let [rows, columns] = [height, width].map(|size| (size - 1) / step + 1);
         let x = Placed {
             image: tame(image([batch, height, width, inputs], seed)),
             halo: [down, down, right, right],
         };
         let y = Placed { image: tame(image([batch, rows, columns, outputs], seed ^ 1)), halo: to_halo };
-        let kernel = tame(image([9, 1, inputs, outputs], seed ^ 2)).data;
+        let kernel = tame(image([9, 1, group_inputs, outputs], seed ^ 2)).data;
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window =
             Window { size: [3, 3], stride: [step, step], dilation, padding: [0; 4], output: [rows, columns] };
-        let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
-        let mut weights = packed(isa, &kernel, 9 * inputs, &bias);
+        let expected = sums(&x, &kernel, &bias, blocks, &window, &y, (accumulate, activation));
+        let mut weights = packed(isa, &kernel, blocks, 9 * group_inputs, &bias);
         if fused {
-            weights.0 = packed_fused(isa, &kernel, [inputs, outputs], output);
+            weights.0 = packed_fused(isa, &kernel, [group_inputs, outputs], output);
         }
         let geometry = ConvGeometry {
             batch,
             output: [rows, columns],
             rows: 3,
-            taps: if right == 1 { 1 } else { 3 },
-            run: if right == 1 { 3 * inputs } else { inputs },
+            taps: if right == 1 && blocks == 1 { 1 } else { 3 },
+            run: if right == 1 && blocks == 1 { 3 * inputs } else { group_inputs },
             pitch: down * x.dims()[2] * inputs,
             tap: right * inputs,
-            blocks: 1,
+            blocks,
             channels: outputs,
             x: x.pixels([0, 0], [step, step]),
             y: y.interior(),
         };
         let algorithm = Algorithm::Winograd { output, block, depth, fused };
-        let scratch = algorithm.scratch_len(Precision::F32, [3, 3], [step, step], [inputs, outputs]);
+        let channels = Channels { all: [inputs, outputs], blocks };
+        let scratch = algorithm.scratch_len(Precision::F32, [3, 3], [step, step], channels);
         let convolution = Convolution {
             geometry,
             algorithms: Algorithms::all(algorithm),
@@ -129,7 +135,7 @@ fn winograd() {
         };
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
         // All elements are at most 1, so a sum of n products has a magnitude of at most n; the transforms' own rounding.
-        let tolerance = vec![5e-6 + 3e-7 * (9 * inputs) as f32; expected.data.len()];
+        let tolerance = vec![5e-6 + 3e-7 * (9 * group_inputs) as f32; expected.data.len()];
         check(&Placed { image: expected, halo: y.halo }, UNTOUCHED, &tolerance, &array)
     });
 }
@@ -160,9 +166,9 @@ fn winograd_rows() {
             let kernel = tame(image([size[0] * size[1], 1, inputs, outputs], seed ^ 2)).data;
             let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
             let window = Window { size, stride, dilation: [1, 1], padding: [0; 4], output };
-            let expected = sums(&x, &kernel, &bias, &window, &y, accumulate, activation);
+            let expected = sums(&x, &kernel, &bias, 1, &window, &y, (accumulate, activation));
             let depth = size[0] * size[1] * inputs;
-            let weights = packed(isa, &kernel, depth, &bias);
+            let weights = packed(isa, &kernel, 1, depth, &bias);
             let geometry = ConvGeometry {
                 batch,
                 output,
@@ -186,7 +192,8 @@ fn winograd_rows() {
                 split: if by_channels { Split::Channels } else { Split::Pixels },
                 gated: false,
             };
-            let scratch = algorithm.scratch_len(Precision::F32, size, stride, [inputs, outputs]);
+            let channels = Channels::dense([inputs, outputs]);
+            let scratch = algorithm.scratch_len(Precision::F32, size, stride, channels);
             let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
             let alone = convolved(isa, 1, scratch, &convolution, &x, &weights, &y);
             prop_assert_eq!(&array, &alone, "the bits depend on threads");
@@ -219,7 +226,8 @@ fn strassen() {
         let bias = tame(image([1, 1, 1, outputs], seed ^ 3)).data;
         let window = Window { size: [1, 1], stride, dilation: [1, 1], padding: [0; 4], output };
         let inner = Placed { image: x.image.clone(), halo: [0; 4] };
-        let mut expected = sums(&inner, &kernel, &bias, &window, &y, accumulate && !gated, Activation::None);
+        let mut expected =
+            sums(&inner, &kernel, &bias, 1, &window, &y, (accumulate && !gated, Activation::None));
         let gate = if gated { tame(image([batch, 1, 1, outputs], seed ^ 4)).data } else { Vec::new() };
         if gated {
             expected = reference::gate(&expected, &gate);
@@ -240,7 +248,7 @@ fn strassen() {
                 kernels::strassen::factors(blocks(row, column))[plane] as f32
             })
             .collect();
-        let mut weights = packed(isa, &factors, 7 * rows, &[]);
+        let mut weights = packed(isa, &factors, 1, 7 * rows, &[]);
         (weights.1, weights.2) = ([bias.clone(), slopes(outputs)].concat(), gate);
         let geometry = ConvGeometry {
             batch,
@@ -265,7 +273,8 @@ fn strassen() {
             split: if by_channels { Split::Channels } else { Split::Pixels },
             gated,
         };
-        let scratch = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], [inputs, outputs]);
+        let channels = Channels::dense([inputs, outputs]);
+        let scratch = algorithm.scratch_len(Precision::F32, [1, 1], [1, 1], channels);
         let array = convolved(isa, count, scratch, &convolution, &x, &weights, &y);
         // As above; a factor is a sum of up to four elements.
         let tolerance = vec![5e-6 + 6e-7 * inputs as f32; expected.data.len()];
@@ -279,33 +288,38 @@ fn tame(mut image: Image) -> Image {
     image
 }
 
-/// The naive convolution of all that `x` holds, added to `y` or not.
+/// The naive convolution of all that `x` holds in so many groups, added to `y` or not, and activated.
 fn sums(
     x: &Placed,
     kernel: &[f32],
     bias: &[f32],
+    groups: usize,
     window: &Window,
     y: &Placed,
-    accumulate: bool,
-    activation: Activation,
+    (accumulate, activation): (bool, Activation),
 ) -> Image {
     let padded = Image { dims: x.dims(), data: x.array(0.0) };
-    let mut expected = reference::conv2d(&padded, kernel, bias, bias.len(), 1, window);
+    let mut expected = reference::conv2d(&padded, kernel, bias, bias.len(), groups, window);
     if accumulate {
         expected = reference::add(&expected, &y.image);
     }
     reference::activate(&expected, activation, &slopes(bias.len()))
 }
 
-/// Panels of a kernel of so many rows, its bias, and no gate.
-fn packed(isa: Isa, kernel: &[f32], depth: usize, bias: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+/// Panels of a kernel of so many blocks and rows, its bias and slopes, and no gate.
+fn packed(
+    isa: Isa,
+    kernel: &[f32],
+    blocks: usize,
+    depth: usize,
+    bias: &[f32],
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let channels = kernel.len() / depth;
-    let mut panels = vec![0.0; pack::packed_len(isa.kernels(), Precision::F32, depth, channels)];
-    pack::pack(isa.kernels(), Elements::F32(kernel), depth, channels, &mut panels);
-    let mut bias = bias.to_vec();
-    bias.resize(pack::padded(isa.kernels(), Precision::F32, channels), 0.0);
-    bias.extend(slopes(bias.len()));
-    (panels, bias, Vec::new())
+    let panels = pack::pack_blocks(isa.kernels(), Elements::F32(kernel), blocks, [1, depth], channels);
+    let list = |list: &[f32]| {
+        pack::pack_list(isa.kernels(), Precision::F32, blocks, [depth, channels / blocks], list)
+    };
+    (panels, [list(bias), list(&slopes(channels))].concat(), Vec::new())
 }
 
 /// A kernel of nine rows of inputs, as the fused algorithm reads it.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use resnet_plan::algorithm::{LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, VECTOR, largest_depth};
+use resnet_plan::algorithm::{
+    Channels, LARGEST_BLOCK, LARGEST_COLUMNS, LARGEST_PAIRS, PANEL, VECTOR, largest_depth,
+};
 use resnet_plan::winograd::{Rows, Tile};
 use resnet_plan::{Algorithm, Precision};
 
@@ -11,7 +13,7 @@ use crate::ops::cost::{Layer, MADE_BYTES, tiles_of};
 /// Why an algorithm for windows of this size and stride does not compute a convolution. `Display`: in a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The convolution has groups.
+    /// The convolution has groups, or narrower ones than the algorithm computes.
     Groups,
     /// It has a dilation.
     Dilation,
@@ -67,6 +69,8 @@ impl Layer<'_> {
             let tiles = tiles_of(conv, tile, y);
             // Blocks of one size, so that none is nearly empty.
             let block = |most: usize| tiles.div_ceil(tiles.div_ceil(most.clamp(1, LARGEST_BLOCK)));
+            // Of one of several blocks of channels, each of whose inputs is transformed for itself.
+            let words = words / self.blocks();
             // As many words at a time as may be, in parts of one size.
             let depth = words.div_ceil(words.div_ceil(largest_depth(precision))).next_multiple_of(VECTOR);
             let inputs = size_of::<f32>() * self.made_inputs_of(tile) * words;
@@ -103,20 +107,17 @@ impl Layer<'_> {
     fn refusal(&self, algorithm: Algorithm) -> Option<Refusal> {
         let Layer { conv, precision, x, .. } = *self;
         if !conv.allows(algorithm) {
-            return Some(if conv.groups > 1 {
-                Refusal::Groups
-            } else if conv.gated && !algorithm.gates() {
-                Refusal::Gate
-            } else {
-                Refusal::Dilation
-            });
+            return Some(if conv.gated && !algorithm.gates() { Refusal::Gate } else { Refusal::Dilation });
         }
         // As the graph has them, and filled up to whole words, as kernels do.
-        let graph = [x[3], conv.filters];
-        let stored = [x[3].next_multiple_of(precision.per_word()), conv.filters];
+        let graph = conv.channels(x[3], precision);
+        let [inputs, filters] = graph.all;
+        let stored = Channels { all: [inputs.next_multiple_of(precision.per_word()), filters], ..graph };
         let multiples = |precision: Precision| algorithm.multiples(precision, conv.stride[0]);
         if !algorithm.computes(conv.kernel, conv.stride, graph) {
-            return Some(Refusal::Channels(multiples(Precision::F32)));
+            // What computes a block alone does not compute several.
+            let alone = algorithm.computes(conv.kernel, conv.stride, Channels::dense(graph.of_block()));
+            return Some(if alone { Refusal::Groups } else { Refusal::Channels(multiples(Precision::F32)) });
         }
         if !algorithm.computes_in(precision, conv.kernel, conv.stride, stored) {
             return Some(match algorithm {

@@ -1,6 +1,8 @@
 //! Convolution, with everything that is fused into it.
 
-use resnet_plan::{Algorithm, Algorithms, BatchNorm, Split};
+use resnet_plan::algorithm::Channels;
+use resnet_plan::conv::blocks;
+use resnet_plan::{Algorithm, Algorithms, BatchNorm, Precision, Split};
 
 use crate::ir::param::{BiasParam, KernelParam, Param};
 use crate::ops::window::image;
@@ -58,15 +60,16 @@ impl Conv2d {
         self.bias.as_ref().map_or(Ok(()), |bias| norms_fit(bias, channels))?;
         let (sides, [height, width]) = window::resolve(x, self.window(), self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
+        let in_blocks = self.channels(channels[0], Precision::F32);
         let computes = |algorithms: Algorithms| {
             algorithms.each().into_iter().all(|algorithm| {
                 algorithm == Algorithm::Direct
-                    || self.allows(algorithm) && algorithm.computes(self.kernel, self.stride, channels)
+                    || self.allows(algorithm) && algorithm.computes(self.kernel, self.stride, in_blocks)
             })
         };
         if !self.algorithms.is_none_or(computes) {
             return Err(ShapeError::new(
-                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels; only winograd4 computes a dilation, and only direct sums compute groups",
+                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels; only winograd4 computes a dilation, and groups only it and winograd2, of 32 filters or more",
             ));
         }
         let output = [x[0], height, width, self.filters];
@@ -120,11 +123,15 @@ impl Conv2d {
         })
     }
 
-    /// Whether an algorithm may compute its groups, its dilation and its gate: groups are for direct sums only.
+    /// Its channels, from so many inputs, in the blocks that they are computed in.
+    pub fn channels(&self, inputs: usize, precision: Precision) -> Channels {
+        let all = [inputs, self.filters];
+        Channels { all, blocks: blocks(self.groups, all, precision) }
+    }
+
+    /// Whether an algorithm may compute its dilation and its gate.
     pub fn allows(&self, algorithm: Algorithm) -> bool {
-        let whole = self.groups == 1 || algorithm == Algorithm::Direct;
-        whole
-            && (self.dilation == [1, 1] || algorithm.dilates())
+        (self.dilation == [1, 1] || algorithm.dilates())
             && (!self.gated || self.groups == 1 && algorithm.gates())
     }
 

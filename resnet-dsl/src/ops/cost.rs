@@ -3,7 +3,6 @@
 use resnet_plan::algorithm::{
     GROUP, PANEL, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SUMS, VECTOR, wide_words, widened_block,
 };
-use resnet_plan::conv::blocks;
 use resnet_plan::winograd::{BAND, Rows, Tile};
 use resnet_plan::{Algorithm, Class, Dims, Precision};
 
@@ -12,6 +11,8 @@ use crate::ops::Conv2d;
 // Costs are in multiply-adds that take the same time; measured on a Zen 5 with AVX-512, 32 multiply-adds a cycle.
 /// A number of transformed inputs or of sums of products: written, read and added to others.
 const TRANSFORM: usize = 8;
+/// The same of one of several blocks of channels, whose part of a pixel is a few lines, far from the next one's.
+const TRANSFORM_OF_BLOCKS: usize = 16;
 /// A number of the weights, transformed when it is used: read from, or written to, the L2 cache.
 const MAKE: usize = 6;
 /// The same two for int8 beside an instruction that multiplies four of them: integers take more instructions, and products less time (Emerald
@@ -54,6 +55,7 @@ impl Layer<'_> {
                 (ROWS_BESIDE_DOTS, MAKE_BESIDE_DOTS)
             }
             (Precision::Int8, Class::Dots, _) => (TRANSFORM_BESIDE_DOTS, MAKE_BESIDE_DOTS),
+            _ if self.blocks() > 1 => (TRANSFORM_OF_BLOCKS, MAKE),
             _ => (TRANSFORM, MAKE),
         };
         match algorithm {
@@ -71,9 +73,10 @@ impl Layer<'_> {
                 let tile = Tile::of(conv.stride[0]);
                 let tiles = tiles_of(conv, tile, y);
                 let [rows, columns] = [0, 1].map(|axis| products_of(tile, y[1 + axis], conv.dilation[axis]));
-                let products = y[0] * rows * columns * x[3] * filters;
+                let products = y[0] * rows * columns * (x[3] / self.blocks()) * filters;
                 // Whole sums of products are transformed part by part.
-                let parts = if precision == Precision::Int8 { words.div_ceil(depth) } else { 1 };
+                let parts =
+                    if precision == Precision::Int8 { (words / self.blocks()).div_ceil(depth) } else { 1 };
                 let sums = tiles * tile.sums() * filters * parts;
                 let transforms = transform * (self.made_inputs(algorithm) + sums);
                 if fused {
@@ -132,7 +135,7 @@ impl Layer<'_> {
     /// Words of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are
     /// transformed; by products themselves, once a group of tiles. (Strassen's factors of f32 are stored.)
     pub(crate) fn made_weights(&self, algorithm: Algorithm) -> usize {
-        let words = self.words(self.x[3]) * self.conv.filters;
+        let words = self.words(self.x[3] / self.blocks()) * self.conv.filters;
         match algorithm {
             Algorithm::Strassen { .. } if self.precision != Precision::F32 => words / 4 * PRODUCTS,
             Algorithm::Direct | Algorithm::Strassen { .. } => 0,
@@ -183,8 +186,8 @@ impl Layer<'_> {
     }
 
     /// Blocks that its groups are computed in.
-    fn blocks(&self) -> usize {
-        blocks(self.conv.groups, [self.x[3], self.conv.filters], self.precision)
+    pub(crate) fn blocks(&self) -> usize {
+        self.conv.channels(self.x[3], self.precision).blocks
     }
 
     /// Whether several blocks share a vector.
@@ -200,7 +203,7 @@ impl Layer<'_> {
     /// Whether all transformed weights are there at the same time, to be used by one block after the other, if so many words are
     /// transformed at a time.
     pub(super) fn made_once(&self, depth: usize) -> bool {
-        depth >= self.words(self.x[3]) && self.conv.filters <= PANEL
+        self.blocks() == 1 && depth >= self.words(self.x[3]) && self.conv.filters <= PANEL
     }
 
     /// Inputs of a tile that are transformed: f32 of stride 2 take nine as they are.

@@ -27,7 +27,12 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let weights = conv.weights.to_string();
         let computes = |algorithms: &Algorithms| {
             algorithms.each().into_iter().all(|algorithm| conv.allows(algorithm))
-                && algorithms.compute(precision, conv.kernel, conv.stride, [x.dims[3], conv.filters])
+                && algorithms.compute(
+                    precision,
+                    conv.kernel,
+                    conv.stride,
+                    conv.channels(x.dims[3], precision),
+                )
         };
         let known = of_weights.get(&weights).copied().filter(computes);
         let chosen = conv.algorithms.or(known).unwrap_or_else(|| {

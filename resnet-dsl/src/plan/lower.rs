@@ -11,8 +11,8 @@
 
 use std::collections::HashMap;
 
+use resnet_plan::algorithm::Channels;
 use resnet_plan::check::ALIGNMENT;
-use resnet_plan::conv::blocks;
 use resnet_plan::{
     Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights,
     ListWeights, Output, Plan, Residual, Section, Split, Step, View,
@@ -291,7 +291,7 @@ impl Lowering<'_> {
             let message = format!("the input of `{}` has no halo for its padding", node.name);
             return Err(Diagnostic::new(message, node.span));
         };
-        let blocks = blocks(conv.groups, [input[3], conv.filters], read.element.precision());
+        let Channels { blocks, .. } = conv.channels(input[3], read.element.precision());
         let layer = LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],

@@ -69,8 +69,7 @@ fn draft(graph: &Graph) -> Result<Plan, Diagnostics> {
 fn scratch_bytes(step: &Step, precision: Precision) -> usize {
     match (step.action, &step.read) {
         (Action::Conv { conv, .. }, Some(read)) => {
-            let channels = [read.dims[3], step.write.dims[3]];
-            size_of::<f32>() * conv.algorithms.scratch_len(precision, conv.kernel, conv.stride, channels)
+            size_of::<f32>() * conv.scratch_len(precision, [read.dims[3], step.write.dims[3]])
         }
         _ => 0,
     }

@@ -278,18 +278,17 @@ impl Work {
             panels: panels.count(),
             weights: geometry.depth().saturating_mul(panels.padded()),
         };
-        let whole =
-            geometry.blocks == 1 && (geometry.taps == 1 || matches!(algorithm, Algorithm::Winograd { .. }));
+        let whole = geometry.blocks == 1 && geometry.taps == 1;
         assert!(
-            whole || algorithm == Algorithm::Direct,
+            whole || matches!(algorithm, Algorithm::Direct | Algorithm::Winograd { .. }),
             "the algorithm does not compute windows with gaps, or blocks"
         );
         match algorithm {
             Algorithm::Direct => direct,
             Algorithm::Winograd { output, fused, .. } => {
                 let units = batch * winograd::check(geometry, kind, algorithm, scratch);
-                let fused_panel = || winograd::fused::panel(kernels, output);
-                Work { units, panels: if fused { channels / fused_panel() } else { direct.panels }, ..direct }
+                let panel = if fused { winograd::fused::panel(kernels, output) } else { kernels.panel };
+                Work { units, panels: Panels::of_width(kernels.lanes, panel, geometry).count(), ..direct }
             }
             Algorithm::WinogradRows { block } => {
                 winograd_rows::check(geometry, kind, algorithm, scratch);

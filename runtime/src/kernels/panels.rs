@@ -67,8 +67,8 @@ impl Panels {
         Panels { lanes, panel, blocks, channels }
     }
 
-    /// For a kernel of words, of vectors and panels of so many channels.
-    pub(crate) fn of_words(lanes: usize, panel: usize, geometry: &ConvGeometry) -> Self {
+    /// Of vectors and panels of so many channels.
+    pub(crate) fn of_width(lanes: usize, panel: usize, geometry: &ConvGeometry) -> Self {
         Panels { lanes, panel, blocks: geometry.blocks, channels: geometry.block_channels() }
     }
 

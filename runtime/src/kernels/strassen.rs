@@ -32,7 +32,7 @@
 
 mod pairs;
 
-use resnet_plan::algorithm::{LARGEST_PAIRS, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SKEW, SUMS};
+use resnet_plan::algorithm::{Channels, LARGEST_PAIRS, PLANES, PRODUCTS, PRODUCTS_OF_ONE, SKEW, SUMS};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
@@ -55,7 +55,7 @@ pub fn factors([w00, w01, w10, w11]: [f64; 4]) -> [f64; PRODUCTS] {
 /// If the convolution is not one that Strassen's algorithm computes of such elements, or the scratch memory is too small.
 pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) {
     let precision = kind.precision();
-    let channels = [geometry.run.saturating_mul(precision.per_word()), geometry.channels];
+    let channels = Channels::dense([geometry.run.saturating_mul(precision.per_word()), geometry.channels]);
     let computes = geometry.rows == 1 && algorithm.computes_in(precision, [1, 1], [1, 1], channels);
     assert!(computes, "Strassen's algorithm does not compute this convolution");
     let needed = algorithm.scratch_len(precision, [1, 1], [1, 1], channels);

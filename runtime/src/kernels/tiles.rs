@@ -261,7 +261,7 @@ pub(crate) unsafe fn run<T: Tiles>(tiles: T, task: &ConvTask<'_>) {
     let ConvGeometry { rows, taps, run, pitch, tap, .. } = *geometry;
     let tiling = Tiling::of(geometry);
     let (pixels, depth) = (tiling.pixels, geometry.depth());
-    let panels = Panels::of_words(LANES, PANEL, geometry);
+    let panels = Panels::of_width(LANES, PANEL, geometry);
     let words = (1..=LANES).rev().find(|words| run.is_multiple_of(*words)).unwrap_or(1);
     let block_bytes = 4 * pixels * tiling.step;
     let block = (BLOCK_BYTES / block_bytes.max(1)).clamp(2, BLOCK) & !1;

@@ -27,12 +27,12 @@ pub(crate) mod transform;
 
 use std::ops::Range;
 
-use resnet_plan::algorithm::{LARGEST_BLOCK, SKEW, VECTOR};
+use resnet_plan::algorithm::{Channels, LARGEST_BLOCK, SKEW, VECTOR};
 use resnet_plan::winograd::Tile;
 use resnet_plan::{Algorithm, ConvGeometry};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS};
-use crate::kernels::panels::Panel;
+use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::{Begun, Fetch, Product};
 use crate::kernels::table::Kernels;
 use crate::kernels::wide::{self, Kind};
@@ -45,15 +45,13 @@ use transform::{InputTile, KernelTile, OutputTile};
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes of such elements, or the scratch memory is too small.
 pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) -> usize {
-    let windows = Windows::of(geometry).unwrap_or_else(|| {
-        panic!("windows are not 3x3, or have strides or dilations that Winograd's algorithm does not compute")
-    });
-    let precision = kind.precision();
-    let (kernel, strides) = ([3, 3], [windows.stride, windows.stride]);
-    let channels = [windows.words.saturating_mul(precision.per_word()), geometry.channels];
-    let computes = algorithm.computes_in(precision, kernel, strides, channels);
-    assert!(computes, "Winograd's algorithm does not compute this convolution");
-    let needed = algorithm.scratch_len(precision, kernel, strides, channels);
+    const REFUSED: &str = "Winograd's algorithm does not compute this convolution";
+    let windows = Windows::of(geometry).expect(REFUSED);
+    let (precision, strides) = (kind.precision(), [windows.stride; 2]);
+    let all = [windows.pixel.saturating_mul(precision.per_word()), geometry.channels];
+    let channels = Channels { all, blocks: geometry.blocks };
+    assert!(algorithm.computes_in(precision, [3, 3], strides, channels), "{REFUSED}");
+    let needed = algorithm.scratch_len(precision, [3, 3], strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
     windows.tile().count(geometry.output, windows.dilation)
 }
@@ -74,12 +72,15 @@ pub(super) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scratch: &mut [
         for (lasts, slots) in slots.iter_mut().enumerate() {
             slots.find(&part, places, lasts);
         }
-        // SAFETY: the caller's contract, for these tiles.
-        unsafe { part.transform_inputs(places, &mut planes) };
+        let mut transformed = None;
         for panel in task.share.panels(&tiles) {
-            let panel = kernels.panel_at(panel, task.convolution.geometry.channels);
+            let panel = part.panels.at(panel);
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
+                if transformed != Some(panel.block) {
+                    transformed = Some(panel.block);
+                    part.transform_inputs(places, panel.block, &mut planes);
+                }
                 part.multiply(places, panel, &slots, &mut planes);
             }
         }
@@ -92,7 +93,8 @@ struct Part<'a> {
     task: &'a ConvTask<'a>,
     windows: Windows,
     tile: Tile,
-    /// Wide words of the input channels; of so many, a stored word becomes `wide`.
+    panels: Panels,
+    /// Wide words of a block's input channels; of so many, a stored word becomes `wide`.
     channels: usize,
     wide: usize,
     /// Tiles of a block.
@@ -196,18 +198,19 @@ impl<'a> Part<'a> {
         };
         let depth = depth.min(channels.next_multiple_of(VECTOR));
         let products = Factors::of(tile, task.kind, windows.last(geometry.output));
-        Some(Part { kernels, task, windows, tile, channels, wide, block, depth, products, fetch })
+        let panels = Panels::of_width(kernels.lanes, kernels.panel, geometry);
+        Some(Part { kernels, task, windows, tile, panels, channels, wide, block, depth, products, fetch })
     }
 
-    /// `V = B^T d B`, all channels of a block's tiles.
+    /// `V = B^T d B`, one block of channels of a block of tiles.
     ///
     /// # Safety
     /// As [`run`], for these tiles.
-    unsafe fn transform_inputs(&self, places: &[Place], planes: &mut Planes<'_>) {
+    unsafe fn transform_inputs(&self, places: &[Place], channel_block: usize, planes: &mut Planes<'_>) {
         let Part { kernels, task, windows, tile, channels, block, depth, .. } = *self;
         let mut pixels = [std::ptr::null(); LARGEST_INPUT];
         for (slot, place) in places.iter().enumerate() {
-            find_pixels(task, windows, place, planes.zeros.as_ptr(), &mut pixels);
+            find_pixels(task, windows, place, channel_block, planes.zeros.as_ptr(), &mut pixels);
             let v = planes.v.as_mut_ptr();
             for first in (0..channels).step_by(depth) {
                 let input = InputTile {
@@ -239,8 +242,8 @@ impl<'a> Part<'a> {
     unsafe fn multiply(&self, places: &[Place], panel: Panel, slots: &[Slots; 4], planes: &mut Planes<'_>) {
         let Part { kernels, task, tile, channels, wide, .. } = *self;
         let (width, words) = (panel.width, channels / wide);
-        // Earlier panels are all full, each of `9 * words` times its width.
-        let weights = task.panels.wrapping_add(panel.first * 9 * words);
+        // Panels are packed one after the other, each of `9 * words` times its width.
+        let weights = task.panels.wrapping_add(panel.place * 9 * words);
         for first in (0..channels).step_by(self.depth) {
             let depth = self.depth.min(channels - first);
             let g = weights.wrapping_add(first / wide * width);
@@ -273,7 +276,7 @@ impl<'a> Part<'a> {
                 fetched: [0, 0],
             };
             // SAFETY: the caller's contract; U holds these channels of the panel.
-            unsafe { self.add_products(g, width, first..first + depth, upcoming, slots, planes) };
+            unsafe { self.add_products(g, panel, first..first + depth, upcoming, slots, planes) };
             let last = first + depth == channels;
             let integer = task.kind.is_integer();
             if last || integer {
@@ -286,20 +289,19 @@ impl<'a> Part<'a> {
     /// Adds the products of some input channels to M; the first channels begin its sums.
     ///
     /// # Safety
-    /// As [`run`], for a panel of this width and the tiles in `slots`, which are transformed. `g` are the packed weights of the
+    /// As [`run`], for the panel and the tiles in `slots`, which are transformed. `g` are the packed weights of the
     /// channels, U the transformed ones.
     unsafe fn add_products(
         &self,
         g: *const f32,
-        width: usize,
+        panel: Panel,
         channels: Range<usize>,
         mut upcoming: Upcoming,
         slots: &[Slots; 4],
         planes: &mut Planes<'_>,
     ) {
-        let Part { kernels, task, tile, block, .. } = *self;
-        let pitch = task.convolution.geometry.pitch;
-        let first = channels.start;
+        let Part { kernels, task, windows, tile, block, .. } = *self;
+        let (pitch, width, first) = (task.convolution.geometry.pitch, panel.width, channels.start);
         let integer = task.kind.is_integer();
         let multiply = kernels.of(task.kind).product;
         let mut begun = 0u64;
@@ -307,8 +309,8 @@ impl<'a> Part<'a> {
             let slots = &slots[product.slots];
             let (x, offsets) = match product.input {
                 Factor::Raw(pixel) => {
-                    let offset = pixel / tile.side() * pitch + pixel % tile.side() * self.channels;
-                    (task.x.wrapping_add(offset + first), &slots.x)
+                    let offset = pixel / tile.side() * pitch + pixel % tile.side() * windows.pixel;
+                    (task.x.wrapping_add(offset + panel.block * windows.words + first), &slots.x)
                 }
                 Factor::Made(_) => (planes.v[index * planes.v_plane + first * block..].as_ptr(), &slots.v),
             };
@@ -382,7 +384,7 @@ impl<'a> Part<'a> {
                 tile,
                 m: sums,
                 plane: planes.m_plane,
-                bias: task.start.wrapping_add(panel.first),
+                bias: task.start.wrapping_add(panel.place),
                 y,
                 row,
                 pixel: panel.width,

@@ -21,7 +21,7 @@
 mod integer;
 pub(crate) mod transform;
 
-use resnet_plan::algorithm::{LARGEST_COLUMNS, SKEW};
+use resnet_plan::algorithm::{Channels, LARGEST_COLUMNS, SKEW};
 use resnet_plan::winograd::{BAND, Rows};
 use resnet_plan::{Activation, Algorithm, ConvGeometry, Convolution, Residual};
 
@@ -57,7 +57,7 @@ pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, s
     let precision = kind.precision();
     // As columns of one wide word each.
     let [run, pixel] = [geometry.run, geometry.x.pixel].map(|words| words.saturating_mul(kind.wide()));
-    let channels = [precision.per_word() / kind.wide(), geometry.channels];
+    let channels = Channels::dense([precision.per_word() / kind.wide(), geometry.channels]);
     let (kernel, strides) = ([geometry.rows, run], [stride, pixel]);
     let even = Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
     let computes = even && algorithm.computes_in(precision, kernel, strides, channels);

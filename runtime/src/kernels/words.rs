@@ -18,7 +18,7 @@ pub(super) fn work(dots: &DotKernel, geometry: &ConvGeometry) -> Work {
         Method::Vectors(tile, _) => (batch * height * width, tile),
         Method::Tiles(_) => (Tiling::of(geometry).tiles(), 2),
     };
-    let panels = Panels::of_words(dots.lanes, dots.panel, geometry);
+    let panels = Panels::of_width(dots.lanes, dots.panel, geometry);
     let weights = geometry.depth().saturating_mul(panels.padded());
     Work { units, together, panels: panels.count(), weights }
 }
@@ -44,7 +44,7 @@ pub(super) unsafe fn run(dots: &DotKernel, task: &ConvTask<'_>) {
 /// As [`run`].
 unsafe fn run_vectors(kernel: &DotKernel, compute: unsafe fn(&DotTask<'_>), task: &ConvTask<'_>) {
     let geometry = &task.convolution.geometry;
-    let (depth, panels) = (geometry.depth(), Panels::of_words(kernel.lanes, kernel.panel, geometry));
+    let (depth, panels) = (geometry.depth(), Panels::of_width(kernel.lanes, kernel.panel, geometry));
     let mut x_offsets = [0usize; BLOCK];
     let mut y_offsets = [0usize; BLOCK];
     for pixels in task.share.blocks(BLOCK, BLOCK) {

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
+use resnet_plan::algorithm::Channels;
 use resnet_plan::winograd::MOST_PRODUCTS;
 use resnet_plan::{Activation, Algorithm, Algorithms, ConvGeometry, Convolution, Pixels, Residual, Split};
 use resnet_runtime::Precision;
@@ -52,7 +53,7 @@ impl Shape {
 
     /// Threads with as much memory to work in as they need.
     pub(crate) fn team(&self, precision: Precision) -> Threads {
-        let channels = [self.inputs, self.outputs];
+        let channels = Channels { all: [self.inputs, self.outputs], blocks: self.blocks };
         let scratch = self.algorithm.scratch_len(precision, self.kernel, self.stride, channels);
         Threads::new(NonZeroUsize::new(self.threads).unwrap(), size_of::<f32>() * scratch).unwrap()
     }
@@ -182,6 +183,10 @@ pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
         }
         let algorithm = Algorithm::Winograd { output: 4 / step, block, depth: 16 * depth, fused: false };
         let inputs = if outputs < 20 { 4 * words } else { shape.inputs };
-        Shape { algorithm, inputs, kernel: [3, 3], stride: [step; 2], ..shape }
+        // A third in two or three blocks, which it computes of 32 outputs or more.
+        let (blocks, outputs) =
+            if outputs % 3 == 0 { (2 + outputs % 2, outputs.max(32)) } else { (1, outputs) };
+        let (inputs, outputs) = (blocks * inputs, blocks * outputs);
+        Shape { algorithm, inputs, outputs, blocks, kernel: [3, 3], stride: [step; 2], ..shape }
     })
 }

@@ -38,7 +38,7 @@ impl Lowering<'_> {
         if let Some(epsilon) = conv.batch_norm {
             self.batch_norm(names.norm, epsilon, None, span);
         }
-        self.activation(conv.activation, |_| names.activation, span);
+        self.activation(conv.activation, |lowering| lowering.unique(names.activation), span);
     }
 
     /// `None` if the number of units is not known.

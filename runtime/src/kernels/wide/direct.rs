@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use resnet_plan::algorithm::{LARGEST_PART, LARGEST_WIDENED, PANEL, widened_block};
+use resnet_plan::algorithm::{Channels, LARGEST_PART, LARGEST_WIDENED, PANEL, widened_block};
 use resnet_plan::{Algorithm, ConvGeometry};
 
 use crate::kernels::conv::{ConvTask, NO_BIAS, locate};
@@ -27,7 +27,8 @@ pub(in crate::kernels) fn check(geometry: &ConvGeometry, kind: Kind, scratch: us
     let precision = kind.precision();
     let elements = geometry.run.saturating_mul(geometry.blocks).saturating_mul(precision.per_word());
     let kernel = [geometry.rows.saturating_mul(geometry.taps), 1];
-    let needed = Algorithm::Direct.scratch_len(precision, kernel, [1, 1], [elements, geometry.channels]);
+    let channels = Channels::dense([elements, geometry.channels]);
+    let needed = Algorithm::Direct.scratch_len(precision, kernel, [1, 1], channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }
 

@@ -20,7 +20,7 @@ use resnet_plan::winograd::Tile;
 
 use crate::kernels::Kernels;
 use crate::kernels::conv::ConvTask;
-use crate::kernels::panels::Panel;
+use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::LINE;
 use crate::kernels::table::FusedKernels;
 use crate::kernels::winograd::made_row::{LARGEST_ROW, RowWeights};
@@ -58,11 +58,15 @@ pub(in crate::kernels) unsafe fn run(kernels: &Kernels, task: &ConvTask<'_>, scr
     for tiles in task.share.blocks(part.block, 1) {
         let places = places::find(&task.convolution.geometry, part.windows, &tiles, &mut found);
         let slots = [false, true].map(|whole| Slots::find(&part, places, whole));
-        // SAFETY: the caller's contract, for these tiles.
-        unsafe { part.transform_inputs(places, &slots, &mut planes) };
+        let mut transformed = None;
         for panel in task.share.panels(&tiles) {
+            let panel = part.panels.at(panel);
             // SAFETY: the caller's contract, for these tiles and this panel.
             unsafe {
+                if transformed != Some(panel.block) {
+                    transformed = Some(panel.block);
+                    part.transform_inputs(places, panel.block, &slots, &mut planes);
+                }
                 part.multiply(panel, &slots, &mut planes);
                 part.transform_sums(places, panel, &planes);
             }
@@ -76,7 +80,8 @@ struct Part<'a> {
     task: &'a ConvTask<'a>,
     windows: Windows,
     tile: Tile,
-    /// Input channels.
+    panels: Panels,
+    /// Input channels of a block.
     channels: usize,
     /// Output channels of a panel.
     width: usize,
@@ -176,18 +181,38 @@ impl<'a> Part<'a> {
             std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, row, last[0])));
         // Only for tiles that lack one output there is code of their own.
         let partial = last[1] == tile.output() - 1;
-        Some(Part { kernels, task, windows, tile, channels, width, block, depth, slots_of, partial, layout })
+        let panels = Panels::of_width(kernels.lanes, width, geometry);
+        Some(Part {
+            kernels,
+            task,
+            windows,
+            tile,
+            panels,
+            channels,
+            width,
+            block,
+            depth,
+            slots_of,
+            partial,
+            layout,
+        })
     }
 
-    /// `V = B^T d B`, all channels of a block's tiles.
+    /// `V = B^T d B`, one block of channels of a block of tiles.
     ///
     /// # Safety
     /// As [`run`], for these tiles.
-    unsafe fn transform_inputs(&self, places: &[Place], slots: &[Slots; 2], planes: &mut Planes<'_>) {
+    unsafe fn transform_inputs(
+        &self,
+        places: &[Place],
+        channel_block: usize,
+        slots: &[Slots; 2],
+        planes: &mut Planes<'_>,
+    ) {
         let Part { kernels, task, windows, tile, channels, ref layout, .. } = *self;
         let mut pixels = [std::ptr::null(); LARGEST_INPUT];
         for (index, place) in places.iter().enumerate() {
-            find_pixels(task, windows, place, planes.zeros.as_ptr(), &mut pixels);
+            find_pixels(task, windows, place, channel_block, planes.zeros.as_ptr(), &mut pixels);
             let v = planes.v.as_mut_ptr();
             let mut rows = [std::ptr::null_mut(); sides::LARGEST_SIDE];
             for (row, to) in rows[..tile.side()].iter_mut().enumerate() {
@@ -217,12 +242,12 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for the panel and the tiles in `slots`, which are transformed.
-    unsafe fn multiply(&self, panel: usize, slots: &[Slots; 2], planes: &mut Planes<'_>) {
+    unsafe fn multiply(&self, panel: Panel, slots: &[Slots; 2], planes: &mut Planes<'_>) {
         let Part { kernels, task, tile, channels, width, ref layout, .. } = *self;
         let side = tile.side();
         for first in (0..channels).step_by(self.depth) {
             let depth = self.depth.min(channels - first);
-            let weights = task.panels.wrapping_add((panel * channels + first) * 9 * width);
+            let weights = task.panels.wrapping_add((panel.place * channels + first * width) * 9);
             // What is read next, and a third of what follows: products that are few leave the memory little time for it.
             let next = weights.wrapping_add(depth * 9 * width);
             let end = depth * 9 * width * 4 / 3;
@@ -277,9 +302,7 @@ impl<'a> Part<'a> {
     ///
     /// # Safety
     /// As [`run`], for these tiles and the panel, whose sums are in M.
-    unsafe fn transform_sums(&self, places: &[Place], panel: usize, planes: &Planes<'_>) {
-        let (first, width) = (panel * self.width, self.width);
-        let panel = Panel { block: 0, first, channels: width, width, place: first };
+    unsafe fn transform_sums(&self, places: &[Place], panel: Panel, planes: &Planes<'_>) {
         let (task, windows) = (self.task, self.windows);
         for (index, place) in places.iter().enumerate() {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();

@@ -17,8 +17,9 @@ use crate::kernels::winograd::transform::OutputTile;
 /// How the windows of a geometry lie: what Winograd's algorithm asks of it.
 #[derive(Clone, Copy)]
 pub(super) struct Windows {
-    /// Words of the input channels.
+    /// Words of the input channels of a block, and of a pixel of all blocks.
     pub(super) words: usize,
+    pub(super) pixel: usize,
     pub(super) stride: usize,
     pub(super) dilation: [usize; 2],
 }
@@ -39,17 +40,20 @@ impl Place {
 impl Windows {
     /// `None` if windows are not 3x3, or have other strides or dilations than Winograd's algorithm computes.
     pub(super) fn of(geometry: &ConvGeometry) -> Option<Windows> {
-        let ConvGeometry { rows, taps, run, pitch, tap, ref x, .. } = *geometry;
+        let ConvGeometry { rows, taps, run, pitch, tap, blocks, ref x, .. } = *geometry;
         let words = if taps == 3 { run } else { run / 3 };
-        if rows != 3 || !matches!(taps, 1 | 3) || taps * run != 3 * words || words == 0 {
+        // Runs of three positions are of one block.
+        let whole = taps == 3 || taps == 1 && blocks == 1;
+        if rows != 3 || !whole || taps * run != 3 * words || words == 0 {
             return None;
         }
-        let (stride, right) = (x.pixel / words, if taps == 3 { tap / words } else { 1 });
+        let pixel = words.checked_mul(blocks)?;
+        let (stride, right) = (x.pixel.checked_div(pixel)?, if taps == 3 { tap / pixel } else { 1 });
         // Rows of the input from an output to the next, and from a row of the window to the next.
         let down = pitch.checked_mul(stride)?.checked_div(x.row)?;
-        let windows = Windows { words, stride, dilation: [down, right] };
-        let even = x.pixel == stride * words && Some(pitch * stride) == x.row.checked_mul(down);
-        let apart = taps == 1 || tap == right * words;
+        let windows = Windows { words, pixel, stride, dilation: [down, right] };
+        let even = x.pixel == stride * pixel && Some(pitch * stride) == x.row.checked_mul(down);
+        let apart = taps == 1 || tap == right * pixel;
         let plain = windows.dilation == [1, 1] || stride == 1 && down > 0 && right > 0;
         (even && apart && plain).then_some(windows)
     }
@@ -90,17 +94,19 @@ pub(super) fn find<'a>(
     places
 }
 
-/// Finds a tile's pixels, row by row: those that are beyond the last window's are zeros.
+/// Finds a tile's pixels of a block of channels, row by row: those that are beyond the last window's are zeros.
 pub(super) fn find_pixels(
     task: &ConvTask<'_>,
     windows: Windows,
     place: &Place,
+    block: usize,
     zeros: *const f32,
     pixels: &mut [*const f32; LARGEST_INPUT],
 ) {
     let (geometry, side) = (&task.convolution.geometry, windows.tile().side());
-    let x = task.x.wrapping_add(geometry.x.at(place.image, place.row, place.column));
-    let (down, right) = (geometry.pitch, windows.dilation[1] * windows.words);
+    let first = geometry.x.at(place.image, place.row, place.column) + block * windows.words;
+    let x = task.x.wrapping_add(first);
+    let (down, right) = (geometry.pitch, windows.dilation[1] * windows.pixel);
     // Loops of fixed length for all tiles; then zeros over what hangs over an edge, which few tiles do.
     match windows.tile() {
         Tile::Four => find_square::<{ Tile::Four.side() }>(x, down, right, pixels),
@@ -152,7 +158,7 @@ pub(super) fn outputs(
         tile: windows.tile(),
         m: sums,
         plane,
-        bias: task.start.wrapping_add(panel.first),
+        bias: task.start.wrapping_add(panel.place),
         y: task.y.of_f32().wrapping_add(pixel + panel.first),
         row: down * geometry.y.row,
         pixel: right * geometry.y.pixel,
