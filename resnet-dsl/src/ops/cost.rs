@@ -11,7 +11,7 @@ use crate::ops::Conv2d;
 // Costs are in multiply-adds that take the same time; measured on a Zen 5 with AVX-512, 32 multiply-adds a cycle.
 /// A number of transformed inputs or of sums of products: written, read and added to others.
 const TRANSFORM: usize = 8;
-/// The same of one of several blocks of channels, whose part of a pixel is a few lines, far from the next one's.
+/// The same where blocks of channels are computed one after the other: with what is lost between products of few channels.
 const TRANSFORM_OF_BLOCKS: usize = 16;
 /// A number of the weights, transformed when it is used: read from, or written to, the L2 cache.
 const MAKE: usize = 6;
