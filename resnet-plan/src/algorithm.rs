@@ -14,7 +14,8 @@ use crate::winograd::{BAND, MOST_PRODUCTS, Rows, Tile};
 pub enum Algorithm {
     /// A sum of row runs.
     Direct,
-    /// Winograd's, for 3x3 kernels: of stride 1, tiles of 4 by 4 outputs; of stride 2, tiles of 2 by 2.
+    /// Winograd's, for 3x3 kernels: of stride 1, tiles of 4 by 4 outputs; of stride 2, tiles of 2 by 2. Several blocks of channels only
+    /// of 32 outputs or more each.
     Winograd {
         /// Output pixels of a tile, a side.
         output: usize,
@@ -76,8 +77,8 @@ pub const VECTOR: usize = 16;
 pub const SKEW: usize = 16;
 /// Tiles whose products are computed together, where they transform their weights.
 pub const GROUP: usize = 4;
-/// The least outputs of one of several blocks of channels that Winograd's algorithm computes: weights of wider ones are packed a block after
-/// the other on all instruction sets.
+/// The least outputs of a block of channels that Winograd's algorithm computes, where there are several. Blocks of up to 16 share panels on some
+/// instruction sets, and its panels are of one block each; between 16 and 32 nothing was measured.
 const LEAST_OF_BLOCK: usize = 2 * VECTOR;
 /// The most tiles of a block.
 pub const LARGEST_BLOCK: usize = 128;
@@ -130,7 +131,7 @@ impl Channels {
         Channels { all, blocks: 1 }
     }
 
-    /// Inputs and outputs of a block; of all, if there are no blocks.
+    /// Inputs and outputs of a block, rounded down; of all, if `blocks` is 0.
     pub const fn of_block(self) -> [usize; 2] {
         let blocks = if self.blocks == 0 { 1 } else { self.blocks };
         [self.all[0] / blocks, self.all[1] / blocks]

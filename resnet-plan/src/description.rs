@@ -355,15 +355,15 @@ impl LayerWeights {
         if self.elements[0].precision() != precision {
             return Err(Fault::new("it reads elements of another precision than the network's"));
         }
-        // The stride of other algorithms is a step's, and does not matter to packing.
-        let stride = match self.algorithm {
-            Algorithm::Direct | Algorithm::WinogradRows { .. } => None,
-            Algorithm::Winograd { output, .. } => Some(if output == Tile::Four.output() { 1 } else { 2 }),
-            Algorithm::Strassen { .. } => Some(1),
-        };
         let channels = Channels { all: [inputs, outputs], blocks };
-        let computes =
-            stride.is_none_or(|stride| self.algorithm.computes([height, width], [stride; 2], channels));
+        let computes = |stride| self.algorithm.computes([height, width], [stride; 2], channels);
+        let computes = match self.algorithm {
+            Algorithm::Direct => true,
+            // The stride is a step's, and does not matter to packing.
+            Algorithm::WinogradRows { .. } => blocks == 1,
+            Algorithm::Winograd { output, .. } => computes(if output == Tile::Four.output() { 1 } else { 2 }),
+            Algorithm::Strassen { .. } => computes(1),
+        };
         if !computes || self.algorithm != Algorithm::Direct && precision != Precision::F32 {
             return Err(Fault::new("the algorithm does not compute with such a kernel"));
         }

@@ -6,6 +6,8 @@ use super::{How, check};
 
 const LAYERS: &str = "stem:
   - conv: {name: merged, filters: 64, kernel: 3, padding: same, groups: 16, dilation: 2, activation: silu}
+  - conv: {name: fused, filters: 128, kernel: 3, padding: same, groups: 2, activation: relu}
+  - conv: {name: wide, filters: 140, kernel: 3, padding: same, groups: 4, dilation: 2, activation: relu}
   - conv: {name: blocks, filters: 96, kernel: 3x5, padding: same, groups: 4, stride: 2, standardized: true, activation: hard_swish}
   - conv: {name: depthwise, filters: 96, kernel: 3, padding: same, groups: 96, activation: relu6}
   - conv: {name: uneven, filters: 60, kernel: 3, padding: same, groups: 3, dilation: 1x3, bias: true, activation: hard_sigmoid}

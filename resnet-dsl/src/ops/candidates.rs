@@ -13,14 +13,19 @@ use crate::ops::cost::{Layer, MADE_BYTES, tiles_of};
 /// Why an algorithm for windows of this size and stride does not compute a convolution. `Display`: in a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The convolution has groups, or narrower ones than the algorithm computes.
+    /// The convolution has groups; without them, the algorithm would compute as many channels.
     Groups,
     /// It has a dilation.
     Dilation,
     /// It has a gate.
     Gate,
-    /// Its input or output channels are no multiples of these numbers.
-    Channels([usize; 2]),
+    /// Its input or output channels, or those of a group, are no multiples of these numbers.
+    Channels {
+        /// What inputs and outputs would have to be multiples of.
+        multiples: [usize; 2],
+        /// Whether these are a group's.
+        grouped: bool,
+    },
     /// Elements are narrower than f32.
     Narrow,
     /// Sums of products could overflow their integers.
@@ -31,7 +36,7 @@ pub enum Refusal {
     Transformed(usize),
 }
 
-/// The most bytes of a block's transformed inputs: an L2 cache. Where weights are transformed once and for all blocks, those,
+/// The most bytes of a block's transformed inputs: an L2 cache. Where weights are transformed once and for all of them, those,
 /// the inputs and the sums of products stay in it together.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The same for Winograd's inputs: each is read once a panel and in order, which the L3 cache is fast enough for, and the
@@ -69,8 +74,8 @@ impl Layer<'_> {
             let tiles = tiles_of(conv, tile, y);
             // Blocks of one size, so that none is nearly empty.
             let block = |most: usize| tiles.div_ceil(tiles.div_ceil(most.clamp(1, LARGEST_BLOCK)));
-            // Of one of several blocks of channels, each of whose inputs is transformed for itself.
-            let words = words / self.blocks();
+            // Blocks of channels are transformed one after the other.
+            let words = self.words(self.block_inputs());
             // As many words at a time as may be, in parts of one size.
             let depth = words.div_ceil(words.div_ceil(largest_depth(precision))).next_multiple_of(VECTOR);
             let inputs = size_of::<f32>() * self.made_inputs_of(tile) * words;
@@ -106,24 +111,29 @@ impl Layer<'_> {
     /// Why an algorithm is refused, if it is.
     fn refusal(&self, algorithm: Algorithm) -> Option<Refusal> {
         let Layer { conv, precision, x, .. } = *self;
-        if !conv.allows(algorithm) {
-            return Some(if conv.gated && !algorithm.gates() { Refusal::Gate } else { Refusal::Dilation });
+        if conv.gated && !algorithm.gates() {
+            return Some(Refusal::Gate);
+        }
+        if conv.dilation != [1, 1] && !algorithm.dilates() {
+            return Some(Refusal::Dilation);
         }
         // As the graph has them, and filled up to whole words, as kernels do.
         let graph = conv.channels(x[3], precision);
         let [inputs, filters] = graph.all;
         let stored = Channels { all: [inputs.next_multiple_of(precision.per_word()), filters], ..graph };
-        let multiples = |precision: Precision| algorithm.multiples(precision, conv.stride[0]);
-        if !algorithm.computes(conv.kernel, conv.stride, graph) {
-            // What computes a block alone does not compute several.
-            let alone = algorithm.computes(conv.kernel, conv.stride, Channels::dense(graph.of_block()));
-            return Some(if alone { Refusal::Groups } else { Refusal::Channels(multiples(Precision::F32)) });
+        let multiples = |precision: Precision| Refusal::Channels {
+            multiples: algorithm.multiples(precision, conv.stride[0]),
+            grouped: conv.groups > 1,
+        };
+        if !conv.allows(algorithm, inputs) {
+            let dense = algorithm.computes(conv.kernel, conv.stride, Channels::dense(graph.all));
+            return Some(if dense { Refusal::Groups } else { multiples(Precision::F32) });
         }
         if !algorithm.computes_in(precision, conv.kernel, conv.stride, stored) {
             return Some(match algorithm {
                 Algorithm::Winograd { .. } => Refusal::Narrow,
                 Algorithm::WinogradRows { .. } => Refusal::Range,
-                Algorithm::Direct | Algorithm::Strassen { .. } => Refusal::Channels(multiples(precision)),
+                Algorithm::Direct | Algorithm::Strassen { .. } => multiples(precision),
             });
         }
         let bytes = |words: usize| size_of::<f32>() * words;
@@ -148,8 +158,14 @@ impl fmt::Display for Refusal {
             Refusal::Groups => f.write_str("groups"),
             Refusal::Dilation => f.write_str("dilation"),
             Refusal::Gate => f.write_str("gate"),
-            Refusal::Channels([a, b]) if a == b => write!(f, "channels are no multiples of {a}"),
-            Refusal::Channels([a, b]) => write!(f, "channels are no multiples of {a} and {b}"),
+            Refusal::Channels { multiples: [a, b], grouped } => {
+                let whose = if grouped { " of a group" } else { "" };
+                if a == b {
+                    write!(f, "channels{whose} are no multiples of {a}")
+                } else {
+                    write!(f, "inputs{whose} are no multiples of {a}, or outputs of {b}")
+                }
+            }
             Refusal::Narrow => f.write_str("f32 only"),
             Refusal::Range => f.write_str("sums could overflow"),
             Refusal::Growth(bytes) => {

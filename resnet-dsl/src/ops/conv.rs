@@ -60,16 +60,12 @@ impl Conv2d {
         self.bias.as_ref().map_or(Ok(()), |bias| norms_fit(bias, channels))?;
         let (sides, [height, width]) = window::resolve(x, self.window(), self.stride, self.padding, false)?;
         self.padding = Padding::Sides(sides);
-        let in_blocks = self.channels(channels[0], Precision::F32);
         let computes = |algorithms: Algorithms| {
-            algorithms.each().into_iter().all(|algorithm| {
-                algorithm == Algorithm::Direct
-                    || self.allows(algorithm) && algorithm.computes(self.kernel, self.stride, in_blocks)
-            })
+            algorithms.each().into_iter().all(|algorithm| self.allows(algorithm, channels[0]))
         };
         if !self.algorithms.is_none_or(computes) {
             return Err(ShapeError::new(
-                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels; only winograd4 computes a dilation, and groups only it and winograd2, of 32 filters or more",
+                "Winograd's algorithm computes 3x3 windows of stride 1 (winograd4) or 2 (winograd2), fused those of multiples of 16 channels (with stride 2 to multiples of 32), that of rows windows of 3 or 4 times as many rows as their stride, Strassen's 1x1 windows of multiples of 32 channels; only winograd4 computes a dilation, and only it and winograd2 compute groups, those of 32 filters or more each",
             ));
         }
         let output = [x[0], height, width, self.filters];
@@ -129,10 +125,14 @@ impl Conv2d {
         Channels { all, blocks: blocks(self.groups, all, precision) }
     }
 
-    /// Whether an algorithm may compute its dilation and its gate.
-    pub fn allows(&self, algorithm: Algorithm) -> bool {
-        (self.dilation == [1, 1] || algorithm.dilates())
-            && (!self.gated || self.groups == 1 && algorithm.gates())
+    /// Whether an algorithm may compute it, in whatever precision: its window and dilation, its gate, and its groups, from so many inputs, in
+    /// the blocks of f32, which are the narrowest.
+    pub fn allows(&self, algorithm: Algorithm, inputs: usize) -> bool {
+        let channels = self.channels(inputs, Precision::F32);
+        algorithm == Algorithm::Direct
+            || (self.dilation == [1, 1] || algorithm.dilates())
+                && (!self.gated || self.groups == 1 && algorithm.gates())
+                && algorithm.computes(self.kernel, self.stride, channels)
     }
 
     pub(crate) fn print(&self, to: &mut Attributes) {

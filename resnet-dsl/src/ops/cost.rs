@@ -11,8 +11,6 @@ use crate::ops::Conv2d;
 // Costs are in multiply-adds that take the same time; measured on a Zen 5 with AVX-512, 32 multiply-adds a cycle.
 /// A number of transformed inputs or of sums of products: written, read and added to others.
 const TRANSFORM: usize = 8;
-/// The same where blocks of channels are computed one after the other: with what is lost between products of few channels.
-const TRANSFORM_OF_BLOCKS: usize = 16;
 /// A number of the weights, transformed when it is used: read from, or written to, the L2 cache.
 const MAKE: usize = 6;
 /// The same two for int8 beside an instruction that multiplies four of them: integers take more instructions, and products less time (Emerald
@@ -21,6 +19,8 @@ const TRANSFORM_BESIDE_DOTS: usize = 13;
 const MAKE_BESIDE_DOTS: usize = 16;
 /// The first of the two where only rows are transformed: against a stem's direct sum, whose runs are short.
 const ROWS_BESIDE_DOTS: usize = 5;
+/// How many times as much a transform is counted where channels are several blocks: for what products of few channels lose.
+const GROUPED: usize = 2;
 /// A wide word of the weights or inputs, widened: read from, and written to, the L2 cache.
 const WIDEN: usize = 6;
 /// A number of the weights, transformed in a register for a group of tiles, in hundredths: it waits for what it is made of.
@@ -28,7 +28,7 @@ const FUSE: usize = 125;
 /// A number of the weights, read from memory: some 37 GB/s.
 const READ: usize = 15;
 
-/// The most bytes of the weights that are transformed once and for all blocks: half of an L2 cache.
+/// The most bytes of the weights that are transformed once and for all blocks of tiles: half of an L2 cache.
 pub(crate) const MADE_BYTES: usize = 1 << 19;
 
 /// A convolution that is to be computed.
@@ -55,16 +55,16 @@ impl Layer<'_> {
                 (ROWS_BESIDE_DOTS, MAKE_BESIDE_DOTS)
             }
             (Precision::Int8, Class::Dots, _) => (TRANSFORM_BESIDE_DOTS, MAKE_BESIDE_DOTS),
-            _ if self.blocks() > 1 => (TRANSFORM_OF_BLOCKS, MAKE),
             _ => (TRANSFORM, MAKE),
         };
+        let transform = if self.blocks() > 1 { GROUPED * transform } else { transform };
         match algorithm {
             Algorithm::Direct => {
                 let products = read.max(pixels * self.multiplied(class) / rate);
                 // What is widened: weights, once for some pixels, and inputs, once a row of the window.
                 let window = conv.kernel[0] * conv.kernel[1];
                 let times = pixels.div_ceil(widened_block(window * words));
-                let weights = window * self.words(x[3] / self.blocks()) * filters;
+                let weights = window * self.words(self.block_inputs()) * filters;
                 let widened = times * weights + pixels * conv.kernel[0] * words;
                 let widens = narrow && class == Class::Wide && !self.shares_vectors();
                 products + if widens { WIDEN * widened } else { 0 }
@@ -73,10 +73,10 @@ impl Layer<'_> {
                 let tile = Tile::of(conv.stride[0]);
                 let tiles = tiles_of(conv, tile, y);
                 let [rows, columns] = [0, 1].map(|axis| products_of(tile, y[1 + axis], conv.dilation[axis]));
-                let products = y[0] * rows * columns * (x[3] / self.blocks()) * filters;
+                let products = y[0] * rows * columns * self.block_inputs() * filters;
                 // Whole sums of products are transformed part by part.
-                let parts =
-                    if precision == Precision::Int8 { (words / self.blocks()).div_ceil(depth) } else { 1 };
+                let of_block = self.words(self.block_inputs());
+                let parts = if precision == Precision::Int8 { of_block.div_ceil(depth) } else { 1 };
                 let sums = tiles * tile.sums() * filters * parts;
                 let transforms = transform * (self.made_inputs(algorithm) + sums);
                 if fused {
@@ -124,7 +124,7 @@ impl Layer<'_> {
     /// Numbers of the kernel as a direct sum multiplies it: with the zeros between the groups of a block, and those that fill a word.
     fn multiplied(&self, class: Class) -> usize {
         let Conv2d { kernel, filters, .. } = self.conv;
-        let inputs = self.x[3] / self.blocks();
+        let inputs = self.block_inputs();
         let inputs = match (self.precision, class) {
             (Precision::Int8, Class::Dots) => inputs.next_multiple_of(self.precision.per_word()),
             _ => inputs,
@@ -132,10 +132,10 @@ impl Layer<'_> {
         kernel[0] * kernel[1] * inputs * filters
     }
 
-    /// Words of the kernel that are transformed when they are used: in memory, once a block, or once a thread if only rows are
+    /// Words of the kernel that are transformed when they are used: in memory, once a block of tiles, or once a thread if only rows are
     /// transformed; by products themselves, once a group of tiles. (Strassen's factors of f32 are stored.)
     pub(crate) fn made_weights(&self, algorithm: Algorithm) -> usize {
-        let words = self.words(self.x[3] / self.blocks()) * self.conv.filters;
+        let words = self.words(self.block_inputs()) * self.conv.filters;
         match algorithm {
             Algorithm::Strassen { .. } if self.precision != Precision::F32 => words / 4 * PRODUCTS,
             Algorithm::Direct | Algorithm::Strassen { .. } => 0,
@@ -190,6 +190,11 @@ impl Layer<'_> {
         self.conv.channels(self.x[3], self.precision).blocks
     }
 
+    /// Inputs of a block.
+    pub(super) fn block_inputs(&self) -> usize {
+        self.conv.channels(self.x[3], self.precision).of_block()[0]
+    }
+
     /// Whether several blocks share a vector.
     fn shares_vectors(&self) -> bool {
         self.blocks() > 1 && self.conv.filters / self.blocks() < VECTOR
@@ -200,7 +205,7 @@ impl Layer<'_> {
         self.y[..3].iter().product()
     }
 
-    /// Whether all transformed weights are there at the same time, to be used by one block after the other, if so many words are
+    /// Whether all transformed weights are there at the same time, to be used by one block of tiles after the other, if so many words are
     /// transformed at a time.
     pub(super) fn made_once(&self, depth: usize) -> bool {
         self.blocks() == 1 && depth >= self.words(self.x[3]) && self.conv.filters <= PANEL

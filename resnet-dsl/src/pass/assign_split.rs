@@ -23,8 +23,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
             // One split for all classes: the algorithm for wide elements transforms most.
             let algorithm = conv.algorithms.map_or(Algorithm::Direct, |algorithms| algorithms.wide);
             let layer = Layer { conv, precision: x.element.precision(), x: x.dims, y: y.dims };
-            // What each thread would do for itself: transform all weights, or all of the input, of several blocks of channels at least
-            // that of one.
+            // By pixels, each thread transforms all weights; by channels, the inputs of each block of channels that it has a part of: at
+            // least one block's.
             let inputs = layer.made_inputs(algorithm) / layer.blocks();
             let made = layer.made_weights(algorithm) > MADE * inputs;
             let read = layer.weights(algorithm) > READ * x.len();

@@ -26,7 +26,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<(), Diagnostics> {
         let precision = x.element.precision();
         let weights = conv.weights.to_string();
         let computes = |algorithms: &Algorithms| {
-            algorithms.each().into_iter().all(|algorithm| conv.allows(algorithm))
+            algorithms.each().into_iter().all(|algorithm| conv.allows(algorithm, x.dims[3]))
                 && algorithms.compute(
                     precision,
                     conv.kernel,

@@ -11,7 +11,6 @@
 
 use std::collections::HashMap;
 
-use resnet_plan::algorithm::Channels;
 use resnet_plan::check::ALIGNMENT;
 use resnet_plan::{
     Action, Algorithm, Algorithms, Buffer, Conv, Description, Dims, Element, Ending, LayerWeights,
@@ -291,7 +290,7 @@ impl Lowering<'_> {
             let message = format!("the input of `{}` has no halo for its padding", node.name);
             return Err(Diagnostic::new(message, node.span));
         };
-        let Channels { blocks, .. } = conv.channels(input[3], read.element.precision());
+        let blocks = conv.channels(input[3], read.element.precision()).blocks;
         let layer = LayerWeights {
             name: node.name.clone().into(),
             shape: [conv.kernel[0], conv.kernel[1], input[3], conv.filters],

@@ -281,14 +281,13 @@ impl Work {
         let whole = geometry.blocks == 1 && geometry.taps == 1;
         assert!(
             whole || matches!(algorithm, Algorithm::Direct | Algorithm::Winograd { .. }),
-            "the algorithm does not compute windows with gaps, or blocks"
+            "the algorithm does not compute this convolution"
         );
         match algorithm {
             Algorithm::Direct => direct,
             Algorithm::Winograd { output, fused, .. } => {
                 let units = batch * winograd::check(geometry, kind, algorithm, scratch);
-                let panel = if fused { winograd::fused::panel(kernels, output) } else { kernels.panel };
-                Work { units, panels: Panels::of_width(kernels.lanes, panel, geometry).count(), ..direct }
+                Work { units, panels: winograd::panels(kernels, geometry, output, fused).count(), ..direct }
             }
             Algorithm::WinogradRows { block } => {
                 winograd_rows::check(geometry, kind, algorithm, scratch);

@@ -57,7 +57,7 @@ pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, s
     let precision = kind.precision();
     let channels = Channels::dense([geometry.run.saturating_mul(precision.per_word()), geometry.channels]);
     let computes = geometry.rows == 1 && algorithm.computes_in(precision, [1, 1], [1, 1], channels);
-    assert!(computes, "Strassen's algorithm does not compute this convolution");
+    assert!(computes, "the algorithm does not compute this convolution");
     let needed = algorithm.scratch_len(precision, [1, 1], [1, 1], channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }

@@ -4,10 +4,10 @@
 //! ```text
 //! Y = A^T [ (G g G^T) * (B^T d B) ] A                           g, d, Y: window, input tile, output tile
 //!
-//! for each block of tiles:
+//! for each block of tiles, for each block of channels (one, but for groups):
 //!     V[i][tile][c] = (B^T d B)[i]                              i: the place in the transformed tile
-//!     for each panel of output channels:
-//!         for some input channels c at a time:
+//!     for each panel of its output channels:
+//!         for some of its input channels c at a time:
 //!             U[j][c][:] = (G g G^T)[j]                         from the packed weights, into the L2 cache
 //!             for each i:  M[i][tile][:] += V[i][tile][c] . U[j(i)][c][:]           the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
@@ -45,7 +45,7 @@ use transform::{InputTile, KernelTile, OutputTile};
 /// # Panics
 /// If the convolution is not one that Winograd's algorithm computes of such elements, or the scratch memory is too small.
 pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, scratch: usize) -> usize {
-    const REFUSED: &str = "Winograd's algorithm does not compute this convolution";
+    const REFUSED: &str = "the algorithm does not compute this convolution";
     let windows = Windows::of(geometry).expect(REFUSED);
     let (precision, strides) = (kind.precision(), [windows.stride; 2]);
     let all = [windows.pixel.saturating_mul(precision.per_word()), geometry.channels];
@@ -54,6 +54,12 @@ pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, s
     let needed = algorithm.scratch_len(precision, [3, 3], strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
     windows.tile().count(geometry.output, windows.dilation)
+}
+
+/// Its panels, each of one block of channels, for tiles of so many outputs a side.
+pub(super) fn panels(kernels: &Kernels, geometry: &ConvGeometry, output: usize, fused: bool) -> Panels {
+    let panel = if fused { fused::panel(kernels, output) } else { kernels.panel };
+    Panels::of_width(kernels.lanes, panel, geometry)
 }
 
 /// One thread's part.
@@ -94,7 +100,7 @@ struct Part<'a> {
     windows: Windows,
     tile: Tile,
     panels: Panels,
-    /// Wide words of a block's input channels; of so many, a stored word becomes `wide`.
+    /// Wide words of the inputs of a block of channels; of so many, a stored word becomes `wide`.
     channels: usize,
     wide: usize,
     /// Tiles of a block.
@@ -184,7 +190,7 @@ impl<'a> Part<'a> {
     /// `None` for other algorithms.
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
         let geometry = &task.convolution.geometry;
-        let Algorithm::Winograd { block, depth, .. } = task.algorithm else { return None };
+        let Algorithm::Winograd { output, block, depth, fused } = task.algorithm else { return None };
         let windows = Windows::of(geometry)?;
         let wide = task.kind.wide();
         let (channels, tile) = (windows.words * wide, windows.tile());
@@ -198,14 +204,14 @@ impl<'a> Part<'a> {
         };
         let depth = depth.min(channels.next_multiple_of(VECTOR));
         let products = Factors::of(tile, task.kind, windows.last(geometry.output));
-        let panels = Panels::of_width(kernels.lanes, kernels.panel, geometry);
+        let panels = panels(kernels, geometry, output, fused);
         Some(Part { kernels, task, windows, tile, panels, channels, wide, block, depth, products, fetch })
     }
 
     /// `V = B^T d B`, one block of channels of a block of tiles.
     ///
     /// # Safety
-    /// As [`run`], for these tiles.
+    /// As [`run`], for these tiles and a block of channels that there is.
     unsafe fn transform_inputs(&self, places: &[Place], channel_block: usize, planes: &mut Planes<'_>) {
         let Part { kernels, task, windows, tile, channels, block, depth, .. } = *self;
         let mut pixels = [std::ptr::null(); LARGEST_INPUT];
@@ -238,7 +244,7 @@ impl<'a> Part<'a> {
     /// Sums of f32 are transformed when all products are in M; integers, which would outgrow it, whenever some are.
     ///
     /// # Safety
-    /// As [`run`], for the panel and the tiles, which are in `slots` and transformed.
+    /// As [`run`], for the panel and the tiles, which are in `slots`; the panel's block of channels is in V.
     unsafe fn multiply(&self, places: &[Place], panel: Panel, slots: &[Slots; 4], planes: &mut Planes<'_>) {
         let Part { kernels, task, tile, channels, wide, .. } = *self;
         let (width, words) = (panel.width, channels / wide);
@@ -247,7 +253,7 @@ impl<'a> Part<'a> {
         for first in (0..channels).step_by(self.depth) {
             let depth = self.depth.min(channels - first);
             let g = weights.wrapping_add(first / wide * width);
-            // With one panel, all of whose channels are transformed at a time, U serves all blocks.
+            // With one panel, all of whose channels are transformed at a time, U serves all blocks of tiles.
             if planes.made != Some([panel.first, first]) {
                 planes.made = Some([panel.first, first]);
                 let kernel = KernelTile {
@@ -289,7 +295,7 @@ impl<'a> Part<'a> {
     /// Adds the products of some input channels to M; the first channels begin its sums.
     ///
     /// # Safety
-    /// As [`run`], for the panel and the tiles in `slots`, which are transformed. `g` are the packed weights of the
+    /// As [`run`], for the panel and the tiles in `slots`; the panel's block of channels is in V. `g` are the packed weights of the
     /// channels, U the transformed ones.
     unsafe fn add_products(
         &self,

@@ -61,7 +61,7 @@ pub(super) fn check(geometry: &ConvGeometry, kind: Kind, algorithm: Algorithm, s
     let (kernel, strides) = ([geometry.rows, run], [stride, pixel]);
     let even = Some(geometry.x.row) == stride.checked_mul(geometry.pitch);
     let computes = even && algorithm.computes_in(precision, kernel, strides, channels);
-    assert!(computes, "Winograd's algorithm of rows does not compute this convolution");
+    assert!(computes, "the algorithm does not compute this convolution");
     let needed = algorithm.scratch_len(precision, kernel, strides, channels);
     assert!(scratch >= needed, "a thread has too little scratch memory");
 }

@@ -38,7 +38,12 @@ impl Lowering<'_> {
         if let Some(epsilon) = conv.batch_norm {
             self.batch_norm(names.norm, epsilon, None, span);
         }
-        self.activation(conv.activation, |lowering| lowering.unique(names.activation), span);
+        // A weight is called as its spec says, or not at all.
+        let is_weight = conv.activation.function == Function::Prelu;
+        let name = |lowering: &mut Self| {
+            if is_weight { names.activation } else { lowering.unique(names.activation) }
+        };
+        self.activation(conv.activation, name, span);
     }
 
     /// `None` if the number of units is not known.

@@ -1,10 +1,10 @@
 //! Winograd's algorithm for few tiles: the transform of the weights is fused into the products.
 //!
 //! ```text
-//! for each block of tiles:
+//! for each block of tiles, for each block of channels (one, but for groups):
 //!     V[i][c][tile][j] = (B^T d B)[i][j]                            i, j: row and column of the transformed tile
-//!     for each panel of output channels, one or two vectors wide:
-//!         for some input channels c at a time:                      their weights stay in the L1 cache
+//!     for each panel of its output channels, one or two vectors wide:
+//!         for some of its input channels c at a time:               their weights stay in the L1 cache
 //!             for each i, for each group of tiles:
 //!                 M[tile][i][:][:] += V[i][c][tile][:] . (G g G^T)[i][:][c][:]             the micro-kernel
 //!         for each tile:   y = relu?(A^T M A + bias + y?)
@@ -24,6 +24,7 @@ use crate::kernels::panels::{Panel, Panels};
 use crate::kernels::product::LINE;
 use crate::kernels::table::FusedKernels;
 use crate::kernels::winograd::made_row::{LARGEST_ROW, RowWeights};
+use crate::kernels::winograd::panels;
 use crate::kernels::winograd::places::{self, Place, Windows, activate, find_pixels, outputs};
 use crate::kernels::winograd::row_product::{LINES, RowProduct, panel_vectors};
 use crate::kernels::winograd::sides::{self, LARGEST_INPUT};
@@ -83,8 +84,6 @@ struct Part<'a> {
     panels: Panels,
     /// Input channels of a block.
     channels: usize,
-    /// Output channels of a panel.
-    width: usize,
     /// Tiles of a block.
     block: usize,
     /// Input channels whose weights stay in the L1 cache.
@@ -166,7 +165,7 @@ impl<'a> Part<'a> {
     /// `None` for other algorithms.
     fn of(kernels: &'a Kernels, task: &'a ConvTask<'a>) -> Option<Self> {
         let geometry = &task.convolution.geometry;
-        let Algorithm::Winograd { block, depth, .. } = task.algorithm else { return None };
+        let Algorithm::Winograd { output, block, depth, fused } = task.algorithm else { return None };
         let windows = Windows::of(geometry)?;
         let (channels, tile) = (windows.words, windows.tile());
         let (side, width) = (tile.side(), kernels.lanes * panel_vectors(tile));
@@ -181,27 +180,14 @@ impl<'a> Part<'a> {
             std::array::from_fn(|row| usize::from(row < side && !sides::takes(tile, row, last[0])));
         // Only for tiles that lack one output there is code of their own.
         let partial = last[1] == tile.output() - 1;
-        let panels = Panels::of_width(kernels.lanes, width, geometry);
-        Some(Part {
-            kernels,
-            task,
-            windows,
-            tile,
-            panels,
-            channels,
-            width,
-            block,
-            depth,
-            slots_of,
-            partial,
-            layout,
-        })
+        let panels = panels(kernels, geometry, output, fused);
+        Some(Part { kernels, task, windows, tile, panels, channels, block, depth, slots_of, partial, layout })
     }
 
     /// `V = B^T d B`, one block of channels of a block of tiles.
     ///
     /// # Safety
-    /// As [`run`], for these tiles.
+    /// As [`run`], for these tiles and a block of channels that there is.
     unsafe fn transform_inputs(
         &self,
         places: &[Place],
@@ -241,10 +227,10 @@ impl<'a> Part<'a> {
     /// `M = V * U`, all channels of a panel, some input channels at a time.
     ///
     /// # Safety
-    /// As [`run`], for the panel and the tiles in `slots`, which are transformed.
+    /// As [`run`], for the panel and the tiles in `slots`; the panel's block of channels is in V.
     unsafe fn multiply(&self, panel: Panel, slots: &[Slots; 2], planes: &mut Planes<'_>) {
-        let Part { kernels, task, tile, channels, width, ref layout, .. } = *self;
-        let side = tile.side();
+        let Part { kernels, task, tile, channels, ref layout, .. } = *self;
+        let (side, width) = (tile.side(), panel.width);
         for first in (0..channels).step_by(self.depth) {
             let depth = self.depth.min(channels - first);
             let weights = task.panels.wrapping_add((panel.place * channels + first * width) * 9);
@@ -306,7 +292,7 @@ impl<'a> Part<'a> {
         let (task, windows) = (self.task, self.windows);
         for (index, place) in places.iter().enumerate() {
             let sums = planes.m[index * self.layout.m_tile..].as_ptr();
-            let output = outputs(task, windows, place, sums, self.width, panel);
+            let output = outputs(task, windows, place, sums, panel.width, panel);
             // SAFETY: the caller's contract, for the pixels of the tile that are inside and the panel's channels.
             unsafe {
                 (self.kernels.float.winograd_output)(&output);

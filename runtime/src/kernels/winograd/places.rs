@@ -99,12 +99,12 @@ pub(super) fn find_pixels(
     task: &ConvTask<'_>,
     windows: Windows,
     place: &Place,
-    block: usize,
+    channel_block: usize,
     zeros: *const f32,
     pixels: &mut [*const f32; LARGEST_INPUT],
 ) {
     let (geometry, side) = (&task.convolution.geometry, windows.tile().side());
-    let first = geometry.x.at(place.image, place.row, place.column) + block * windows.words;
+    let first = geometry.x.at(place.image, place.row, place.column) + channel_block * windows.words;
     let x = task.x.wrapping_add(first);
     let (down, right) = (geometry.pitch, windows.dilation[1] * windows.pixel);
     // Loops of fixed length for all tiles; then zeros over what hangs over an edge, which few tiles do.
