@@ -131,7 +131,7 @@ impl Channels {
         Channels { all, blocks: 1 }
     }
 
-    /// Inputs and outputs of a block, rounded down; of all, if `blocks` is 0.
+    /// Inputs and outputs of a block, rounded down; of all blocks, if `blocks` is 0.
     pub const fn of_block(self) -> [usize; 2] {
         let blocks = if self.blocks == 0 { 1 } else { self.blocks };
         [self.all[0] / blocks, self.all[1] / blocks]

@@ -38,7 +38,7 @@ impl Lowering<'_> {
         if let Some(epsilon) = conv.batch_norm {
             self.batch_norm(names.norm, epsilon, None, span);
         }
-        // A weight is called as its spec says, or not at all.
+        // The name of a weight is never numbered: two that are the same are an error.
         let is_weight = conv.activation.function == Function::Prelu;
         let name = |lowering: &mut Self| {
             if is_weight { names.activation } else { lowering.unique(names.activation) }
